@@ -1,0 +1,139 @@
+package appender
+
+import "github.com/stele-es/stele/persistence"
+
+// Batch is what one commit stores: at most one append for each stream, in the
+// order of arrival. Items and their events are read-only.
+type Batch struct {
+	Items  []Item
+	Events int
+	queue  *Queue
+}
+
+// Item is one append of a batch. All its events have ids.
+type Item struct {
+	persistence.Append
+	// Named reports that the caller chose the ids, so that duplicates must be
+	// looked for.
+	Named   bool
+	entries []entry
+	lane    *lane
+}
+
+// take waits for work and forms the next batch; nil means closed and empty.
+func (q *Queue) take() *Batch {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.ready.len() == 0 {
+		if q.closed && q.appends == 0 {
+			return nil
+		}
+		if q.closed {
+			q.idle.Wait() // something is in flight and may make its lane ready
+			continue
+		}
+		q.work.Wait()
+	}
+	return q.form()
+}
+
+// form fills a batch from the lanes that are ready.
+func (q *Queue) form() *Batch {
+	batch := &Batch{queue: q, Items: make([]Item, 0, min(q.ready.len(), q.config.BatchEvents))}
+	bytes := 0
+	for q.ready.len() > 0 && batch.Events < q.config.BatchEvents {
+		l := *q.ready.peek()
+		first := l.waiting.peek()
+		if batch.Events > 0 && (batch.Events+len(first.append.Events) > q.config.BatchEvents || bytes+first.size > q.config.BatchBytes) {
+			break
+		}
+		q.ready.pop()
+		item, size := l.takeItem(q.config.BatchEvents-batch.Events, q.config.BatchBytes-bytes)
+		l.inFlight = true
+		bytes += size
+		batch.Events += len(item.Events)
+		batch.Items = append(batch.Items, item)
+	}
+	return batch
+}
+
+// takeItem takes the first entry of a lane and joins those that continue it.
+func (l *lane) takeItem(events, bytes int) (Item, int) {
+	first := l.waiting.pop()
+	item := Item{Append: first.append, Named: first.named, entries: []entry{first}, lane: l}
+	size, count := first.size, len(first.append.Events)
+	for l.waiting.len() > 0 {
+		next := l.waiting.peek()
+		if !continues(&item, next, count) || count+len(next.append.Events) > min(events, persistence.MaxAppendEvents) ||
+			size+next.size > min(bytes, persistence.MaxAppendBytes) {
+			break
+		}
+		count += len(next.append.Events)
+		size += next.size
+		item.entries = append(item.entries, l.waiting.pop())
+	}
+	if len(item.entries) > 1 {
+		item.Events = make([]persistence.Event, 0, count)
+		for i := range item.entries {
+			item.Events = append(item.Events, item.entries[i].append.Events...)
+		}
+	}
+	return item, size
+}
+
+func continues(item *Item, next *entry, count int) bool {
+	if next.chain == nil || next.chain != item.entries[0].chain || item.Named || next.named || len(next.append.Events) == 0 || count == 0 {
+		return false
+	}
+	version, exact := item.Expected.Version()
+	return exact && next.append.Expected == persistence.Exact(version+persistence.Version(count))
+}
+
+// Settle tells the outcome of item i to all who wait for it, and lets the next
+// append of its stream go. It is called once for each item, from any goroutine.
+func (b *Batch) Settle(i int, o persistence.Outcome) {
+	item := &b.Items[i]
+	dropped := b.queue.advance(item, o.Err)
+	for j := range item.entries {
+		e := &item.entries[j]
+		part := o
+		if o.Err == nil && len(item.entries) > 1 {
+			part.Last = o.First + persistence.Version(len(e.append.Events)) - 1
+			o.First = part.Last + 1
+			o.Position.Offset += int64(len(e.append.Events))
+		}
+		e.done(part)
+	}
+	for j := range dropped {
+		dropped[j].done(persistence.Outcome{Err: o.Err})
+	}
+	b.queue.release(item.entries)
+	b.queue.release(dropped)
+}
+
+// advance frees the lane of a settled item. Entries of a chain that has broken
+// are taken out and returned: they were decided on what failed.
+func (q *Queue) advance(item *Item, err error) (dropped []entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := item.lane
+	l.inFlight = false
+	if err != nil {
+		chain := item.entries[0].chain
+		chain.Fail(err)
+		for chain != nil && l.waiting.len() > 0 && l.waiting.peek().chain == chain {
+			dropped = append(dropped, l.waiting.pop())
+		}
+	}
+	if l.waiting.len() > 0 {
+		q.makeReady(l)
+		q.idle.Broadcast()
+		return dropped
+	}
+	delete(q.lanes, l.stream)
+	if len(q.spare) < 1024 {
+		l.stream = ""
+		q.spare = append(q.spare, l)
+	}
+	return dropped
+}

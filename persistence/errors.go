@@ -1,0 +1,195 @@
+package persistence
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kind sorts errors by what a caller can do about them. A Kind is itself an
+// error, so errors.Is(err, persistence.ErrConflict) holds through every wrapping.
+type Kind string
+
+// The kinds. Unless said otherwise nothing was done.
+const (
+	// ErrRejected: the domain said no.
+	ErrRejected Kind = "rejected"
+	// ErrConflict: the stream is not at the version the writer expected.
+	ErrConflict Kind = "conflict"
+	// ErrEventIDReused: an event id is stored already with other content.
+	ErrEventIDReused Kind = "event id reused"
+	// ErrNotFound: a stream, kind or other named thing does not exist.
+	ErrNotFound Kind = "not found"
+	// ErrInvalid: the input breaks a rule; the same input will never be accepted.
+	ErrInvalid Kind = "invalid"
+	// ErrUnavailable: a part is away; the same call may succeed later.
+	ErrUnavailable Kind = "unavailable"
+	// ErrOverloaded: a bounded queue is full; try again later.
+	ErrOverloaded Kind = "overloaded"
+	// ErrUnknownOutcome: it may have been done, and that cannot be known yet. Only a
+	// repetition with the same ids is safe.
+	ErrUnknownOutcome Kind = "unknown outcome"
+	// ErrFenced: this owner is no longer the owner.
+	ErrFenced Kind = "fenced"
+	// ErrCorrupt: stored data cannot be decoded or is not contiguous. An operator
+	// has to look.
+	ErrCorrupt Kind = "corrupt"
+)
+
+// ErrStreamNotFound is the [ErrNotFound] of streams.
+const ErrStreamNotFound Kind = "stream not found"
+
+// ErrSchema is the [ErrUnavailable] of a journal whose tables are missing or of
+// another release; its text names the command that mends it.
+const ErrSchema Kind = "schema not current"
+
+func (k Kind) Error() string { return string(k) }
+
+// ConflictError reports that a stream was not at the expected version, and that
+// this was not the writer's own earlier attempt.
+type ConflictError struct {
+	Stream   StreamID
+	Expected Expected
+	Actual   Version
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("conflict on %s: expected %s, found version %d", e.Stream, e.Expected, e.Actual)
+}
+
+// Is matches [ErrConflict], and [ErrStreamNotFound] when [StreamExists] was
+// expected.
+func (e *ConflictError) Is(target error) bool {
+	return target == ErrConflict || e.Expected == StreamExists && (target == ErrStreamNotFound || target == ErrNotFound)
+}
+
+// StreamNotFoundError reports a stream that has no event.
+type StreamNotFoundError struct{ Stream StreamID }
+
+func (e *StreamNotFoundError) Error() string { return fmt.Sprintf("stream %s not found", e.Stream) }
+
+// Is matches [ErrStreamNotFound] and [ErrNotFound].
+func (e *StreamNotFoundError) Is(target error) bool {
+	return target == ErrStreamNotFound || target == ErrNotFound
+}
+
+// EventIDReusedError reports an event id that the stream holds already with
+// other content, or only for a part of the append.
+type EventIDReusedError struct {
+	Stream StreamID
+	ID     EventID
+}
+
+func (e *EventIDReusedError) Error() string {
+	return fmt.Sprintf("event id %s is used in %s with other content", e.ID, e.Stream)
+}
+
+// Is matches [ErrEventIDReused].
+func (e *EventIDReusedError) Is(target error) bool { return target == ErrEventIDReused }
+
+// InvalidError names the input that breaks a rule. It never holds the input
+// itself, which may be personal.
+type InvalidError struct {
+	// Field is what is wrong, in the words of the documentation: "stream", "payload".
+	Field string
+	// Reason continues the sentence that Field begins.
+	Reason string
+	// Size and Limit are set when the rule is a limit.
+	Size, Limit int
+}
+
+func (e *InvalidError) Error() string {
+	if e.Limit > 0 {
+		return fmt.Sprintf("invalid: %s %s: %d, at most %d", e.Field, e.Reason, e.Size, e.Limit)
+	}
+	return fmt.Sprintf("invalid: %s %s", e.Field, e.Reason)
+}
+
+// Is matches [ErrInvalid].
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+// UnavailableError reports that nothing was done because a part is away.
+type UnavailableError struct {
+	// Reason says which part, in a few words for people: "journal closed".
+	Reason string
+	// RetryAfter is a hint; 0 is no advice.
+	RetryAfter time.Duration
+	// Overloaded says that a bounded queue was full.
+	Overloaded bool
+	// Err is the cause, if there is one.
+	Err error
+}
+
+func (e *UnavailableError) Error() string { return withCause("unavailable: "+e.Reason, e.Err) }
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// Is matches [ErrUnavailable], and [ErrOverloaded] when a queue was full.
+func (e *UnavailableError) Is(target error) bool {
+	return target == ErrUnavailable && !e.Overloaded || target == ErrOverloaded && e.Overloaded
+}
+
+// UnknownOutcomeError reports an append that may have been stored.
+type UnknownOutcomeError struct {
+	Stream   StreamID
+	Expected Expected
+	// IDs are the event ids that tell: an event of the stream with one of them
+	// means that all were stored.
+	IDs []EventID
+	Err error
+}
+
+func (e *UnknownOutcomeError) Error() string {
+	return withCause(fmt.Sprintf("unknown outcome of an append to %s", e.Stream), e.Err)
+}
+func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
+
+// Is matches [ErrUnknownOutcome].
+func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrUnknownOutcome }
+
+// CorruptError reports stored data that cannot be used. It never holds the data.
+type CorruptError struct {
+	Stream  StreamID
+	Version Version
+	// Reason says what is wrong: "version 7 follows version 5".
+	Reason string
+	Err    error
+}
+
+func (e *CorruptError) Error() string {
+	var where strings.Builder
+	if e.Stream != "" {
+		fmt.Fprintf(&where, " %s", e.Stream)
+	}
+	if e.Version > 0 {
+		fmt.Fprintf(&where, " at version %d", e.Version)
+	}
+	return withCause(fmt.Sprintf("corrupt%s: %s", where.String(), e.Reason), e.Err)
+}
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// Is matches [ErrCorrupt].
+func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
+
+// SchemaError reports a journal whose tables are missing or of another release.
+type SchemaError struct {
+	Have, Want int64
+	// Fix is the command to run.
+	Fix string
+}
+
+func (e *SchemaError) Error() string {
+	if e.Have == 0 {
+		return fmt.Sprintf("the journal has no tables: run %q", e.Fix)
+	}
+	return fmt.Sprintf("the journal's schema is at migration %d, this program needs %d: run %q", e.Have, e.Want, e.Fix)
+}
+
+// Is matches [ErrSchema] and [ErrUnavailable].
+func (e *SchemaError) Is(target error) bool { return target == ErrSchema || target == ErrUnavailable }
+
+func withCause(text string, err error) string {
+	if err == nil {
+		return text
+	}
+	return text + ": " + err.Error()
+}

@@ -1,0 +1,160 @@
+package persistence
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Sizes of one event and one append, in bytes unless said otherwise. Journals
+// refuse more with [*InvalidError] before anything is written.
+const (
+	MaxPayload      = 1 << 20
+	MaxHeaders      = 64 << 10
+	MaxAppendEvents = 1000
+	MaxAppendBytes  = 8 << 20
+)
+
+// EventID identifies an event. The zero EventID asks the journal to make one.
+type EventID [16]byte
+
+// NewEventID makes a time-ordered id (UUID version 7, RFC 9562). It panics when
+// the system has no randomness left, which Go treats as fatal too.
+func NewEventID() EventID { return EventID(uuid.Must(uuid.NewV7())) }
+
+// String prints the id in the usual form of a UUID.
+func (id EventID) String() string { return uuid.UUID(id).String() }
+
+// ParseEventID reads the form that String prints.
+func ParseEventID(text string) (EventID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return EventID{}, &InvalidError{Field: "event id", Reason: "is not a UUID"}
+	}
+	return EventID(id), nil
+}
+
+// SchemaID refers to the description of a payload's type that the journal
+// stores beside the events; 0 means that none was registered.
+type SchemaID int32
+
+// Event is a fact to append.
+type Event struct {
+	// ID may be left zero: the journal then makes one, which is the fast way. A
+	// caller that sets it gets idempotence: see [Journal].
+	ID EventID
+	// Type names what happened: 1 to 255 bytes of UTF-8 without control
+	// characters. Types that begin with "$" belong to the system.
+	Type string
+	// Schema is what [Journal] knows the payload's type by.
+	Schema SchemaID
+	// Payload is the encoded fact, at most [MaxPayload] bytes.
+	Payload []byte
+	// Headers belong to the runtime (command id, causation, stored reply …), at
+	// most [MaxHeaders] bytes. Journals do not look into them.
+	Headers []byte
+	// Metadata belongs to the user and can be filtered by.
+	Metadata Metadata
+}
+
+// Recorded is an event as stored. Its slices and metadata belong to the reader;
+// journals keep no reference to them.
+type Recorded struct {
+	Event
+	Stream   StreamID
+	Version  Version
+	Position Position
+	// At is when the journal stored the event, in UTC with microseconds. It is for
+	// people; order is by version and position only.
+	At time.Time
+}
+
+// Append is one all-or-nothing addition to one stream.
+type Append struct {
+	Stream   StreamID
+	Expected Expected
+	Events   []Event
+}
+
+// Named reports whether the caller chose the event ids, which makes the append
+// idempotent. Either all ids of an append are set or none: see [Append.Check].
+func (a *Append) Named() bool { return len(a.Events) > 0 && a.Events[0].ID != EventID{} }
+
+// Size is what the append counts against [MaxAppendBytes].
+func (a *Append) Size() int {
+	size := len(a.Stream)
+	for i := range a.Events {
+		e := &a.Events[i]
+		size += len(e.Type) + len(e.Payload) + len(e.Headers) + e.Metadata.size()
+	}
+	return size
+}
+
+// Check returns an [*InvalidError] that names the field when the append breaks
+// a limit or a rule of names. Every journal calls it first, so that all refuse
+// the same. System streams and types are left to the runtime: they pass.
+func (a *Append) Check() error {
+	if err := checkText("stream", string(a.Stream), MaxStreamName); err != nil {
+		return err
+	}
+	if a.Expected < StreamExists {
+		return &InvalidError{Field: "expected", Reason: "is out of range"}
+	}
+	if len(a.Events) > MaxAppendEvents {
+		return &InvalidError{Field: "events", Reason: "are too many for one append", Size: len(a.Events), Limit: MaxAppendEvents}
+	}
+	if version, exact := a.Expected.Version(); exact && version > MaxVersion-Version(len(a.Events)) {
+		return &InvalidError{Field: "expected", Reason: "leaves no room for the events"}
+	}
+	for i := range a.Events {
+		if err := a.Events[i].check(); err != nil {
+			return fmt.Errorf("event %d: %w", i, err)
+		}
+		if (a.Events[i].ID != EventID{}) != a.Named() {
+			return &InvalidError{Field: "event id", Reason: "must be set for all events of an append or for none"}
+		}
+	}
+	if size := a.Size(); size > MaxAppendBytes {
+		return &InvalidError{Field: "events", Reason: "are too large for one append", Size: size, Limit: MaxAppendBytes}
+	}
+	return a.checkIDs()
+}
+
+func (a *Append) checkIDs() error {
+	if !a.Named() || len(a.Events) == 1 {
+		return nil
+	}
+	seen := make(map[EventID]bool, len(a.Events))
+	for i := range a.Events {
+		if seen[a.Events[i].ID] {
+			return &InvalidError{Field: "event id", Reason: "stands twice in one append"}
+		}
+		seen[a.Events[i].ID] = true
+	}
+	return nil
+}
+
+func (e *Event) check() error {
+	if err := checkText("type", e.Type, MaxEventType); err != nil {
+		return err
+	}
+	if len(e.Payload) > MaxPayload {
+		return &InvalidError{Field: "payload", Reason: "is too large", Size: len(e.Payload), Limit: MaxPayload}
+	}
+	if len(e.Headers) > MaxHeaders {
+		return &InvalidError{Field: "headers", Reason: "are too large", Size: len(e.Headers), Limit: MaxHeaders}
+	}
+	if e.Schema < 0 {
+		return &InvalidError{Field: "schema", Reason: "is negative"}
+	}
+	return e.Metadata.Check()
+}
+
+// SameContent reports whether two events say the same: type, schema, payload
+// and metadata. Headers are left out because they carry trace ids, which differ
+// on every attempt.
+func (e *Event) SameContent(other *Event) bool {
+	return e.Type == other.Type && e.Schema == other.Schema &&
+		string(e.Payload) == string(other.Payload) && e.Metadata.Equal(other.Metadata)
+}

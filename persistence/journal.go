@@ -1,0 +1,245 @@
+package persistence
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+)
+
+// JournalID identifies one journal for ever: it is made when the journal is
+// created and survives backups. Checkpoints carry it.
+type JournalID [16]byte
+
+// Journal stores the streams of a system and their global sequence. It is safe
+// for concurrent use. Its promises, which package journaltest tries to break:
+//
+//   - An append is all or nothing, and is durable when its [Outcome] has no error.
+//   - One writer per version: of two appends that expect the same version of a
+//     stream at most one succeeds. The other gets a [*ConflictError].
+//   - Versions inside a stream and offsets inside a partition are gapless.
+//   - The global sequence is commit order: a reader that remembers a position
+//     never misses an event, whatever other writers do.
+//   - Event ids that the caller sets are idempotent inside a stream, for the
+//     stream's life: an append whose ids are all stored already, in order and with
+//     [Event.SameContent], succeeds with the first result and Duplicate set,
+//     whatever it expects. Any other overlap is [ErrEventIDReused] and stores
+//     nothing. The same id may stand in two streams.
+//   - A failed part is unavailability, never a wrong answer.
+type Journal interface {
+	Appender
+	Reader
+
+	// Identity returns the journal's id.
+	Identity() JournalID
+
+	// Close stops the intake, writes what was taken, and releases everything. What
+	// could not be written is answered with [*UnavailableError] or, when it had been
+	// sent, [*UnknownOutcomeError]. It may be called more than once.
+	Close() error
+}
+
+// Appender is the writing half of a [Journal].
+type Appender interface {
+	// Append stores each of its arguments alone: one that fails does not touch the
+	// others, and there is an [Outcome] for each, in the same order. Two appends to
+	// one stream are executed in the order of the arguments.
+	//
+	// The error is set only when there are no outcomes: the journal is closed, ctx
+	// was done before anything began, or an argument is invalid (then none was
+	// executed). Errors of single appends stand in [Outcome.Err].
+	//
+	// When ctx ends while an append is under way the waiting ends, not the append:
+	// its outcome is [*UnknownOutcomeError], or [*UnavailableError] when it had
+	// surely not begun.
+	Append(ctx context.Context, appends ...Append) ([]Outcome, error)
+}
+
+// Submitter is the optional ability to append without a waiting goroutine. A
+// runtime that finds it uses it for every append.
+type Submitter interface {
+	// Submit hands an append over and returns at once; the events and all they hold
+	// belong to the journal from then on. An error means that nothing was taken:
+	// invalid, overloaded or closed. Otherwise done is called exactly once, with the
+	// meaning that [Appender.Append] gives an outcome; it may be called before
+	// Submit returns, must not block and must not call the journal.
+	//
+	// Appends submitted by one goroutine to one stream take effect in that order.
+	// The chain may be nil; see [Chain].
+	Submit(append Append, chain *Chain, done func(Outcome)) error
+}
+
+// Chain ties together the appends of one writer who decides each on top of those
+// before it without waiting for them. Once an append of a chain has failed, all
+// later ones fail with the same error and store nothing, also when by chance the
+// version they expect has come about through another writer. Journals may store
+// consecutive appends of a chain as one. The zero Chain is ready; a writer that
+// has read the stream again starts a new one.
+type Chain struct{ err atomic.Pointer[error] }
+
+// Fail breaks the chain; the first error stays. Journals call it, under the lock
+// that orders appends, before they report the failure. A nil chain ignores it.
+func (c *Chain) Fail(err error) {
+	if c != nil {
+		c.err.CompareAndSwap(nil, &err)
+	}
+}
+
+// Err returns what broke the chain, or nil. A nil chain never breaks.
+func (c *Chain) Err() error {
+	if c == nil {
+		return nil
+	}
+	if err := c.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Outcome is what became of one [Append].
+type Outcome struct {
+	// First and Last are the versions of its first and last event. An append without
+	// events writes nothing, checks nothing and reports the stream's version in Last.
+	First, Last Version
+	// Position is that of its first event; the others follow without gap.
+	Position Position
+	// Duplicate reports that the events had been stored before, by their ids.
+	Duplicate bool
+	// Err is nil when the events are stored durably.
+	Err error
+}
+
+// Reader is the reading half of a [Journal]. Errors come through the iterators,
+// as their last pair; leaving a loop early releases what it held. An iterator
+// may be ranged over more than once and reads anew each time.
+type Reader interface {
+	// Read yields the events of one stream by version. A stream without event is
+	// [*StreamNotFoundError].
+	Read(ctx context.Context, stream StreamID, options ReadOptions) iter.Seq2[Recorded, error]
+
+	// ReadAll yields the global sequence in pages, in order inside each partition,
+	// until the head; the last page says AtHead. An event that commits later never
+	// gets a position at or below one already yielded.
+	ReadAll(ctx context.Context, options ReadAllOptions) iter.Seq2[Page, error]
+
+	// Head returns the last position of every partition.
+	Head(ctx context.Context) (Positions, error)
+
+	// Stream returns what is known of one stream, or [*StreamNotFoundError].
+	Stream(ctx context.Context, stream StreamID) (StreamInfo, error)
+
+	// Wait returns nil when an event beyond after may exist, possibly too early, or
+	// the cause of ctx when it is done first.
+	Wait(ctx context.Context, after Positions) error
+}
+
+// StreamInfo is what a journal knows of a stream without reading its events.
+type StreamInfo struct {
+	Stream StreamID
+	// Version is that of the last event.
+	Version Version
+}
+
+// ReadOptions choose a part of a stream. The zero value reads all of it, oldest
+// first.
+type ReadOptions struct {
+	// From is the first version to yield, inclusive. 0 is the first event, or the
+	// last one when reading backward. Beyond the end forward there is nothing;
+	// backward it means the last event.
+	From Version
+	// Limit is the greatest number of events; 0 is no limit, negative is invalid.
+	Limit int
+	// Backward reads from the newest to the oldest.
+	Backward bool
+}
+
+// Check returns an [*InvalidError] when the options are out of range.
+func (o ReadOptions) Check() error {
+	if o.From > MaxVersion {
+		return &InvalidError{Field: "from", Reason: "is out of range"}
+	}
+	return checkLimit("limit", o.Limit)
+}
+
+// Sizes of a page of [Reader.ReadAll] when the options leave them 0, and the
+// most rows one may ask for.
+const (
+	DefaultPageRows  = 512
+	DefaultPageBytes = 4 << 20
+	MaxPageRows      = 10_000
+)
+
+// ReadAllOptions choose a part of the global sequence. The zero value reads all
+// of it.
+type ReadAllOptions struct {
+	// After is the last place already seen.
+	After Positions
+	// PageRows and PageBytes bound a page, whichever comes first; a page has at
+	// least one row. 0 is the default, negative is invalid, and rows are cut down to
+	// [MaxPageRows].
+	PageRows, PageBytes int
+	// System includes streams whose name begins with "$".
+	System bool
+}
+
+// Normal returns the options with defaults filled in, or an [*InvalidError].
+func (o ReadAllOptions) Normal() (ReadAllOptions, error) {
+	if err := checkLimit("page rows", o.PageRows); err != nil {
+		return o, err
+	}
+	if err := checkLimit("page bytes", o.PageBytes); err != nil {
+		return o, err
+	}
+	for _, offset := range o.After {
+		if offset < 0 {
+			return o, &InvalidError{Field: "after", Reason: "is negative"}
+		}
+	}
+	if o.PageRows == 0 {
+		o.PageRows = DefaultPageRows
+	}
+	if o.PageBytes == 0 {
+		o.PageBytes = DefaultPageBytes
+	}
+	o.PageRows = min(o.PageRows, MaxPageRows)
+	return o, nil
+}
+
+// Page is a run of the global sequence.
+type Page struct {
+	Events []Recorded
+	// Next is where to go on. It advances even when no event of the page was
+	// yielded, so a reader that stores it never reads the same part twice.
+	Next Positions
+	// AtHead reports that nothing lay beyond Next when the page was read.
+	AtHead bool
+}
+
+// PageReader is the optional ability to read the first pages of many streams in
+// one round trip, which makes recovering many aggregates cheap.
+type PageReader interface {
+	// ReadPages answers every request alone, in order. The error is set only when
+	// none could be answered.
+	ReadPages(ctx context.Context, requests []PageRequest) ([]StreamPage, error)
+}
+
+// PageRequest asks for the events of a stream from a version on, at most Limit
+// of them, oldest first. Limit must be positive.
+type PageRequest struct {
+	Stream StreamID
+	From   Version
+	Limit  int
+}
+
+// StreamPage answers one [PageRequest]. A stream without event has neither
+// events nor an error.
+type StreamPage struct {
+	Events []Recorded
+	Err    error
+}
+
+func checkLimit(field string, n int) error {
+	if n < 0 {
+		return &InvalidError{Field: field, Reason: "is negative"}
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of metadata: keys of one event, bytes of a key, bytes in all.
+const (
+	MaxMetadataKeys  = 64
+	MaxMetadataKey   = 128
+	MaxMetadataBytes = 64 << 10
+)
+
+// Metadata describes an event to its readers: who, from where, under which
+// tenant. It is flat; a nil and an empty Metadata are the same.
+type Metadata map[string]Value
+
+// Value is a string, an integer, a float or a bool. The zero Value is invalid.
+// Values are comparable: 1 and 1.0 differ as values, though filters compare
+// them as equal numbers.
+type Value struct {
+	kind valueKind
+	text string
+	bits uint64
+}
+
+type valueKind uint8
+
+const (
+	stringValue valueKind = iota + 1
+	intValue
+	floatValue
+	boolValue
+)
+
+// String makes a string value; it must be valid UTF-8 without NUL.
+func String(s string) Value { return Value{kind: stringValue, text: s} }
+
+// Int makes an integer value.
+func Int(n int64) Value { return Value{kind: intValue, bits: uint64(n)} }
+
+// Float makes a float value, which must be finite. -0 becomes 0, because not
+// every store can tell them apart.
+func Float(f float64) Value {
+	if f == 0 {
+		f = 0
+	}
+	return Value{kind: floatValue, bits: math.Float64bits(f)}
+}
+
+// Bool makes a truth value.
+func Bool(b bool) Value {
+	if b {
+		return Value{kind: boolValue, bits: 1}
+	}
+	return Value{kind: boolValue}
+}
+
+// AsString returns the string, or false when the value is of another kind.
+func (v Value) AsString() (string, bool) { return v.text, v.kind == stringValue }
+
+// AsInt returns the integer, or false when the value is of another kind.
+func (v Value) AsInt() (int64, bool) { return int64(v.bits), v.kind == intValue }
+
+// AsFloat returns the float, or false when the value is of another kind.
+func (v Value) AsFloat() (float64, bool) { return math.Float64frombits(v.bits), v.kind == floatValue }
+
+// AsBool returns the truth value, or false, false when the value is of another kind.
+func (v Value) AsBool() (value, ok bool) { return v.bits == 1, v.kind == boolValue }
+
+// Text is the value as people read it.
+func (v Value) Text() string {
+	if v.kind == stringValue {
+		return v.text
+	}
+	return string(v.appendJSON(nil))
+}
+
+// Equal compares by value; nil equals empty.
+func (m Metadata) Equal(other Metadata) bool { return maps.Equal(m, other) }
+
+// Check returns an [*InvalidError] when a key or a value breaks a rule.
+func (m Metadata) Check() error {
+	if len(m) > MaxMetadataKeys {
+		return &InvalidError{Field: "metadata", Reason: "has too many keys", Size: len(m), Limit: MaxMetadataKeys}
+	}
+	for key, value := range m {
+		if key == "" || len(key) > MaxMetadataKey || !utf8.ValidString(key) || strings.IndexByte(key, 0) >= 0 {
+			return &InvalidError{Field: "metadata key", Reason: "must be 1 to 128 bytes of UTF-8 without NUL"}
+		}
+		if err := value.check(); err != nil {
+			return err
+		}
+	}
+	if size := m.size(); size > MaxMetadataBytes {
+		return &InvalidError{Field: "metadata", Reason: "is too large", Size: size, Limit: MaxMetadataBytes}
+	}
+	return nil
+}
+
+func (v Value) check() error {
+	switch v.kind {
+	case stringValue:
+		if !utf8.ValidString(v.text) || strings.IndexByte(v.text, 0) >= 0 {
+			return &InvalidError{Field: "metadata value", Reason: "must be UTF-8 without NUL"}
+		}
+	case floatValue:
+		if f := math.Float64frombits(v.bits); math.IsNaN(f) || math.IsInf(f, 0) {
+			return &InvalidError{Field: "metadata value", Reason: "must be finite"}
+		}
+	case intValue, boolValue:
+	default:
+		return &InvalidError{Field: "metadata value", Reason: "is not set"}
+	}
+	return nil
+}
+
+func (m Metadata) size() int {
+	size := 0
+	for key, value := range m {
+		size += len(key) + len(value.text) + 8
+	}
+	return size
+}
+
+// EncodeMetadata writes metadata as a JSON object with sorted keys, nil when it
+// is empty. A float always carries a "." so that stores which normalise numbers
+// give the same kind back.
+func EncodeMetadata(m Metadata) []byte {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make([]byte, 0, 16+2*m.size())
+	for i, key := range slices.Sorted(maps.Keys(m)) {
+		separator := byte(',')
+		if i == 0 {
+			separator = '{'
+		}
+		out = append(out, separator)
+		out = appendJSONString(out, key)
+		out = append(out, ':')
+		out = m[key].appendJSON(out)
+	}
+	return append(out, '}')
+}
+
+func (v Value) appendJSON(out []byte) []byte {
+	switch v.kind {
+	case stringValue:
+		return appendJSONString(out, v.text)
+	case intValue:
+		return strconv.AppendInt(out, int64(v.bits), 10)
+	case floatValue:
+		text := strconv.AppendFloat(nil, math.Float64frombits(v.bits), 'f', -1, 64)
+		if bytes.IndexByte(text, '.') < 0 {
+			text = append(text, ".0"...)
+		}
+		return append(out, text...)
+	case boolValue:
+		return strconv.AppendBool(out, v.bits == 1)
+	}
+	return append(out, "null"...)
+}
+
+func appendJSONString(out []byte, s string) []byte {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] == '"' || s[i] == '\\' || s[i] >= 0x7f {
+			quoted, err := json.Marshal(s)
+			if err != nil { // cannot happen: strings always marshal
+				return append(out, `""`...)
+			}
+			return append(out, quoted...)
+		}
+	}
+	out = append(out, '"')
+	out = append(out, s...)
+	return append(out, '"')
+}
+
+// DecodeMetadata reads what [EncodeMetadata] wrote, also after a store has
+// reformatted it. Nested values, null, duplicate keys and anything after the
+// object are errors of kind [ErrInvalid].
+func DecodeMetadata(data []byte) (Metadata, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+		return nil, &InvalidError{Field: "metadata", Reason: "is not a JSON object"}
+	}
+	m := Metadata{}
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return nil, &InvalidError{Field: "metadata", Reason: "is not JSON"}
+		}
+		name, _ := key.(string)
+		if _, twice := m[name]; twice {
+			return nil, &InvalidError{Field: "metadata key", Reason: "stands twice"}
+		}
+		token, err := decoder.Token()
+		if err != nil {
+			return nil, &InvalidError{Field: "metadata", Reason: "is not JSON"}
+		}
+		if m[name], err = valueOf(token); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := decoder.Token(); err != nil || decoder.More() {
+		return nil, &InvalidError{Field: "metadata", Reason: "is not one JSON object"}
+	}
+	if len(m) == 0 {
+		return nil, nil
+	}
+	return m, nil
+}
+
+func valueOf(token json.Token) (Value, error) {
+	switch t := token.(type) {
+	case string:
+		return String(t), nil
+	case bool:
+		return Bool(t), nil
+	case json.Number:
+		if n, err := strconv.ParseInt(t.String(), 10, 64); err == nil {
+			return Int(n), nil
+		}
+		f, err := t.Float64()
+		if err != nil {
+			return Value{}, &InvalidError{Field: "metadata value", Reason: "is not a finite number"}
+		}
+		return Float(f), nil
+	}
+	return Value{}, &InvalidError{Field: "metadata value", Reason: fmt.Sprintf("must be a string, number or bool, not %T", token)}
+}

@@ -1,0 +1,73 @@
+package persistence
+
+import (
+	"fmt"
+	"math"
+)
+
+// Version counts the events of one stream. The first event has version 1, so
+// the version of a stream equals its length and the zero Version means empty.
+type Version uint64
+
+// MaxVersion is the highest version a stream can reach.
+const MaxVersion Version = math.MaxInt64
+
+// Expected is the writer's belief about a stream at append time. The zero value
+// is [NoStream], so forgetting to set it fails safe.
+type Expected int64
+
+const (
+	// NoStream expects that the stream has no event.
+	NoStream Expected = 0
+	// Any makes no claim; the append is accepted at whatever version the stream has.
+	Any Expected = -1
+	// StreamExists expects at least one event.
+	StreamExists Expected = -2
+
+	invalidExpected Expected = math.MinInt64
+)
+
+// Exact expects that the stream's last event has this version; Exact(0) is
+// [NoStream]. A version above [MaxVersion] gives a value that every append
+// refuses as invalid.
+func Exact(version Version) Expected {
+	if version > MaxVersion {
+		return invalidExpected
+	}
+	return Expected(version)
+}
+
+// Version is the exact version expected. It reports false for [Any] and
+// [StreamExists], which name none.
+func (e Expected) Version() (Version, bool) {
+	if e < 0 {
+		return 0, false
+	}
+	return Version(e), true
+}
+
+// String says the expectation as logs and errors show it.
+func (e Expected) String() string {
+	switch {
+	case e == NoStream:
+		return "no stream"
+	case e == Any:
+		return "any version"
+	case e == StreamExists:
+		return "an existing stream"
+	case e < 0:
+		return "an invalid version"
+	}
+	return fmt.Sprintf("version %d", int64(e))
+}
+
+// Accepts reports whether a stream at this version satisfies the expectation.
+func (e Expected) Accepts(actual Version) bool {
+	switch e {
+	case Any:
+		return true
+	case StreamExists:
+		return actual > 0
+	}
+	return e >= 0 && Version(e) == actual
+}
