@@ -4,10 +4,6 @@
 // 	protoc        (unknown)
 // source: stele/v1/headers.proto
 
-// Package stelev1 holds the messages that stele itself stores and sends: the
-// runtime's headers of an event. It is generated; journals carry the encoded
-// bytes and only actors looks into them.
-
 package stelev1
 
 import (
