@@ -173,6 +173,8 @@ func TestComponents(t *testing.T) {
 			return context.Canceled
 		}})
 
+		<-group.Done()
+
 		require.ErrorIs(t, group.Stop(t.Context()), context.Canceled)
 	})
 
