@@ -1,0 +1,69 @@
+package memory
+
+import (
+	"maps"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// copyAppend makes the journal's own copy of an append: one slice of events and
+// one buffer for all their bytes.
+func copyAppend(a *persistence.Append) persistence.Append {
+	size := 0
+	for i := range a.Events {
+		size += len(a.Events[i].Payload) + len(a.Events[i].Headers)
+	}
+	buffer := make([]byte, 0, size)
+	own := persistence.Append{Stream: a.Stream, Expected: a.Expected, Events: make([]persistence.Event, len(a.Events))}
+	for i := range a.Events {
+		own.Events[i], buffer = copyEvent(&a.Events[i], buffer)
+	}
+	return own
+}
+
+// copyEvent copies an event with its bytes at the end of buffer, which must
+// have the room.
+func copyEvent(e *persistence.Event, buffer []byte) (persistence.Event, []byte) {
+	own := *e
+	own.Payload, buffer = copyBytes(e.Payload, buffer)
+	own.Headers, buffer = copyBytes(e.Headers, buffer)
+	own.Metadata = maps.Clone(e.Metadata)
+	return own, buffer
+}
+
+// copyBytes caps what it returns, so that appending to one slice never writes
+// into the next.
+func copyBytes(data, buffer []byte) (own, rest []byte) {
+	if len(data) == 0 {
+		return nil, buffer
+	}
+	start := len(buffer)
+	buffer = append(buffer, data...)
+	return buffer[start:len(buffer):len(buffer)], buffer
+}
+
+// recorded is the reader's own copy of the row at a position.
+func (l *log) recorded(position int64) persistence.Recorded {
+	r := l.at(position)
+	var buffer []byte
+	if size := len(r.event.Payload) + len(r.event.Headers); size > 0 {
+		buffer = make([]byte, 0, size)
+	}
+	event, _ := copyEvent(&r.event, buffer)
+	return persistence.Recorded{
+		Event: event, Stream: r.stream, Version: r.version,
+		Position: persistence.Position{Offset: position},
+		At:       time.UnixMicro(r.micros).UTC(),
+	}
+}
+
+// bytes is what a row counts in a page.
+func (r *row) bytes() int {
+	size := len(r.stream) + len(r.event.Type) + len(r.event.Payload) + len(r.event.Headers)
+	for key, value := range r.event.Metadata {
+		text, _ := value.AsString()
+		size += len(key) + len(text) + 8
+	}
+	return size
+}
