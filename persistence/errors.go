@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -192,4 +193,53 @@ func withCause(text string, err error) string {
 		return text
 	}
 	return text + ": " + err.Error()
+}
+
+// CommandID identifies a command, for ever: whoever repeats a command after an
+// unknown outcome repeats it under the same id.
+type CommandID [16]byte
+
+// String prints the id in the usual form of a UUID.
+func (id CommandID) String() string { return EventID(id).String() }
+
+// Error is what a caller of the runtime sees, wrapped once at the border where
+// it leaves. Its text never holds payloads, keys or connection strings.
+type Error struct {
+	Kind Kind
+	// Op is what was being done, in the infinitive: "withdraw from account-ann".
+	Op     string
+	Stream StreamID
+	// Command is the zero id outside commands.
+	Command CommandID
+	// RetryAfter is a hint; 0 is no advice.
+	RetryAfter time.Duration
+	// Reason is a stable word for programs: "mailbox-full", "quarantined", "panic".
+	Reason string
+	Err    error
+}
+
+func (e *Error) Error() string {
+	text := e.Op + ": " + string(e.Kind)
+	if e.Reason != "" {
+		text += " (" + e.Reason + ")"
+	}
+	return withCause(text, e.Err)
+}
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is matches the error's kind.
+func (e *Error) Is(target error) bool { return target == e.Kind }
+
+// KindOf sorts any error that a journal or the runtime returns. What is of no
+// known kind counts as an unknown outcome: nothing may be assumed of it.
+func KindOf(err error) Kind {
+	for _, kind := range [...]Kind{
+		ErrConflict, ErrUnavailable, ErrOverloaded, ErrInvalid, ErrUnknownOutcome, ErrRejected,
+		ErrEventIDReused, ErrNotFound, ErrFenced, ErrCorrupt,
+	} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return ErrUnknownOutcome
 }
