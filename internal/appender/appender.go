@@ -21,6 +21,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -47,7 +48,7 @@ type Queue struct {
 	idle   sync.Cond // appends has become 0
 	closed bool
 	lanes  map[persistence.StreamID]*lane
-	ready  fifo[*lane] // lanes that have entries and none in flight
+	ready  fifo.Queue[*lane] // lanes that have entries and none in flight
 	spare  []*lane
 
 	appends, bytes int // waiting and in flight
@@ -56,7 +57,7 @@ type Queue struct {
 // lane holds the appends of one stream in order.
 type lane struct {
 	stream   persistence.StreamID
-	waiting  fifo[entry]
+	waiting  fifo.Queue[entry]
 	inFlight bool
 }
 
@@ -119,8 +120,8 @@ func (q *Queue) enqueue(e entry) error {
 	if l == nil {
 		l = q.newLane(e.append.Stream)
 	}
-	l.waiting.push(e)
-	if !l.inFlight && l.waiting.len() == 1 {
+	l.waiting.Push(e)
+	if !l.inFlight && l.waiting.Len() == 1 {
 		q.makeReady(l)
 	}
 	return nil
@@ -139,8 +140,8 @@ func (q *Queue) newLane(stream persistence.StreamID) *lane {
 }
 
 func (q *Queue) makeReady(l *lane) {
-	q.ready.push(l)
-	if q.ready.len() == 1 {
+	q.ready.Push(l)
+	if q.ready.Len() == 1 {
 		q.work.Signal()
 	}
 }
@@ -198,14 +199,14 @@ func (q *Queue) failWaiting() {
 	q.mu.Lock()
 	var dropped []entry
 	for _, l := range q.lanes {
-		for l.waiting.len() > 0 {
-			dropped = append(dropped, l.waiting.pop())
+		for l.waiting.Len() > 0 {
+			dropped = append(dropped, l.waiting.Pop())
 		}
 		if !l.inFlight {
 			delete(q.lanes, l.stream)
 		}
 	}
-	q.ready = fifo[*lane]{}
+	q.ready = fifo.Queue[*lane]{}
 	err := &persistence.UnavailableError{Reason: "the journal is closed"}
 	for _, e := range dropped {
 		e.chain.Fail(err)

@@ -24,7 +24,7 @@ type Item struct {
 func (q *Queue) take() *Batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.ready.len() == 0 {
+	for q.ready.Len() == 0 {
 		if q.closed && q.appends == 0 {
 			return nil
 		}
@@ -39,15 +39,15 @@ func (q *Queue) take() *Batch {
 
 // form fills a batch from the lanes that are ready.
 func (q *Queue) form() *Batch {
-	batch := &Batch{queue: q, Items: make([]Item, 0, min(q.ready.len(), q.config.BatchEvents))}
+	batch := &Batch{queue: q, Items: make([]Item, 0, min(q.ready.Len(), q.config.BatchEvents))}
 	bytes := 0
-	for q.ready.len() > 0 && batch.Events < q.config.BatchEvents {
-		l := *q.ready.peek()
-		first := l.waiting.peek()
+	for q.ready.Len() > 0 && batch.Events < q.config.BatchEvents {
+		l := *q.ready.At(0)
+		first := l.waiting.At(0)
 		if batch.Events > 0 && (batch.Events+len(first.append.Events) > q.config.BatchEvents || bytes+first.size > q.config.BatchBytes) {
 			break
 		}
-		q.ready.pop()
+		q.ready.Pop()
 		item, size := l.takeItem(q.config.BatchEvents-batch.Events, q.config.BatchBytes-bytes)
 		l.inFlight = true
 		bytes += size
@@ -59,18 +59,18 @@ func (q *Queue) form() *Batch {
 
 // takeItem takes the first entry of a lane and joins those that continue it.
 func (l *lane) takeItem(events, bytes int) (Item, int) {
-	first := l.waiting.pop()
+	first := l.waiting.Pop()
 	item := Item{Append: first.append, Named: first.named, entries: []entry{first}, lane: l}
 	size, count := first.size, len(first.append.Events)
-	for l.waiting.len() > 0 {
-		next := l.waiting.peek()
+	for l.waiting.Len() > 0 {
+		next := l.waiting.At(0)
 		if !continues(&item, next, count) || count+len(next.append.Events) > min(events, persistence.MaxAppendEvents) ||
 			size+next.size > min(bytes, persistence.MaxAppendBytes) {
 			break
 		}
 		count += len(next.append.Events)
 		size += next.size
-		item.entries = append(item.entries, l.waiting.pop())
+		item.entries = append(item.entries, l.waiting.Pop())
 	}
 	if len(item.entries) > 1 {
 		item.Events = make([]persistence.Event, 0, count)
@@ -121,11 +121,11 @@ func (q *Queue) advance(item *Item, err error) (dropped []entry) {
 	if err != nil {
 		chain := item.entries[0].chain
 		chain.Fail(err)
-		for chain != nil && l.waiting.len() > 0 && l.waiting.peek().chain == chain {
-			dropped = append(dropped, l.waiting.pop())
+		for chain != nil && l.waiting.Len() > 0 && l.waiting.At(0).chain == chain {
+			dropped = append(dropped, l.waiting.Pop())
 		}
 	}
-	if l.waiting.len() > 0 {
+	if l.waiting.Len() > 0 {
 		q.makeReady(l)
 		q.idle.Broadcast()
 		return dropped
