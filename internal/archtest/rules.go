@@ -1,0 +1,146 @@
+package archtest
+
+// Rules is what a module has decided about itself.
+type Rules struct {
+	// Areas say who may import whom inside the module.
+	Areas []Area
+	// ForTests are the folders that the test files of every area may import too.
+	ForTests []string
+	// Fences keep third-party modules where they belong.
+	Fences []Fence
+	// Hidden are modules whose types must not show in what the module exports.
+	Hidden []string
+}
+
+// Area is a folder and all below it that is not an area of its own. The area ""
+// is the root package alone. A package in no area is a violation, so that a new
+// folder gets its place in the order before it is used.
+type Area struct {
+	Folder string
+	// Imports are the areas that it may import; its own needs no mention. The list
+	// is exact: an area inside a mentioned one has to be mentioned too.
+	Imports []string
+}
+
+// Fence names the folders that may import a module, or a tree of them.
+type Fence struct {
+	Module string
+	// Within are folders of ours; everything below them is meant.
+	Within []string
+	// Packages, when set, are the only packages of the module to be imported.
+	Packages []string
+	// Tests allows the module in every test file.
+	Tests bool
+	// Reason completes the sentence "only … may import it, because".
+	Reason string
+}
+
+// Stele is the architecture of this module. ARCHITECTURE.md draws the same
+// picture in words.
+func Stele() Rules {
+	return Rules{
+		Areas: areas(),
+		ForTests: []string{
+			"persistence/memory", "persistence/sqlite", "persistence/postgres", "persistence/journaltest",
+			"actors/actorstest", "internal/pgtest", "internal/faultjournal",
+		},
+		Fences: fences(),
+		Hidden: []string{
+			"github.com/asynkron/protoactor-go", "github.com/hashicorp/memberlist",
+			"github.com/danielgtaylor/huma", "github.com/maypok86/otter",
+		},
+	}
+}
+
+// areas are listed from the bottom up: an area imports only what stands above
+// it in this list. The journals are leaves: no library package knows one, the
+// program injects it.
+func areas() []Area {
+	leaves := []string{"internal/fifo", "internal/lifecycle"}
+	with := func(leaves []string, more ...string) []string { return append(more, leaves...) }
+
+	core := with(leaves, "persistence", "proto")
+	node := with(core, "actors", "cluster", "keyvault", "projections")
+	faces := with(node, "")
+	public := []string{
+		"", "actors", "cluster", "console", "httpapi", "keyvault", "persistence", "projections", "proto",
+		"persistence/memory", "persistence/postgres", "persistence/sqlite",
+	}
+	return []Area{
+		{Folder: "internal/fifo"},
+		{Folder: "internal/lifecycle"},
+		{Folder: "proto"},
+		{Folder: "persistence", Imports: []string{"proto"}},
+
+		{Folder: "internal/appender", Imports: with(leaves, "persistence")},
+		{Folder: "internal/faultjournal", Imports: with(leaves, "persistence")},
+		{Folder: "persistence/memory", Imports: with(leaves, "persistence", "internal/appender")},
+		{Folder: "persistence/sqlite", Imports: with(leaves, "persistence", "internal/appender")},
+		{Folder: "persistence/postgres", Imports: with(leaves, "persistence", "internal/appender")},
+		{Folder: "persistence/journaltest", Imports: []string{"persistence"}},
+		{Folder: "internal/pgtest"},
+
+		{Folder: "actors", Imports: core},
+		{Folder: "projections", Imports: core},
+		{Folder: "keyvault", Imports: core},
+		{Folder: "cluster", Imports: with(core, "actors")},
+		{Folder: "actors/actorstest", Imports: with(core, "actors", "persistence/memory", "internal/faultjournal")},
+
+		{Folder: "", Imports: node},
+		{Folder: "httpapi", Imports: faces},
+		{Folder: "console", Imports: with(faces, "httpapi")},
+
+		// Examples show what a user can write, so they stay out of internal.
+		{Folder: "examples", Imports: public},
+		{Folder: "bench", Imports: with(public, "examples", "internal/appender", "internal/pgtest", "internal/lifecycle")},
+		{Folder: "cmd", Imports: with(public, "bench", "examples", "internal/lifecycle")},
+
+		{Folder: "internal/archtest"},
+		{Folder: "internal/docstest"},
+	}
+}
+
+func fences() []Fence {
+	programs := []string{"bench", "cmd", "examples"}
+	testKits := []string{"actors/actorstest", "persistence/journaltest", "internal/pgtest"}
+	fences := []Fence{
+		{
+			Module: "github.com/asynkron/protoactor-go", Within: []string{"actors"},
+			Packages: []string{"github.com/asynkron/protoactor-go/actor"},
+			Reason:   "the actor library is a detail of one package",
+		},
+		{
+			Module: "github.com/hashicorp/memberlist", Within: []string{"cluster"},
+			Reason: "the membership library is a detail of one package",
+		},
+		{
+			Module: "google.golang.org/grpc", Within: append([]string{"cluster"}, programs...),
+			Reason: "a single-node program links no gRPC",
+		},
+		{
+			Module: "github.com/jackc/pgx", Within: append([]string{"persistence/postgres", "internal/pgtest"}, programs...),
+			Reason: "a program without Postgres links no driver for it",
+		},
+		{
+			Module: "modernc.org/sqlite", Within: append([]string{"persistence/sqlite"}, programs...),
+			Reason: "a program without SQLite links no driver for it",
+		},
+		{
+			Module: "github.com/pressly/goose", Within: append([]string{"persistence/postgres", "persistence/sqlite"}, programs...),
+			Reason: "migrations belong to the journals that have tables",
+		},
+		{Module: "github.com/danielgtaylor/huma", Within: []string{"httpapi"}, Reason: "it is a detail of the HTTP interface"},
+		{Module: "github.com/maypok86/otter", Within: []string{"keyvault"}, Reason: "the cache of opened keys is its only use"},
+		{Module: "github.com/spf13", Within: []string{"cmd"}, Reason: "the library reads no flags"},
+		{Module: "github.com/knadh/koanf", Within: []string{"cmd"}, Reason: "the library takes structs as configuration"},
+	}
+	for _, module := range []string{
+		"github.com/stretchr/testify", "pgregory.net/rapid", "go.uber.org/goleak",
+		"github.com/google/go-cmp", "github.com/anishathalye/porcupine", "testing",
+	} {
+		fences = append(fences, Fence{
+			Module: module, Within: testKits, Tests: true, Reason: "users' programs link no test library",
+		})
+	}
+	return fences
+}
