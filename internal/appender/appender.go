@@ -195,6 +195,14 @@ func (q *Queue) Close(ctx context.Context) {
 	}
 }
 
+// Idle reports whether nothing waits and nothing is in flight: a moment for the
+// committer to tidy up.
+func (q *Queue) Idle() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.appends == 0
+}
+
 func (q *Queue) failWaiting() {
 	q.mu.Lock()
 	var dropped []entry

@@ -1,0 +1,53 @@
+package sqlite
+
+import "errors"
+
+// Sizes of the write-ahead log, in pages of 4 KiB and, for the limit, in bytes.
+// A checkpoint copies the log into the file; the next commit then begins the log
+// anew. It is done between batches: when nobody waits, or when the log is long.
+const (
+	logWorth = 1 << 10  // 4 MiB: worth the flush of a checkpoint
+	logLong  = 8 << 10  // 32 MiB: must not wait for a quiet moment
+	logLimit = 64 << 20 // a log that has grown beyond is cut when it begins anew
+)
+
+// checkpoint keeps the log short.
+func (j *Journal) checkpoint() {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	if j.writer == nil {
+		return
+	}
+	length, done, err := j.writer.logLength()
+	switch {
+	case err != nil:
+	case length-done < logWorth, length-done < logLong && !j.queue.Idle():
+		return
+	default:
+		err = j.writer.checkpoint("PASSIVE")
+	}
+	if err != nil {
+		// Nothing is lost: the log holds it, and the next batch tries again.
+		j.config.Logger.Warn("checkpoint failed", "err", err)
+	}
+}
+
+// logLength is how many pages the log has, and how many of them a checkpoint
+// has copied already.
+func (w *writer) logLength() (length, copied int64, err error) {
+	row, err := w.log.first()
+	if err != nil {
+		return 0, 0, err
+	}
+	length, ok := row[1].(int64)
+	copied, ok2 := row[2].(int64)
+	if !ok || !ok2 {
+		return 0, 0, errors.New("read the length of the log")
+	}
+	return length, copied, nil
+}
+
+// checkpoint copies the log into the file as far as readers allow.
+func (w *writer) checkpoint(mode string) error {
+	return w.exec("PRAGMA wal_checkpoint(" + mode + ")")
+}

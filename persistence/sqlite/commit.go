@@ -1,0 +1,210 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+)
+
+// commit stores a batch, answers all who wait for it, and then, while nobody
+// waits for this batch any more, looks after the log.
+func (j *Journal) commit(batch *appender.Batch) {
+	outcomes := make([]persistence.Outcome, len(batch.Items))
+	j.store(batch, outcomes)
+	for i := range outcomes {
+		batch.Settle(i, outcomes[i])
+	}
+	j.checkpoint()
+}
+
+// store fills in what became of every append of a batch.
+func (j *Journal) store(batch *appender.Batch, outcomes []persistence.Outcome) {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	defer j.publish() // before the answers: who has one finds its events
+	if err := j.ready(); err != nil {
+		refuse(outcomes, err)
+		return
+	}
+	committing, err := j.writer.write(batch, outcomes)
+	if err != nil && !committing && isConstraint(err) {
+		// Somebody has written past the lock. What the writer remembered is stale;
+		// asked again, the file says what is true.
+		if err = j.writer.undo(); err == nil {
+			committing, err = j.writer.write(batch, outcomes)
+		}
+	}
+	switch {
+	case err == nil:
+	case committing && !undone(err):
+		j.resolve(batch, outcomes, err)
+	default:
+		j.abandon(outcomes, err)
+	}
+}
+
+// publish tells those who wait how far the journal has come.
+func (j *Journal) publish() {
+	if j.writer != nil && j.writer.last > j.head.get() {
+		j.head.set(j.writer.last)
+	}
+}
+
+// ready opens the file again when it was lost.
+func (j *Journal) ready() error {
+	if j.damaged != nil {
+		return j.damaged
+	}
+	if j.writer != nil {
+		return nil
+	}
+	return j.reopen()
+}
+
+// abandon answers a batch of which surely nothing was stored.
+func (j *Journal) abandon(outcomes []persistence.Outcome, err error) {
+	answer := definite(err)
+	refuse(outcomes, answer)
+	if errors.Is(answer, persistence.ErrCorrupt) {
+		j.damaged = answer
+	}
+	if err := j.writer.undo(); err != nil {
+		j.config.Logger.Error("rollback failed, opening the file again", "err", err)
+		j.drop()
+	}
+}
+
+// refuse gives every append that was not refused on its own the same error.
+func refuse(outcomes []persistence.Outcome, err error) {
+	for i := range outcomes {
+		if outcomes[i].Err == nil && !outcomes[i].Duplicate {
+			outcomes[i] = persistence.Outcome{Err: err}
+		}
+	}
+}
+
+// How long an unknown outcome is looked into, and the waits between attempts.
+const (
+	resolveFor  = 30 * time.Second
+	resolveWait = 10 * time.Millisecond
+	resolveMost = time.Second
+)
+
+// resolve finds out what became of a commit that ended in an error which says
+// neither yes nor no. After a failed flush the operating system may show data
+// that will not survive, so the file is closed, opened again, which recovers
+// whatever of the log is valid, and the log is copied into the file and flushed
+// there. What is in the file then is stored, and what is not never will be.
+func (j *Journal) resolve(batch *appender.Batch, outcomes []persistence.Outcome, cause error) {
+	j.config.Logger.Error("commit failed, opening the file again", "err", cause)
+	ctx, cancel := context.WithTimeout(detached, resolveFor)
+	defer cancel()
+	j.drop()
+	for wait := resolveWait; ; wait = min(2*wait, resolveMost) {
+		err := j.lookUp(batch, outcomes)
+		if err == nil {
+			return
+		}
+		if !j.pause(ctx, wait) {
+			j.giveUp(batch, outcomes, errors.Join(cause, err))
+			return
+		}
+	}
+}
+
+// lookUp opens the file and sees which of the batch's events are in it.
+func (j *Journal) lookUp(batch *appender.Batch, outcomes []persistence.Outcome) error {
+	if err := j.ready(); err != nil {
+		return err
+	}
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.Err != nil || o.Duplicate || len(batch.Items[i].Events) == 0 {
+			continue
+		}
+		stored, err := j.writer.holds(&batch.Items[i], o)
+		if err != nil {
+			j.drop()
+			return err
+		}
+		if !stored {
+			*o = persistence.Outcome{Err: &persistence.UnavailableError{Reason: "the disk failed and the append was rolled back"}}
+		}
+	}
+	return nil
+}
+
+// holds reports whether the append's first event stands where it was put. One
+// is enough: all were in one transaction.
+func (w *writer) holds(item *appender.Item, o *persistence.Outcome) (bool, error) {
+	s, err := w.stream(item.Stream)
+	if err != nil || s.version < o.First {
+		return false, err
+	}
+	recorded, err := w.eventOf(item.Stream, s, o.First)
+	return recorded.ID == item.Events[0].ID, err
+}
+
+func (j *Journal) giveUp(batch *appender.Batch, outcomes []persistence.Outcome, err error) {
+	for i := range outcomes {
+		item := &batch.Items[i]
+		if outcomes[i].Err != nil || outcomes[i].Duplicate || len(item.Events) == 0 {
+			continue
+		}
+		ids := make([]persistence.EventID, len(item.Events))
+		for k := range ids {
+			ids[k] = item.Events[k].ID
+		}
+		outcomes[i] = persistence.Outcome{Err: &persistence.UnknownOutcomeError{
+			Stream: item.Stream, Expected: item.Expected, IDs: ids, Err: err,
+		}}
+	}
+}
+
+// drop closes the file, readers included: as long as one connection is left,
+// SQLite goes on with what it has in memory.
+func (j *Journal) drop() {
+	j.readers.pause()
+	defer j.readers.resume()
+	if j.writer != nil {
+		if err := j.writer.close(); err != nil {
+			j.config.Logger.Error("close after a failure", "err", err)
+		}
+		j.writer = nil
+	}
+}
+
+// reopen opens the file and makes durable what is in its log.
+func (j *Journal) reopen() error {
+	w, err := openWriter(j.file, j.config.Relaxed)
+	if err == nil {
+		if err = w.checkpoint("TRUNCATE"); err != nil {
+			err = errors.Join(definite(err), w.close())
+		}
+	}
+	if errors.Is(err, persistence.ErrCorrupt) {
+		j.damaged = err
+	}
+	if err != nil {
+		return err
+	}
+	j.writer = w
+	return nil
+}
+
+// pause waits, somewhat at random, and reports whether to go on.
+func (j *Journal) pause(ctx context.Context, about time.Duration) bool {
+	timer := time.NewTimer(about/2 + rand.N(about))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return j.damaged == nil
+	case <-j.closing:
+	case <-ctx.Done():
+	}
+	return false
+}

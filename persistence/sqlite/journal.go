@@ -1,0 +1,211 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+)
+
+// Config says where the journal lies and how careful it is.
+type Config struct {
+	// Path is the journal's file. Its directory must exist, on a local disk; the
+	// file is created when it is missing.
+	Path string
+	// Relaxed acknowledges before the disk has flushed (PRAGMA synchronous=NORMAL).
+	// What was acknowledged then survives the end of the process, but a failure of
+	// power or of the operating system may take the last appends back. The file
+	// stays sound. The default is to flush.
+	Relaxed bool
+	// Logger gets what no caller is told: a checkpoint that failed, a file that had
+	// to be opened again. The default is to say nothing.
+	Logger *slog.Logger
+}
+
+// Journal keeps streams in a file; use [Open]. Besides [persistence.Journal] it
+// is a [persistence.Submitter] and a [persistence.PageReader].
+type Journal struct {
+	config  Config
+	file    string // Path without symbolic links
+	id      persistence.JournalID
+	lock    *fileLock
+	queue   *appender.Queue
+	readers *readers
+	head    head
+
+	// writing protects writer. The queue's goroutine holds it while it commits.
+	writing sync.Mutex
+	writer  *writer // nil while the file is away
+	damaged error   // set for good once the file has been found corrupt
+
+	stopped chan struct{} // closed when the queue's goroutine has ended
+	closing chan struct{} // closed when Close begins
+	closed  sync.Once
+	left    error // what Close returned
+}
+
+var (
+	_ persistence.Journal    = (*Journal)(nil)
+	_ persistence.Submitter  = (*Journal)(nil)
+	_ persistence.PageReader = (*Journal)(nil)
+)
+
+// Open opens the journal in a file, and creates or migrates it first if need be.
+// Errors: [*persistence.UnavailableError] when the file is in use or cannot be
+// written, [*persistence.CorruptError] when it is no database,
+// [*persistence.SchemaError] when a later release has written it, and
+// [*persistence.InvalidError] when it belongs to another program.
+func Open(ctx context.Context, config Config) (*Journal, error) {
+	if config.Path == "" {
+		return nil, &persistence.InvalidError{Field: "path", Reason: "is empty"}
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if ctx.Err() != nil {
+		return nil, errLeft(ctx)
+	}
+	j, err := open(config)
+	if err != nil {
+		return nil, fmt.Errorf("open the journal %s: %w", config.Path, err)
+	}
+	go j.run() // ends in Close
+	return j, nil
+}
+
+func open(config Config) (*Journal, error) {
+	file, err := realPath(config.Path)
+	if err != nil {
+		return nil, &persistence.UnavailableError{Reason: "the journal's directory cannot be found", Err: err}
+	}
+	j := &Journal{
+		config: config, file: file, readers: newReaders(file),
+		stopped: make(chan struct{}), closing: make(chan struct{}),
+	}
+	j.queue = appender.New(appender.Config{Commit: j.commit})
+	if j.lock, err = lock(file + ".lock"); err != nil {
+		return nil, err
+	}
+	if j.writer, err = openWriter(file, config.Relaxed); err != nil {
+		return nil, errors.Join(err, j.lock.release())
+	}
+	j.id = j.writer.id
+	j.head.set(j.writer.last)
+	return j, nil
+}
+
+func (j *Journal) run() {
+	defer close(j.stopped)
+	j.queue.Run()
+}
+
+// Identity returns the id that was made with the file.
+func (j *Journal) Identity() persistence.JournalID { return j.id }
+
+// Append fulfils [persistence.Appender].
+func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	return j.queue.Append(ctx, appends...)
+}
+
+// Submit fulfils [persistence.Submitter].
+func (j *Journal) Submit(append persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+	return j.queue.Submit(append, chain, done)
+}
+
+// Head returns the last position.
+func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
+	if err := j.usable(ctx); err != nil {
+		return nil, err
+	}
+	return persistence.Positions{j.head.get()}, nil
+}
+
+// Wait returns as soon as an event lies beyond after, whatever its stream. Once
+// the journal is closed it returns [*persistence.UnavailableError].
+func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
+	for {
+		grown := j.head.grown()
+		if !after.Covers(persistence.Position{Offset: j.head.get()}) {
+			return nil
+		}
+		select {
+		case <-grown:
+		case <-j.closing:
+			return errClosed()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// usable tells why a read cannot begin.
+func (j *Journal) usable(ctx context.Context) error {
+	select {
+	case <-j.closing:
+		return errClosed()
+	default:
+	}
+	if ctx.Err() != nil {
+		return errLeft(ctx)
+	}
+	return nil
+}
+
+// Close writes what was taken, moves the log into the file and gives the file
+// free. Reads under way end with their page.
+func (j *Journal) Close() error {
+	j.closed.Do(func() {
+		close(j.closing)
+		// Without a bound: what was taken is written or refused by SQLite, in the end.
+		j.queue.Close(detached)
+		<-j.stopped
+		j.left = errors.Join(j.readers.close(), j.shut(), j.lock.release())
+	})
+	return j.left
+}
+
+func (j *Journal) shut() error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	if j.writer == nil {
+		return nil
+	}
+	err := errors.Join(j.writer.checkpoint("TRUNCATE"), j.writer.close())
+	j.writer = nil
+	return err
+}
+
+// head is the last position and the signal that it has moved.
+type head struct {
+	last atomic.Int64
+
+	mu   sync.Mutex
+	next chan struct{} // closed by the next set; nil while nobody waits
+}
+
+func (h *head) get() int64 { return h.last.Load() }
+
+func (h *head) set(position int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last.Store(position)
+	if h.next != nil {
+		close(h.next)
+		h.next = nil
+	}
+}
+
+// grown is closed when the head moves after this call.
+func (h *head) grown() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.next == nil {
+		h.next = make(chan struct{})
+	}
+	return h.next
+}

@@ -1,0 +1,3 @@
+-- Where the global sequence and the numbers of streams end. Served by the two
+-- primary keys, from their ends.
+SELECT coalesce((SELECT max(position) FROM main.event), 0), coalesce((SELECT max(stream_id) FROM main.stream), 0)

@@ -1,0 +1,141 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// maxReaders is how many goroutines read at the same time.
+const maxReaders = 4
+
+// readers is the pool of connections that read. A reader is taken for one page,
+// never while the caller looks at it, so that no read transaction stays open:
+// the log could not begin anew, and the file could not be closed.
+type readers struct {
+	file string
+	room chan struct{} // holds one for each reader taken
+
+	mu     sync.Mutex
+	free   []*reader // the one used last at the end
+	closed chan struct{}
+}
+
+type reader struct {
+	*conn
+	read, readBackward, readAll, findStream *stmt
+}
+
+func newReaders(file string) *readers {
+	return &readers{file: file, room: make(chan struct{}, maxReaders), closed: make(chan struct{})}
+}
+
+// with calls fn with a reader of its own.
+func (r *readers) with(ctx context.Context, fn func(*reader) error) error {
+	select {
+	case r.room <- struct{}{}:
+	case <-r.closed:
+		return errClosed()
+	case <-ctx.Done():
+		return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
+	}
+	defer func() { <-r.room }()
+	one, err := r.take()
+	if err != nil {
+		return err
+	}
+	defer r.give(one)
+	if err := fn(one); err != nil {
+		return definite(err)
+	}
+	return nil
+}
+
+func (r *readers) take() (*reader, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.closed:
+		return nil, errClosed()
+	default:
+	}
+	if n := len(r.free); n > 0 {
+		one := r.free[n-1]
+		r.free = r.free[:n-1]
+		return one, nil
+	}
+	one, err := openReader(r.file)
+	if err != nil {
+		return nil, definite(err)
+	}
+	return one, nil
+}
+
+func (r *readers) give(one *reader) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free = append(r.free, one)
+}
+
+// pause waits until nobody reads, closes all connections, and keeps further
+// readers waiting until resume.
+func (r *readers) pause() {
+	for range maxReaders {
+		r.room <- struct{}{}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range r.free {
+		_ = one.close() // it has only read: there is nothing to lose
+	}
+	r.free = nil
+}
+
+func (r *readers) resume() {
+	for range maxReaders {
+		<-r.room
+	}
+}
+
+// close refuses further reads and waits for those under way.
+func (r *readers) close() error {
+	close(r.closed)
+	r.pause()
+	r.resume()
+	return nil
+}
+
+func openReader(file string) (*reader, error) {
+	c, err := connect(file, "ro")
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{conn: c}
+	if err := r.setUp(); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return r, nil
+}
+
+func (r *reader) setUp() error {
+	err := r.exec("PRAGMA busy_timeout = 5000; PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384")
+	if err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		dest **stmt
+		name string
+	}{
+		{&r.read, "read"},
+		{&r.readBackward, "read_backward"},
+		{&r.readAll, "read_all"},
+		{&r.findStream, "stream_head"},
+	} {
+		if *s.dest, err = r.prepare(query(s.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
