@@ -1,0 +1,421 @@
+package actors
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/stele-es/stele/internal/fifo"
+	"github.com/stele-es/stele/persistence"
+)
+
+// phase is where an activation stands. Commands are handled in the last four;
+// before, the mailbox holds them.
+type phase uint8
+
+const (
+	recovering phase = iota // the state is being read
+	draining                // appends are under way whose outcome decides what comes next
+	live
+	lost        // the state is gone; the next command has it read again
+	failed      // the stream could not be read; commands get the error until retryAt
+	quarantined // handlers panicked too often; commands get an error until retryAt
+)
+
+// activation is a live aggregate: one actor. Its state is touched by its own
+// goroutine only.
+type activation struct {
+	system  *System
+	key     key
+	stream  persistence.StreamID
+	mailbox mailbox
+	slot    slot
+
+	phase   phase
+	state   any
+	version persistence.Version // of the optimistic state
+	chain   *persistence.Chain  // of the appends decided on this state
+	dirty   bool                // the state shows what was never raised to the journal
+
+	// pending are the decided commands in order; their answers wait for durability.
+	// Depth counts what of them is on its way to the journal.
+	pending fifo.Queue[*call]
+	depth   depth
+	// redo are commands to decide again after a recovery, before the mailbox's.
+	redo fifo.Queue[*call]
+
+	held     bool // the mailbox keeps commands back
+	stopping bool
+
+	failure    error // what commands get in the last two phases, until retryAt
+	retryAt    time.Time
+	backoff    time.Duration // of recoveries
+	quarantine time.Duration // the last one
+	panics     []time.Time   // of the last panicWindow
+}
+
+// depth is how much an aggregate has decided ahead of the journal.
+type depth struct{ calls, events, bytes int }
+
+// Limits of deciding ahead.
+const (
+	maxDepthCalls  = 256
+	maxDepthEvents = 1000
+	maxDepthBytes  = 1 << 20
+)
+
+func (d *depth) add(c *call, sign int) {
+	if c.events > 0 {
+		d.calls += sign
+		d.events += sign * c.events
+		d.bytes += sign * c.bytes
+	}
+}
+
+// Receive fulfils actor.Actor. A panic of our own code ends this activation and
+// no other; those of user code are recovered closer to it.
+func (a *activation) Receive(ctx actor.Context) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			a.crash(ctx, reason)
+		}
+	}()
+	switch message := ctx.Message().(type) {
+	case *call:
+		a.handle(message)
+	case *settled:
+		message.settled = true
+	case *recovered:
+		a.recovered(message)
+	case *stop:
+		a.stopping = true
+	case *actor.Started:
+		a.recover()
+	case *actor.Stopped:
+		a.system.gone(a)
+		return
+	default:
+		return
+	}
+	a.advance()
+	if a.stopping {
+		a.stopWhenIdle(ctx)
+	}
+}
+
+// handle is the life of a command on the aggregate: decide, raise, hand over to
+// the journal. The reply waits for the commit; the mailbox does not.
+func (a *activation) handle(c *call) {
+	now := time.Now()
+	switch {
+	case !c.take():
+		a.finish() // its caller left and was told that nothing had been done
+	case now.After(c.deadline):
+		a.refuse(c, &persistence.UnavailableError{Reason: "the deadline passed before the command was decided"}, "deadline")
+	case a.phase == live:
+		c.tx.now = now
+		a.decide(c)
+	case a.phase != lost && now.Before(a.retryAt):
+		a.refuse(c, a.failure, "")
+	default:
+		c.tx.now = now
+		a.redo.Push(c)
+		a.recover()
+	}
+}
+
+// decide runs the handler on the live state and queues what it decided.
+func (a *activation) decide(c *call) {
+	if expected := c.ifVersion; expected != persistence.Any && !expected.Accepts(a.version) {
+		conflict := &persistence.ConflictError{Stream: a.stream, Expected: expected, Actual: a.version}
+		a.answerLater(c, nil, c.border(conflict, ""))
+		return
+	}
+	reply, err := a.invoke(c)
+	if problem := c.tx.problem; err == nil && problem != nil {
+		err = c.border(problem, "")
+	}
+	if err != nil {
+		a.dirty = a.dirty || len(c.tx.raised) > 0
+		a.answerLater(c, nil, err)
+		return
+	}
+	if len(c.tx.raised) == 0 {
+		a.answerLater(c, reply, nil)
+		return
+	}
+	events, err := c.tx.encode(headers(c.id, c.handler.command.Name(), c.origin), c.origin.meta())
+	if err != nil {
+		a.dirty = true
+		a.answerLater(c, nil, c.border(err, ""))
+		return
+	}
+	c.reply, c.err = reply, nil
+	a.submit(c, events)
+}
+
+// invoke calls the user's handler; a panic in it becomes an error.
+func (a *activation) invoke(c *call) (reply any, err error) {
+	tx := &c.tx
+	*tx = Tx{ID: a.key.id, Version: a.version, CommandID: c.id, state: a.state, on: a.key.kind, raised: tx.raised[:0], now: tx.now}
+	defer func() {
+		if reason := recover(); reason != nil {
+			a.panicked(c, reason)
+			reply, err = nil, &persistence.Error{Kind: persistence.ErrRejected, Op: c.op(), Stream: a.stream, Command: c.id, Reason: "panic"}
+		}
+	}()
+	return c.handler.decide(a.state, tx, c.message)
+}
+
+// panicked notes a panic of user code. Its value is not logged: it may hold
+// personal data.
+func (a *activation) panicked(c *call, reason any) {
+	a.system.stats.panics.Add(1)
+	a.system.config.Logger.Error("handler panicked", slog.String("stream", string(a.stream)),
+		slog.String("command", c.handler.command.Name()), slog.String("type", fmt.Sprintf("%T", reason)),
+		slog.String("stack", string(debug.Stack())))
+	a.dirty = true
+	now := time.Now()
+	a.panics = append(a.panics, now)
+	for now.Sub(a.panics[0]) > panicWindow {
+		a.panics = a.panics[1:]
+	}
+}
+
+// answerLater queues an answer without events behind those decided before: what
+// it shows may rest on events that are not durable yet.
+func (a *activation) answerLater(c *call, reply any, err error) {
+	c.reply, c.err, c.settled, c.events, c.bytes = reply, err, true, 0, 0
+	c.outcome = persistence.Outcome{}
+	a.pending.Push(c)
+}
+
+// submit hands the events of a decided command to the journal.
+func (a *activation) submit(c *call, events []persistence.Event) {
+	appended := persistence.Append{Stream: a.stream, Expected: persistence.Exact(a.version), Events: events}
+	c.owner, c.settled, c.events, c.bytes = a, false, len(events), appended.Size()
+	a.version += persistence.Version(len(events))
+	a.depth.add(c, 1)
+	a.pending.Push(c)
+	if err := a.system.appender.Submit(appended, a.chain, c.done); err != nil {
+		a.chain.Fail(err)
+		c.outcome, c.settled = persistence.Outcome{Err: err}, true
+	}
+}
+
+// advance moves the activation on as far as it can go without waiting, and lets
+// the mailbox hold commands back while it cannot.
+func (a *activation) advance() {
+	for {
+		a.answer()
+		switch {
+		case a.phase == live && a.dirty:
+			a.phase = draining
+		case a.phase == draining && a.resolved():
+			a.rebuild()
+		case a.phase == live && a.redo.Len() > 0 && !a.full():
+			a.again(a.redo.Pop())
+		default:
+			hold := a.phase == recovering || a.phase == draining || a.redo.Len() > 0 || a.phase == live && a.full()
+			if hold != a.held {
+				a.held = hold
+				a.mailbox.hold(hold)
+			}
+			return
+		}
+	}
+}
+
+// answer gives the answers whose turn it is. A failed append stops it: the
+// commands behind it were decided on what failed.
+func (a *activation) answer() {
+	for a.pending.Len() > 0 {
+		c := *a.pending.At(0)
+		if !c.settled {
+			return
+		}
+		if c.outcome.Err != nil {
+			a.phase = draining
+			return
+		}
+		a.pending.Pop()
+		a.depth.add(c, -1)
+		a.finish()
+		c.answer()
+	}
+}
+
+func (a *activation) full() bool {
+	if a.key.kind.strict {
+		return a.depth.calls > 0
+	}
+	return a.depth.calls >= maxDepthCalls || a.depth.events >= maxDepthEvents || a.depth.bytes >= maxDepthBytes
+}
+
+// again decides a command once more, unless its time is over.
+func (a *activation) again(c *call) {
+	if c.late(time.Now()) {
+		a.refuse(c, &persistence.UnavailableError{Reason: "the time was over before the command could be decided"}, "deadline")
+		return
+	}
+	a.decide(c)
+}
+
+// resolved reports that no append is under way.
+func (a *activation) resolved() bool {
+	for i := range a.pending.Len() {
+		if !(*a.pending.At(i)).settled {
+			return false
+		}
+	}
+	return true
+}
+
+// rebuild follows a failed append or a dirty state. What was decided on it is
+// answered, or decided again on what the stream really says.
+func (a *activation) rebuild() {
+	a.system.stats.rebuilds.Add(1)
+	calls := a.pending.Clear()
+	again := true
+	if len(calls) > 0 {
+		calls, again = a.failedAppend(calls)
+	}
+	for _, c := range append(calls, a.redo.Clear()...) {
+		a.redo.Push(c)
+	}
+	a.state, a.dirty, a.depth, a.phase = nil, false, depth{}, lost
+	switch {
+	case len(a.panics) >= maxPanics:
+		a.isolate()
+	case again || a.redo.Len() > 0:
+		a.recover()
+	}
+}
+
+// failedAppend answers what cannot be decided again and returns the rest. The
+// first of the calls carries the error; those behind it rest on it. It reports
+// whether the state should be read at once.
+func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
+	first := calls[0]
+	err := first.outcome.Err
+	switch persistence.KindOf(err) {
+	case persistence.ErrConflict:
+		a.system.stats.conflicts.Add(1)
+		if first.rounds++; first.rounds <= maxRounds && first.ifVersion == persistence.Any {
+			return calls, true
+		}
+		a.refuse(first, err, "")
+		return calls[1:], true
+	case persistence.ErrInvalid:
+		a.refuse(first, err, "")
+		return calls[1:], true
+	case persistence.ErrUnknownOutcome:
+		a.system.stats.unknown.Add(uint64(len(calls)))
+	case persistence.ErrCorrupt:
+		a.system.config.Logger.Error("stream is not what this node wrote", slog.String("stream", string(a.stream)), slog.Any("err", err))
+	}
+	for _, c := range calls {
+		if c.outcome.Err == nil { // it raised nothing
+			err = &persistence.UnavailableError{Reason: "an append before it failed", Err: first.outcome.Err}
+		} else {
+			err = c.outcome.Err
+		}
+		a.refuse(c, err, "append")
+	}
+	return nil, false
+}
+
+// isolate keeps an aggregate whose handlers panic from burning the processor.
+func (a *activation) isolate() {
+	if time.Since(a.retryAt) > quarantineMax {
+		a.quarantine = 0
+	}
+	a.quarantine = min(max(2*a.quarantine, quarantineMin), quarantineMax)
+	a.block(quarantined, a.quarantine, &persistence.Error{
+		Kind: persistence.ErrUnavailable, Op: "ask " + string(a.stream), Stream: a.stream, RetryAfter: a.quarantine, Reason: "quarantined",
+	})
+	a.panics = nil
+	a.slot.pinned.Store(a.retryAt.Unix())
+	a.system.config.Logger.Error("aggregate quarantined", slog.String("stream", string(a.stream)), slog.Duration("duration", a.quarantine))
+}
+
+// block answers every command with an error for a time.
+func (a *activation) block(p phase, d time.Duration, err error) {
+	a.phase, a.failure, a.retryAt = p, err, time.Now().Add(d)
+	for a.redo.Len() > 0 {
+		a.refuse(a.redo.Pop(), err, "")
+	}
+}
+
+// Bounds of the failure policy.
+const (
+	maxRounds     = 2 // further decisions after conflicts
+	maxPanics     = 5 // in a panicWindow
+	panicWindow   = time.Minute
+	quarantineMin = time.Minute
+	quarantineMax = 30 * time.Minute
+	backoffMin    = 200 * time.Millisecond
+	backoffMax    = 30 * time.Second
+)
+
+// recover has the state read. Until it is there the mailbox holds.
+func (a *activation) recover() {
+	a.phase = recovering
+	if err := a.system.recoveries.enqueue(a); err != nil {
+		a.recovered(&recovered{err: err})
+	}
+}
+
+// recovered takes the state that was read, or the reason why there is none.
+func (a *activation) recovered(r *recovered) {
+	switch {
+	case r.err == nil:
+		a.system.stats.recoveries.Add(1)
+		a.phase, a.state, a.version = live, r.state, r.version
+		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
+	case r.abandoned && a.redo.Len() == 0:
+		a.phase = lost
+	default:
+		a.backoff = min(max(2*a.backoff, backoffMin), backoffMax)
+		a.block(failed, a.backoff, r.err)
+	}
+}
+
+// refuse answers a command with an error of the runtime.
+func (a *activation) refuse(c *call, err error, reason string) {
+	c.reply, c.err = nil, c.border(err, reason)
+	a.finish()
+	c.answer()
+}
+
+// finish takes a command off the counters, before its caller can know.
+func (a *activation) finish() {
+	a.slot.busy.Add(-1)
+	a.system.inFlight.Add(-1)
+}
+
+// stopWhenIdle ends the activation as soon as it owes nobody an answer.
+func (a *activation) stopWhenIdle(ctx actor.Context) {
+	if a.pending.Len() > 0 || a.redo.Len() > 0 || a.phase == recovering || a.phase == draining || a.mailbox.waiting() > 0 {
+		return
+	}
+	a.system.park(a, a.mailbox.close())
+	ctx.Stop(ctx.Self())
+}
+
+// crash answers everybody after a panic in our own code, and stops.
+func (a *activation) crash(ctx actor.Context, reason any) {
+	a.system.config.Logger.Error("activation crashed", slog.String("stream", string(a.stream)),
+		slog.String("type", fmt.Sprintf("%T", reason)), slog.String("stack", string(debug.Stack())))
+	a.system.markStopping(a)
+	for _, c := range append(a.pending.Clear(), a.redo.Clear()...) {
+		a.refuse(c, &persistence.UnknownOutcomeError{Stream: a.stream}, "crash")
+	}
+	for _, c := range a.mailbox.close() {
+		a.refuse(c, &persistence.UnavailableError{Reason: "the aggregate's actor crashed"}, "crash")
+	}
+	ctx.Stop(ctx.Self())
+}

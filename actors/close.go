@@ -1,0 +1,111 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// tick keeps the coarse clock and lets idle aggregates go, once a second.
+func (s *System) tick() {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			s.clock.Store(now.Unix())
+			s.passivateIdle(now.Unix())
+		case <-s.closed:
+			return
+		}
+	}
+}
+
+// maxStopsPerTick keeps passivation from crowding out commands.
+const maxStopsPerTick = 2000
+
+func (s *System) passivateIdle(now int64) {
+	stops := 0
+	for i := range s.directory.shards {
+		for _, a := range s.directory.shards[i].expired(now, s.minIdle, maxStopsPerTick-stops) {
+			expired := func() bool { return a.idle(now) && a.expired(now) }
+			if s.passivate(a, expired) {
+				stops++
+			}
+		}
+	}
+}
+
+// expired lists activations that are idle for longer than their kind allows.
+func (s *shard) expired(now int64, minIdle time.Duration, limit int) []*activation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []*activation
+	for a := s.oldest; a != nil && len(found) < limit && now-a.slot.used >= seconds(minIdle); a = a.slot.newer {
+		if a.idle(now) && a.expired(now) {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+func (a *activation) expired(now int64) bool { return now-a.slot.used >= seconds(a.key.kind.idle) }
+
+// seconds rounds up, so that nothing expires early.
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+
+// Close stops the system: new commands are refused as unavailable, those taken
+// are decided and answered, the events of the decided ones are stored. When ctx
+// ends first, the callers that still wait get unavailable or unknown outcome, and
+// the error says how many they were. The journal stays open. Close may be called
+// more than once; every call waits for the first.
+func (s *System) Close(ctx context.Context) error {
+	s.close.Do(func() { s.err = s.shutdown(ctx) })
+	return s.err
+}
+
+func (s *System) shutdown(ctx context.Context) error {
+	s.closing.Store(true)
+	for i := range s.directory.shards {
+		for _, a := range s.directory.shards[i].all() {
+			s.passivate(a, func() bool { return true })
+		}
+	}
+	var err error
+	for s.running.Load() > 0 && err == nil {
+		select {
+		case <-s.empty:
+		case <-ctx.Done():
+			err = fmt.Errorf("close with %d commands unanswered: %w", s.inFlight.Load(), context.Cause(ctx))
+		}
+	}
+	close(s.dead)
+	close(s.closed)
+	s.recoveries.close()
+	if s.ownQueue != nil {
+		s.ownQueue.Close(ctx)
+	}
+	s.tasks.Wait()
+	s.actors.Shutdown()
+	return err
+}
+
+func (s *shard) all() []*activation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*activation, 0, len(s.active))
+	for _, a := range s.active {
+		all = append(all, a)
+	}
+	return all
+}
+
+// wakeCloser tells Close that the last activation may be gone.
+func (s *System) wakeCloser() {
+	if s.closing.Load() && s.running.Load() == 0 {
+		select {
+		case s.empty <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package actors
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Command is a contract: aggregates of one kind may be asked C and answer R. It
+// is a pure value without a handler inside, so contracts never form
+// initialisation cycles. The zero Command names no kind and every Ask refuses it.
+type Command[C, R any] struct{ kind string }
+
+// NewCommand makes the contract of a command. Mistakes in kind, C or R are found
+// when the aggregate that handles it is started.
+func NewCommand[C, R any](kind string) Command[C, R] { return Command[C, R]{kind: kind} }
+
+// Asker takes commands to aggregates: a [System], or a node that hosts one.
+type Asker interface {
+	// Ask delivers one command and returns its reply. Use [Command.Ask], which knows
+	// the types.
+	Ask(ctx context.Context, request Request) (reply any, err error)
+}
+
+// Request is a command on its way. Only [Command.Ask] makes one.
+type Request struct {
+	kind, id  string
+	command   reflect.Type
+	reply     reflect.Type
+	message   any
+	ifVersion persistence.Expected // Any unless the caller named a version
+}
+
+// AskOption changes how one command is asked.
+type AskOption func(*Request)
+
+// IfVersion refuses the command with [persistence.ErrConflict] unless the
+// aggregate is at this version when the command is decided. Such a command is
+// never decided again after a conflict.
+func IfVersion(version persistence.Version) AskOption {
+	return func(r *Request) { r.ifVersion = persistence.Exact(version) }
+}
+
+// Ask sends a command to the aggregate of this id and waits until its events are
+// durable and its reply is here. An aggregate exists as soon as it is asked; the
+// handler decides what that means.
+//
+// An error that the handler returned comes back unchanged. Every other error is
+// a [*persistence.Error]: only the kind [persistence.ErrUnknownOutcome] leaves
+// open whether something was done. When ctx ends the call returns at once:
+// unavailable if the command had not been decided, unknown if it had. A ctx
+// without deadline gets that of [Config.AskTimeout].
+//
+// The command must not be changed before Ask returns, nor afterwards if it is a
+// plain struct that holds pointers and the error was of ctx.
+func (c Command[C, R]) Ask(ctx context.Context, to Asker, id string, command C, options ...AskOption) (R, error) {
+	request := Request{
+		kind: c.kind, id: id, message: command, ifVersion: persistence.Any,
+		command: reflect.TypeFor[C](), reply: reflect.TypeFor[R](),
+	}
+	for _, option := range options {
+		option(&request)
+	}
+	reply, err := to.Ask(ctx, request)
+	typed, _ := reply.(R) // a handler of this contract returns no other type
+	return typed, err
+}

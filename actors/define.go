@@ -1,0 +1,176 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
+)
+
+// Definition is an [Aggregate] with its state type hidden: what a [System] hosts.
+type Definition interface {
+	// Kind is the kind of the aggregates, and the category of their streams.
+	Kind() string
+
+	definition() *definition
+}
+
+// Aggregate says how aggregates of one kind with state S behave. Use [Define].
+type Aggregate[S any] struct{ d definition }
+
+// definition is what the runtime needs of an Aggregate, without its types.
+type definition struct {
+	kind     string
+	newState func() any
+	handlers map[reflect.Type]*handler // by type of the command
+	appliers map[reflect.Type]*applier // by type of the event
+	stored   map[string]*applier       // by stored name of the event
+	strict   bool
+	idle     time.Duration
+	problems []error
+}
+
+// handler decides one type of command.
+type handler struct {
+	command *codec.Type
+	reply   reflect.Type
+	decide  func(state any, tx *Tx, command any) (any, error)
+}
+
+// applier changes the state by one type of event.
+type applier struct {
+	event *codec.Type
+	apply func(state, event any)
+}
+
+// Part is a piece of a definition.
+type Part[S any] func(*Aggregate[S])
+
+// Define declares the aggregates of one kind. The zero value of S is the state
+// of an aggregate without events. Define never fails: mistakes are collected and
+// reported all together by [NewSystem] and by the test kit.
+func Define[S any](kind string, parts ...Part[S]) *Aggregate[S] {
+	a := &Aggregate[S]{d: definition{
+		kind:     kind,
+		newState: func() any { return new(S) },
+		handlers: map[reflect.Type]*handler{},
+		appliers: map[reflect.Type]*applier{},
+		stored:   map[string]*applier{},
+	}}
+	if err := persistence.CheckKind(kind); err != nil {
+		a.d.problem("%w", err)
+	}
+	for _, part := range parts {
+		part(a)
+	}
+	return a
+}
+
+// Kind fulfils [Definition].
+func (a *Aggregate[S]) Kind() string { return a.d.kind }
+
+func (a *Aggregate[S]) definition() *definition { return &a.d }
+
+// Handle binds a contract to the method that decides it. Returning an error
+// stores nothing and gives the error to the caller; decide first and raise
+// after, because an error after [Tx.Raise] costs a replay of the aggregate.
+func Handle[S, C, R any](contract Command[C, R], decide func(*S, *Tx, C) (R, error)) Part[S] {
+	return func(a *Aggregate[S]) {
+		command, err := codec.Of[C]()
+		if err != nil {
+			a.d.problem("command %s: %w", reflect.TypeFor[C](), err)
+			return
+		}
+		if _, err := codec.Of[R](); err != nil {
+			a.d.problem("reply to %s: %w", command.Name(), err)
+		}
+		if contract.kind != a.d.kind {
+			a.d.problem("command %s belongs to kind %q: make its contract with NewCommand(%q)", command.Name(), contract.kind, a.d.kind)
+		}
+		if a.d.handlers[command.GoType()] != nil {
+			a.d.problem("command %s is handled twice: remove one Handle", command.Name())
+		}
+		a.d.handlers[command.GoType()] = &handler{
+			command: command,
+			reply:   reflect.TypeFor[R](),
+			decide: func(state any, tx *Tx, message any) (any, error) {
+				return decide(state.(*S), tx, message.(C))
+			},
+		}
+	}
+}
+
+// On says how one type of event changes the state; it is also the registration
+// of that type. It must depend on nothing but the state and the event, and must
+// not keep the event. A panic in it makes the aggregate unrecoverable until the
+// program is mended.
+func On[S, E any](apply func(*S, E)) Part[S] {
+	return func(a *Aggregate[S]) {
+		event, err := codec.Of[E]()
+		if err != nil {
+			a.d.problem("event %s: %w", reflect.TypeFor[E](), err)
+			return
+		}
+		if a.d.stored[event.Name()] != nil {
+			a.d.problem("event %s is applied twice: remove one On", event.Name())
+		}
+		on := &applier{event: event, apply: func(state, message any) { apply(state.(*S), message.(E)) }}
+		a.d.appliers[event.GoType()] = on
+		a.d.stored[event.Name()] = on
+	}
+}
+
+// Strict lets an aggregate decide the next command only when the events of the
+// one before are durable, instead of deciding ahead. It costs throughput on a
+// busy aggregate and saves work when conflicts are common.
+func Strict[S any]() Part[S] { return func(a *Aggregate[S]) { a.d.strict = true } }
+
+// Idle is how long an aggregate of this kind stays in memory unused, in place of
+// [Config.Idle]. It must be positive.
+func Idle[S any](d time.Duration) Part[S] {
+	return func(a *Aggregate[S]) {
+		if d <= 0 {
+			a.d.problem("idle time %s is not positive", d)
+		}
+		a.d.idle = d
+	}
+}
+
+func (d *definition) problem(format string, args ...any) {
+	d.problems = append(d.problems, fmt.Errorf("aggregate "+d.kind+": "+format, args...))
+}
+
+// check returns everything that is wrong with the definition.
+func (d *definition) check() error {
+	if len(d.handlers) == 0 {
+		return errors.Join(append(d.problems, fmt.Errorf("aggregate %s handles no command: add a Handle", d.kind))...)
+	}
+	return errors.Join(d.problems...)
+}
+
+// fold applies one stored event to a state, or says why that cannot be done.
+func (d *definition) fold(state any, recorded *persistence.Recorded) (err error) {
+	if recorded.Type[0] == '$' {
+		return nil // the system's own events count as versions and are not for On
+	}
+	on := d.stored[recorded.Type]
+	if on == nil {
+		return &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version,
+			Reason: fmt.Sprintf("kind %s has no On for event type %s", d.kind, recorded.Type)}
+	}
+	event, err := on.event.Decode(recorded.Payload)
+	if err != nil {
+		return &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version, Reason: "the payload cannot be decoded", Err: err}
+	}
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version,
+				Reason: fmt.Sprintf("On for %s panicked with a %T", recorded.Type, reason)}
+		}
+	}()
+	on.apply(state, event)
+	return nil
+}

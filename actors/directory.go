@@ -1,0 +1,271 @@
+package actors
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// key names an aggregate inside one system.
+type key struct {
+	kind *definition
+	id   string
+}
+
+// slot is an activation's place in the directory.
+type slot struct {
+	busy   atomic.Int64 // commands taken and not answered
+	pinned atomic.Int64 // unix time until which it must stay
+	// The rest is protected by the shard's lock.
+	used         int64 // unix time of the last command
+	newer, older *activation
+	stopping     bool
+	parked       []*call // commands that came while stopping
+}
+
+const shards = 256
+
+// shard is a part of the directory with its own lock, so that aggregates do not
+// queue on one. Its list holds the activations by last use.
+type shard struct {
+	mu             sync.Mutex
+	active         map[key]*activation
+	newest, oldest *activation
+}
+
+type directory struct {
+	seed   maphash.Seed
+	shards [shards]shard
+	active atomic.Int64 // activations that are not stopping
+}
+
+func (d *directory) shard(k key) *shard {
+	return &d.shards[maphash.String(d.seed, k.id)%shards]
+}
+
+func (d *directory) init() {
+	d.seed = maphash.MakeSeed()
+	for i := range d.shards {
+		d.shards[i].active = map[key]*activation{}
+	}
+}
+
+// add puts a new activation in front of the list.
+func (s *shard) add(a *activation, now int64) {
+	s.active[a.key] = a
+	s.touch(a, now)
+}
+
+// touch moves an activation to the front of the list.
+func (s *shard) touch(a *activation, now int64) {
+	a.slot.used = now
+	if s.newest == a {
+		return
+	}
+	s.unlink(a)
+	a.slot.older = s.newest
+	if s.newest != nil {
+		s.newest.slot.newer = a
+	}
+	s.newest = a
+	if s.oldest == nil {
+		s.oldest = a
+	}
+}
+
+func (s *shard) unlink(a *activation) {
+	switch {
+	case a.slot.newer != nil:
+		a.slot.newer.slot.older = a.slot.older
+	case s.newest == a:
+		s.newest = a.slot.older
+	}
+	switch {
+	case a.slot.older != nil:
+		a.slot.older.slot.newer = a.slot.newer
+	case s.oldest == a:
+		s.oldest = a.slot.newer
+	}
+	a.slot.newer, a.slot.older = nil, nil
+}
+
+// remove takes an activation out and returns the commands parked for it.
+func (s *shard) remove(a *activation) []*call {
+	s.unlink(a)
+	if s.active[a.key] == a {
+		delete(s.active, a.key)
+	}
+	parked := a.slot.parked
+	a.slot.parked = nil
+	return parked
+}
+
+// idle reports that the activation can be stopped without making anybody wait.
+func (a *activation) idle(now int64) bool {
+	return !a.slot.stopping && a.slot.busy.Load() == 0 && a.slot.pinned.Load() <= now
+}
+
+// deliver puts a command into its aggregate's mailbox, activating it if need be.
+func (s *System) deliver(c *call) error {
+	shard := s.directory.shard(c.key)
+	for {
+		shard.mu.Lock()
+		a := shard.active[c.key]
+		switch {
+		case s.closing.Load():
+			shard.mu.Unlock()
+			return &persistence.UnavailableError{Reason: "the node is stopping"}
+		case a == nil:
+			shard.mu.Unlock()
+			if err := s.makeRoom(); err != nil {
+				return err
+			}
+			shard.mu.Lock()
+			if shard.active[c.key] == nil {
+				s.activate(shard, c.key)
+			}
+			shard.mu.Unlock()
+			continue
+		case a.slot.stopping:
+			err := a.park(c)
+			shard.mu.Unlock()
+			return err
+		}
+		shard.touch(a, s.clock.Load())
+		a.slot.busy.Add(1)
+		shard.mu.Unlock()
+		err := a.mailbox.offer(c)
+		if err == nil {
+			return nil
+		}
+		a.slot.busy.Add(-1)
+		if err == errFull { //nolint:errorlint // ours, never wrapped
+			return &persistence.UnavailableError{Reason: "the aggregate's mailbox is full", Overloaded: true}
+		}
+	}
+}
+
+// park keeps a command for the next activation. The shard is locked.
+func (a *activation) park(c *call) error {
+	if len(a.slot.parked) >= a.mailbox.capacity {
+		return &persistence.UnavailableError{Reason: "the aggregate's mailbox is full", Overloaded: true}
+	}
+	a.slot.parked = append(a.slot.parked, c)
+	return nil
+}
+
+// activate starts the actor of an aggregate. The shard is locked.
+func (s *System) activate(shard *shard, k key) *activation {
+	a := &activation{system: s, key: k, stream: persistence.StreamID(k.kind.kind + "-" + k.id), held: true}
+	a.mailbox.capacity, a.mailbox.held = s.config.Mailbox, true
+	shard.add(a, s.clock.Load())
+	s.directory.active.Add(1)
+	s.running.Add(1)
+	s.spawn(a)
+	return a
+}
+
+// makeRoom keeps the number of live aggregates at its limit by stopping one that
+// has not been used for long. When all are busy it lets ten per cent more in.
+func (s *System) makeRoom() error {
+	active := int(s.directory.active.Load())
+	if active < s.config.MaxActive || s.evict() {
+		return nil
+	}
+	if active < s.config.MaxActive+s.config.MaxActive/10+1 {
+		return nil
+	}
+	return &persistence.UnavailableError{Reason: "too many aggregates are busy", Overloaded: true}
+}
+
+// candidates is how many aggregates an eviction compares. The oldest of a sample
+// is nearly the oldest of all, and needs no list over all shards.
+const candidates = 5
+
+func (s *System) evict() bool {
+	now := s.clock.Load()
+	var victim *activation
+	used, found := int64(0), 0
+	start := int(s.cursor.Add(1))
+	for i := 0; i < shards && found < candidates; i++ {
+		shard := &s.directory.shards[(start+i*31)%shards]
+		shard.mu.Lock()
+		for a := shard.oldest; a != nil; a = a.slot.newer {
+			if a.idle(now) {
+				if found++; victim == nil || a.slot.used < used {
+					victim, used = a, a.slot.used
+				}
+				break
+			}
+		}
+		shard.mu.Unlock()
+	}
+	return victim != nil && s.passivate(victim, func() bool { return victim.idle(now) })
+}
+
+type stop struct{}
+
+// passivate begins to stop an activation if the condition still holds: from here
+// on its commands are parked until it is gone.
+func (s *System) passivate(a *activation, condition func() bool) bool {
+	shard := s.directory.shard(a.key)
+	shard.mu.Lock()
+	stopping := !a.slot.stopping && condition()
+	if stopping {
+		a.slot.stopping = true
+		s.directory.active.Add(-1)
+	}
+	shard.mu.Unlock()
+	if stopping {
+		a.mailbox.post(&stop{})
+	}
+	return stopping
+}
+
+// markStopping does the same for an activation that stops by itself.
+func (s *System) markStopping(a *activation) {
+	shard := s.directory.shard(a.key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if !a.slot.stopping {
+		a.slot.stopping = true
+		s.directory.active.Add(-1)
+	}
+}
+
+// park keeps commands that reached the mailbox in the moment of its closing.
+func (s *System) park(a *activation, calls []*call) {
+	shard := s.directory.shard(a.key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	a.slot.parked = append(calls, a.slot.parked...)
+}
+
+// gone takes a stopped activation out, and starts the next one if somebody asked
+// for it meanwhile. Only here can a successor begin, so there are never two.
+func (s *System) gone(a *activation) {
+	shard := s.directory.shard(a.key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	parked := shard.remove(a)
+	s.running.Add(-1)
+	s.stats.passivations.Add(1)
+	if len(parked) == 0 {
+		s.wakeCloser()
+		return
+	}
+	next := s.activate(shard, a.key)
+	for _, c := range parked {
+		next.slot.busy.Add(1)
+		if err := next.mailbox.offer(c); err != nil { // cannot be full: parked has the same bound
+			next.refuse(c, &persistence.UnavailableError{Reason: "the aggregate's mailbox is full", Overloaded: true}, "")
+		}
+	}
+	if s.closing.Load() {
+		next.slot.stopping = true
+		s.directory.active.Add(-1)
+		next.mailbox.post(&stop{})
+	}
+}

@@ -1,0 +1,174 @@
+package actors
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/stele-es/stele/internal/fifo"
+)
+
+var (
+	errFull   = errors.New("mailbox is full")
+	errClosed = errors.New("mailbox is closed")
+)
+
+// burst is how many commands one aggregate may handle before others get the
+// processor.
+const burst = 64
+
+// mailbox is the queue of one activation, in place of protoactor's: it refuses
+// instead of blocking, and gives back what it still holds when it closes, so
+// that no command is lost without an answer. Order in each round: protoactor's
+// system messages, completions of our own work, commands.
+type mailbox struct {
+	mu          sync.Mutex
+	system      fifo.Queue[any]
+	completions fifo.Queue[any]
+	calls       fifo.Queue[*call]
+	capacity    int
+	running     bool
+	held        bool // commands wait, the rest goes on
+	closed      bool
+
+	invoker    actor.MessageInvoker
+	dispatcher actor.Dispatcher
+	process    func()
+}
+
+// offer takes a command or refuses it; it never blocks.
+func (m *mailbox) offer(c *call) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+		return errClosed
+	case m.calls.Len() >= m.capacity:
+		return errFull
+	}
+	m.calls.Push(c)
+	if !m.held {
+		m.wake()
+	}
+	return nil
+}
+
+// post takes a completion. What is posted is bounded by what the activation has
+// under way, so there is no limit here.
+func (m *mailbox) post(completion any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.completions.Push(completion)
+	m.wake()
+}
+
+// hold keeps commands back until release.
+func (m *mailbox) hold(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held = on
+	if !on && m.calls.Len() > 0 {
+		m.wake()
+	}
+}
+
+// waiting is the number of commands not taken yet.
+func (m *mailbox) waiting() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.calls.Len()
+}
+
+// abandoned reports that there are commands and that all their callers left.
+func (m *mailbox) abandoned() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.calls.Len() {
+		if (*m.calls.At(i)).claim.Load() != abandoned {
+			return false
+		}
+	}
+	return m.calls.Len() > 0
+}
+
+// close refuses further commands and returns those not taken, in order.
+func (m *mailbox) close() []*call {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	return m.calls.Clear()
+}
+
+// wake starts a run unless one is going on. The lock is held.
+func (m *mailbox) wake() {
+	if !m.running && m.dispatcher != nil {
+		m.running = true
+		m.dispatcher.Schedule(m.process)
+	}
+}
+
+// run handles messages until there are none.
+func (m *mailbox) run() {
+	for handled := 0; ; {
+		message, system := m.next()
+		switch {
+		case message == nil:
+			return
+		case system:
+			m.invoker.InvokeSystemMessage(message)
+		default:
+			m.invoker.InvokeUserMessage(message)
+		}
+		if handled++; handled%burst == 0 {
+			runtime.Gosched()
+		}
+	}
+}
+
+// next takes the most urgent message. Nil ends the run.
+func (m *mailbox) next() (message any, system bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.system.Len() > 0:
+		return m.system.Pop(), true
+	case m.completions.Len() > 0:
+		return m.completions.Pop(), false
+	case m.calls.Len() > 0 && !m.held:
+		return m.calls.Pop(), false
+	}
+	m.running = false
+	return nil, false
+}
+
+// PostUserMessage fulfils actor.Mailbox; nothing of ours comes this way.
+func (m *mailbox) PostUserMessage(message any) { m.post(message) }
+
+// PostSystemMessage fulfils actor.Mailbox.
+func (m *mailbox) PostSystemMessage(message any) {
+	switch message.(type) {
+	case *actor.SuspendMailbox, *actor.ResumeMailbox:
+		// Failures are recovered in the activation and never reach protoactor's
+		// supervision, whose resume would release our hold.
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.system.Push(message)
+	m.wake()
+}
+
+// RegisterHandlers fulfils actor.Mailbox.
+func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.invoker, m.dispatcher, m.process = invoker, dispatcher, m.run
+}
+
+// Start fulfils actor.Mailbox.
+func (m *mailbox) Start() {}
+
+// UserMessageCount fulfils actor.Mailbox.
+func (m *mailbox) UserMessageCount() int { return m.waiting() }

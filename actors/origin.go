@@ -1,0 +1,134 @@
+package actors
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// origin is what a caller's context says about where a command comes from.
+type origin struct {
+	metadata    persistence.Metadata
+	actor       string
+	causation   [16]byte
+	correlation [16]byte
+}
+
+type originKey struct{}
+
+// ID is an id of a command or of an event.
+type ID interface {
+	~[16]byte
+}
+
+// WithMetadata adds metadata to every event of the commands asked with the
+// returned context. Keys that begin with "stele." belong to the system; they,
+// and what else breaks the rules of [persistence.Metadata], fail the command.
+func WithMetadata(ctx context.Context, metadata persistence.Metadata) context.Context {
+	return withOrigin(ctx, func(o *origin) {
+		merged := make(persistence.Metadata, len(o.metadata)+len(metadata))
+		maps.Copy(merged, o.metadata)
+		maps.Copy(merged, metadata)
+		o.metadata = merged
+	})
+}
+
+// WithActor says who asks, as the audit trail shows it.
+func WithActor(ctx context.Context, actor string) context.Context {
+	return withOrigin(ctx, func(o *origin) { o.actor = actor })
+}
+
+// WithCausation says which command or event led to what is asked.
+func WithCausation[T ID](ctx context.Context, id T) context.Context {
+	return withOrigin(ctx, func(o *origin) { o.causation = id })
+}
+
+// WithCorrelation joins what is asked to everything that one outside call set
+// off. Without it a command correlates with itself.
+func WithCorrelation[T ID](ctx context.Context, id T) context.Context {
+	return withOrigin(ctx, func(o *origin) { o.correlation = id })
+}
+
+func withOrigin(ctx context.Context, change func(*origin)) context.Context {
+	var next origin
+	if o := originOf(ctx); o != nil {
+		next = *o
+	}
+	change(&next)
+	return context.WithValue(ctx, originKey{}, &next)
+}
+
+func originOf(ctx context.Context) *origin {
+	o, _ := ctx.Value(originKey{}).(*origin)
+	return o
+}
+
+func (o *origin) meta() persistence.Metadata {
+	if o == nil {
+		return nil
+	}
+	return o.metadata
+}
+
+// Sizes of what a caller may say about a command, in bytes.
+const (
+	maxActor    = 256
+	maxMetadata = 8 << 10
+)
+
+func (o *origin) check() error {
+	if o == nil {
+		return nil
+	}
+	if len(o.actor) > maxActor {
+		return &persistence.InvalidError{Field: "actor", Reason: "is too long", Size: len(o.actor), Limit: maxActor}
+	}
+	for key := range o.metadata {
+		if strings.HasPrefix(key, "stele.") {
+			return &persistence.InvalidError{Field: "metadata key", Reason: `begins with "stele.", which belongs to the system`}
+		}
+	}
+	if size := len(persistence.EncodeMetadata(o.metadata)); size > maxMetadata {
+		return &persistence.InvalidError{Field: "metadata", Reason: "is too large for a command", Size: size, Limit: maxMetadata}
+	}
+	return o.metadata.Check()
+}
+
+// Fields of stele.v1.Headers. They are written by hand because every event
+// passes here; a test decodes them with the generated code.
+const (
+	headerCommandID protowire.Number = iota + 1
+	headerCommand
+	headerCausation
+	headerCorrelation
+	_ // traceparent, which nothing sets yet
+	headerActor
+)
+
+// headers encodes what the events of one command say about it.
+func headers(id persistence.CommandID, command string, o *origin) []byte {
+	out := make([]byte, 0, 2+16+2+16+2+len(command)+20)
+	out = appendField(out, headerCommandID, id[:])
+	out = appendField(out, headerCommand, []byte(command))
+	correlation := [16]byte(id)
+	if o != nil && o.correlation != [16]byte{} {
+		correlation = o.correlation
+	}
+	if o != nil && o.causation != [16]byte{} {
+		out = appendField(out, headerCausation, o.causation[:])
+	}
+	out = appendField(out, headerCorrelation, correlation[:])
+	if o != nil && o.actor != "" {
+		out = appendField(out, headerActor, []byte(o.actor))
+	}
+	return out
+}
+
+func appendField(out []byte, field protowire.Number, value []byte) []byte {
+	out = protowire.AppendTag(out, field, protowire.BytesType)
+	return protowire.AppendBytes(out, value)
+}

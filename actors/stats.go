@@ -1,0 +1,32 @@
+package actors
+
+import "sync/atomic"
+
+type stats struct {
+	recoveries, passivations, rebuilds, conflicts, unknown, panics atomic.Uint64
+}
+
+// Stats are counters of a [System] since it was opened, and what it holds now.
+type Stats struct {
+	// Active is the number of aggregates in memory, InFlight that of commands taken
+	// and not answered.
+	Active, InFlight int
+	// Recoveries and Passivations count activations that began and ended.
+	Recoveries, Passivations uint64
+	// Rebuilds counts states that were dropped and read again; Conflicts those of
+	// them that another writer caused.
+	Rebuilds, Conflicts uint64
+	// Unknown counts commands answered with an unknown outcome, Panics those whose
+	// handler panicked.
+	Unknown, Panics uint64
+}
+
+// Stats returns the counters.
+func (s *System) Stats() Stats {
+	return Stats{
+		Active: int(s.directory.active.Load()), InFlight: int(s.inFlight.Load()),
+		Recoveries: s.stats.recoveries.Load(), Passivations: s.stats.passivations.Load(),
+		Rebuilds: s.stats.rebuilds.Load(), Conflicts: s.stats.conflicts.Load(),
+		Unknown: s.stats.unknown.Load(), Panics: s.stats.panics.Load(),
+	}
+}

@@ -1,0 +1,302 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+)
+
+// Config says what a [System] hosts and bounds what it takes. Zero fields have
+// the defaults named below.
+type Config struct {
+	// Journal stores the events. It is required, and stays open when the system
+	// closes.
+	Journal persistence.Journal
+	// Aggregates are the definitions hosted; at least one, each kind once.
+	Aggregates []Definition
+	// Logger takes what operators should know. The default discards it.
+	Logger *slog.Logger
+	// AskTimeout bounds an Ask whose context has no deadline. The default is 10 s.
+	AskTimeout time.Duration
+	// Mailbox is how many commands may wait for one aggregate; more are refused as
+	// overloaded. The default is 1024.
+	Mailbox int
+	// MaxInFlight is how many commands the system takes before it refuses more as
+	// overloaded. The default is 65536.
+	MaxInFlight int
+	// MaxActive is how many aggregates are kept in memory; beyond it those unused
+	// for longest leave. The default is 100,000.
+	MaxActive int
+	// Idle is how long an unused aggregate stays in memory, to the second. The
+	// default is 2 minutes; a definition may choose otherwise with [Idle].
+	Idle time.Duration
+	// Recoveries is how many streams are read at once. The default is 50.
+	Recoveries int
+	// TrustCallers hands protobuf commands to handlers without copying them. Set it
+	// when no caller changes a command after asking it.
+	TrustCallers bool
+}
+
+// System hosts aggregates on one journal. Use [Open]. It is safe for concurrent
+// use.
+type System struct {
+	config      Config
+	definitions map[string]*definition
+	minIdle     time.Duration
+
+	actors   *actor.ActorSystem
+	root     *actor.RootContext
+	props    *actor.Props
+	spawning sync.Mutex
+	next     *activation // being spawned; protected by spawning
+
+	appender   persistence.Submitter
+	ownQueue   *appender.Queue // when the journal cannot submit
+	recoveries *recoveries
+	directory  directory
+	calls      sync.Pool
+	stats      stats
+
+	clock    atomic.Int64 // unix time, set by the ticker
+	cursor   atomic.Int64
+	inFlight atomic.Int64
+	running  atomic.Int64 // activations, stopping ones included
+	closing  atomic.Bool
+	empty    chan struct{} // receives when running has become 0
+	dead     chan struct{} // closed when waiting for answers is in vain
+	close    sync.Once
+	closed   chan struct{}
+	err      error
+	tasks    sync.WaitGroup
+}
+
+var errSystemClosed = errors.New("the system is closed")
+
+// Open starts a system. Everything that is wrong with the configuration and the
+// definitions is reported at once.
+func Open(config Config) (*System, error) {
+	s := &System{config: config, definitions: map[string]*definition{}, empty: make(chan struct{}, 1), dead: make(chan struct{}), closed: make(chan struct{})}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	s.calls.New = func() any { return newCall() }
+	s.directory.init()
+	s.clock.Store(time.Now().Unix())
+	s.recoveries = newRecoveries(s.config.Journal, s.config.Recoveries)
+	s.submitter()
+	s.startActors()
+	s.tasks.Go(s.tick) // ended by Close
+	return s, nil
+}
+
+func (s *System) check() error {
+	c := &s.config
+	var problems []error
+	if c.Journal == nil {
+		problems = append(problems, errors.New("no journal: set Config.Journal"))
+	}
+	if len(c.Aggregates) == 0 {
+		problems = append(problems, errors.New("no aggregates: list the definitions in Config.Aggregates"))
+	}
+	for _, d := range c.Aggregates {
+		problems = append(problems, s.host(d))
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	problems = append(problems,
+		setDefault("AskTimeout", &c.AskTimeout, 10*time.Second), setDefault("Mailbox", &c.Mailbox, 1024),
+		setDefault("MaxInFlight", &c.MaxInFlight, 65536), setDefault("MaxActive", &c.MaxActive, 100_000),
+		setDefault("Idle", &c.Idle, 2*time.Minute), setDefault("Recoveries", &c.Recoveries, 50))
+	s.minIdle = c.Idle
+	for _, d := range s.definitions {
+		if d.idle == 0 {
+			d.idle = c.Idle
+		}
+		s.minIdle = min(s.minIdle, d.idle)
+	}
+	return errors.Join(problems...)
+}
+
+func setDefault[T int | time.Duration](name string, field *T, value T) error {
+	if *field < 0 {
+		return fmt.Errorf("Config.%s is negative", name)
+	}
+	if *field == 0 {
+		*field = value
+	}
+	return nil
+}
+
+func (s *System) host(d Definition) error {
+	if d == nil {
+		return errors.New("a nil definition stands in Config.Aggregates")
+	}
+	own := *d.definition() // a copy: systems with other defaults may share the definition
+	if s.definitions[own.kind] != nil {
+		return fmt.Errorf("aggregate %s is listed twice in Config.Aggregates", own.kind)
+	}
+	s.definitions[own.kind] = &own
+	return own.check()
+}
+
+// submitter finds the way to append without waiting.
+func (s *System) submitter() {
+	if direct, ok := s.config.Journal.(persistence.Submitter); ok {
+		s.appender = direct
+		return
+	}
+	s.ownQueue = appender.New(appender.Config{Commit: s.commit})
+	s.appender = s.ownQueue
+	s.tasks.Go(s.ownQueue.Run) // ended by Close
+}
+
+// commit stores a batch through the plain contract of a journal.
+func (s *System) commit(batch *appender.Batch) {
+	appends := make([]persistence.Append, len(batch.Items))
+	for i := range batch.Items {
+		appends[i] = batch.Items[i].Append
+	}
+	// Detached: the end of one caller must not end the commit of others.
+	outcomes, err := s.config.Journal.Append(context.Background(), appends...)
+	for i := range appends {
+		if err != nil {
+			batch.Settle(i, persistence.Outcome{Err: err})
+			continue
+		}
+		batch.Settle(i, outcomes[i])
+	}
+}
+
+func (s *System) startActors() {
+	s.actors = actor.NewActorSystemWithConfig(actor.Configure(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })))
+	s.root = s.actors.Root
+	s.props = actor.PropsFromProducer(func() actor.Actor { return s.next },
+		actor.WithMailbox(func() actor.Mailbox { return &s.next.mailbox }))
+}
+
+// spawn makes an activation an actor. One Props serves all, which is why they
+// are spawned one after the other: it saves several hundred bytes for each.
+func (s *System) spawn(a *activation) {
+	s.spawning.Lock()
+	defer s.spawning.Unlock()
+	s.next = a
+	s.root.Spawn(s.props)
+	s.next = nil
+}
+
+// Ask fulfils [Asker].
+func (s *System) Ask(ctx context.Context, request Request) (any, error) {
+	c, err := s.prepare(ctx, &request)
+	if err != nil {
+		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind + "-" + request.id, Err: err}
+	}
+	if s.inFlight.Add(1) > int64(s.config.MaxInFlight) {
+		err = &persistence.UnavailableError{Reason: "too many commands are in flight", Overloaded: true}
+	} else {
+		err = s.deliver(c)
+	}
+	if err != nil {
+		s.inFlight.Add(-1)
+		err = c.border(err, "")
+		s.recycle(c)
+		return nil, err
+	}
+	return s.await(ctx, c)
+}
+
+// prepare checks a request and makes it a call.
+func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
+	d := s.definitions[r.kind]
+	if d == nil {
+		return nil, &unknownKindError{r.kind}
+	}
+	if err := persistence.CheckID(r.id); err != nil {
+		return nil, err
+	}
+	h := d.handlers[r.command]
+	switch {
+	case h == nil:
+		return nil, &persistence.InvalidError{Field: "command", Reason: fmt.Sprintf("kind %s does not handle %s", r.kind, r.command)}
+	case h.reply != r.reply:
+		return nil, &persistence.InvalidError{Field: "reply", Reason: fmt.Sprintf("%s is answered by %s, not by %s", h.command.Name(), h.reply, r.reply)}
+	case h.command.IsNil(r.message):
+		return nil, &persistence.InvalidError{Field: "command", Reason: h.command.Name() + " is nil"}
+	case r.ifVersion < persistence.Any:
+		return nil, &persistence.InvalidError{Field: "version", Reason: "is out of range"}
+	}
+	origin := originOf(ctx)
+	if err := origin.check(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, &persistence.UnavailableError{Reason: "the caller left before the command was taken", Err: context.Cause(ctx)}
+	}
+	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else
+	c.key, c.handler, c.message = key{d, r.id}, h, r.message
+	if !s.config.TrustCallers {
+		c.message = h.command.Clone(r.message)
+	}
+	c.ctx, c.origin, c.ifVersion = ctx, origin, r.ifVersion
+	c.id = persistence.CommandID(persistence.NewEventID())
+	c.bound(ctx, s.config.AskTimeout)
+	return c, nil
+}
+
+// await waits for the answer or for the caller's end, whichever comes first.
+func (s *System) await(ctx context.Context, c *call) (any, error) {
+	var cause error
+	select {
+	case <-c.answered:
+		return s.received(c)
+	case <-ctx.Done():
+		cause = context.Cause(ctx)
+	case <-c.timeout():
+		cause = errAskTimeout
+	case <-s.dead:
+		cause = errSystemClosed
+	}
+	if c.claim.CompareAndSwap(queued, abandoned) {
+		return nil, c.border(&persistence.UnavailableError{Reason: "the caller left before the command was decided", Err: cause}, "")
+	}
+	select {
+	case <-c.answered:
+		return s.received(c)
+	default:
+		unknown := &persistence.UnknownOutcomeError{Stream: persistence.StreamID(c.key.kind.kind + "-" + c.key.id), Err: cause}
+		return nil, c.border(unknown, "")
+	}
+}
+
+var errAskTimeout = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+
+func (s *System) received(c *call) (any, error) {
+	reply, err := c.reply, c.err
+	s.recycle(c)
+	return reply, err
+}
+
+func (s *System) recycle(c *call) {
+	c.reset()
+	s.calls.Put(c)
+}
+
+// unknownKindError reports a kind that nobody here defines.
+type unknownKindError struct{ kind string }
+
+func (e *unknownKindError) Error() string {
+	return fmt.Sprintf("no aggregate of kind %q is defined here: list its definition in Config.Aggregates", e.kind)
+}
+
+// Is matches [persistence.ErrNotFound].
+func (e *unknownKindError) Is(target error) bool { return target == persistence.ErrNotFound }

@@ -1,0 +1,11 @@
+// Package stele runs an event-sourced system: aggregates as persistent actors on
+// a journal.
+//
+//	journal, err := sqlite.Open(ctx, sqlite.Config{Path: "bank.db"})
+//	node, err := stele.Start(ctx, stele.Config{Journal: journal, Aggregates: stele.Aggregates{bank.Accounts}})
+//	balance, err := bank.Withdraw.Ask(ctx, node, "ann", &bankpb.Withdraw{Cents: 30})
+//	err = node.Stop(ctx)
+//
+// This package wires the others together and holds no logic. Package actors says
+// how aggregates are written, package persistence what a journal promises.
+package stele
