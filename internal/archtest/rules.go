@@ -80,7 +80,7 @@ func areas() []Area {
 		{Folder: "persistence/journaltest", Imports: []string{"persistence"}},
 		{Folder: "internal/pgtest"},
 
-		{Folder: "actors", Imports: core},
+		{Folder: "actors", Imports: with(core, "internal/appender")},
 		{Folder: "projections", Imports: core},
 		{Folder: "keyvault", Imports: core},
 		{Folder: "cluster", Imports: with(core, "actors")},
