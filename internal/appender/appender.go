@@ -43,22 +43,23 @@ type Config struct {
 type Queue struct {
 	config Config
 
-	mu     sync.Mutex
-	work   sync.Cond // ready has become non-empty, or closed has become true
-	idle   sync.Cond // appends has become 0
-	closed bool
-	lanes  map[persistence.StreamID]*lane
-	ready  fifo.Queue[*lane] // lanes that have entries and none in flight
-	spare  []*lane
+	// mu protects all below. changed tells that ready or closed has changed, or that
+	// appends has become 0.
+	mu      sync.Mutex
+	changed sync.Cond
+	closed  bool
+	lanes   map[persistence.StreamID]*lane
+	ready   fifo.Queue[*lane] // the lanes that have nothing in flight
+	spare   []*lane
 
 	appends, bytes int // waiting and in flight
 }
 
-// lane holds the appends of one stream in order.
+// lane holds the appends of one stream in order. It exists while it is ready or
+// has an append in flight, and is never both.
 type lane struct {
-	stream   persistence.StreamID
-	waiting  fifo.Queue[entry]
-	inFlight bool
+	stream  persistence.StreamID
+	waiting fifo.Queue[entry]
 }
 
 type entry struct {
@@ -67,6 +68,7 @@ type entry struct {
 	chain  *persistence.Chain
 	done   func(persistence.Outcome)
 	size   int
+	caller *wait // who waits for it in Append, or nil
 }
 
 // New returns a queue that takes appends at once and commits them as soon as
@@ -77,7 +79,7 @@ func New(config Config) *Queue {
 	setDefault(&config.QueuedAppends, 65536)
 	setDefault(&config.QueuedBytes, 64<<20)
 	q := &Queue{config: config, lanes: map[persistence.StreamID]*lane{}}
-	q.work.L, q.idle.L = &q.mu, &q.mu
+	q.changed.L = &q.mu
 	return q
 }
 
@@ -93,22 +95,27 @@ func (q *Queue) Submit(a persistence.Append, chain *persistence.Chain, done func
 	if err := a.Check(); err != nil {
 		return err
 	}
-	e := entry{append: a, named: a.Named(), chain: chain, done: done, size: a.Size()}
+	e := newEntry(a)
+	e.chain, e.done = chain, done
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.enqueue(e)
+}
+
+func newEntry(a persistence.Append) entry {
+	e := entry{append: a, named: a.Named(), size: a.Size()}
 	if !e.named {
 		for i := range a.Events {
 			a.Events[i].ID = persistence.NewEventID()
 		}
 	}
-	q.mu.Lock()
-	err := q.enqueue(e)
-	q.mu.Unlock()
-	return err
+	return e
 }
 
 func (q *Queue) enqueue(e entry) error {
 	switch {
 	case q.closed:
-		return &persistence.UnavailableError{Reason: "the journal is closed"}
+		return errClosed()
 	case q.appends >= q.config.QueuedAppends || q.bytes+e.size > q.config.QueuedBytes && q.appends > 0:
 		return &persistence.UnavailableError{Reason: "the append queue is full", Overloaded: true}
 	case e.chain.Err() != nil:
@@ -119,11 +126,9 @@ func (q *Queue) enqueue(e entry) error {
 	l := q.lanes[e.append.Stream]
 	if l == nil {
 		l = q.newLane(e.append.Stream)
-	}
-	l.waiting.Push(e)
-	if !l.inFlight && l.waiting.Len() == 1 {
 		q.makeReady(l)
 	}
+	l.waiting.Push(e)
 	return nil
 }
 
@@ -142,14 +147,24 @@ func (q *Queue) newLane(stream persistence.StreamID) *lane {
 func (q *Queue) makeReady(l *lane) {
 	q.ready.Push(l)
 	if q.ready.Len() == 1 {
-		q.work.Signal()
+		q.changed.Broadcast()
 	}
 }
 
-// Append fulfils [persistence.Appender].
+// discard forgets a lane that has become empty.
+func (q *Queue) discard(l *lane) {
+	delete(q.lanes, l.stream)
+	if len(q.spare) < 1024 {
+		l.stream = ""
+		q.spare = append(q.spare, l)
+	}
+}
+
+// Append fulfils [persistence.Appender]. It copies the events, because a caller
+// that leaves early has them back while they are under way.
 func (q *Queue) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
 	if ctx.Err() != nil {
-		return nil, &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
+		return nil, errLeft(ctx)
 	}
 	for i := range appends {
 		if err := appends[i].Check(); err != nil {
@@ -157,15 +172,75 @@ func (q *Queue) Append(ctx context.Context, appends ...persistence.Append) ([]pe
 		}
 	}
 	w := newWait(appends)
-	for i := range appends {
-		if err := q.Submit(clone(appends[i]), nil, func(o persistence.Outcome) { w.settle(i, o) }); err != nil {
-			if i == 0 && len(appends) == 1 {
-				return nil, err
-			}
-			w.settle(i, persistence.Outcome{Err: err})
+	if err := q.enqueueAll(w); err != nil {
+		return nil, err
+	}
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		q.withdraw(w, errLeft(ctx))
+	}
+	return w.outcomes(ctx), nil
+}
+
+// enqueueAll returns an error when nothing was taken.
+func (q *Queue) enqueueAll(w *wait) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return errClosed()
+	}
+	var refused []int
+	var err error
+	for i := range w.entries {
+		if err = q.enqueue(w.entries[i]); err != nil {
+			refused = append(refused, i)
 		}
 	}
-	return w.outcomes(ctx)
+	if len(refused) > 0 && len(refused) == len(w.entries) {
+		return err
+	}
+	for _, i := range refused {
+		w.settle(i, persistence.Outcome{Err: err})
+	}
+	return nil
+}
+
+// withdraw takes back what a caller of Append has in no batch yet.
+func (q *Queue) withdraw(w *wait, err error) {
+	q.mu.Lock()
+	var left []entry
+	for i := range w.entries {
+		if l := q.lanes[w.entries[i].append.Stream]; l != nil {
+			left = append(left, l.remove(func(e *entry) bool { return e.caller == w })...)
+		}
+	}
+	q.mu.Unlock()
+	q.answer(left, err)
+}
+
+// remove takes out the entries that match. A lane that becomes empty by that
+// stays ready until a batch would take from it.
+func (l *lane) remove(match func(*entry) bool) []entry {
+	var removed []entry
+	for range l.waiting.Len() {
+		if e := l.waiting.Pop(); match(&e) {
+			removed = append(removed, e)
+		} else {
+			l.waiting.Push(e)
+		}
+	}
+	return removed
+}
+
+// answer settles entries that no batch has taken.
+func (q *Queue) answer(entries []entry, err error) {
+	for i := range entries {
+		entries[i].done(persistence.Outcome{Err: err})
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.giveBack(entries)
 }
 
 // Run commits batches until the queue is closed and empty. It must be called
@@ -180,19 +255,45 @@ func (q *Queue) Run() {
 	}
 }
 
-// Close refuses further appends and waits until all that were taken are settled,
-// or until ctx is done: then those not in a batch yet are answered as
-// unavailable. It may be called more than once.
+// Close refuses further appends and waits until all that were taken are settled.
+// When ctx is done, those not in a batch yet are answered as unavailable; those
+// in one are the committer's, and still waited for. It may be called more than
+// once.
 func (q *Queue) Close(ctx context.Context) {
-	stop := context.AfterFunc(ctx, q.failWaiting)
+	stop := context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.changed.Broadcast()
+	})
 	defer stop()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.work.Broadcast()
+	q.changed.Broadcast()
 	for q.appends > 0 {
-		q.idle.Wait()
+		if left := q.giveUp(ctx); len(left) > 0 {
+			q.mu.Unlock()
+			q.answer(left, errClosed())
+			q.mu.Lock()
+			continue
+		}
+		q.changed.Wait()
 	}
+}
+
+// giveUp takes everything out that waits, once ctx is done.
+func (q *Queue) giveUp(ctx context.Context) []entry {
+	if ctx.Err() == nil {
+		return nil
+	}
+	var left []entry
+	for _, l := range q.lanes {
+		left = append(left, l.waiting.Clear()...)
+	}
+	for i := range left {
+		left[i].chain.Fail(errClosed())
+	}
+	return left
 }
 
 // Idle reports whether nothing waits and nothing is in flight: a moment for the
@@ -203,46 +304,19 @@ func (q *Queue) Idle() bool {
 	return q.appends == 0
 }
 
-func (q *Queue) failWaiting() {
-	q.mu.Lock()
-	var dropped []entry
-	for _, l := range q.lanes {
-		for l.waiting.Len() > 0 {
-			dropped = append(dropped, l.waiting.Pop())
-		}
-		if !l.inFlight {
-			delete(q.lanes, l.stream)
-		}
-	}
-	q.ready = fifo.Queue[*lane]{}
-	err := &persistence.UnavailableError{Reason: "the journal is closed"}
-	for _, e := range dropped {
-		e.chain.Fail(err)
-	}
-	q.mu.Unlock()
-
-	for _, e := range dropped {
-		e.done(persistence.Outcome{Err: err})
-	}
-	q.release(dropped)
-}
-
-// release gives the room of settled entries back.
-func (q *Queue) release(entries []entry) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// giveBack returns the room of settled entries. The caller holds mu.
+func (q *Queue) giveBack(entries []entry) {
 	for i := range entries {
 		q.appends--
 		q.bytes -= entries[i].size
 	}
 	if q.appends == 0 {
-		q.idle.Broadcast()
+		q.changed.Broadcast()
 	}
 }
 
-func clone(a persistence.Append) persistence.Append {
-	events := make([]persistence.Event, len(a.Events))
-	copy(events, a.Events)
-	a.Events = events
-	return a
+func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
+
+func errLeft(ctx context.Context) error {
+	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 }

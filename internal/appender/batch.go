@@ -24,32 +24,35 @@ type Item struct {
 func (q *Queue) take() *Batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.ready.Len() == 0 {
+	for {
+		if batch := q.form(); len(batch.Items) > 0 {
+			return batch
+		}
 		if q.closed && q.appends == 0 {
 			return nil
 		}
-		if q.closed {
-			q.idle.Wait() // something is in flight and may make its lane ready
-			continue
-		}
-		q.work.Wait()
+		q.changed.Wait()
 	}
-	return q.form()
 }
 
 // form fills a batch from the lanes that are ready.
 func (q *Queue) form() *Batch {
-	batch := &Batch{queue: q, Items: make([]Item, 0, min(q.ready.Len(), q.config.BatchEvents))}
+	batch := &Batch{queue: q}
 	bytes := 0
 	for q.ready.Len() > 0 && batch.Events < q.config.BatchEvents {
 		l := *q.ready.At(0)
+		if l.waiting.Len() == 0 {
+			q.discard(q.ready.Pop())
+			continue
+		}
 		first := l.waiting.At(0)
-		if batch.Events > 0 && (batch.Events+len(first.append.Events) > q.config.BatchEvents || bytes+first.size > q.config.BatchBytes) {
+		if len(batch.Items) > 0 && (batch.Events+len(first.append.Events) > q.config.BatchEvents || bytes+first.size > q.config.BatchBytes) {
 			break
 		}
-		q.ready.Pop()
-		item, size := l.takeItem(q.config.BatchEvents-batch.Events, q.config.BatchBytes-bytes)
-		l.inFlight = true
+		if batch.Items == nil {
+			batch.Items = make([]Item, 0, min(q.ready.Len(), q.config.BatchEvents))
+		}
+		item, size := q.ready.Pop().takeItem(q.config.BatchEvents-batch.Events, q.config.BatchBytes-bytes)
 		bytes += size
 		batch.Events += len(item.Events)
 		batch.Items = append(batch.Items, item)
@@ -89,11 +92,15 @@ func continues(item *Item, next *entry, count int) bool {
 	return exact && next.append.Expected == persistence.Exact(version+persistence.Version(count))
 }
 
-// Settle tells the outcome of item i to all who wait for it, and lets the next
-// append of its stream go. It is called once for each item, from any goroutine.
+// Settle tells the outcome of item i to all who wait for it, and then lets the
+// next append of its stream go, so that a stream's outcomes are told in order. It
+// is called once for each item, from any goroutine.
 func (b *Batch) Settle(i int, o persistence.Outcome) {
 	item := &b.Items[i]
-	dropped := b.queue.advance(item, o.Err)
+	var broken []entry
+	if o.Err != nil {
+		broken = b.queue.breakChain(item, o.Err)
+	}
 	for j := range item.entries {
 		e := &item.entries[j]
 		part := o
@@ -104,36 +111,30 @@ func (b *Batch) Settle(i int, o persistence.Outcome) {
 		}
 		e.done(part)
 	}
-	for j := range dropped {
-		dropped[j].done(persistence.Outcome{Err: o.Err})
-	}
-	b.queue.release(item.entries)
-	b.queue.release(dropped)
+	b.queue.answer(broken, o.Err)
+	b.queue.finish(item)
 }
 
-// advance frees the lane of a settled item. Entries of a chain that has broken
-// are taken out and returned: they were decided on what failed.
-func (q *Queue) advance(item *Item, err error) (dropped []entry) {
+// breakChain takes out the appends that were decided on top of a failed one.
+func (q *Queue) breakChain(item *Item, err error) []entry {
+	chain := item.entries[0].chain
+	if chain == nil {
+		return nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := item.lane
-	l.inFlight = false
-	if err != nil {
-		chain := item.entries[0].chain
-		chain.Fail(err)
-		for chain != nil && l.waiting.Len() > 0 && l.waiting.At(0).chain == chain {
-			dropped = append(dropped, l.waiting.Pop())
-		}
-	}
-	if l.waiting.Len() > 0 {
+	chain.Fail(err)
+	return item.lane.remove(func(e *entry) bool { return e.chain == chain })
+}
+
+// finish frees the lane and the room of a settled item.
+func (q *Queue) finish(item *Item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if l := item.lane; l.waiting.Len() > 0 {
 		q.makeReady(l)
-		q.idle.Broadcast()
-		return dropped
+	} else {
+		q.discard(l)
 	}
-	delete(q.lanes, l.stream)
-	if len(q.spare) < 1024 {
-		l.stream = ""
-		q.spare = append(q.spare, l)
-	}
-	return dropped
+	q.giveBack(item.entries)
 }
