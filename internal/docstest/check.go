@@ -1,0 +1,232 @@
+package docstest
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// MaxReadmeLines is how long the README of the module may be.
+const MaxReadmeLines = 250
+
+// Problem is one place in a document that is not true.
+type Problem struct {
+	// File is the path from the module's root, Line counts from 1.
+	File string
+	Line int
+	// Message says what is wrong.
+	Message string
+}
+
+// String prints a problem as compilers do.
+func (p Problem) String() string { return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Message) }
+
+// Check returns the problems in the Markdown files below the root of fsys, in
+// the order of their places. Hidden folders, testdata and modules inside the
+// module are left out.
+func Check(fsys fs.FS) ([]Problem, error) {
+	c := &checker{fsys: fsys, documents: map[string]*document{}}
+	if err := fs.WalkDir(fsys, ".", c.collect); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.documents)) {
+		c.check(c.documents[name])
+	}
+	return c.problems, nil
+}
+
+type checker struct {
+	fsys      fs.FS
+	documents map[string]*document
+	sources   []source
+	targets   map[string]bool // of the Makefile
+	problems  []Problem
+}
+
+// source is a Go file that the compiler sees, without indentation, so that a
+// part of a function can be quoted.
+type source struct{ lines []string }
+
+func (c *checker) collect(name string, entry fs.DirEntry, err error) error {
+	if err != nil {
+		return err
+	}
+	if entry.IsDir() {
+		if c.skipped(name) {
+			return fs.SkipDir
+		}
+		return nil
+	}
+	switch {
+	case path.Ext(name) == ".md":
+		return c.read(name, func(text string) { c.documents[name] = parse(name, text) })
+	case path.Ext(name) == ".go":
+		return c.read(name, func(text string) { c.sources = append(c.sources, source{trimmed(strings.Split(text, "\n"))}) })
+	case name == "Makefile":
+		return c.read(name, func(text string) { c.targets = makeTargets(text) })
+	}
+	return nil
+}
+
+func (c *checker) read(name string, use func(text string)) error {
+	data, err := fs.ReadFile(c.fsys, name)
+	if err == nil {
+		use(string(data))
+	}
+	return err
+}
+
+func (c *checker) skipped(name string) bool {
+	if name == "." {
+		return false
+	}
+	base := path.Base(name)
+	if strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules" {
+		return true
+	}
+	_, err := fs.Stat(c.fsys, path.Join(name, "go.mod"))
+	return err == nil
+}
+
+func (c *checker) check(d *document) {
+	if d.name == "README.md" && d.lines > MaxReadmeLines {
+		c.report(d, MaxReadmeLines+1, "%d lines, at most %d", d.lines, MaxReadmeLines)
+	}
+	for _, link := range d.links {
+		c.link(d, link)
+	}
+	for _, block := range d.blocks {
+		switch block.language {
+		case "go":
+			c.code(d, block)
+		case "sh", "":
+			c.commands(d, block)
+		}
+	}
+}
+
+func (c *checker) report(d *document, line int, format string, values ...any) {
+	c.problems = append(c.problems, Problem{File: d.name, Line: line, Message: fmt.Sprintf(format, values...)})
+}
+
+func (c *checker) link(d *document, l link) {
+	if strings.Contains(l.target, "://") || strings.HasPrefix(l.target, "mailto:") {
+		return
+	}
+	file, anchor, _ := strings.Cut(l.target, "#")
+	name := d.name
+	if file != "" {
+		name = path.Join(path.Dir(d.name), file)
+		if _, err := fs.Stat(c.fsys, name); err != nil {
+			c.report(d, l.line, "link to %s: there is no such file", l.target)
+			return
+		}
+	}
+	if target := c.documents[name]; anchor != "" && target != nil && !target.anchors[anchor] {
+		c.report(d, l.line, "link to %s: there is no such heading", l.target)
+	}
+}
+
+// code looks for a block in one compiled file, line by line without indentation.
+// A line that is only "…" stands for whatever is left out.
+func (c *checker) code(d *document, b block) {
+	parts := split(trimmed(b.lines))
+	for _, source := range c.sources {
+		if source.holds(parts) {
+			return
+		}
+	}
+	c.report(d, b.line, "this Go code stands in no compiled file")
+}
+
+func (s source) holds(parts [][]string) bool {
+	rest := s.lines
+	for _, part := range parts {
+		at := index(rest, part)
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+len(part):]
+	}
+	return true
+}
+
+func index(lines, part []string) int {
+	for at := 0; at+len(part) <= len(lines); at++ {
+		if slices.Equal(lines[at:at+len(part)], part) {
+			return at
+		}
+	}
+	return -1
+}
+
+func split(lines []string) [][]string {
+	var parts [][]string
+	for {
+		at := slices.Index(lines, "…")
+		if at < 0 {
+			return append(parts, trimEmpty(lines))
+		}
+		parts, lines = append(parts, trimEmpty(lines[:at])), lines[at+1:]
+	}
+}
+
+func trimEmpty(lines []string) []string {
+	for len(lines) > 0 && lines[0] == "" {
+		lines = lines[1:]
+	}
+	for len(lines) > 0 && lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines
+}
+
+func trimmed(lines []string) []string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		out[i] = strings.TrimSpace(line)
+	}
+	return out
+}
+
+// commands checks the two forms that the documents use: go run of a folder of
+// ours, and make.
+func (c *checker) commands(d *document, b block) {
+	for i, line := range b.lines {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		switch {
+		case len(words) > 2 && words[0] == "go" && words[1] == "run":
+			c.program(d, b.line+1+i, words[2:])
+		case len(words) > 1 && words[0] == "make":
+			c.make(d, b.line+1+i, words[1:])
+		}
+	}
+}
+
+func (c *checker) program(d *document, line int, words []string) {
+	for _, word := range words {
+		if !strings.HasPrefix(word, "./") {
+			continue
+		}
+		files, err := fs.Glob(c.fsys, path.Join(word, "*.go"))
+		if err != nil || len(files) == 0 {
+			c.report(d, line, "go run %s: there is no such program", word)
+		}
+		return
+	}
+}
+
+func (c *checker) make(d *document, line int, words []string) {
+	for _, word := range words {
+		if !strings.Contains(word, "=") && !strings.HasPrefix(word, "'") && !c.targets[word] {
+			c.report(d, line, "make %s: there is no such target", word)
+		}
+		if strings.Contains(word, "=") {
+			return // what follows may be the rest of a quoted value
+		}
+	}
+}
