@@ -48,6 +48,9 @@ func (c Chain) At(ordinal uint64) string {
 	return c[ordinal-1]
 }
 
+// Head returns the hash of the last commit, "" if there is none.
+func (c Chain) Head() string { return c.At(uint64(len(c))) }
+
 // Ordinal returns the place of a commit in the chain; 0 means nowhere.
 func (c Chain) Ordinal(hash string) uint64 { return uint64(slices.Index(c, hash) + 1) }
 

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/memory"
+	"github.com/stele-es/stele/persistence/sqlite"
+)
+
+// openJournal opens what a URL names, and creates it if need be.
+func openJournal(ctx context.Context, url string) (persistence.Journal, error) {
+	scheme, path, _ := strings.Cut(url, ":")
+	switch scheme {
+	case "memory":
+		return memory.New(memory.Config{}), nil
+	case "sqlite":
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, fmt.Errorf("open journal: %w", err)
+		}
+		return sqlite.Open(ctx, sqlite.Config{Path: path})
+	case "postgres", "postgresql":
+		return nil, errors.New("open journal: postgres is not there")
+	}
+	return nil, errors.New("open journal: a URL is sqlite:PATH, postgres://… or memory:")
+}
