@@ -1,0 +1,130 @@
+package journaltest
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+var closing = cases{
+	"a closed journal is unavailable":            closeAnswers,
+	"closing wakes who waits":                    closeWakes,
+	"closing during load answers every append":   closeUnderLoad,
+	"a journal has one identity that is its own": identityIsOwn,
+}
+
+func closeAnswers(t *testing.T, s suite) {
+	j := s.open(t)
+	j.grow("closed-1", 2)
+	stream, all := j.Read(j.ctx, "closed-1", persistence.ReadOptions{}), j.ReadAll(j.ctx, persistence.ReadAllOptions{})
+	identity := j.Identity()
+
+	require.NoError(t, j.Close())
+	require.NoError(t, j.Close())
+
+	j.refuses(persistence.ErrUnavailable, persistence.Append{Stream: "closed-1", Expected: persistence.Any, Events: notes("n", 1)})
+	_, err := collect(stream)
+	require.ErrorIs(t, err, persistence.ErrUnavailable)
+	for _, err = range all {
+		require.ErrorIs(t, err, persistence.ErrUnavailable)
+	}
+	_, err = j.Head(j.ctx)
+	require.ErrorIs(t, err, persistence.ErrUnavailable)
+	for _, name := range []persistence.StreamID{"closed-1", "missing-1"} {
+		_, err = j.Stream(j.ctx, name)
+		require.ErrorIs(t, err, persistence.ErrUnavailable)
+	}
+	require.ErrorIs(t, j.Wait(j.ctx, nil), persistence.ErrUnavailable)
+	require.ErrorIs(t, j.Wait(j.ctx, persistence.Positions{2}), persistence.ErrUnavailable)
+	require.Equal(t, identity, j.Identity())
+	j.closedAbilities()
+}
+
+func (j journal) closedAbilities() {
+	j.t.Helper()
+	if submitter, ok := j.Journal.(persistence.Submitter); ok {
+		err := submitter.Submit(persistence.Append{Stream: "closed-1", Events: notes("n", 1)}, nil, func(persistence.Outcome) { panic("nothing was taken") })
+		require.ErrorIs(j.t, err, persistence.ErrUnavailable)
+	}
+	if pages, ok := j.Journal.(persistence.PageReader); ok {
+		_, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: "closed-1", Limit: 1}})
+		require.ErrorIs(j.t, err, persistence.ErrUnavailable)
+	}
+}
+
+func closeWakes(t *testing.T, s suite) {
+	j := s.open(t)
+	j.grow("wakes-1", 1)
+	head := j.head()
+	woken := make(chan error, 1)
+	go func() { // ends with the journal
+		for {
+			if err := j.Wait(j.ctx, head); err != nil {
+				woken <- err
+				return
+			}
+		}
+	}()
+
+	require.NoError(t, j.Close())
+
+	require.ErrorIs(t, <-woken, persistence.ErrUnavailable)
+}
+
+func closeUnderLoad(t *testing.T, s suite) {
+	store := s.Store(t)
+	j := s.use(t, store(t))
+	var l ledger
+	wait := j.load(&l, 0)
+
+	require.NoError(t, j.Close())
+
+	wait()
+	require.GreaterOrEqual(t, l.acknowledged(), 1)
+	for i := range l.entries {
+		err := l.entries[i].outcome.Err
+		require.True(t, err == nil || errors.Is(err, persistence.ErrUnavailable) || errors.Is(err, persistence.ErrUnknownOutcome), "%v", err)
+	}
+	if s.survives {
+		l.verify(s.use(t, store(t)))
+	}
+}
+
+// load starts writers, numbered from first, who go on until an append fails. It
+// returns when all are in full swing, with a function that waits for their end.
+func (j journal) load(l *ledger, first int) (wait func()) {
+	const count = 8
+	var writers, swing sync.WaitGroup
+	swing.Add(count)
+	for i := range count {
+		writers.Go(func() {
+			running := sync.OnceFunc(swing.Done)
+			defer running()
+			for attempt := 0; ; attempt++ {
+				outcome := l.attempt(j, sharedStream(i+attempt), persistence.Any, labelled(first+i, attempt, 1+attempt%3)...)
+				if outcome.Err != nil {
+					return
+				}
+				if attempt == 2 {
+					running()
+				}
+			}
+		})
+	}
+	swing.Wait()
+	return writers.Wait
+}
+
+func identityIsOwn(t *testing.T, s suite) {
+	j := s.open(t)
+	identity := j.Identity()
+	j.grow("own-1", 1)
+
+	require.NotEqual(t, persistence.JournalID{}, identity)
+	require.Equal(t, identity, j.Identity())
+	require.NotEqual(t, identity, s.open(t).Identity())
+}

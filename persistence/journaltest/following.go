@@ -1,0 +1,130 @@
+package journaltest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+var following = cases{
+	"a reader who follows the sequence misses nothing":    followSequence,
+	"a stream that is written grows only for its readers": followStream,
+}
+
+// followSequence has readers remember their place and go on from there while
+// writers commit: what commits late must not appear behind them.
+func followSequence(t *testing.T, s suite) {
+	j := s.open(t)
+	const writers, attempts = 16, 20
+	var l ledger
+	var group errgroup.Group
+	total := 0
+	for attempt := range attempts {
+		total += writers * (1 + attempt%3)
+	}
+
+	for writer := range writers {
+		group.Go(func() error {
+			for attempt := range attempts {
+				outcome := l.attempt(j, sharedStream(writer), persistence.Any, labelled(writer, attempt, 1+attempt%3)...)
+				if outcome.Err != nil {
+					return outcome.Err
+				}
+			}
+			return nil
+		})
+	}
+	followed := make([][]persistence.Recorded, 3)
+	for reader := range followed {
+		group.Go(func() (err error) {
+			followed[reader], err = j.tail(total, []int{1, 5, 0}[reader])
+			return err
+		})
+	}
+
+	require.NoError(t, group.Wait())
+	l.verify(j)
+	all := j.all()
+	for _, events := range followed {
+		require.True(t, samePlain(all, events), "a follower has seen another sequence than there is")
+	}
+}
+
+// tail follows the sequence until it has seen so many events.
+func (j journal) tail(total, rows int) ([]persistence.Recorded, error) {
+	var at persistence.Positions
+	var events []persistence.Recorded
+	for len(events) < total {
+		if err := j.Wait(j.ctx, at); err != nil {
+			return events, fmt.Errorf("after %d of %d events: %w", len(events), total, err)
+		}
+		for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{After: at, PageRows: rows, System: true}) {
+			if err != nil {
+				return events, err
+			}
+			for _, recorded := range page.Events {
+				if last := at.Of(recorded.Position.Part).Offset; recorded.Position.Offset != last+1 {
+					return events, fmt.Errorf("position %s follows %d", recorded.Position, last)
+				}
+				at = at.With(recorded.Position)
+				events = append(events, recorded)
+			}
+			if !samePlace(at, page.Next) {
+				return events, fmt.Errorf("the next place %v is not that of the last event %v", page.Next, at)
+			}
+		}
+	}
+	return events, nil
+}
+
+// followStream reads a stream again and again while it is written.
+func followStream(t *testing.T, s suite) {
+	j := s.open(t)
+	const appends, size = 30, 3
+	var group errgroup.Group
+	group.Go(func() error {
+		for i := range appends {
+			outcomes, err := j.Append(j.ctx, persistence.Append{Stream: "grows-1", Expected: persistence.Exact(persistence.Version(size * i)), Events: notes(fmt.Sprint(i), size)})
+			if err != nil || outcomes[0].Err != nil {
+				return fmt.Errorf("append %d: %v: %v", i, err, outcomes)
+			}
+		}
+		return nil
+	})
+	for range 2 {
+		group.Go(func() error { return j.watch("grows-1", appends*size, size) })
+	}
+
+	require.NoError(t, group.Wait())
+	require.Len(t, j.events("grows-1"), appends*size)
+}
+
+// watch reads a stream until it has so many events, always all of an append.
+func (j journal) watch(stream persistence.StreamID, total, size int) error {
+	for seen := 0; seen < total; {
+		if _, err := j.Stream(j.ctx, stream); err != nil {
+			if err := j.Wait(j.ctx, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		events, err := j.read(stream, persistence.ReadOptions{})
+		if err != nil {
+			return err
+		}
+		if len(events) < seen || len(events)%size != 0 {
+			return fmt.Errorf("%d events after %d", len(events), seen)
+		}
+		for i := range events {
+			if events[i].Version != persistence.Version(i+1) {
+				return fmt.Errorf("version %d at place %d", events[i].Version, i)
+			}
+		}
+		seen = len(events)
+	}
+	return nil
+}

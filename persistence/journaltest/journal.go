@@ -1,0 +1,225 @@
+package journaltest
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// tester is what the verbs of journal need, from a test, a benchmark or rapid.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	FailNow()
+}
+
+// journal is the journal under test with verbs that fail the test, so that the
+// cases say what they are about. The context bounds the case: it is kept here
+// because every verb would hand on the same one.
+type journal struct {
+	persistence.Journal
+	t   tester
+	ctx context.Context
+}
+
+// note is a small event that can be told by its text.
+func note(text string) persistence.Event {
+	return persistence.Event{Type: "noted", Payload: []byte(text)}
+}
+
+// notes are count events, told by the text and their number from 1.
+func notes(text string, count int) []persistence.Event {
+	events := make([]persistence.Event, count)
+	for i := range events {
+		events[i] = note(fmt.Sprintf("%s %d", text, i+1))
+	}
+	return events
+}
+
+// named gives events ids that the caller chose.
+func named(events ...persistence.Event) []persistence.Event {
+	for i := range events {
+		events[i].ID = persistence.NewEventID()
+	}
+	return events
+}
+
+// textsOf tells notes apart by their texts.
+func textsOf(events []persistence.Recorded) []string {
+	var texts []string
+	for i := range events {
+		texts = append(texts, string(events[i].Payload))
+	}
+	return texts
+}
+
+// try appends and returns the outcome, whatever it is.
+func (j journal) try(stream persistence.StreamID, expected persistence.Expected, events ...persistence.Event) persistence.Outcome {
+	j.t.Helper()
+	return j.tryAll(persistence.Append{Stream: stream, Expected: expected, Events: events})[0]
+}
+
+func (j journal) tryAll(appends ...persistence.Append) []persistence.Outcome {
+	j.t.Helper()
+	outcomes, err := j.Append(j.ctx, appends...)
+	require.NoError(j.t, err)
+	require.Len(j.t, outcomes, len(appends), "one outcome for each append")
+	return outcomes
+}
+
+// store appends and requires that it succeeds.
+func (j journal) store(stream persistence.StreamID, expected persistence.Expected, events ...persistence.Event) persistence.Outcome {
+	j.t.Helper()
+	outcome := j.try(stream, expected, events...)
+	require.NoError(j.t, outcome.Err)
+	return outcome
+}
+
+// grow appends so many notes at once, none for 0.
+func (j journal) grow(stream persistence.StreamID, count int) {
+	j.t.Helper()
+	if count > 0 {
+		j.store(stream, persistence.Any, notes(string(stream), count)...)
+	}
+}
+
+// refuses requires that a call is refused with an error of a kind.
+func (j journal) refuses(kind persistence.Kind, appends ...persistence.Append) {
+	j.t.Helper()
+	outcomes, err := j.Append(j.ctx, appends...)
+	require.ErrorIs(j.t, err, kind)
+	require.Empty(j.t, outcomes, "outcomes beside an error")
+}
+
+// events reads a whole stream, which may be missing.
+func (j journal) events(stream persistence.StreamID) []persistence.Recorded {
+	j.t.Helper()
+	events, err := j.read(stream, persistence.ReadOptions{})
+	if err != nil {
+		require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
+	}
+	return events
+}
+
+// read reads a stream until its end or the first error.
+func (j journal) read(stream persistence.StreamID, options persistence.ReadOptions) ([]persistence.Recorded, error) {
+	return collect(j.Read(j.ctx, stream, options))
+}
+
+func collect(loop iter.Seq2[persistence.Recorded, error]) ([]persistence.Recorded, error) {
+	var events []persistence.Recorded
+	for recorded, err := range loop {
+		if err != nil {
+			return events, err
+		}
+		events = append(events, recorded)
+	}
+	return events, nil
+}
+
+// missing requires that a stream does not exist for any reader.
+func (j journal) missing(stream persistence.StreamID) {
+	j.t.Helper()
+	events, err := j.read(stream, persistence.ReadOptions{})
+	require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
+	require.ErrorIs(j.t, err, persistence.ErrNotFound)
+	require.Empty(j.t, events)
+	_, err = j.Stream(j.ctx, stream)
+	require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
+}
+
+// head is the last position of every partition.
+func (j journal) head() persistence.Positions {
+	j.t.Helper()
+	head, err := j.Head(j.ctx)
+	require.NoError(j.t, err)
+	return head
+}
+
+// all reads the global sequence from its beginning, system streams included.
+func (j journal) all() []persistence.Recorded {
+	j.t.Helper()
+	return j.follow(persistence.ReadAllOptions{System: true})
+}
+
+// follow reads the global sequence and requires of every page what a reader
+// relies on who remembers Next.
+func (j journal) follow(options persistence.ReadAllOptions) []persistence.Recorded {
+	j.t.Helper()
+	var events []persistence.Recorded
+	at, done := options.After, false
+	for page, err := range j.ReadAll(j.ctx, options) {
+		require.NoError(j.t, err)
+		require.False(j.t, done, "a page after the one at the head")
+		j.checkPage(page, at, options)
+		require.True(j.t, page.AtHead || !samePlace(page.Next, at), "a page that leads nowhere")
+		events = append(events, page.Events...)
+		at, done = page.Next, page.AtHead
+	}
+	require.True(j.t, done, "the last page is at the head")
+	return events
+}
+
+func (j journal) checkPage(page persistence.Page, at persistence.Positions, options persistence.ReadAllOptions) {
+	j.t.Helper()
+	if options.PageRows > 0 {
+		require.LessOrEqual(j.t, len(page.Events), options.PageRows)
+	}
+	for i := range page.Events {
+		recorded := &page.Events[i]
+		last := at.Of(recorded.Position.Part).Offset
+		if options.System {
+			require.Equal(j.t, last+1, recorded.Position.Offset, "positions have no gap")
+		}
+		require.Greater(j.t, recorded.Position.Offset, last, "positions grow")
+		require.True(j.t, options.System || recorded.Stream[0] != '$', "a system stream is shown")
+		at = at.With(recorded.Position)
+	}
+	for part := range max(len(at), len(page.Next)) {
+		require.True(j.t, page.Next.Covers(at.Of(uint16(part))), "Next lies behind")
+	}
+}
+
+// samePlace compares places: partitions that are not there stand at 0.
+func samePlace(a, b persistence.Positions) bool {
+	for part := range max(len(a), len(b)) {
+		if a.Of(uint16(part)) != b.Of(uint16(part)) {
+			return false
+		}
+	}
+	return true
+}
+
+// unchanged requires that nothing which a reader can see is another after do.
+func (j journal) unchanged(do func()) {
+	j.t.Helper()
+	before, head := plain(j.all()), j.head()
+	do()
+	require.Equal(j.t, before, plain(j.all()))
+	require.True(j.t, samePlace(head, j.head()), "the head has moved")
+}
+
+// plain gives events the one form that equal events share: nil for what
+// is empty.
+func plain(events []persistence.Recorded) []persistence.Recorded {
+	same := make([]persistence.Recorded, len(events))
+	for i, recorded := range events {
+		if len(recorded.Payload) == 0 {
+			recorded.Payload = nil
+		}
+		if len(recorded.Headers) == 0 {
+			recorded.Headers = nil
+		}
+		if len(recorded.Metadata) == 0 {
+			recorded.Metadata = nil
+		}
+		recorded.At = recorded.At.In(time.UTC)
+		same[i] = recorded
+	}
+	return same
+}

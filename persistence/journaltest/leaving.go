@@ -1,0 +1,70 @@
+package journaltest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+var leaving = cases{
+	"an append whose caller leaves is stored, refused or unknown": leaveAppends,
+	"a reader who leaves gets the reason or the events":           leaveReads,
+}
+
+// leaveAppends has callers leave at any moment, some before and some after their
+// append is through.
+func leaveAppends(t *testing.T, s suite) {
+	j := s.open(t)
+	const writers, attempts = 8, 25
+	var l ledger
+	var group errgroup.Group
+
+	for writer := range writers {
+		group.Go(func() error {
+			for attempt := range attempts {
+				impatient := j
+				var leave context.CancelFunc
+				impatient.ctx, leave = context.WithTimeout(j.ctx, time.Duration(rand.Int64N(int64(2*time.Millisecond))))
+				outcome := l.attempt(impatient, sharedStream(writer+attempt), persistence.Any, labelled(writer, attempt, 1+attempt%2)...)
+				leave()
+				err := outcome.Err
+				if err != nil && !errors.Is(err, persistence.ErrUnavailable) && !errors.Is(err, persistence.ErrUnknownOutcome) {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, group.Wait())
+
+	// Appends take effect in order, so behind these none of the others is under way.
+	for i := range shared {
+		outcome := l.attempt(j, sharedStream(i), persistence.Any, labelled(99, i, 1)...)
+		require.NoError(t, outcome.Err)
+	}
+	l.verify(j)
+}
+
+func leaveReads(t *testing.T, s suite) {
+	j := s.open(t)
+	j.grow("read-1", 50)
+	want := j.events("read-1")
+	for i := range 30 {
+		ctx, leave := context.WithTimeout(j.ctx, time.Duration(i)*50*time.Microsecond)
+		events, err := collect(j.Read(ctx, "read-1", persistence.ReadOptions{}))
+		if err == nil {
+			require.Len(t, events, len(want), "a loop that ends without an error is complete")
+		} else {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		require.Equal(t, plain(want[:len(events)]), plain(events))
+		leave()
+	}
+}
