@@ -1,0 +1,94 @@
+//go:build unix
+
+package pgserver
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const directoryPrefix = "stele-pg-"
+
+// longestSocket is what the path of a socket may have, less the name in it.
+const longestSocket = 107 - len("/.s.PGSQL.5432")
+
+// makeDirectory makes the server's directory and holds a lock in it for as long
+// as this process lives, so that others can tell it from a leftover.
+func (s *Server) makeDirectory() error {
+	parent := os.TempDir()
+	if len(parent)+1+len(directoryPrefix)+10 > longestSocket {
+		parent = "/tmp"
+	}
+	removeLeftovers(parent)
+	directory, err := os.MkdirTemp(parent, directoryPrefix)
+	if err != nil {
+		return err
+	}
+	s.directory = directory
+	// The lock appears under its name only when it is held.
+	fresh := filepath.Join(directory, "lock.new")
+	if s.lock, err = os.OpenFile(fresh, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock the server's directory: %w", err)
+	}
+	if err := os.Rename(fresh, filepath.Join(directory, "lock")); err != nil {
+		return err
+	}
+	if credential := s.install.credential; credential != nil {
+		return os.Chown(directory, int(credential.Uid), int(credential.Gid))
+	}
+	return nil
+}
+
+// removeLeftovers removes the directories of servers whose owner is dead. It is
+// a courtesy to the disk, so what it cannot do it leaves.
+func removeLeftovers(parent string) {
+	directories, _ := filepath.Glob(filepath.Join(parent, directoryPrefix+"*"))
+	for _, directory := range directories {
+		if leftover(directory) {
+			_ = os.RemoveAll(directory)
+		}
+	}
+}
+
+// leftover reports whether nobody owns the directory, and ends a server that
+// still runs in it.
+func leftover(directory string) bool {
+	lock, err := os.OpenFile(filepath.Join(directory, "lock"), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		info, err := os.Stat(directory)
+		return err == nil && time.Since(info.ModTime()) > time.Hour // its owner died before it held the lock
+	}
+	if err != nil {
+		return false
+	}
+	defer lock.Close()
+	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return false
+	}
+	data := filepath.Join(directory, "data")
+	status, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if err != nil {
+		return true
+	}
+	first, _, _ := strings.Cut(string(status), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil || pid <= 1 || !alive(pid) {
+		return true
+	}
+	// The number may belong to another process by now: only one that works in this
+	// directory is the server.
+	if !worksIn(pid, data) {
+		return true
+	}
+	_ = syscall.Kill(pid, syscall.SIGQUIT)
+	return eventually(5*time.Second, "a leftover server", func() bool { return !alive(pid) }) == nil
+}

@@ -1,0 +1,13 @@
+// Package pgserver runs throw-away Postgres servers for tests and for the
+// commands of the Makefile.
+//
+//	server, err := pgserver.Start(ctx)
+//	defer server.Stop()
+//	connect(server.URL())
+//
+// A server listens on a socket in its own directory only, so two never collide.
+// Its data may be lost with the machine, never with a process: see [Durable].
+//
+// The package finds the server's binaries and installs them where that is safe;
+// it does not know what the databases are used for. Tests use package pgtest.
+package pgserver

@@ -1,0 +1,55 @@
+package pgserver
+
+import (
+	"maps"
+	"slices"
+)
+
+// Missing is what to do when no server can be had: the text of every error that
+// says so.
+const Missing = "no Postgres: set STELE_TEST_POSTGRES, or install the server binaries (Debian: apt-get install postgresql)"
+
+// Option changes how a server is started.
+type Option func(*options)
+
+type options struct {
+	settings map[string]string
+}
+
+func newOptions(list []Option) *options {
+	o := &options{settings: map[string]string{
+		"listen_addresses": "",
+		// A killed process loses nothing by these: its pages are the kernel's.
+		"fsync":            "off",
+		"full_page_writes": "off",
+		// Journals check it, and it decides what an acknowledgement means.
+		"synchronous_commit": "on",
+		"max_connections":    "300",
+		"lc_messages":        "C",
+		"log_min_messages":   "fatal",
+		"log_statement":      "none",
+	}}
+	for _, option := range list {
+		option(o)
+	}
+	return o
+}
+
+// Durable makes the server flush to the disk. Benchmarks need it to be honest.
+func Durable(o *options) {
+	o.settings["fsync"] = "on"
+	o.settings["full_page_writes"] = "on"
+}
+
+// Setting sets a configuration parameter of the server.
+func Setting(name, value string) Option {
+	return func(o *options) { o.settings[name] = value }
+}
+
+func (o *options) arguments() []string {
+	arguments := make([]string, 0, 2*len(o.settings))
+	for _, name := range slices.Sorted(maps.Keys(o.settings)) {
+		arguments = append(arguments, "-c", name+"="+o.settings[name])
+	}
+	return arguments
+}

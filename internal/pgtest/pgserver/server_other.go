@@ -1,0 +1,41 @@
+//go:build !unix
+
+package pgserver
+
+import (
+	"context"
+	"errors"
+)
+
+// Server cannot run on this platform: [Start] always fails.
+type Server struct{}
+
+// Start fails and says what to do instead.
+func Start(context.Context, ...Option) (*Server, error) { return nil, errors.New(Missing) }
+
+// URL returns nothing.
+func (*Server) URL() string { return "" }
+
+// DatabaseURL returns nothing.
+func (*Server) DatabaseURL(string) string { return "" }
+
+// Socket returns nothing.
+func (*Server) Socket() string { return "" }
+
+// Restart does nothing.
+func (*Server) Restart(context.Context) error { return nil }
+
+// Kill does nothing.
+func (*Server) Kill() error { return nil }
+
+// Pause does nothing.
+func (*Server) Pause() {}
+
+// Resume does nothing.
+func (*Server) Resume() {}
+
+// KillBackend does nothing.
+func (*Server) KillBackend(int) {}
+
+// Stop does nothing.
+func (*Server) Stop() error { return nil }

@@ -1,0 +1,319 @@
+package postgres
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+)
+
+// depth is how many batches are under way at a time: the server works on one
+// while the next is formed and sent. A third gains nothing.
+const depth = 2
+
+// committer stores batches. Two goroutines share it: the queue's calls commit,
+// which sends; the journal's own is in run, which receives, settles, and when a
+// connection is lost finds out what became of what was under way.
+type committer struct {
+	journal *Journal
+	breaker *breaker
+
+	// slots bounds the batches under way. commit takes the slot of a batch before
+	// the batch is formed, so that it has all that arrived until then.
+	slots   chan struct{}
+	hasSlot bool // used by commit only
+
+	// sending orders what is written to the link as inFlight is ordered.
+	sending sync.Mutex
+	request message // reused, under sending
+
+	mu       sync.Mutex
+	arrived  sync.Cond // inFlight has become non-empty, or closed true
+	inFlight []*flight // in the order they are sent and answered
+	link     *link     // nil while there is none: then flights wait for run to connect
+	closed   bool      // nothing more comes
+
+	lost []backend // of links whose end is not certain; used by run only
+}
+
+func newCommitter(j *Journal) *committer {
+	c := &committer{journal: j, breaker: newBreaker(), slots: make(chan struct{}, depth)}
+	c.arrived.L = &c.mu
+	c.slots <- struct{}{}
+	c.hasSlot = true
+	return c
+}
+
+// commit sends a batch and returns when there is room for the next one.
+func (c *committer) commit(b *appender.Batch) {
+	if err := c.breaker.refuse(); err != nil {
+		settleAll(b, err)
+		return
+	}
+	if !c.hasSlot {
+		select {
+		case c.slots <- struct{}{}:
+		default: // what holds the slots is asking for the server already
+			settleAll(b, &persistence.UnavailableError{Reason: "the server is away"})
+			return
+		}
+	}
+	c.hasSlot = true
+	f, err := c.prepare(b)
+	if err != nil {
+		c.breaker.failed(err)
+		settleAll(b, unavailable("the streams cannot be looked up", err))
+		return
+	}
+	if len(f.calls) == 0 {
+		return
+	}
+	c.hasSlot = false
+	c.launch(f)
+	select {
+	case c.slots <- struct{}{}:
+		c.hasSlot = true
+	case <-c.breaker.whenOpen(): // who waits is to be answered, not kept
+	}
+}
+
+func settleAll(b *appender.Batch, err error) {
+	for i := range b.Items {
+		b.Settle(i, persistence.Outcome{Err: err})
+	}
+}
+
+// launch puts a flight behind all others, and sends it if there is a link.
+func (c *committer) launch(f *flight) {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.mu.Lock()
+	link := c.link
+	if f.epoch != c.journal.streams.current() {
+		link = nil // its streams must be looked up again: run does it
+	}
+	if n := len(c.inFlight); n > 0 && c.inFlight[n-1].link == nil {
+		link = nil // nothing overtakes
+	}
+	f.link = link
+	c.inFlight = append(c.inFlight, f)
+	c.arrived.Signal()
+	c.mu.Unlock()
+	if link != nil {
+		c.write(f)
+	}
+}
+
+// write sends a flight on its link. A failure is met by run, when it reads; so
+// that it need not wait for that, the link is closed. The caller holds sending.
+func (c *committer) write(f *flight) {
+	c.request.buf = c.request.buf[:0]
+	f.encode(&c.request)
+	if err := f.link.send(c.request.buf); err != nil {
+		f.link.close(false)
+	}
+	if cap(c.request.buf) > 4<<20 {
+		c.request.buf = nil // an unusual batch must not hold its memory for ever
+	}
+}
+
+// run receives answers until the journal is closed and nothing is under way.
+// When ctx ends, what has no answer yet is settled without.
+func (c *committer) run(ctx context.Context) {
+	stop := context.AfterFunc(ctx, c.hangUp)
+	defer stop()
+	for {
+		f := c.head()
+		if f == nil {
+			return
+		}
+		if f.link == nil {
+			c.resume(ctx)
+			continue
+		}
+		answer, err := f.link.receive(len(f.calls))
+		if err == nil && (answer.warned || answer.err != nil && !f.proves(answer.err)) {
+			err = errUnproven
+		}
+		if err != nil {
+			c.lose(f.link, err)
+			continue
+		}
+		c.breaker.worked()
+		c.settle(f, answer)
+	}
+}
+
+// head waits for the flight whose answer comes next; nil means that the journal
+// is closed.
+func (c *committer) head() *flight {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.inFlight) == 0 {
+		if c.closed {
+			return nil
+		}
+		c.arrived.Wait()
+	}
+	return c.inFlight[0]
+}
+
+// settle ends a flight whose answer is there, and launches what it led to.
+func (c *committer) settle(f *flight, a answer) {
+	next := f.settle(a)
+	c.journal.heads.publish(f.newest)
+	c.mu.Lock()
+	c.inFlight = c.inFlight[1:]
+	c.mu.Unlock()
+	for _, flight := range next {
+		c.launch(flight)
+	}
+	c.release(f)
+}
+
+func (c *committer) release(f *flight) {
+	if f.slot {
+		<-c.slots
+	}
+}
+
+// lose gives a link up. Everything sent on it may have been done.
+func (c *committer) lose(l *link, err error) {
+	l.close(false) // ends a write that is under way, which holds sending
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = append(c.lost, l.backend)
+	c.breaker.failed(err)
+	if c.link == l {
+		c.link = nil
+	}
+	for _, f := range c.inFlight {
+		if f.link == l {
+			f.doubt(c.journal.config.ResolveTimeout)
+		}
+	}
+	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "appends", len(c.inFlight))
+}
+
+// resume connects, if there is no link, and sends all flights that wait. It
+// returns when they are sent or settled.
+func (c *committer) resume(ctx context.Context) {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 10*time.Millisecond, time.Second
+	for c.waiting() {
+		err := c.tryResume(ctx)
+		if err == nil {
+			return
+		}
+		c.breaker.failed(err)
+		c.expire(ctx, err)
+		timer := time.NewTimer(pause.NextBackOff())
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+func (c *committer) waiting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.inFlight) > 0
+}
+
+func (c *committer) tryResume(ctx context.Context) error {
+	c.mu.Lock()
+	link := c.link
+	c.mu.Unlock()
+	if link == nil {
+		var err error
+		if link, c.lost, err = c.journal.connect(ctx, c.lost); err != nil {
+			return err
+		}
+		// The server may have lost its newest data, and then ids mean other streams.
+		c.journal.streams.reset()
+	}
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.mu.Lock()
+	var unsent []*flight
+	for _, f := range c.inFlight {
+		if f.link == nil {
+			unsent = append(unsent, f)
+		}
+	}
+	c.mu.Unlock()
+	bound, cancel := context.WithTimeout(ctx, c.journal.config.StatementTimeout)
+	defer cancel()
+	for _, f := range unsent {
+		if err := f.address(bound, c.journal); err != nil {
+			c.keep(link)
+			return err
+		}
+	}
+	c.keep(link)
+	for _, f := range unsent {
+		c.mu.Lock()
+		f.link = link
+		c.mu.Unlock()
+		f.fenced = len(c.lost) == 0
+		c.write(f)
+	}
+	return nil
+}
+
+func (c *committer) keep(l *link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.link = l
+}
+
+// expire settles the flights that have waited too long: those that may have been
+// stored when their time is over, the others when the breaker is open.
+func (c *committer) expire(ctx context.Context, cause error) {
+	refused := c.breaker.refuse()
+	now := time.Now()
+	c.mu.Lock()
+	var kept, expired []*flight
+	for _, f := range c.inFlight {
+		if ctx.Err() != nil || f.doubtful() && now.After(f.deadline) || !f.doubtful() && refused != nil {
+			expired = append(expired, f)
+		} else {
+			kept = append(kept, f)
+		}
+	}
+	c.inFlight = kept
+	c.mu.Unlock()
+	for _, f := range expired {
+		f.fail(cause)
+		c.release(f)
+	}
+}
+
+// hangUp ends the wait for an answer.
+func (c *committer) hangUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != nil {
+		c.link.close(false)
+	}
+}
+
+// close ends run, once nothing is under way any more.
+func (c *committer) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.arrived.Broadcast()
+	if c.link != nil {
+		c.link.close(len(c.inFlight) == 0)
+		c.link = nil
+	}
+}

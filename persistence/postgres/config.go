@@ -1,0 +1,180 @@
+package postgres
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Durability is what an acknowledgement promises.
+type Durability int
+
+const (
+	// Durable: an acknowledged append survives the loss of power. The server must
+	// be configured so, which [Open] checks.
+	Durable Durability = iota
+	// Relaxed: it survives as much as the server is configured for, which may be
+	// only the end of a process. Open logs that the journal is relaxed.
+	Relaxed
+)
+
+// Config says where a journal is and bounds what it uses. URL or Pool must be
+// set; everything else has a default.
+type Config struct {
+	// URL is a connection string in the form of libpq. The role needs the right to
+	// select from the journal's tables and to execute its functions.
+	URL string
+	// Pool is for programs that need more than a URL can say, such as changing
+	// passwords. The journal copies it, and makes a connection of its own by its
+	// ConnConfig and BeforeConnect beside the pool. URL must then be empty.
+	Pool *pgxpool.Config
+
+	// Schema holds the journal's tables. The default is "stele". Journals in
+	// different schemas of one database do not touch or wait for each other.
+	Schema string
+	// Migrate lets Open bring the schema up to date, as [Migrate] does. Without it
+	// Open fails when the schema is missing or older.
+	Migrate bool
+	// Durability is Durable by default.
+	Durability Durability
+	// Pooler says that connections go through a pooler that pools by transaction.
+	// The journal then sends no settings of a session and cannot end a lost
+	// backend, so some unknown outcomes stay unknown.
+	Pooler bool
+
+	// ReadConnections bounds the connections for reading. The default is 4, or what
+	// Pool.MaxConns says. There is one more for appends.
+	ReadConnections int
+	// BatchEvents bounds the events that are stored by one commit, 512 by default.
+	// Two batches are under way at a time.
+	BatchEvents int
+	// QueuedAppends and QueuedBytes bound the appends that wait, 65536 and 64 MiB by
+	// default. Beyond them appends are refused as overloaded.
+	QueuedAppends, QueuedBytes int
+	// StreamNames bounds the names of streams kept in memory, 262144 by default.
+	StreamNames int
+
+	// PollInterval is how often waiting readers look for events that other processes
+	// stored; those of this journal are signalled. The default is 250 ms.
+	PollInterval time.Duration
+	// ConnectTimeout bounds one attempt to connect, 3 s by default.
+	ConnectTimeout time.Duration
+	// StatementTimeout is how long the answer to a batch may take before its
+	// connection counts as lost, 10 s by default. The append is then looked for.
+	StatementTimeout time.Duration
+	// ResolveTimeout is how long the journal tries to find out whether an append was
+	// stored whose connection was lost, 30 s by default. Then the outcome is unknown.
+	ResolveTimeout time.Duration
+	// CloseTimeout is how long Close lets appends finish, 10 s by default.
+	CloseTimeout time.Duration
+
+	// Logger is silent by default.
+	Logger *slog.Logger
+}
+
+// normal checks a configuration and fills its defaults in. The result has a Pool.
+func (c Config) normal() (Config, error) {
+	var errs []error
+	invalid := func(field, reason string) {
+		errs = append(errs, &persistence.InvalidError{Field: field, Reason: reason})
+	}
+	switch {
+	case c.URL == "" && c.Pool == nil:
+		invalid("URL", "is empty, and there is no Pool")
+	case c.URL != "" && c.Pool != nil:
+		invalid("URL", "and Pool are both set")
+	case c.Pool != nil:
+		c.Pool = c.Pool.Copy()
+	default:
+		pool, err := pgxpool.ParseConfig(c.URL)
+		if err != nil { // not wrapped: it quotes the URL
+			invalid("URL", "is not a connection string")
+		} else if !strings.Contains(c.URL, "pool_max_conns") {
+			pool.MaxConns = 4
+		}
+		c.Pool = pool
+	}
+	if c.Schema == "" {
+		c.Schema = "stele"
+	}
+	if err := checkSchema(c.Schema); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Durability != Durable && c.Durability != Relaxed {
+		invalid("durability", "is neither Durable nor Relaxed")
+	}
+	count := func(name string, field *int, value int) {
+		if *field < 0 {
+			invalid(name, "is negative")
+		} else if *field == 0 {
+			*field = value
+		}
+	}
+	count("read connections", &c.ReadConnections, 0)
+	count("batch events", &c.BatchEvents, 512)
+	count("queued appends", &c.QueuedAppends, 65536)
+	count("queued bytes", &c.QueuedBytes, 64<<20)
+	count("stream names", &c.StreamNames, 262144)
+	duration := func(name string, field *time.Duration, value time.Duration) {
+		if *field < 0 {
+			invalid(name, "is negative")
+		} else if *field == 0 {
+			*field = value
+		}
+	}
+	duration("poll interval", &c.PollInterval, 250*time.Millisecond)
+	duration("connect timeout", &c.ConnectTimeout, 3*time.Second)
+	duration("statement timeout", &c.StatementTimeout, 10*time.Second)
+	duration("resolve timeout", &c.ResolveTimeout, 30*time.Second)
+	duration("close timeout", &c.CloseTimeout, 10*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return c, err
+	}
+	c.prepare()
+	return c, nil
+}
+
+// prepare sets what every connection of the journal has.
+func (c *Config) prepare() {
+	if c.ReadConnections > 0 {
+		c.Pool.MaxConns = int32(min(c.ReadConnections, 1000))
+	}
+	connect := c.Pool.ConnConfig
+	connect.ConnectTimeout = c.ConnectTimeout
+	if connect.RuntimeParams["application_name"] == "" {
+		connect.RuntimeParams["application_name"] = "stele"
+	}
+	if c.Pooler {
+		return
+	}
+	// A plan made while a table was small is used for ever when it grows faster than
+	// the server gathers statistics: the journal's statements have one good plan.
+	for _, setting := range []string{"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"} {
+		connect.RuntimeParams[setting] = "off"
+	}
+	// A server that ends statements would only turn late answers into unknown ones.
+	connect.RuntimeParams["statement_timeout"] = "0"
+}
+
+// checkSchema refuses names that Postgres would cut, reserve or misread.
+func checkSchema(name string) error {
+	switch {
+	case name == "" || len(name) > 63:
+		return &persistence.InvalidError{Field: "schema", Reason: "must have 1 to 63 bytes"}
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		return &persistence.InvalidError{Field: "schema", Reason: "must be UTF-8 without control characters"}
+	case strings.HasPrefix(name, "pg_"):
+		return &persistence.InvalidError{Field: "schema", Reason: `must not begin with "pg_", which Postgres reserves`}
+	}
+	return nil
+}

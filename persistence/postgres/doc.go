@@ -1,0 +1,21 @@
+// Package postgres is the journal on PostgreSQL 14 and later.
+//
+//	journal, err := postgres.Open(ctx, postgres.Config{URL: url})
+//	if errors.Is(err, persistence.ErrSchema) { … run postgres.Migrate … }
+//	defer journal.Close()
+//
+// All appends of a process go through one connection: what many writers submit
+// is stored by one call of a function in the server, in one round trip and one
+// flush, with a second batch on its way. Positions are given under a lock that is
+// held until the commit is visible, so their order is that of the commits.
+//
+// An append whose connection is lost is not an error: the journal connects
+// again, ends the lost backend, and sends the same batch with the same ids until
+// it knows the outcome. Only what it cannot find out within
+// Config.ResolveTimeout is answered as unknown.
+//
+// The tables are append-only by permission: a role needs SELECT on them and
+// EXECUTE on the functions, nothing else.
+//
+// The package knows nothing of aggregates, projections or nodes.
+package postgres

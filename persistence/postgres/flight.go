@@ -1,0 +1,526 @@
+package postgres
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+)
+
+// flight is a group of statements that is sent together and is one transaction
+// in the server: it has one answer, and what does not fit is refused inside it.
+type flight struct {
+	calls []call
+	link  *link  // that it was sent on, nil while it waits
+	epoch uint64 // of the ids of its streams
+	slot  bool   // gives a slot back at its end
+	// deadline is when to give up finding out what became of it; zero while it has
+	// surely not been stored.
+	deadline time.Time
+	// fenced says that no earlier attempt can be stored any more.
+	fenced bool
+	// newest is the highest position that the flight's appends got.
+	newest int64
+}
+
+// call is one statement and the appends it is about. Only opExact has more than
+// one.
+type call struct {
+	op    op
+	works []*work
+}
+
+type op int
+
+const (
+	opExact   op = iota // store appends that expect an exact version
+	opChecked           // store an append that needs a closer look
+	opAttempt           // see whether an append stands where it wanted to
+	opSearch            // see whether an append that named no version was stored
+	opHead              // ask for the version of a stream
+)
+
+// work is one append on its way through the statements.
+type work struct {
+	batch  *appender.Batch
+	index  int
+	item   *appender.Item
+	stream int64
+	// floor is a position before which the append cannot stand.
+	floor int64
+	// below is where opSearch goes on.
+	below int64
+	// refused is the definite error of a later attempt, which says nothing of the
+	// first one.
+	refused error
+}
+
+// prepare turns a batch into a flight. Its streams get their ids here, beside the
+// batch before it.
+func (c *committer) prepare(b *appender.Batch) (*flight, error) {
+	f := &flight{slot: true}
+	works := make([]work, len(b.Items))
+	exact := make([]*work, 0, len(b.Items))
+	floor := c.journal.heads.offset.Load()
+	for i := range b.Items {
+		w := &works[i]
+		*w = work{batch: b, index: i, item: &b.Items[i], floor: floor}
+		_, named := w.item.Expected.Version()
+		switch {
+		case len(w.item.Events) == 0:
+			f.calls = append(f.calls, call{opHead, []*work{w}})
+		case named && !w.item.Named:
+			exact = append(exact, w)
+		default:
+			f.calls = append(f.calls, call{opChecked, []*work{w}})
+		}
+	}
+	if len(exact) > 0 {
+		f.calls = append(f.calls, call{opExact, exact})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.journal.config.StatementTimeout) // a batch has no one caller
+	defer cancel()
+	return f, f.address(ctx, c.journal)
+}
+
+// address looks the ids of the flight's streams up.
+func (f *flight) address(ctx context.Context, j *Journal) error {
+	var works []*work
+	var names []persistence.StreamID
+	for i := range f.calls {
+		for _, w := range f.calls[i].works {
+			if len(w.item.Events) > 0 { // an empty append must not make a stream
+				works = append(works, w)
+				names = append(names, w.item.Stream)
+			}
+		}
+	}
+	ids, epoch, err := j.resolve(ctx, names, true)
+	if err != nil {
+		return err
+	}
+	f.epoch = epoch
+	for i, w := range works {
+		w.stream = ids[i]
+	}
+	return nil
+}
+
+func (f *flight) doubtful() bool { return !f.deadline.IsZero() }
+
+// doubt notes that the flight was sent and has no answer. What it may have stored
+// is looked for before it is stored again, unless a repetition finds it by itself.
+func (f *flight) doubt(limit time.Duration) {
+	f.link = nil
+	for i := range f.calls {
+		c := &f.calls[i]
+		if c.op != opExact && c.op != opChecked {
+			continue
+		}
+		if f.deadline.IsZero() {
+			f.deadline = time.Now().Add(limit)
+		}
+		if c.op == opChecked && !c.works[0].item.Named {
+			c.op, c.works[0].below = opSearch, math.MaxInt64
+		}
+	}
+}
+
+// fail settles all appends of the flight without an answer.
+func (f *flight) fail(cause error) {
+	for i := range f.calls {
+		for _, w := range f.calls[i].works {
+			if f.doubtful() && len(w.item.Events) > 0 {
+				w.unknown(cause)
+			} else {
+				w.fail(unavailable("the server is away", cause))
+			}
+		}
+	}
+}
+
+func (w *work) settle(o persistence.Outcome) { w.batch.Settle(w.index, o) }
+
+func (w *work) fail(err error) { w.settle(persistence.Outcome{Err: err}) }
+
+// stored settles an append whose first event has this version and position.
+func (f *flight) stored(w *work, first, position int64, duplicate bool) {
+	f.newest = max(f.newest, position+int64(len(w.item.Events))-1)
+	w.settle(persistence.Outcome{
+		First: persistence.Version(first), Last: persistence.Version(first) + persistence.Version(len(w.item.Events)) - 1,
+		Position: persistence.Position{Part: partition, Offset: position}, Duplicate: duplicate,
+	})
+}
+
+func (w *work) conflict(actual int64) {
+	w.fail(&persistence.ConflictError{Stream: w.item.Stream, Expected: w.item.Expected, Actual: persistence.Version(actual)})
+}
+
+func (w *work) unknown(cause error) {
+	ids := make([]persistence.EventID, len(w.item.Events))
+	for i := range ids {
+		ids[i] = w.item.Events[i].ID
+	}
+	w.fail(&persistence.UnknownOutcomeError{Stream: w.item.Stream, Expected: w.item.Expected, IDs: ids, Err: public(cause)})
+}
+
+func (w *work) corrupt(reason string) {
+	w.fail(&persistence.CorruptError{Stream: w.item.Stream, Reason: reason})
+}
+
+// proves reports whether an error that the server answered is the end of the
+// attempt. Otherwise the attempt may have been stored in spite of it.
+func (f *flight) proves(err *serverError) bool { return definite(err.code) }
+
+// encode writes the requests of the flight.
+func (f *flight) encode(m *message) {
+	for i := range f.calls {
+		c := &f.calls[i]
+		w := c.works[0]
+		switch c.op {
+		case opExact:
+			encodeExact(m, c.works)
+		case opChecked:
+			encodeChecked(m, w)
+		case opAttempt:
+			version, _ := w.item.Expected.Version()
+			m.bind(nameAttempt, 3)
+			m.int8(w.stream)
+			m.int8(int64(version))
+			m.int8(int64(version) + int64(len(w.item.Events)))
+			m.endBind()
+		case opSearch:
+			m.bind(nameSearch, 3)
+			m.int8(w.stream)
+			m.bytes(w.item.Events[0].ID[:])
+			m.int8(w.below)
+			m.endBind()
+		case opHead:
+			m.bind(nameVersion, 1)
+			m.string(string(w.item.Stream))
+			m.endBind()
+		}
+	}
+	m.sync()
+}
+
+func encodeExact(m *message, works []*work) {
+	n := 0
+	for _, w := range works {
+		n += len(w.item.Events)
+	}
+	m.bind(nameExact, 10)
+	m.int2(partition)
+	start := m.array(oidInt8, n)
+	for _, w := range works {
+		for range w.item.Events {
+			m.int8(w.stream)
+		}
+	}
+	m.endArray(start)
+	start = m.array(oidInt8, n)
+	for _, w := range works {
+		for range w.item.Events {
+			m.int8(int64(w.item.Expected))
+		}
+	}
+	m.endArray(start)
+	start = m.array(oidInt8, n)
+	for _, w := range works {
+		for i := range w.item.Events {
+			m.int8(int64(w.item.Expected) + int64(i) + 1)
+		}
+	}
+	m.endArray(start)
+	encodeEvents(m, works, n)
+	m.endBind()
+}
+
+func encodeChecked(m *message, w *work) {
+	m.bind(nameChecked, 10)
+	m.int2(partition)
+	m.int8(w.stream)
+	m.int8(int64(w.item.Expected))
+	m.bool(w.item.Named)
+	encodeEvents(m, []*work{w}, len(w.item.Events))
+	m.endBind()
+}
+
+// encodeEvents writes the columns that both functions take: id, schema, type,
+// payload, headers, metadata.
+func encodeEvents(m *message, works []*work, n int) {
+	start := m.array(oidUUID, n)
+	for _, w := range works {
+		for i := range w.item.Events {
+			m.bytes(w.item.Events[i].ID[:])
+		}
+	}
+	m.endArray(start)
+	start = m.array(oidInt4, n)
+	for _, w := range works {
+		for i := range w.item.Events {
+			m.int4(int32(w.item.Events[i].Schema))
+		}
+	}
+	m.endArray(start)
+	start = m.array(oidText, n)
+	for _, w := range works {
+		for i := range w.item.Events {
+			m.string(w.item.Events[i].Type)
+		}
+	}
+	m.endArray(start)
+	start = m.array(oidBytea, n)
+	for _, w := range works {
+		for i := range w.item.Events {
+			m.bytes(w.item.Events[i].Payload)
+		}
+	}
+	m.endArray(start)
+	start = m.array(oidBytea, n)
+	for _, w := range works {
+		for i := range w.item.Events {
+			m.bytes(w.item.Events[i].Headers)
+		}
+	}
+	m.endArray(start)
+	start = m.array(oidText, n)
+	for _, w := range works {
+		for i := range w.item.Events {
+			if metadata := persistence.EncodeMetadata(w.item.Events[i].Metadata); metadata != nil {
+				m.bytes(metadata)
+			} else {
+				m.null()
+			}
+		}
+	}
+	m.endArray(start)
+}
+
+// settle ends the appends that the answer decides, and returns the flights that
+// the others need.
+func (f *flight) settle(a answer) []*flight {
+	if a.err != nil {
+		return f.settleRefused(a.err)
+	}
+	var next []call
+	for i := range f.calls {
+		c := &f.calls[i]
+		if c.op == opExact {
+			next = append(next, f.settleExact(c.works, a.rows[i])...)
+			continue
+		}
+		if op, more := f.settleOne(c.op, c.works[0], a.rows[i]); more {
+			next = append(next, call{op, c.works})
+		}
+	}
+	if len(next) == 0 {
+		return nil
+	}
+	return []*flight{f.follow(next)}
+}
+
+func (f *flight) follow(calls []call) *flight {
+	return &flight{calls: calls, epoch: f.epoch, deadline: f.deadline, fenced: f.fenced}
+}
+
+// settleRefused handles an error that undid the whole flight. One append is to
+// blame: each is tried again alone.
+func (f *flight) settleRefused(err *serverError) []*flight {
+	if len(f.calls) == 1 && len(f.calls[0].works) == 1 {
+		c := f.calls[0]
+		w := c.works[0]
+		if !f.doubtful() || w.refused != nil {
+			w.fail(refusal(w.item.Stream, err))
+			return nil
+		}
+		w.refused, w.below = refusal(w.item.Stream, err), math.MaxInt64
+		return []*flight{f.follow([]call{{opSearch, c.works}})}
+	}
+	var alone []*flight
+	for i := range f.calls {
+		for _, w := range f.calls[i].works {
+			alone = append(alone, f.follow([]call{{f.calls[i].op, []*work{w}}}))
+		}
+	}
+	return alone
+}
+
+// settleExact settles the appends that the exact function stored.
+func (f *flight) settleExact(works []*work, rows [][][]byte) (next []call) {
+	base, refused, ok := readExact(works, rows)
+	if !ok {
+		for _, w := range works {
+			w.corrupt("the append function contradicts itself")
+		}
+		return nil
+	}
+	position := base
+	for i, w := range works {
+		if refused[i] {
+			next = append(next, call{f.afterRefusal(w), []*work{w}})
+			continue
+		}
+		f.stored(w, int64(w.item.Expected)+1, position+1, false)
+		position += int64(len(w.item.Events))
+	}
+	return next
+}
+
+// readExact decodes the result of the exact function: which appends it refused,
+// and the position before those it stored. It is not ok unless each append was
+// stored or refused as a whole and no event is missing.
+func readExact(works []*work, rows [][][]byte) (base int64, refused []bool, ok bool) {
+	if len(rows) != 1 || len(rows[0]) != 3 {
+		return 0, nil, false
+	}
+	base, ok1 := readInt8(rows[0][0])
+	inserted, ok2 := readInt4(rows[0][1])
+	ordinals, ok3 := readInt4Array(rows[0][2])
+	if !ok1 || !ok2 || !ok3 {
+		return 0, nil, false
+	}
+	slices.Sort(ordinals)
+	refused = make([]bool, len(works))
+	sent, left := 0, ordinals
+	for i, w := range works {
+		n := len(w.item.Events)
+		if len(left) > 0 && int(left[0]) == sent+1 {
+			if len(left) < n || int(left[n-1]) != sent+n {
+				return 0, nil, false
+			}
+			refused[i], left = true, left[n:]
+		}
+		sent += n
+	}
+	return base, refused, len(left) == 0 && int(inserted)+len(ordinals) == sent
+}
+
+// afterRefusal says how to go on with an append that the exact function refused.
+func (f *flight) afterRefusal(w *work) op {
+	switch {
+	case f.doubtful():
+		return opAttempt // it may be its own earlier attempt that stands there
+	case w.item.Expected == persistence.NoStream:
+		return opChecked // which knows of streams that were ended
+	}
+	return opHead
+}
+
+// settleOne handles the answer to a statement about one append. It returns the
+// statement to go on with, if there is one.
+func (f *flight) settleOne(did op, w *work, rows [][][]byte) (next op, more bool) {
+	switch did {
+	case opChecked:
+		return f.settleChecked(w, rows)
+	case opAttempt:
+		return f.settleAttempt(w, rows)
+	case opSearch:
+		return f.settleSearch(w, rows)
+	}
+	return 0, w.settleHead(rows)
+}
+
+func (f *flight) settleChecked(w *work, rows [][][]byte) (next op, more bool) {
+	if len(rows) != 1 || len(rows[0]) != 3 {
+		w.corrupt("the append function contradicts itself")
+		return 0, false
+	}
+	last, ok := readInt8(rows[0][1])
+	if !ok {
+		w.corrupt("the append function contradicts itself")
+		return 0, false
+	}
+	switch outcome := string(rows[0][0]); outcome {
+	case "ok", "duplicate":
+		position, ok := readInt8(rows[0][2])
+		if !ok {
+			w.corrupt("the append function contradicts itself")
+			return 0, false
+		}
+		f.stored(w, last-int64(len(w.item.Events))+1, position, outcome == "duplicate")
+	case "conflict":
+		w.conflict(last)
+	case "id_reused":
+		w.fail(&persistence.EventIDReusedError{Stream: w.item.Stream, ID: w.item.Events[0].ID})
+	default:
+		w.corrupt("the append function contradicts itself")
+	}
+	return 0, false
+}
+
+// settleAttempt tells an own earlier attempt from a conflict.
+func (f *flight) settleAttempt(w *work, rows [][][]byte) (next op, more bool) {
+	own := len(rows) == len(w.item.Events)
+	for i := 0; own && i < len(rows); i++ {
+		own = string(rows[i][1]) == string(w.item.Events[i].ID[:])
+	}
+	switch {
+	case own:
+		first, ok1 := readInt8(rows[0][0])
+		position, ok2 := readInt8(rows[0][2])
+		if !ok1 || !ok2 {
+			w.corrupt("a row is not what its statement promises")
+			return 0, false
+		}
+		f.stored(w, first, position, false)
+		return 0, false
+	case len(rows) == 0 && !f.fenced:
+		// Nothing stands there and yet it was refused: the event before is missing. The
+		// earlier attempt may still live and find it.
+		w.unknown(errUnproven)
+		return 0, false
+	case w.item.Expected == persistence.NoStream:
+		return opChecked, true
+	}
+	return opHead, true
+}
+
+// settleSearch ends the search for an append that named no version.
+func (f *flight) settleSearch(w *work, rows [][][]byte) (next op, more bool) {
+	if len(rows) != 1 || len(rows[0]) != 4 {
+		w.corrupt("a row is not what its statement promises")
+		return 0, false
+	}
+	if version, found := readInt8(rows[0][0]); found {
+		position, _ := readInt8(rows[0][1])
+		f.stored(w, version, position, false)
+		return 0, false
+	}
+	lowest, some := readInt8(rows[0][2])
+	position, _ := readInt8(rows[0][3])
+	if some && lowest > 1 && position > w.floor {
+		w.below = lowest
+		return opSearch, true
+	}
+	switch {
+	case !f.fenced:
+		w.unknown(errUnproven)
+		return 0, false
+	case w.refused != nil:
+		w.fail(w.refused)
+		return 0, false
+	}
+	return opChecked, true
+}
+
+// settleHead ends an append without events, or tells a conflict.
+func (w *work) settleHead(rows [][][]byte) (more bool) {
+	var version int64
+	if len(rows) > 0 {
+		var ok bool
+		if version, ok = readInt8(rows[0][1]); !ok {
+			w.corrupt("a row is not what its statement promises")
+			return false
+		}
+	}
+	if len(w.item.Events) > 0 {
+		w.conflict(version)
+	} else {
+		w.settle(persistence.Outcome{Last: persistence.Version(version)})
+	}
+	return false
+}

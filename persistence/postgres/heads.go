@@ -1,0 +1,115 @@
+package postgres
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// heads is the newest position that this process knows of, and wakes those who
+// wait for a newer one.
+type heads struct {
+	offset  atomic.Int64
+	waiting atomic.Int64
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when offset grows
+}
+
+func newHeads(offset int64) *heads {
+	h := &heads{changed: make(chan struct{})}
+	h.offset.Store(offset)
+	return h
+}
+
+// publish says that an event stands at offset.
+func (h *heads) publish(offset int64) {
+	if offset <= h.offset.Load() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if offset > h.offset.Load() {
+		h.offset.Store(offset)
+		close(h.changed)
+		h.changed = make(chan struct{})
+	}
+}
+
+// wait returns when an event beyond offset is known, or the cause of ctx.
+func (h *heads) wait(ctx context.Context, offset int64) error {
+	h.waiting.Add(1)
+	defer h.waiting.Add(-1)
+	for {
+		h.mu.Lock()
+		changed := h.changed
+		h.mu.Unlock()
+		if h.offset.Load() > offset {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Wait fulfils [persistence.Reader]. Events stored by this journal wake it at
+// once, those of others within about Config.PollInterval.
+func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
+	return j.heads.wait(ctx, after.Of(partition).Offset)
+}
+
+// poll looks for events of other processes while somebody waits. All waiters
+// share it.
+func (j *Journal) poll(ctx context.Context) {
+	for {
+		// ±20 %, so that the processes of a cluster do not ask in step.
+		pause := time.NewTimer(time.Duration(float64(j.config.PollInterval) * (0.8 + 0.4*rand.Float64())))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+		if j.heads.waiting.Load() == 0 {
+			continue
+		}
+		// A server that is away is asked again; those who wait have their own limits.
+		if head, err := j.Head(ctx); err == nil {
+			j.heads.publish(head.Of(partition).Offset)
+		}
+	}
+}
+
+// Head fulfils [persistence.Reader].
+func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
+	conn, err := j.pool.Acquire(ctx)
+	if err != nil {
+		return nil, readError(ctx, err)
+	}
+	defer conn.Release()
+	offset, err := j.headOf(ctx, conn.Conn())
+	if err != nil {
+		return nil, readError(ctx, err)
+	}
+	return persistence.Positions{offset}, nil
+}
+
+func (j *Journal) headOf(ctx context.Context, conn *pgx.Conn) (offset int64, err error) {
+	err = queryOn(ctx, conn, statement{"stele_head", j.sql.head}, [][]byte{int2Parameter(partition)}, func(row [][]byte) error {
+		var ok bool
+		if offset, ok = readInt8(row[0]); !ok {
+			return errUndecodable
+		}
+		return nil
+	})
+	return offset, err
+}

@@ -1,0 +1,189 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+)
+
+var (
+	_ persistence.Journal    = (*Journal)(nil)
+	_ persistence.Submitter  = (*Journal)(nil)
+	_ persistence.PageReader = (*Journal)(nil)
+)
+
+const (
+	fixSchema   = "postgres.Migrate, or set Config.Migrate"
+	oldestMajor = 14
+	// partition is where all streams of a journal are.
+	partition = 0
+)
+
+// Journal stores events in a schema of a Postgres database. Use [Open].
+type Journal struct {
+	config    Config
+	sql       *statements
+	id        persistence.JournalID
+	pool      *pgxpool.Pool
+	streams   *streams
+	heads     *heads
+	meanRow   mean
+	queue     *appender.Queue
+	committer *committer
+
+	goroutines sync.WaitGroup
+	closing    context.CancelFunc
+	closeOnce  sync.Once
+}
+
+// Open connects to a journal. It fails with [*persistence.SchemaError] when the
+// schema is missing or older than this program, with [*persistence.InvalidError]
+// when the configuration is wrong or the server's cannot keep the promised
+// durability, and with [*persistence.UnavailableError] when the server is away
+// or a standby.
+func Open(ctx context.Context, config Config) (*Journal, error) {
+	migrate := config
+	config, err := config.normal()
+	if err != nil {
+		return nil, fmt.Errorf("open the journal: %w", err)
+	}
+	if config.Migrate {
+		if err := Migrate(ctx, migrate); err != nil {
+			return nil, err
+		}
+	}
+	j := &Journal{config: config, sql: newStatements(config.Schema), streams: newStreams(config.StreamNames)}
+	if j.pool, err = pgxpool.NewWithConfig(ctx, config.Pool); err != nil {
+		return nil, fmt.Errorf("open the journal: %w", unavailable("the pool cannot be made", err))
+	}
+	if err := j.check(ctx); err != nil {
+		j.pool.Close()
+		return nil, fmt.Errorf("open the journal: %w", err)
+	}
+	j.start()
+	return j, nil
+}
+
+// check looks once at all that the journal's promises rest on.
+func (j *Journal) check(ctx context.Context) error {
+	connection, err := j.pool.Acquire(ctx)
+	if err != nil {
+		return unavailable("the server cannot be reached", err)
+	}
+	defer connection.Release()
+	if err := j.checkServer(ctx, connection.Conn()); err != nil {
+		return err
+	}
+	var have int64
+	err = connection.QueryRow(ctx, j.sql.migration).Scan(&have)
+	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && (answered.Code == "42P01" || answered.Code == "3F000") {
+		have, err = 0, nil
+	}
+	if err != nil {
+		return unavailable("the schema's version cannot be read", err)
+	}
+	// A newer schema is fine: migrations leave the release before able to work.
+	if have < newest() {
+		return &persistence.SchemaError{Have: have, Want: newest(), Fix: fixSchema}
+	}
+	if err := connection.QueryRow(ctx, j.sql.identity).Scan((*[16]byte)(&j.id)); err != nil {
+		return unavailable("the journal's id cannot be read", err)
+	}
+	head, err := j.headOf(ctx, connection.Conn())
+	if err != nil {
+		return unavailable("the head cannot be read", err)
+	}
+	j.heads = newHeads(head)
+	return nil
+}
+
+func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
+	var version int
+	var standby, flushes, fullPages, synchronous bool
+	if err := conn.QueryRow(ctx, j.sql.server).Scan(&version, &standby, &flushes, &fullPages, &synchronous); err != nil {
+		return unavailable("the server's settings cannot be read", err)
+	}
+	invalid := func(reason string) error { return &persistence.InvalidError{Field: "server", Reason: reason} }
+	if version/10000 < oldestMajor {
+		return invalid(fmt.Sprintf("is of release %d, at least %d is needed", version/10000, oldestMajor))
+	}
+	if standby {
+		return &persistence.UnavailableError{Reason: "the server is a standby and cannot store events"}
+	}
+	if j.config.Durability == Relaxed {
+		if !flushes || !fullPages || !synchronous {
+			j.config.Logger.WarnContext(ctx, "journal is relaxed: acknowledged events may be lost with the machine")
+		}
+		return nil
+	}
+	switch {
+	case !flushes:
+		return invalid("runs with fsync = off, which Config.Durability must allow")
+	case !fullPages:
+		return invalid("runs with full_page_writes = off, which Config.Durability must allow")
+	case !synchronous:
+		return invalid("runs with a synchronous_commit below on, which Config.Durability must allow")
+	}
+	return nil
+}
+
+// start begins the journal's three goroutines, which Close ends.
+func (j *Journal) start() {
+	j.committer = newCommitter(j)
+	j.queue = appender.New(appender.Config{
+		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents,
+		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,
+	})
+	// For the life of the journal, which outlives the context of Open.
+	ctx, cancel := context.WithCancel(context.Background())
+	j.closing = cancel
+	j.goroutines.Go(j.queue.Run)
+	j.goroutines.Go(func() { j.committer.run(ctx) })
+	j.goroutines.Go(func() { j.poll(ctx) })
+}
+
+// Identity returns the journal's id.
+func (j *Journal) Identity() persistence.JournalID { return j.id }
+
+// Submit fulfils [persistence.Submitter]. While the server is away it refuses at
+// once.
+func (j *Journal) Submit(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+	if err := j.committer.breaker.refuse(); err != nil {
+		return err
+	}
+	return j.queue.Submit(a, chain, done)
+}
+
+// Append fulfils [persistence.Appender]. While the server is away it refuses at
+// once.
+func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	if err := j.committer.breaker.refuse(); err != nil {
+		return nil, err
+	}
+	return j.queue.Append(ctx, appends...)
+}
+
+// Close fulfils [persistence.Journal]; it takes at most about
+// Config.CloseTimeout.
+func (j *Journal) Close() error {
+	j.closeOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), j.config.CloseTimeout) // Close has no caller to ask
+		defer cancel()
+		stop := context.AfterFunc(ctx, j.closing)
+		defer stop()
+		j.queue.Close(ctx)
+		j.committer.close()
+		j.closing()
+		j.goroutines.Wait()
+		j.pool.Close()
+	})
+	return nil
+}

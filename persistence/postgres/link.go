@@ -1,0 +1,197 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// link is the connection that appends go through. Requests are sent by one
+// goroutine and answers received by another, so that the server has the next
+// batch at hand when it is done with one.
+//
+// It never sends a cancel request and is never bound to a caller's context: an
+// append that is under way may have been stored already.
+type link struct {
+	conn     net.Conn
+	frontend *pgproto3.Frontend
+	backend  backend
+	bound    time.Duration
+}
+
+// backend is the server's process of one connection. The start tells it from a
+// later one with the same number.
+type backend struct {
+	pid   int32
+	start string
+}
+
+// The names of a link's prepared statements.
+const (
+	nameExact   = "stele_append"
+	nameChecked = "stele_append_checked"
+	nameAttempt = "stele_attempt"
+	nameSearch  = "stele_search"
+	nameVersion = "stele_stream_by_name"
+)
+
+// connect opens a link and ends the backends of lost ones. It returns those that
+// could not be ended in time.
+func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []backend, err error) {
+	config := j.config.Pool.ConnConfig.Copy()
+	if j.config.Pool.BeforeConnect != nil {
+		if err := j.config.Pool.BeforeConnect(ctx, config); err != nil {
+			return nil, lost, err
+		}
+	}
+	dialing, cancel := context.WithTimeout(ctx, j.config.ConnectTimeout)
+	defer cancel()
+	conn, err := pgconn.ConnectConfig(dialing, &config.Config)
+	if err != nil {
+		return nil, lost, err
+	}
+	l := &link{bound: j.config.StatementTimeout}
+	setup, cancel := context.WithTimeout(ctx, j.config.StatementTimeout)
+	defer cancel()
+	if l.backend, err = j.setUp(setup, conn); err == nil {
+		lost, err = j.fence(setup, conn, lost)
+	}
+	if err == nil {
+		err = conn.SyncConn(setup)
+	}
+	if err != nil {
+		_ = conn.Close(setup) // the error that led here says more
+		return nil, lost, err
+	}
+	hijacked, err := conn.Hijack()
+	if err != nil {
+		return nil, lost, err
+	}
+	l.conn, l.frontend = hijacked.Conn, hijacked.Frontend
+	return l, lost, l.conn.SetDeadline(time.Time{})
+}
+
+// setUp prepares the statements and asks who serves the connection.
+func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (backend, error) {
+	for _, s := range []statement{
+		{nameExact, j.sql.appendExact}, {nameChecked, j.sql.appendChecked},
+		{nameAttempt, j.sql.attempt}, {nameSearch, j.sql.search}, {nameVersion, j.sql.streamByName},
+	} {
+		if _, err := conn.Prepare(ctx, s.name, s.sql, nil); err != nil {
+			return backend{}, err
+		}
+	}
+	result := conn.ExecParams(ctx, j.sql.backend, nil, nil, nil, inBinary).Read()
+	if result.Err != nil {
+		return backend{}, result.Err
+	}
+	if len(result.Rows) != 1 {
+		return backend{}, errors.New("the server does not say who serves the connection")
+	}
+	row := result.Rows[0]
+	pid, ok := readInt4(row[0])
+	if !ok || len(row[2]) != 1 {
+		return backend{}, errUndecodable
+	}
+	if row[2][0] != 0 {
+		return backend{}, &serverError{code: "25006", message: "the server is a standby"}
+	}
+	return backend{pid: pid, start: string(row[1])}, nil
+}
+
+// fence ends the backends of lost connections, so that what they had begun is
+// stored or not before it is asked for. It returns those that live on.
+func (j *Journal) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend) ([]backend, error) {
+	if j.config.Pooler { // the numbers are the pooler's, or nobody's
+		return lost, nil
+	}
+	var left []backend
+	for _, b := range lost {
+		wait := (j.config.StatementTimeout / 2).Milliseconds()
+		pid := fmt.Appendf(nil, "%d", b.pid)
+		result := conn.ExecParams(ctx, j.sql.fence, [][]byte{pid, []byte(b.start), fmt.Appendf(nil, "%d", wait)}, nil, nil, inBinary).Read()
+		if result.Err != nil {
+			return append(left, lost...), result.Err
+		}
+		if len(result.Rows) == 1 && len(result.Rows[0][0]) == 1 && result.Rows[0][0][0] == 0 {
+			left = append(left, b)
+		}
+	}
+	return left, nil
+}
+
+// send writes requests. After an error the link is of no use, and how much of
+// the requests the server got is not known.
+func (l *link) send(requests []byte) error {
+	if err := l.conn.SetWriteDeadline(time.Now().Add(l.bound)); err != nil {
+		return err
+	}
+	_, err := l.conn.Write(requests)
+	return err
+}
+
+// answer is what the server said to the requests up to one Sync.
+type answer struct {
+	rows [][][][]byte // of each statement, of each row, the values
+	// err is the server's error; it undid all statements.
+	err *serverError
+	// warned says that the commit may not be as durable as it should be.
+	warned bool
+}
+
+// receive reads the answer to one group of statements.
+func (l *link) receive(statements int) (answer, error) {
+	a := answer{rows: make([][][][]byte, statements)}
+	if err := l.conn.SetReadDeadline(time.Now().Add(l.bound)); err != nil {
+		return a, err
+	}
+	for at := 0; ; {
+		message, err := l.frontend.Receive()
+		if err != nil {
+			return a, err
+		}
+		switch m := message.(type) {
+		case *pgproto3.DataRow:
+			if at >= statements {
+				return a, errors.New("the server answers more than it was asked")
+			}
+			a.rows[at] = append(a.rows[at], cloneRow(m.Values))
+		case *pgproto3.CommandComplete:
+			at++
+		case *pgproto3.NoticeResponse:
+			a.warned = a.warned || syncWaitCancelled(m)
+		case *pgproto3.ErrorResponse:
+			a.err = newServerError(m.Code, m.Message)
+		case *pgproto3.ReadyForQuery:
+			if a.err == nil && at != statements {
+				return a, errors.New("the server answers less than it was asked")
+			}
+			return a, nil
+		}
+	}
+}
+
+func cloneRow(values [][]byte) [][]byte {
+	row := make([][]byte, len(values))
+	for i, value := range values {
+		if value != nil {
+			row[i] = append([]byte{}, value...)
+		}
+	}
+	return row
+}
+
+// close says good-bye when the link is idle, and otherwise just goes.
+func (l *link) close(idle bool) {
+	if idle {
+		var m message
+		m.terminate()
+		_ = l.send(m.buf) // a courtesy
+	}
+	_ = l.conn.Close() // nothing can be done about it
+}

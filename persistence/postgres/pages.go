@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// pipelined bounds the statements of ReadPages that are sent before their
+// answers are read.
+const pipelined = 256
+
+// ReadPages fulfils [persistence.PageReader]. The requests go out together, so
+// many streams cost little more than one.
+func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
+	names := make([]persistence.StreamID, len(requests))
+	for i := range requests {
+		r := &requests[i]
+		if r.Limit <= 0 {
+			return nil, &persistence.InvalidError{Field: "limit", Reason: "must be positive"}
+		}
+		if r.From > persistence.MaxVersion {
+			return nil, &persistence.InvalidError{Field: "from", Reason: "is out of range"}
+		}
+		names[i] = r.Stream
+	}
+	ids, _, err := j.resolve(ctx, names, false)
+	if err != nil {
+		return nil, readError(ctx, err)
+	}
+	conn, err := j.pool.Acquire(ctx)
+	if err != nil {
+		return nil, readError(ctx, err)
+	}
+	defer conn.Release()
+	pages := make([]persistence.StreamPage, len(requests))
+	for start := 0; start < len(requests); start += pipelined {
+		end := min(start+pipelined, len(requests))
+		if err := j.readPages(ctx, conn.Conn(), requests[start:end], ids[start:end], pages[start:end]); err != nil {
+			return nil, readError(ctx, err)
+		}
+	}
+	return pages, nil
+}
+
+// readPages sends one group of requests and reads their answers. Streams without
+// id have no event: they are not asked for.
+func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, ids []int64, pages []persistence.StreamPage) (err error) {
+	description, err := conn.Prepare(ctx, "stele_read_forward", j.sql.readForward)
+	if err != nil {
+		return err
+	}
+	pipeline := conn.PgConn().StartPipeline(ctx)
+	defer func() {
+		if closeErr := pipeline.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	asked := make([]int, 0, len(requests))
+	var m message
+	for i := range requests {
+		if ids[i] == 0 {
+			continue
+		}
+		asked = append(asked, i)
+		r := &requests[i]
+		m.buf = m.buf[:0]
+		m.int8(ids[i])
+		m.int8(int64(max(1, r.From)))
+		m.int8(int64(r.Limit))
+		pipeline.SendQueryStatement(description, [][]byte{m.buf[4:12], m.buf[16:24], m.buf[28:36]}, inBinary, inBinary)
+	}
+	if err := pipeline.Sync(); err != nil {
+		return err
+	}
+	var arena rows
+	for _, i := range asked {
+		results, err := pipeline.GetResults()
+		if err != nil {
+			return err
+		}
+		result, ok := results.(*pgconn.ResultReader)
+		if !ok {
+			return errors.New("the server answers less than it was asked")
+		}
+		if err := arena.page(&requests[i], result, &pages[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// page reads the answer to one request. Undecodable rows fail only this one.
+func (r *rows) page(request *persistence.PageRequest, result *pgconn.ResultReader, page *persistence.StreamPage) error {
+	start := len(r.events)
+	for result.NextRow() {
+		if page.Err == nil {
+			page.Err = r.add(request.Stream, result.Values())
+		}
+	}
+	if _, err := result.Close(); err != nil {
+		return err
+	}
+	events := r.events[start:len(r.events):len(r.events)]
+	next := max(1, request.From)
+	for i := range events {
+		if page.Err == nil && events[i].Version != next {
+			page.Err = &persistence.CorruptError{Stream: request.Stream, Version: events[i].Version, Reason: "versions before it are missing"}
+		}
+		next++
+	}
+	if page.Err == nil && len(events) > 0 {
+		page.Events = events
+	}
+	return nil
+}

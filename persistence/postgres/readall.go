@@ -1,0 +1,126 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// ReadAll fulfils [persistence.Reader]. It holds no connection while it yields.
+func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+	return func(yield func(persistence.Page, error) bool) {
+		options, err := options.Normal()
+		if err != nil {
+			yield(persistence.Page{}, err)
+			return
+		}
+		for {
+			page, err := j.pageAfter(ctx, options)
+			if err != nil {
+				yield(persistence.Page{}, err)
+				return
+			}
+			if !yield(page, nil) || page.AtHead {
+				return
+			}
+			options.After = page.Next
+		}
+	}
+}
+
+func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOptions) (persistence.Page, error) {
+	if ctx.Err() != nil {
+		return persistence.Page{}, context.Cause(ctx)
+	}
+	conn, err := j.pool.Acquire(ctx)
+	if err != nil {
+		return persistence.Page{}, readError(ctx, err)
+	}
+	defer conn.Release()
+	scan, err := j.scan(ctx, conn, options)
+	if err != nil {
+		return persistence.Page{}, readError(ctx, err)
+	}
+	if scan.hole() != 0 {
+		// Positions are given under a lock, so there cannot be a hole; read it again to
+		// be sure that what is seen is what is stored.
+		if scan, err = j.scan(ctx, conn, options); err != nil {
+			return persistence.Page{}, readError(ctx, err)
+		}
+		if hole := scan.hole(); hole != 0 {
+			return persistence.Page{}, &persistence.CorruptError{Reason: fmt.Sprintf("no event at position %d", hole)}
+		}
+	}
+	names, err := j.nameOf(ctx, conn.Conn(), scan.streams)
+	if err != nil {
+		return persistence.Page{}, readError(ctx, err)
+	}
+	page := persistence.Page{AtHead: scan.atHead, Next: options.After.With(persistence.Position{Part: partition, Offset: scan.last})}
+	page.Events = scan.events[:0]
+	for i := range scan.events {
+		e := &scan.events[i]
+		if e.Stream = names[scan.streams[i]]; e.Stream == "" {
+			return persistence.Page{}, &persistence.CorruptError{Version: e.Version, Reason: fmt.Sprintf("the event at position %d has no stream", e.Position.Offset)}
+		}
+		if options.System || !strings.HasPrefix(string(e.Stream), "$") {
+			page.Events = append(page.Events, *e)
+		}
+	}
+	j.heads.publish(scan.last)
+	return page, nil
+}
+
+// scan is a run of a partition.
+type scan struct {
+	rows
+	after, last int64
+	atHead      bool
+}
+
+// scan reads at least one row after a position, and as many as fit the page.
+func (j *Journal) scan(ctx context.Context, conn *pgxpool.Conn, options persistence.ReadAllOptions) (*scan, error) {
+	after := options.After.Of(partition).Offset
+	s := &scan{after: after, last: after}
+	for !s.atHead {
+		// One row more than is wanted tells whether the page ends at the head.
+		wanted := min(options.PageRows-len(s.events), j.meanRow.rows(options.PageBytes-s.bytes))
+		got, full := 0, false
+		parameters := [][]byte{int2Parameter(partition), int8Parameter(s.last), int8Parameter(int64(wanted) + 1)}
+		err := queryOn(ctx, conn.Conn(), statement{"stele_read_all", j.sql.readAll}, parameters, func(row [][]byte) error {
+			got++
+			full = full || len(s.events) > 0 && s.bytes+rowSize(row) > options.PageBytes
+			if got > wanted || full {
+				return nil
+			}
+			if err := s.add("", row); err != nil {
+				return err
+			}
+			s.last = s.events[len(s.events)-1].Position.Offset
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.atHead = got <= wanted && !full
+		if full || len(s.events) >= options.PageRows {
+			break
+		}
+	}
+	j.meanRow.learn(&s.rows)
+	return s, nil
+}
+
+// hole returns the first position that is missing, or 0.
+func (s *scan) hole() int64 {
+	for i := range s.events {
+		if want := s.after + int64(i) + 1; s.events[i].Position.Offset != want {
+			return want
+		}
+	}
+	return 0
+}

@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"sync/atomic"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// rows turns result rows into events. What the driver hands over is only valid
+// until the next row, so the bytes move to chunks that many events share.
+type rows struct {
+	events  []persistence.Recorded
+	streams []int64 // of the events, where the rows tell
+	bytes   int
+	chunk   []byte
+	types   map[string]string
+}
+
+const chunkSize = 32 << 10
+
+// add decodes a row of one of the read statements. What has no stream column is
+// of the given stream.
+func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
+	version, ok1 := readInt8(row[0])
+	position, ok2 := readInt8(row[1])
+	at, ok3 := readTime(row[2])
+	schema, ok4 := readInt4(row[4])
+	if !ok1 || !ok2 || !ok3 || !ok4 || len(row[3]) != 16 {
+		return &persistence.CorruptError{Stream: stream, Reason: errUndecodable.Error()}
+	}
+	e := persistence.Recorded{
+		Stream: stream, Version: persistence.Version(version), At: at,
+		Position: persistence.Position{Part: partition, Offset: position},
+	}
+	e.ID = persistence.EventID(row[3])
+	e.Schema = persistence.SchemaID(schema)
+	e.Type = r.typeOf(row[5])
+	e.Payload, e.Headers = r.keep(row[6]), r.keep(row[7])
+	if metadata := row[8]; metadata != nil {
+		if len(metadata) == 0 || metadata[0] != 1 { // the version of jsonb's form
+			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: errUndecodable.Error()}
+		}
+		var err error
+		if e.Metadata, err = persistence.DecodeMetadata(metadata[1:]); err != nil {
+			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: "its metadata cannot be decoded", Err: err}
+		}
+	}
+	if len(row) > 9 {
+		id, ok := readInt8(row[9])
+		if !ok {
+			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: errUndecodable.Error()}
+		}
+		r.streams = append(r.streams, id)
+	}
+	r.bytes += rowSize(row)
+	r.events = append(r.events, e)
+	return nil
+}
+
+// rowSize is what a row counts against the bytes of a page.
+func rowSize(row [][]byte) int { return 100 + len(row[5]) + len(row[6]) + len(row[7]) + len(row[8]) }
+
+// keep copies bytes. An event that is kept keeps its chunk alive, which bounds
+// what it can cost.
+func (r *rows) keep(data []byte) []byte {
+	if len(data) == 0 {
+		return nil
+	}
+	if len(data) > chunkSize/4 {
+		return append([]byte(nil), data...)
+	}
+	if len(data) > cap(r.chunk)-len(r.chunk) {
+		r.chunk = make([]byte, 0, chunkSize)
+	}
+	start := len(r.chunk)
+	r.chunk = append(r.chunk, data...)
+	return r.chunk[start:len(r.chunk):len(r.chunk)]
+}
+
+// typeOf makes one string of equal types.
+func (r *rows) typeOf(data []byte) string {
+	if known, ok := r.types[string(data)]; ok {
+		return known
+	}
+	if r.types == nil {
+		r.types = make(map[string]string, 8)
+	}
+	name := string(data)
+	r.types[name] = name
+	return name
+}
+
+// mean is a moving average of the size of rows, to ask for about as many as fit.
+type mean struct{ size atomic.Int64 }
+
+// rows is how many rows fit into so many bytes, at least 16.
+func (m *mean) rows(bytes int) int {
+	return max(16, bytes/int(max(200, m.size.Load())))
+}
+
+func (m *mean) learn(r *rows) {
+	if n := len(r.events); n > 0 {
+		m.size.Store((3*m.size.Load() + int64(r.bytes/n)) / 4)
+	}
+}

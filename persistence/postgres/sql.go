@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"embed"
+	"hash/fnv"
+	"io/fs"
+	"strconv"
+	"strings"
+	"testing/fstest"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed sql/*.sql
+var sqlFiles embed.FS
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// statements are the journal's SQL for one schema.
+type statements struct {
+	appendExact, appendChecked, attempt, search      string
+	streamIDs, streamFind, streamByName, streamNames string
+	readForward, readBackward, readAll, head         string
+	identity, migration, server, backend, fence      string
+}
+
+func newStatements(schema string) *statements {
+	fill := filler(schema)
+	load := func(name string) string {
+		text, err := sqlFiles.ReadFile("sql/" + name + ".sql")
+		if err != nil {
+			panic("postgres: no embedded statement " + name)
+		}
+		return fill.Replace(withoutComments(string(text)))
+	}
+	return &statements{
+		appendExact: load("append"), appendChecked: load("append_checked"), attempt: load("attempt"), search: load("search"),
+		streamIDs: load("stream_ids"), streamFind: load("stream_find"),
+		streamByName: load("stream_by_name"), streamNames: load("stream_names"),
+		readForward: load("read_forward"), readBackward: load("read_backward"), readAll: load("read_all"), head: load("head"),
+		identity: load("identity"), migration: load("migration"), server: load("server"), backend: load("backend"), fence: load("fence"),
+	}
+}
+
+// withoutComments cuts a file's header off, which is for its readers.
+func withoutComments(text string) string {
+	for strings.HasPrefix(text, "--") {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	return strings.TrimSpace(text)
+}
+
+// filler replaces the placeholders of the SQL files. The schema's name is
+// quoted; a function's body is quoted by something that the name does not hold.
+func filler(schema string) *strings.Replacer {
+	body := "$body$"
+	for strings.Contains(schema, body) {
+		body = "$x" + body[1:]
+	}
+	return strings.NewReplacer(
+		"{schema}", pgx.Identifier{schema}.Sanitize(),
+		"{lock}", strconv.Itoa(int(lockKey(schema))),
+		"{body}", body,
+	)
+}
+
+// lockKey is the first key of the order lock. It depends on the schema, so that
+// two journals in one database do not wait for each other.
+func lockKey(schema string) int32 {
+	hash := fnv.New32a()
+	hash.Write([]byte(schema))
+	return int32(hash.Sum32())
+}
+
+// Migrations returns the migrations of a schema as plain SQL files in the form
+// of goose, for programs that bring their own tool. The schema must exist, and
+// the tool's version table must be its table "migration".
+func Migrations(schema string) (fs.FS, error) {
+	if err := checkSchema(schema); err != nil {
+		return nil, err
+	}
+	return migrations(schema), nil
+}
+
+func migrations(schema string) fs.FS {
+	fill := filler(schema)
+	filled := fstest.MapFS{}
+	for _, name := range migrationNames() {
+		text, err := migrationFiles.ReadFile("migrations/" + name)
+		if err != nil {
+			panic("postgres: no embedded migration " + name)
+		}
+		filled[name] = &fstest.MapFile{Data: []byte(fill.Replace(string(text))), Mode: 0o444}
+	}
+	return filled
+}
+
+func migrationNames() []string {
+	entries, err := migrationFiles.ReadDir("migrations")
+	if err != nil {
+		panic("postgres: no embedded migrations")
+	}
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
+	}
+	return names
+}
+
+// newest is the number of the last migration that this program knows.
+func newest() int64 {
+	names := migrationNames()
+	number, _, _ := strings.Cut(names[len(names)-1], "_")
+	version, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		panic("postgres: a migration's name does not begin with its number")
+	}
+	return version
+}
