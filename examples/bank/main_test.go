@@ -8,68 +8,61 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/stele-es/stele/examples/bank/bankpb"
+	"github.com/stele-es/stele/persistence"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestWithdraw(t *testing.T) {
-	t.Parallel()
-
-	opened, deposited := &bankpb.Opened{Owner: "ann"}, &bankpb.Deposited{Cents: 100}
-
-	Withdraw.Given(t, Accounts, opened, deposited).
-		When(&bankpb.Withdraw{Cents: 30}).
-		Then(&bankpb.Withdrawn{Cents: 30}).
-		Reply(&bankpb.Balance{Cents: 70})
-	Withdraw.Given(t, Accounts, opened, deposited, &bankpb.Withdrawn{Cents: 80}).
-		When(&bankpb.Withdraw{Cents: 30}).
-		Fails(ErrInsufficient)
-	Withdraw.Given(t, Accounts).
-		When(&bankpb.Withdraw{Cents: 30}).
-		Fails(ErrNoAccount)
-}
-
-func TestOpen(t *testing.T) {
-	t.Parallel()
-
-	Open.Given(t, Accounts).
-		When(&bankpb.Open{Owner: "ann"}).
-		Then(&bankpb.Opened{Owner: "ann"}).
-		Reply(&bankpb.Balance{})
-	Open.Given(t, Accounts, &bankpb.Opened{Owner: "ann"}).
-		When(&bankpb.Open{Owner: "ann"}).
-		Fails(ErrExists)
-}
-
-// The transcript is what a person sees who types the commands one by one: every
-// line starts the program anew on the same file.
+// The transcript is what a person sees who runs the program, runs it again, and
+// then types commands. Every command starts it anew on the same file.
 func TestTranscript(t *testing.T) {
 	t.Parallel()
-
 	file := filepath.Join(t.TempDir(), "bank.db")
-	for _, step := range []struct{ command, answer string }{
-		{"show ann", ErrNoAccount.Error()},
-		{"deposit ann 100", ErrNoAccount.Error()},
-		{"open ann", "ann has 0 cents"},
-		{"open ann", ErrExists.Error()},
-		{"deposit ann 100", "ann has 100 cents"},
-		{"withdraw ann 130", ErrInsufficient.Error()},
-		{"withdraw ann 30", "ann has 70 cents"},
-		{"withdraw ann -5", ErrAmount.Error()},
-		{"deposit ann much", ErrAmount.Error()},
-		{"show ann", "ann has 70 cents"},
-		{"open bob", "bob has 0 cents"},
-		{"close ann", "usage: bank [-db FILE] open|deposit|withdraw|show ACCOUNT [CENTS]"},
-		{"", "usage: bank [-db FILE] open|deposit|withdraw|show ACCOUNT [CENTS]"},
+
+	for _, step := range []struct {
+		lines []string
+		shown string
+	}{
+		{story, `
+open ann               0 cents
+deposit ann 100        100 cents
+withdraw ann 1000000   refused: insufficient funds
+withdraw ann 30        70 cents
+show ann               70 cents
+`},
+		{story, `
+open ann               refused: the account exists already
+deposit ann 100        170 cents
+withdraw ann 1000000   refused: insufficient funds
+withdraw ann 30        140 cents
+show ann               140 cents
+`},
+		{[]string{"show bob"}, `
+show bob               refused: there is no such account
+`},
+		{[]string{"deposit ann much"}, `
+deposit ann much       refused: the amount must be positive
+`},
+		{[]string{"close ann"}, `
+close ann              refused: the bank knows open, deposit, withdraw and show
+`},
 	} {
 		var out strings.Builder
 
-		err := run(t.Context(), append([]string{"-db", file}, strings.Fields(step.command)...), &out)
-		if err != nil {
-			out.WriteString(err.Error())
-		}
+		err := run(t.Context(), file, step.lines, &out)
 
-		require.Equal(t, step.answer, strings.TrimSpace(out.String()), step.command)
+		require.NoError(t, err)
+		require.Equal(t, strings.TrimPrefix(step.shown, "\n"), out.String())
 	}
+}
+
+// What is no answer of the account ends the program.
+func TestFailure(t *testing.T) {
+	t.Parallel()
+
+	err := run(t.Context(), filepath.Join(t.TempDir(), "bank.db"), []string{"show"}, t.Output())
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+
+	err = run(t.Context(), filepath.Join(t.TempDir(), "away", "bank.db"), story, t.Output())
+	require.ErrorIs(t, err, persistence.ErrUnavailable)
 }
