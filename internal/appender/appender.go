@@ -49,17 +49,19 @@ type Queue struct {
 	changed sync.Cond
 	closed  bool
 	lanes   map[persistence.StreamID]*lane
-	ready   fifo.Queue[*lane] // the lanes that have nothing in flight
+	ready   fifo.Queue[*lane]
+	turns   map[*persistence.Chain]turns
 	spare   []*lane
 
 	appends, bytes int // waiting and in flight
 }
 
-// lane holds the appends of one stream in order. It exists while it is ready or
-// has an append in flight, and is never both.
+// lane holds the appends of one stream in order. It exists while it is ready,
+// held, or has an append in flight, and is never two of these.
 type lane struct {
 	stream  persistence.StreamID
 	waiting fifo.Queue[entry]
+	held    bool // its oldest append belongs to a chain whose turn is elsewhere
 }
 
 type entry struct {
@@ -78,7 +80,7 @@ func New(config Config) *Queue {
 	setDefault(&config.BatchBytes, 8<<20)
 	setDefault(&config.QueuedAppends, 65536)
 	setDefault(&config.QueuedBytes, 64<<20)
-	q := &Queue{config: config, lanes: map[persistence.StreamID]*lane{}}
+	q := &Queue{config: config, lanes: map[persistence.StreamID]*lane{}, turns: map[*persistence.Chain]turns{}}
 	q.changed.L = &q.mu
 	return q
 }
@@ -129,6 +131,7 @@ func (q *Queue) enqueue(e entry) error {
 		q.makeReady(l)
 	}
 	l.waiting.Push(e)
+	q.queueTurn(e.chain, l)
 	return nil
 }
 
@@ -289,10 +292,12 @@ func (q *Queue) giveUp(ctx context.Context) []entry {
 	var left []entry
 	for _, l := range q.lanes {
 		left = append(left, l.waiting.Clear()...)
+		q.letGo(l)
 	}
 	for i := range left {
 		left[i].chain.Fail(errClosed())
 	}
+	clear(q.turns)
 	return left
 }
 

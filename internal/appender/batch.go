@@ -46,13 +46,18 @@ func (q *Queue) form() *Batch {
 			continue
 		}
 		first := l.waiting.At(0)
+		turn := q.turn(first.chain, l)
+		if turn == 0 {
+			q.ready.Pop().held = true
+			continue
+		}
 		if len(batch.Items) > 0 && (batch.Events+len(first.append.Events) > q.config.BatchEvents || bytes+first.size > q.config.BatchBytes) {
 			break
 		}
 		if batch.Items == nil {
 			batch.Items = make([]Item, 0, min(q.ready.Len(), q.config.BatchEvents))
 		}
-		item, size := q.ready.Pop().takeItem(q.config.BatchEvents-batch.Events, q.config.BatchBytes-bytes)
+		item, size := q.ready.Pop().takeItem(turn, q.config.BatchEvents-batch.Events, q.config.BatchBytes-bytes)
 		bytes += size
 		batch.Events += len(item.Events)
 		batch.Items = append(batch.Items, item)
@@ -60,12 +65,13 @@ func (q *Queue) form() *Batch {
 	return batch
 }
 
-// takeItem takes the first entry of a lane and joins those that continue it.
-func (l *lane) takeItem(events, bytes int) (Item, int) {
+// takeItem takes the first entry of a lane and joins those that continue it, as
+// far as its chain's turn and the batch's room reach.
+func (l *lane) takeItem(turn, events, bytes int) (Item, int) {
 	first := l.waiting.Pop()
 	item := Item{Append: first.append, Named: first.named, entries: []entry{first}, lane: l}
 	size, count := first.size, len(first.append.Events)
-	for l.waiting.Len() > 0 {
+	for l.waiting.Len() > 0 && len(item.entries) < turn {
 		next := l.waiting.At(0)
 		if !continues(&item, next, count) || count+len(next.append.Events) > min(events, persistence.MaxAppendEvents) ||
 			size+next.size > min(bytes, persistence.MaxAppendBytes) {
@@ -85,7 +91,7 @@ func (l *lane) takeItem(events, bytes int) (Item, int) {
 }
 
 func continues(item *Item, next *entry, count int) bool {
-	if next.chain == nil || next.chain != item.entries[0].chain || item.Named || next.named || len(next.append.Events) == 0 || count == 0 {
+	if next.chain != item.entries[0].chain || item.Named || next.named || len(next.append.Events) == 0 || count == 0 {
 		return false
 	}
 	version, exact := item.Expected.Version()
@@ -99,7 +105,7 @@ func (b *Batch) Settle(i int, o persistence.Outcome) {
 	item := &b.Items[i]
 	var broken []entry
 	if o.Err != nil {
-		broken = b.queue.breakChain(item, o.Err)
+		broken = b.queue.breakChain(item.entries[0].chain, o.Err)
 	}
 	for j := range item.entries {
 		e := &item.entries[j]
@@ -115,22 +121,11 @@ func (b *Batch) Settle(i int, o persistence.Outcome) {
 	b.queue.finish(item)
 }
 
-// breakChain takes out the appends that were decided on top of a failed one.
-func (q *Queue) breakChain(item *Item, err error) []entry {
-	chain := item.entries[0].chain
-	if chain == nil {
-		return nil
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	chain.Fail(err)
-	return item.lane.remove(func(e *entry) bool { return e.chain == chain })
-}
-
 // finish frees the lane and the room of a settled item.
 func (q *Queue) finish(item *Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.endTurn(item.entries[0].chain, len(item.entries))
 	if l := item.lane; l.waiting.Len() > 0 {
 		q.makeReady(l)
 	} else {
