@@ -1,0 +1,224 @@
+package journaltest
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Benchmark measures a journal under the names that all journals share, so that
+// their figures can be laid side by side. Events are of 200 bytes payload and 115
+// bytes headers. Each measurement opens a journal of its own and reports
+// events/s beside the time of an operation.
+func Benchmark(b *testing.B, open func(testing.TB) persistence.Journal) {
+	b.Helper()
+	for _, size := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("append/batch=%d", size), func(b *testing.B) { benchmarkAppend(measured(b, open), b, size) })
+	}
+	b.Run("append/goroutines=256", func(b *testing.B) { benchmarkConcurrent(measured(b, open), b) })
+	if _, ok := measured(b, open).Journal.(persistence.Submitter); ok {
+		b.Run("submit/streams=256", func(b *testing.B) { benchmarkSubmit(measured(b, open), b) })
+	}
+	b.Run("replay/events=10", func(b *testing.B) { benchmarkReplay(measured(b, open), b) })
+	if _, ok := measured(b, open).Journal.(persistence.PageReader); ok {
+		b.Run("replay/events=10/streams=100", func(b *testing.B) { benchmarkPages(measured(b, open), b) })
+	}
+	b.Run("tail/events=10000", func(b *testing.B) { benchmarkTail(measured(b, open), b) })
+}
+
+func measured(b *testing.B, open func(testing.TB) persistence.Journal) journal {
+	b.Helper()
+	opened := open(b)
+	b.Cleanup(func() {
+		if err := opened.Close(); err != nil {
+			b.Errorf("close the journal: %v", err)
+		}
+	})
+	return journal{Journal: opened, t: b, ctx: b.Context()}
+}
+
+// benchmarkEvents are count new events; a journal may keep what it is given.
+func benchmarkEvents(count int) []persistence.Event {
+	events := make([]persistence.Event, count)
+	for i := range events {
+		events[i] = persistence.Event{Type: "bank.v1.Deposited", Payload: benchmarkPayload, Headers: benchmarkHeaders}
+	}
+	return events
+}
+
+var (
+	benchmarkPayload = bytes.Repeat([]byte("payload "), 25)
+	benchmarkHeaders = bytes.Repeat([]byte("trace"), 23)
+)
+
+func reportEvents(b *testing.B, count int) {
+	b.ReportMetric(float64(count)/b.Elapsed().Seconds(), "events/s")
+}
+
+// benchmarkAppend measures a call that appends one event to each of size
+// streams, at exact versions: what a batch of many aggregates is.
+func benchmarkAppend(j journal, b *testing.B, size int) {
+	events := benchmarkEvents(1)
+	appends := make([]persistence.Append, size)
+	for i := range appends {
+		appends[i] = persistence.Append{Stream: persistence.StreamID(fmt.Sprintf("bench-%d", i)), Events: events}
+	}
+	version := persistence.Version(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range appends {
+			appends[i].Expected = persistence.Exact(version)
+		}
+		for _, outcome := range j.tryAll(appends...) {
+			if outcome.Err != nil {
+				b.Fatal(outcome.Err)
+			}
+		}
+		version++
+	}
+	reportEvents(b, size*b.N)
+}
+
+// benchmarkConcurrent measures 256 writers, each with a stream and waiting for
+// each of its appends.
+func benchmarkConcurrent(j journal, b *testing.B) {
+	const writers = 256
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.SetParallelism(max(1, writers/runtime.GOMAXPROCS(0)))
+	b.RunParallel(func(pb *testing.PB) {
+		stream := persistence.StreamID(fmt.Sprintf("bench-%d", next.Add(1)))
+		events := benchmarkEvents(1)
+		for version := persistence.Version(0); pb.Next(); version++ {
+			outcomes, err := j.Append(j.ctx, persistence.Append{Stream: stream, Expected: persistence.Exact(version), Events: events})
+			if err != nil || outcomes[0].Err != nil {
+				b.Error(err, outcomes)
+				return
+			}
+		}
+	})
+	reportEvents(b, b.N)
+}
+
+// benchmarkSubmit measures one writer who pipelines to 256 streams with up to
+// 4096 appends under way. What it allocates for an append is one slice of events.
+func benchmarkSubmit(j journal, b *testing.B) {
+	const streams, room = 256, 4096
+	submitter := j.Journal.(persistence.Submitter)
+	names, chains, versions := make([]persistence.StreamID, streams), make([]persistence.Chain, streams), make([]persistence.Version, streams)
+	for i := range names {
+		names[i] = persistence.StreamID(fmt.Sprintf("bench-%d", i))
+	}
+	free := make(chan struct{}, room)
+	for range room {
+		free <- struct{}{}
+	}
+	var failed atomic.Pointer[error]
+	done := func(o persistence.Outcome) {
+		if o.Err != nil {
+			failed.Store(&o.Err)
+		}
+		free <- struct{}{}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i = (i + 1) % streams {
+		<-free
+		a := persistence.Append{Stream: names[i], Expected: persistence.Exact(versions[i]), Events: benchmarkEvents(1)}
+		if err := submitter.Submit(a, &chains[i], done); err != nil {
+			b.Fatal(err)
+		}
+		versions[i]++
+	}
+	for range room {
+		<-free
+	}
+	if err := failed.Load(); err != nil {
+		b.Fatal(*err)
+	}
+	reportEvents(b, b.N)
+}
+
+const (
+	replayStreams = 1000
+	replayEvents  = 10
+)
+
+func replayStream(i int) persistence.StreamID {
+	return persistence.StreamID(fmt.Sprintf("bench-%d", i%replayStreams))
+}
+
+// fill stores 1000 streams of 10 events.
+func (j journal) fill() {
+	for i := range replayStreams / 100 {
+		appends := make([]persistence.Append, 100)
+		for k := range appends {
+			appends[k] = persistence.Append{Stream: replayStream(100*i + k), Events: benchmarkEvents(replayEvents)}
+		}
+		for _, outcome := range j.tryAll(appends...) {
+			if outcome.Err != nil {
+				j.t.Errorf("fill: %v", outcome.Err)
+			}
+		}
+	}
+}
+
+// benchmarkReplay measures reading a stream of 10, as a recovery does.
+func benchmarkReplay(j journal, b *testing.B) {
+	j.fill()
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		count := 0
+		for _, err := range j.Read(j.ctx, replayStream(i), persistence.ReadOptions{}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			count++
+		}
+		if count != replayEvents {
+			b.Fatalf("%d events", count)
+		}
+	}
+	reportEvents(b, replayEvents*b.N)
+}
+
+// benchmarkPages measures reading 100 streams of 10 in one call.
+func benchmarkPages(j journal, b *testing.B) {
+	j.fill()
+	pages := j.Journal.(persistence.PageReader)
+	requests := make([]persistence.PageRequest, 100)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		for k := range requests {
+			requests[k] = persistence.PageRequest{Stream: replayStream(100*i + k), Limit: 100}
+		}
+		got, err := pages.ReadPages(j.ctx, requests)
+		if err != nil || len(got[99].Events) != replayEvents {
+			b.Fatal(err, len(got))
+		}
+	}
+	reportEvents(b, 100*replayEvents*b.N)
+}
+
+// benchmarkTail measures reading the global sequence in pages of the default
+// size, as a projection does that starts anew.
+func benchmarkTail(j journal, b *testing.B) {
+	j.fill()
+	b.ReportAllocs()
+	for b.Loop() {
+		count := 0
+		for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			count += len(page.Events)
+		}
+		if count != replayStreams*replayEvents {
+			b.Fatalf("%d events", count)
+		}
+	}
+	reportEvents(b, replayStreams*replayEvents*b.N)
+}

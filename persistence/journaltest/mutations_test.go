@@ -1,0 +1,625 @@
+package journaltest
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"runtime"
+	"strings"
+	"sync/atomic"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/memory"
+)
+
+// mutant is a journal with one fault.
+type mutant struct {
+	// caughtBy is the case that must fail on it.
+	caughtBy string
+	// fault rigs a memory journal, reopened what a durable one is after the first
+	// opening; one of them is set.
+	fault    func(*rigged)
+	reopened func(*memory.Journal) persistence.Journal
+}
+
+func (m mutant) open() persistence.Journal {
+	r := &rigged{Journal: new(memory.Journal)}
+	if m.fault != nil {
+		m.fault(r)
+	}
+	return r
+}
+
+func mutants() map[string]mutant {
+	all := map[string]mutant{}
+	for _, group := range []map[string]mutant{appendMutants, nameMutants, orderMutants, readMutants, sequenceMutants, lifeMutants, reopenMutants} {
+		for name, m := range group {
+			all[name] = m
+		}
+	}
+	return all
+}
+
+var appendMutants = map[string]mutant{
+	"ignores the expected version": {caughtBy: "the expected version decides", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			a.Expected = persistence.Any
+			return r.honest(ctx, a)
+		})
+	}},
+	"takes NoStream for Any": {caughtBy: "the expected version decides", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			if a.Expected == persistence.NoStream {
+				a.Expected = persistence.Any
+			}
+			return r.honest(ctx, a)
+		})
+	}},
+	"acknowledges before it stores and drops some": {caughtBy: "writers without an expectation lose nothing", fault: func(r *rigged) {
+		var count atomic.Int64
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			if count.Add(1)%50 != 0 {
+				return r.honest(ctx, a)
+			}
+			head, err := r.Head(ctx)
+			version := r.version(ctx, a.Stream)
+			return persistence.Outcome{
+				First: version + 1, Last: version + persistence.Version(len(a.Events)), Position: persistence.Position{Offset: head.Of(0).Offset + 1},
+			}, err
+		})
+	}},
+	"checks the version before it writes and not while": {caughtBy: "of writers who expect the same version one succeeds", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			if actual := r.version(ctx, a.Stream); !a.Expected.Accepts(actual) {
+				return persistence.Outcome{Err: &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: actual}}, nil
+			}
+			runtime.Gosched()
+			a.Expected = persistence.Any
+			return r.honest(ctx, a)
+		})
+	}},
+	"fails the whole call when one append conflicts": {caughtBy: "appends of one call succeed or fail alone", fault: func(r *rigged) {
+		r.onAppend = func(ctx context.Context, appends []persistence.Append) ([]persistence.Outcome, error) {
+			for _, a := range appends {
+				if actual := r.version(ctx, a.Stream); !a.Expected.Accepts(actual) {
+					outcomes := make([]persistence.Outcome, len(appends))
+					for i := range outcomes {
+						outcomes[i].Err = &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: actual}
+					}
+					return outcomes, nil
+				}
+			}
+			return r.Journal.Append(ctx, appends...)
+		}
+	}},
+	"stores a part of what it refuses": {caughtBy: "an append is stored whole or not at all", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if errors.Is(outcome.Err, persistence.ErrConflict) {
+				_, err = r.honest(ctx, persistence.Append{Stream: a.Stream, Expected: persistence.Any, Events: a.Events[:1]})
+			}
+			return outcome, err
+		})
+	}},
+	"checks the expectation of an append without events": {caughtBy: "an append without events checks nothing and stores nothing", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			if actual := r.version(ctx, a.Stream); len(a.Events) == 0 && !a.Expected.Accepts(actual) {
+				return persistence.Outcome{Err: &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: actual}}, nil
+			}
+			return r.honest(ctx, a)
+		})
+	}},
+	"turns the appends of a call around": {caughtBy: "appends to one stream in one call follow each other", fault: func(r *rigged) {
+		r.onAppend = func(ctx context.Context, appends []persistence.Append) ([]persistence.Outcome, error) {
+			outcomes := make([]persistence.Outcome, len(appends))
+			for i := len(appends) - 1; i >= 0; i-- {
+				outcomes[i], _ = r.honest(ctx, appends[i])
+			}
+			return outcomes, nil
+		}
+	}},
+	"stores the valid appends of an invalid call": {caughtBy: "an invalid append keeps all of its call from being done", fault: func(r *rigged) {
+		r.one(r.honest)
+	}},
+	"stores for a caller who has left": {caughtBy: "a caller who has left changes nothing", fault: func(r *rigged) {
+		r.onAppend = func(ctx context.Context, appends []persistence.Append) ([]persistence.Outcome, error) {
+			outcomes, err := r.Journal.Append(context.WithoutCancel(ctx), appends...)
+			if ctx.Err() != nil {
+				return nil, &persistence.UnavailableError{Reason: "the caller left"}
+			}
+			return outcomes, err
+		}
+	}},
+	"reports an append as refused whose caller left after it": {caughtBy: "an append whose caller leaves is stored, refused or unknown", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			for range 200 { // the flush, during which a caller may leave
+				runtime.Gosched()
+			}
+			if err == nil && ctx.Err() != nil {
+				outcome.Err = &persistence.UnavailableError{Reason: "the caller left", Err: ctx.Err()}
+			}
+			return outcome, err
+		})
+	}},
+	"has no limits": {caughtBy: "what is at a limit is stored, what is above it refused", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if errors.Is(err, persistence.ErrInvalid) {
+				return persistence.Outcome{First: 1, Last: 1, Position: persistence.Position{Offset: 1}}, nil
+			}
+			return outcome, err
+		})
+	}},
+	"leaves a stream behind what it refuses": {caughtBy: "a refused append leaves no stream behind", fault: func(r *rigged) {
+		refused := map[persistence.StreamID]bool{}
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if outcome.Err != nil {
+				refused[a.Stream] = true
+			}
+			return outcome, err
+		})
+		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+			if refused[stream] {
+				return func(func(persistence.Recorded, error) bool) {}
+			}
+			return r.Journal.Read(ctx, stream, options)
+		}
+	}},
+}
+
+var nameMutants = map[string]mutant{
+	"stores repeated ids again": {caughtBy: "the same ids with the same content give the first result", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if outcome.Duplicate {
+				return r.honest(ctx, persistence.Append{Stream: a.Stream, Expected: persistence.Any, Events: unnamed(a.Events)})
+			}
+			return outcome, err
+		})
+	}},
+	"takes other content for a repetition": {caughtBy: "the same ids with other content are refused and store nothing", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if errors.Is(outcome.Err, persistence.ErrEventIDReused) {
+				return persistence.Outcome{First: 1, Last: persistence.Version(len(a.Events)), Position: persistence.Position{Offset: 1}, Duplicate: true}, nil
+			}
+			return outcome, err
+		})
+	}},
+	"gives a repetition the place of the head": {caughtBy: "the same ids with the same content give the first result", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if outcome.Duplicate {
+				head, _ := r.Head(ctx)
+				outcome.Position = head.Of(0)
+			}
+			return outcome, err
+		})
+	}},
+	"checks the version before the ids": {caughtBy: "the same ids with the same content give the first result", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			if actual := r.version(ctx, a.Stream); !a.Expected.Accepts(actual) {
+				return persistence.Outcome{Err: &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: actual}}, nil
+			}
+			return r.honest(ctx, a)
+		})
+	}},
+	"takes headers for content": {caughtBy: "headers and the form of empty metadata do not make content other", fault: func(r *rigged) {
+		headers := map[persistence.EventID]string{}
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			for i := range a.Events {
+				first, known := headers[a.Events[i].ID]
+				if known && first != string(a.Events[i].Headers) {
+					return persistence.Outcome{Err: &persistence.EventIDReusedError{Stream: a.Stream, ID: a.Events[i].ID}}, nil
+				}
+				headers[a.Events[i].ID] = string(a.Events[i].Headers)
+			}
+			return r.honest(ctx, a)
+		})
+	}},
+	"stores the fresh part of an overlap": {caughtBy: "ids that overlap in part or in another order are refused", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if errors.Is(outcome.Err, persistence.ErrEventIDReused) {
+				_, err = r.honest(ctx, persistence.Append{Stream: a.Stream, Expected: persistence.Any, Events: a.Events[:1]})
+			}
+			return outcome, err
+		})
+	}},
+	"keeps ids for the whole journal": {caughtBy: "an id may stand in two streams", fault: func(r *rigged) {
+		owner := map[persistence.EventID]persistence.StreamID{}
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			for i := range a.Events {
+				if stream, known := owner[a.Events[i].ID]; known && stream != a.Stream {
+					return persistence.Outcome{Err: &persistence.EventIDReusedError{Stream: a.Stream, ID: a.Events[i].ID}}, nil
+				}
+				owner[a.Events[i].ID] = a.Stream
+			}
+			return r.honest(ctx, a)
+		})
+	}},
+	"forgets the ids of a stream that has grown": {caughtBy: "any sequence of calls is answered as by the model", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			if r.version(ctx, a.Stream) >= 6 && a.Named() {
+				a.Events = unnamed(a.Events)
+			}
+			return r.honest(ctx, a)
+		})
+	}},
+	"folds the case of names": {caughtBy: "names are bytes and come back as they were", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			a.Stream, a.Expected = persistence.StreamID(strings.ToLower(string(a.Stream))), persistence.Any
+			return r.honest(ctx, a)
+		})
+		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+			return r.Journal.Read(ctx, persistence.StreamID(strings.ToLower(string(stream))), options)
+		}
+	}},
+}
+
+func unnamed(events []persistence.Event) []persistence.Event {
+	fresh := make([]persistence.Event, len(events))
+	for i := range events {
+		fresh[i] = events[i]
+		fresh[i].ID = persistence.EventID{}
+	}
+	return fresh
+}
+
+var orderMutants = map[string]mutant{
+	"leaves gaps between positions": {caughtBy: "an append gives versions and positions without gap", fault: func(r *rigged) {
+		const waste = "waste"
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if outcome.Position.Offset%4 == 0 {
+				_, err = r.honest(ctx, persistence.Append{Stream: waste, Expected: persistence.Any, Events: []persistence.Event{{Type: waste}}})
+			}
+			return outcome, err
+		})
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			return r.pages(ctx, options, func(page *persistence.Page) {
+				drop(page, func(e *persistence.Recorded) bool { return e.Stream == waste })
+			})
+		}
+	}},
+	"leaves gaps between versions": {caughtBy: "an append gives versions and positions without gap", fault: func(r *rigged) {
+		r.onRecorded = func(recorded *persistence.Recorded) {
+			if recorded.Version > 3 {
+				recorded.Version++
+			}
+		}
+	}},
+	"publishes positions out of their order": {caughtBy: "a reader who follows the sequence misses nothing", fault: func(r *rigged) {
+		late := map[int64]bool{} // positions that are taken and not yet visible
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			r.mu.Lock()
+			outcome, err := r.honest(ctx, a)
+			at := outcome.Position.Offset
+			late[at] = at%4 == 0
+			r.mu.Unlock()
+			for range 20 {
+				runtime.Gosched()
+			}
+			r.mu.Lock()
+			delete(late, at)
+			r.mu.Unlock()
+			return outcome, err
+		})
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			return func(yield func(persistence.Page, error) bool) {
+				for done := false; !done; {
+					r.mu.RLock()
+					page, err := firstPage(r.Journal, ctx, options)
+					drop(&page, func(e *persistence.Recorded) bool { return late[e.Position.Offset] })
+					r.mu.RUnlock()
+					options.After = page.Next
+					done = !yield(page, err) || err != nil || page.AtHead
+				}
+			}
+		}
+	}},
+	"ignores chains": {caughtBy: "a broken chain stores nothing more", fault: func(r *rigged) {
+		r.onSubmit = func(a persistence.Append, _ *persistence.Chain, done func(persistence.Outcome)) error {
+			return r.Journal.Submit(a, nil, done)
+		}
+	}},
+	"mends a chain when its version comes about": {caughtBy: "a broken chain stays broken when its version comes about", fault: func(r *rigged) {
+		r.onSubmit = func(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+			if a.Expected.Accepts(r.version(context.Background(), a.Stream)) {
+				chain = nil
+			}
+			return r.Journal.Submit(a, chain, done)
+		}
+	}},
+	"breaks all chains with one": {caughtBy: "a chain does not touch other streams, chains and appends", fault: func(r *rigged) {
+		one := new(persistence.Chain)
+		r.onSubmit = func(a persistence.Append, _ *persistence.Chain, done func(persistence.Outcome)) error {
+			return r.Journal.Submit(a, one, done)
+		}
+	}},
+	"calls done twice": {caughtBy: "done is called once for each append that was taken", fault: func(r *rigged) {
+		r.onSubmit = func(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+			return r.Journal.Submit(a, chain, func(o persistence.Outcome) {
+				done(o)
+				if o.Position.Offset == 3 {
+					done(o)
+				}
+			})
+		}
+	}},
+	"drops what was submitted when it closes": {caughtBy: "closing settles every append that was taken", fault: func(r *rigged) {
+		var count atomic.Int64
+		r.onSubmit = func(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+			if count.Add(1) > 290 {
+				return nil
+			}
+			return r.Journal.Submit(a, chain, done)
+		}
+	}},
+	"reads what was true a moment ago": {caughtBy: "each stream is linearizable", fault: func(r *rigged) {
+		last := map[persistence.StreamID][]persistence.Recorded{}
+		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+			return func(yield func(persistence.Recorded, error) bool) {
+				events, _ := collect(r.Journal.Read(ctx, stream, options))
+				r.mu.Lock()
+				events, last[stream] = last[stream], events
+				r.mu.Unlock()
+				for _, recorded := range events {
+					if !yield(recorded, nil) {
+						return
+					}
+				}
+			}
+		}
+	}},
+}
+
+func drop(page *persistence.Page, unwanted func(*persistence.Recorded) bool) {
+	kept := page.Events[:0]
+	for i := range page.Events {
+		if !unwanted(&page.Events[i]) {
+			kept = append(kept, page.Events[i])
+		}
+	}
+	page.Events = kept
+}
+
+func firstPage(j *memory.Journal, ctx context.Context, options persistence.ReadAllOptions) (persistence.Page, error) {
+	for page, err := range j.ReadAll(ctx, options) {
+		return page, err
+	}
+	return persistence.Page{}, nil
+}
+
+var readMutants = map[string]mutant{
+	"reads backward from one version too low": {caughtBy: "a stream is read forward and backward from any version", fault: func(r *rigged) {
+		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+			if options.Backward && options.From > 1 {
+				options.From--
+			}
+			return r.Journal.Read(ctx, stream, options)
+		}
+	}},
+	"takes From as the last version seen": {caughtBy: "a stream is read in pages of any size", fault: func(r *rigged) {
+		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+			if !options.Backward && options.From > 1 {
+				options.From++
+			}
+			return r.Journal.Read(ctx, stream, options)
+		}
+	}},
+	"shows a missing stream as an empty one": {caughtBy: "a missing stream is not an empty one", fault: func(r *rigged) {
+		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+			if r.version(ctx, stream) == 0 {
+				return func(func(persistence.Recorded, error) bool) {}
+			}
+			return r.Journal.Read(ctx, stream, options)
+		}
+	}},
+	"goes on with a loop where it was left": {caughtBy: "a loop over a stream may be left and begun again", fault: func(r *rigged) {
+		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+			return func(yield func(persistence.Recorded, error) bool) {
+				for recorded, err := range r.Journal.Read(ctx, stream, options) {
+					options.From = recorded.Version + 1
+					if !yield(recorded, err) {
+						return
+					}
+				}
+			}
+		}
+	}},
+	"hands out its own slices": {caughtBy: "what is given and what is got belong to the caller", fault: func(r *rigged) {
+		payloads := map[int64][]byte{}
+		r.onRecorded = func(recorded *persistence.Recorded) {
+			if payloads[recorded.Position.Offset] == nil {
+				payloads[recorded.Position.Offset] = recorded.Payload
+			}
+			recorded.Payload = payloads[recorded.Position.Offset]
+		}
+	}},
+	"keeps the writer's slices": {caughtBy: "what is given and what is got belong to the caller", fault: func(r *rigged) {
+		r.one(func(_ context.Context, a persistence.Append) (outcome persistence.Outcome, err error) {
+			err = r.Journal.Submit(a, nil, func(o persistence.Outcome) { outcome = o })
+			return outcome, err
+		})
+	}},
+	"turns whole floats into integers": {caughtBy: "metadata comes back with its kinds", fault: func(r *rigged) {
+		r.onRecorded = func(recorded *persistence.Recorded) {
+			for key, value := range recorded.Metadata {
+				if f, ok := value.AsFloat(); ok && f == float64(int64(f)) {
+					recorded.Metadata[key] = persistence.Int(int64(f))
+				}
+			}
+		}
+	}},
+	"passes integers through floats": {caughtBy: "metadata comes back with its kinds", fault: func(r *rigged) {
+		r.onRecorded = func(recorded *persistence.Recorded) {
+			for key, value := range recorded.Metadata {
+				if n, ok := value.AsInt(); ok {
+					recorded.Metadata[key] = persistence.Int(int64(float64(n)))
+				}
+			}
+		}
+	}},
+	"cuts payloads at a zero byte": {caughtBy: "an event comes back as it was given", fault: func(r *rigged) {
+		r.onRecorded = func(recorded *persistence.Recorded) {
+			text, _, _ := strings.Cut(string(recorded.Payload), "\x00")
+			recorded.Payload = []byte(text)
+		}
+	}},
+	"tells the local time": {caughtBy: "the time of an event is in UTC with microseconds", fault: func(r *rigged) {
+		r.onRecorded = func(recorded *persistence.Recorded) { recorded.At = recorded.At.Add(1) }
+	}},
+}
+
+var sequenceMutants = map[string]mutant{
+	"skips an event between two pages": {caughtBy: "the global sequence is read in pages of any size", fault: func(r *rigged) {
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			first := true
+			return r.pages(ctx, options, func(page *persistence.Page) {
+				if !first && len(page.Events) > 1 {
+					page.Events = page.Events[1:]
+				}
+				first = false
+			})
+		}
+	}},
+	"yields the event at the place again": {caughtBy: "the global sequence is read in pages of any size", fault: func(r *rigged) {
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			if at := options.After.Of(0); at.Offset > 0 {
+				at.Offset--
+				options.After = options.After.With(at)
+			}
+			return r.Journal.ReadAll(ctx, options)
+		}
+	}},
+	"shows system streams": {caughtBy: "system streams are shown on request only", fault: func(r *rigged) {
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			options.System = true
+			return r.Journal.ReadAll(ctx, options)
+		}
+	}},
+	"stops before hidden events": {caughtBy: "the next place lies behind hidden streams", fault: func(r *rigged) {
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			return r.pages(ctx, options, func(page *persistence.Page) {
+				page.Next = options.After
+				for _, recorded := range page.Events {
+					page.Next = page.Next.With(recorded.Position)
+				}
+			})
+		}
+	}},
+	"has pages without bound": {caughtBy: "a page is bound by its bytes and has at least one event", fault: func(r *rigged) {
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			options.PageBytes = 0
+			return r.Journal.ReadAll(ctx, options)
+		}
+	}},
+	"moves a place beyond the head back to it": {caughtBy: "a place beyond the head is an empty page at the head", fault: func(r *rigged) {
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			return r.pages(ctx, options, func(page *persistence.Page) {
+				if page.AtHead {
+					page.Next, _ = r.Head(ctx)
+				}
+			})
+		}
+	}},
+	"ends without a page at the head": {caughtBy: "an empty journal is one empty page", fault: func(r *rigged) {
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			return func(yield func(persistence.Page, error) bool) {
+				for page, err := range r.Journal.ReadAll(ctx, options) {
+					if err == nil && len(page.Events) == 0 || !yield(page, err) {
+						return
+					}
+				}
+			}
+		}
+	}},
+}
+
+var lifeMutants = map[string]mutant{
+	"never wakes who waits": {caughtBy: "a waiting reader wakes on an append", fault: func(r *rigged) {
+		r.onWait = func(ctx context.Context, after persistence.Positions) error {
+			if head, err := r.Head(ctx); err != nil || !samePlace(head, after) {
+				return err
+			}
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+	}},
+	"hides why a waiting caller has left": {caughtBy: "who leaves gets the reason why he has left", fault: func(r *rigged) {
+		r.onWait = func(ctx context.Context, after persistence.Positions) error {
+			if err := r.Journal.Wait(ctx, after); err != nil {
+				return ctx.Err()
+			}
+			return nil
+		}
+	}},
+	"goes on when it is closed": {caughtBy: "a closed journal is unavailable", fault: func(r *rigged) {
+		r.onClose = func() error { return nil }
+	}},
+	"leaves readers waiting when it is closed": {caughtBy: "closing wakes who waits", fault: func(r *rigged) {
+		r.onWait = func(ctx context.Context, after persistence.Positions) error {
+			if err := r.Journal.Wait(ctx, after); !errors.Is(err, persistence.ErrUnavailable) {
+				return err
+			}
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+	}},
+	"fails in a way of its own while it closes": {caughtBy: "closing during load answers every append", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if errors.Is(err, persistence.ErrUnavailable) {
+				err = errors.New("conn closed")
+			}
+			return outcome, err
+		})
+	}},
+	"has another identity at each call": {caughtBy: "a journal has one identity that is its own", fault: func(r *rigged) {
+		r.onIdentity = func() persistence.JournalID { return persistence.JournalID(persistence.NewEventID()) }
+	}},
+	"has the identity of every other journal": {caughtBy: "a journal has one identity that is its own", fault: func(r *rigged) {
+		r.onIdentity = func() persistence.JournalID { return persistence.JournalID{1} }
+	}},
+}
+
+var reopenMutants = map[string]mutant{
+	"loses the last append in a crash": {caughtBy: "what was acknowledged survives a crash", reopened: func(disk *memory.Journal) persistence.Journal {
+		return restored(disk, func(events []persistence.Recorded) []persistence.Recorded { return events[:len(events)-1] })
+	}},
+	"loses some of the load in a crash": {caughtBy: "crash after crash during load loses nothing", reopened: func(disk *memory.Journal) persistence.Journal {
+		return restored(disk, func(events []persistence.Recorded) []persistence.Recorded { return events[:len(events)-1] })
+	}},
+	"forgets ids when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) persistence.Journal {
+		r := &rigged{Journal: disk}
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			a.Events = unnamed(a.Events)
+			return r.honest(ctx, a)
+		})
+		return r
+	}},
+	"begins to count anew when it is opened again": {caughtBy: "a journal that is opened again goes on counting", reopened: func(*memory.Journal) persistence.Journal {
+		return new(memory.Journal)
+	}},
+	"has a new identity when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) persistence.Journal {
+		return &rigged{Journal: disk, onIdentity: func() persistence.JournalID { return persistence.JournalID{1} }}
+	}},
+}
+
+// restored is a journal of the events that a fault leaves of another, with its
+// identity.
+func restored(disk *memory.Journal, fault func([]persistence.Recorded) []persistence.Recorded) persistence.Journal {
+	var events []persistence.Recorded
+	ctx := context.Background()
+	for page := range disk.ReadAll(ctx, persistence.ReadAllOptions{System: true}) {
+		events = append(events, page.Events...)
+	}
+	r := &rigged{Journal: new(memory.Journal), onIdentity: disk.Identity}
+	for _, recorded := range fault(events) {
+		_, _ = r.honest(ctx, persistence.Append{Stream: recorded.Stream, Expected: persistence.Any, Events: []persistence.Event{recorded.Event}})
+	}
+	return r
+}
