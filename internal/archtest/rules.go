@@ -78,7 +78,7 @@ func areas() []Area {
 		{Folder: "persistence/sqlite", Imports: with(leaves, "persistence", "internal/appender")},
 		{Folder: "persistence/postgres", Imports: with(leaves, "persistence", "internal/appender")},
 		{Folder: "persistence/journaltest", Imports: []string{"persistence"}},
-		{Folder: "internal/pgtest"},
+		{Folder: "internal/pgtest", Imports: []string{"persistence", "persistence/postgres"}},
 
 		{Folder: "actors", Imports: with(core, "internal/appender")},
 		{Folder: "projections", Imports: core},
