@@ -17,17 +17,17 @@ import (
 func Benchmark(b *testing.B, open func(testing.TB) persistence.Journal) {
 	b.Helper()
 	for _, size := range []int{1, 10, 100, 1000} {
-		b.Run(fmt.Sprintf("append/batch=%d", size), func(b *testing.B) { benchmarkAppend(measured(b, open), b, size) })
+		b.Run(fmt.Sprintf("append/batch=%d", size), func(b *testing.B) { benchmarkAppend(b, measured(b, open), size) })
 	}
-	b.Run("append/goroutines=256", func(b *testing.B) { benchmarkConcurrent(measured(b, open), b) })
+	b.Run("append/goroutines=256", func(b *testing.B) { benchmarkConcurrent(b, measured(b, open)) })
 	if _, ok := measured(b, open).Journal.(persistence.Submitter); ok {
-		b.Run("submit/streams=256", func(b *testing.B) { benchmarkSubmit(measured(b, open), b) })
+		b.Run("submit/streams=256", func(b *testing.B) { benchmarkSubmit(b, measured(b, open)) })
 	}
-	b.Run("replay/events=10", func(b *testing.B) { benchmarkReplay(measured(b, open), b) })
+	b.Run("replay/events=10", func(b *testing.B) { benchmarkReplay(b, measured(b, open)) })
 	if _, ok := measured(b, open).Journal.(persistence.PageReader); ok {
-		b.Run("replay/events=10/streams=100", func(b *testing.B) { benchmarkPages(measured(b, open), b) })
+		b.Run("replay/events=10/streams=100", func(b *testing.B) { benchmarkPages(b, measured(b, open)) })
 	}
-	b.Run("tail/events=10000", func(b *testing.B) { benchmarkTail(measured(b, open), b) })
+	b.Run("tail/events=10000", func(b *testing.B) { benchmarkTail(b, measured(b, open)) })
 }
 
 func measured(b *testing.B, open func(testing.TB) persistence.Journal) journal {
@@ -61,7 +61,7 @@ func reportEvents(b *testing.B, count int) {
 
 // benchmarkAppend measures a call that appends one event to each of size
 // streams, at exact versions: what a batch of many aggregates is.
-func benchmarkAppend(j journal, b *testing.B, size int) {
+func benchmarkAppend(b *testing.B, j journal, size int) {
 	events := benchmarkEvents(1)
 	appends := make([]persistence.Append, size)
 	for i := range appends {
@@ -85,7 +85,7 @@ func benchmarkAppend(j journal, b *testing.B, size int) {
 
 // benchmarkConcurrent measures 256 writers, each with a stream and waiting for
 // each of its appends.
-func benchmarkConcurrent(j journal, b *testing.B) {
+func benchmarkConcurrent(b *testing.B, j journal) {
 	const writers = 256
 	var next atomic.Int64
 	b.ReportAllocs()
@@ -106,7 +106,7 @@ func benchmarkConcurrent(j journal, b *testing.B) {
 
 // benchmarkSubmit measures one writer who pipelines to 256 streams with up to
 // 4096 appends under way. What it allocates for an append is one slice of events.
-func benchmarkSubmit(j journal, b *testing.B) {
+func benchmarkSubmit(b *testing.B, j journal) {
 	const streams, room = 256, 4096
 	submitter := j.Journal.(persistence.Submitter)
 	names, chains, versions := make([]persistence.StreamID, streams), make([]persistence.Chain, streams), make([]persistence.Version, streams)
@@ -167,7 +167,7 @@ func (j journal) fill() {
 }
 
 // benchmarkReplay measures reading a stream of 10, as a recovery does.
-func benchmarkReplay(j journal, b *testing.B) {
+func benchmarkReplay(b *testing.B, j journal) {
 	j.fill()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -186,7 +186,7 @@ func benchmarkReplay(j journal, b *testing.B) {
 }
 
 // benchmarkPages measures reading 100 streams of 10 in one call.
-func benchmarkPages(j journal, b *testing.B) {
+func benchmarkPages(b *testing.B, j journal) {
 	j.fill()
 	pages := j.Journal.(persistence.PageReader)
 	requests := make([]persistence.PageRequest, 100)
@@ -205,7 +205,7 @@ func benchmarkPages(j journal, b *testing.B) {
 
 // benchmarkTail measures reading the global sequence in pages of the default
 // size, as a projection does that starts anew.
-func benchmarkTail(j journal, b *testing.B) {
+func benchmarkTail(b *testing.B, j journal) {
 	j.fill()
 	b.ReportAllocs()
 	for b.Loop() {

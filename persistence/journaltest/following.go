@@ -89,8 +89,11 @@ func followStream(t *testing.T, s suite) {
 	group.Go(func() error {
 		for i := range appends {
 			outcomes, err := j.Append(j.ctx, persistence.Append{Stream: "grows-1", Expected: persistence.Exact(persistence.Version(size * i)), Events: notes(fmt.Sprint(i), size)})
-			if err != nil || outcomes[0].Err != nil {
-				return fmt.Errorf("append %d: %v: %v", i, err, outcomes)
+			if err == nil {
+				err = outcomes[0].Err
+			}
+			if err != nil {
+				return fmt.Errorf("append %d: %w", i, err)
 			}
 		}
 		return nil

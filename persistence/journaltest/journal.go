@@ -19,12 +19,11 @@ type tester interface {
 }
 
 // journal is the journal under test with verbs that fail the test, so that the
-// cases say what they are about. The context bounds the case: it is kept here
-// because every verb would hand on the same one.
+// cases say what they are about. The context bounds the case.
 type journal struct {
 	persistence.Journal
 	t   tester
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // every verb of a case would hand on the same one
 }
 
 // note is a small event that can be told by its text.

@@ -56,7 +56,7 @@ func runMutant(t *testing.T, name, caughtBy string) (output string, failed bool)
 	require.NoError(t, err)
 	process := exec.CommandContext(t.Context(), binary, "-test.run", pattern, "-test.timeout", "1m", "-rapid.nofailfile", "-rapid.shrinktime", "0s")
 	// Otherwise the race detector takes a second for every process to end.
-	process.Env = append(os.Environ(), mutantVariable+"="+name, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	process.Env = append(process.Environ(), mutantVariable+"="+name, "GORACE=atexit_sleep_ms=0")
 
 	combined, err := process.CombinedOutput()
 
@@ -71,7 +71,7 @@ func underscored(name string) string { return strings.ReplaceAll(name, " ", "_")
 // it is the suite on a journal without a fault.
 func TestMutant(t *testing.T) {
 	t.Parallel()
-	name := os.Getenv(mutantVariable)
+	name := os.Getenv(mutantVariable) //nolint:forbidigo // it is how a process of TestMutantsDie gets its mutant
 	m, known := mutants()[name]
 	require.True(t, known || name == "" || name == unharmed, "there is no mutant %q", name)
 	s := newSuite(m.subject())

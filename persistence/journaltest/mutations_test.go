@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -33,9 +34,7 @@ func (m mutant) open() persistence.Journal {
 func mutants() map[string]mutant {
 	all := map[string]mutant{}
 	for _, group := range []map[string]mutant{appendMutants, nameMutants, orderMutants, readMutants, sequenceMutants, lifeMutants, reopenMutants} {
-		for name, m := range group {
-			all[name] = m
-		}
+		maps.Copy(all, group)
 	}
 	return all
 }
@@ -311,7 +310,7 @@ var orderMutants = map[string]mutant{
 			return func(yield func(persistence.Page, error) bool) {
 				for done := false; !done; {
 					r.mu.RLock()
-					page, err := firstPage(r.Journal, ctx, options)
+					page, err := firstPage(ctx, r.Journal, options)
 					drop(&page, func(e *persistence.Recorded) bool { return late[e.Position.Offset] })
 					r.mu.RUnlock()
 					options.After = page.Next
@@ -327,7 +326,7 @@ var orderMutants = map[string]mutant{
 	}},
 	"mends a chain when its version comes about": {caughtBy: "a broken chain stays broken when its version comes about", fault: func(r *rigged) {
 		r.onSubmit = func(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
-			if a.Expected.Accepts(r.version(context.Background(), a.Stream)) {
+			if a.Expected.Accepts(r.version(root(), a.Stream)) {
 				chain = nil
 			}
 			return r.Journal.Submit(a, chain, done)
@@ -386,7 +385,7 @@ func drop(page *persistence.Page, unwanted func(*persistence.Recorded) bool) {
 	page.Events = kept
 }
 
-func firstPage(j *memory.Journal, ctx context.Context, options persistence.ReadAllOptions) (persistence.Page, error) {
+func firstPage(ctx context.Context, j *memory.Journal, options persistence.ReadAllOptions) (persistence.Page, error) {
 	for page, err := range j.ReadAll(ctx, options) {
 		return page, err
 	}
@@ -613,7 +612,7 @@ var reopenMutants = map[string]mutant{
 // identity.
 func restored(disk *memory.Journal, fault func([]persistence.Recorded) []persistence.Recorded) persistence.Journal {
 	var events []persistence.Recorded
-	ctx := context.Background()
+	ctx := root()
 	for page := range disk.ReadAll(ctx, persistence.ReadAllOptions{System: true}) {
 		events = append(events, page.Events...)
 	}

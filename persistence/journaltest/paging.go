@@ -50,8 +50,11 @@ func pagesAlone(t *testing.T, s suite) {
 	j.grow("fine-1", 2)
 
 	got, err := j.Journal.(persistence.PageReader).ReadPages(j.ctx, []persistence.PageRequest{
-		{Stream: "fine-1", Limit: 0}, {Stream: "fine-1", Limit: -1}, {Stream: "fine-1", From: persistence.MaxVersion + 1, Limit: 1},
-		{Stream: "fine-1", Limit: 5}, {Stream: "missing-1", Limit: 5},
+		{Stream: "fine-1", Limit: 0},
+		{Stream: "fine-1", Limit: -1},
+		{Stream: "fine-1", From: persistence.MaxVersion + 1, Limit: 1},
+		{Stream: "fine-1", Limit: 5},
+		{Stream: "missing-1", Limit: 5},
 	})
 
 	require.NoError(t, err)

@@ -48,8 +48,13 @@ var errGone = &persistence.UnavailableError{Reason: "the journal is closed"}
 
 func newHandle(store persistence.Journal) *handle {
 	h := &handle{store: store}
-	h.open, h.gone = context.WithCancelCause(context.Background())
+	h.open, h.gone = context.WithCancelCause(root())
 	return h
+}
+
+// root is the context of what has no caller.
+func root() context.Context {
+	return context.Background() //nolint:forbidigo // stores and faults outlive the calls they serve
 }
 
 func (h *handle) end() {

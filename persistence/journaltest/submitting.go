@@ -199,7 +199,7 @@ func submitRefused(t *testing.T, s suite) {
 		{Stream: "refused-1", Events: twice(named(note("n"))[0])},
 		{Stream: "refused-1", Events: notes("n", persistence.MaxAppendEvents+1)},
 	} {
-		err := submitter.Submit(a, chain, func(persistence.Outcome) { panic("done is not called for what was not taken") })
+		err := submitter.Submit(a, chain, func(persistence.Outcome) { t.Error("done is called for what was not taken") })
 		require.ErrorIs(t, err, persistence.ErrInvalid)
 	}
 	require.Empty(t, j.all())
