@@ -83,7 +83,10 @@ func URL(t testing.TB) string {
 	t.Helper()
 	template, err := shared.template(t.Context())
 	require.NoError(t, err)
-	return database(t, template)
+	copied := database(t, template)
+	// A copy is another journal.
+	require.NoError(t, execute(t.Context(), copied, "UPDATE stele.journal SET id = gen_random_uuid()"))
+	return copied
 }
 
 // Database is the connection string of an own empty database, which is dropped

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/puddle/v2"
 
 	"github.com/stele-es/stele/persistence"
 )
@@ -73,6 +74,8 @@ func unavailable(reason string, err error) *persistence.UnavailableError {
 	return &persistence.UnavailableError{Reason: reason, Err: public(err)}
 }
 
+func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
+
 // definite reports whether an error that the server answered, on a connection
 // that stayed usable, proves that nothing was stored. Everything else may have
 // been stored: 57P01 looks like a clean abort, and of such commits more than
@@ -114,6 +117,12 @@ func readError(ctx context.Context, err error) error {
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if errors.Is(err, puddle.ErrClosedPool) {
+		return errClosed()
+	}
+	if kind, ok := errors.AsType[*persistence.CorruptError](err); ok {
+		return kind
 	}
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && (answered.Code == "42P01" || answered.Code == "3F000" || answered.Code == "42883") {
 		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}

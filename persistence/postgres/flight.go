@@ -63,27 +63,39 @@ type work struct {
 func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 	f := &flight{slot: true}
 	works := make([]work, len(b.Items))
-	exact := make([]*work, 0, len(b.Items))
+	ordered := make([]*work, len(b.Items))
 	floor := c.journal.heads.offset.Load()
+	exact := 0 // of the works before, how many belong to one call
 	for i := range b.Items {
 		w := &works[i]
 		*w = work{batch: b, index: i, item: &b.Items[i], floor: floor}
-		_, named := w.item.Expected.Version()
-		switch {
-		case len(w.item.Events) == 0:
-			f.calls = append(f.calls, call{opHead, []*work{w}})
-		case named && !w.item.Named:
-			exact = append(exact, w)
-		default:
-			f.calls = append(f.calls, call{opChecked, []*work{w}})
+		ordered[i] = w
+		op := w.first()
+		// What came first gets the lower position, so only neighbours share a call.
+		if op == opExact && exact > 0 {
+			f.calls[len(f.calls)-1].works = ordered[i-exact : i+1]
+		} else {
+			f.calls = append(f.calls, call{op, ordered[i : i+1]})
+		}
+		if exact++; op != opExact {
+			exact = 0
 		}
 	}
-	if len(exact) > 0 {
-		f.calls = append(f.calls, call{opExact, exact})
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.journal.config.StatementTimeout) // a batch has no one caller
+	ctx, cancel := context.WithTimeout(context.Background(), c.journal.config.StatementTimeout) //nolint:forbidigo // a batch has no one caller
 	defer cancel()
 	return f, f.address(ctx, c.journal)
+}
+
+// first is the statement that an append begins with.
+func (w *work) first() op {
+	_, exact := w.item.Expected.Version()
+	switch {
+	case len(w.item.Events) == 0:
+		return opHead
+	case exact && !w.item.Named:
+		return opExact
+	}
+	return opChecked
 }
 
 // address looks the ids of the flight's streams up.
@@ -425,7 +437,7 @@ func (f *flight) settleOne(did op, w *work, rows [][][]byte) (next op, more bool
 }
 
 func (f *flight) settleChecked(w *work, rows [][][]byte) (next op, more bool) {
-	if len(rows) != 1 || len(rows[0]) != 3 {
+	if len(rows) != 1 || len(rows[0]) != 4 {
 		w.corrupt("the append function contradicts itself")
 		return 0, false
 	}
@@ -445,7 +457,11 @@ func (f *flight) settleChecked(w *work, rows [][][]byte) (next op, more bool) {
 	case "conflict":
 		w.conflict(last)
 	case "id_reused":
-		w.fail(&persistence.EventIDReusedError{Stream: w.item.Stream, ID: w.item.Events[0].ID})
+		if len(rows[0][3]) != 16 {
+			w.corrupt("the append function contradicts itself")
+			return 0, false
+		}
+		w.fail(&persistence.EventIDReusedError{Stream: w.item.Stream, ID: persistence.EventID(rows[0][3])})
 	default:
 		w.corrupt("the append function contradicts itself")
 	}

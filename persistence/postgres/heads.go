@@ -20,6 +20,7 @@ type heads struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when offset grows
+	closed  atomic.Bool
 }
 
 func newHeads(offset int64) *heads {
@@ -35,10 +36,19 @@ func (h *heads) publish(offset int64) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if offset > h.offset.Load() {
+	if offset > h.offset.Load() && !h.closed.Load() {
 		h.offset.Store(offset)
 		close(h.changed)
 		h.changed = make(chan struct{})
+	}
+}
+
+// close wakes all who wait, for good.
+func (h *heads) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed.Swap(true) {
+		close(h.changed)
 	}
 }
 
@@ -50,7 +60,10 @@ func (h *heads) wait(ctx context.Context, offset int64) error {
 		h.mu.Lock()
 		changed := h.changed
 		h.mu.Unlock()
-		if h.offset.Load() > offset {
+		switch {
+		case h.closed.Load():
+			return errClosed()
+		case h.offset.Load() > offset:
 			return nil
 		}
 		select {

@@ -143,7 +143,7 @@ func (j *Journal) start() {
 		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,
 	})
 	// For the life of the journal, which outlives the context of Open.
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // see above
 	j.closing = cancel
 	j.goroutines.Go(j.queue.Run)
 	j.goroutines.Go(func() { j.committer.run(ctx) })
@@ -174,16 +174,22 @@ func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]
 // Close fulfils [persistence.Journal]; it takes at most about
 // Config.CloseTimeout.
 func (j *Journal) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), j.config.CloseTimeout) //nolint:forbidigo // Close has no caller to ask
+	defer cancel()
+	j.close(ctx)
+	return nil
+}
+
+// close lets appends finish until ctx is done.
+func (j *Journal) close(ctx context.Context) {
 	j.closeOnce.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), j.config.CloseTimeout) // Close has no caller to ask
-		defer cancel()
 		stop := context.AfterFunc(ctx, j.closing)
 		defer stop()
+		j.heads.close()
 		j.queue.Close(ctx)
 		j.committer.close()
 		j.closing()
 		j.goroutines.Wait()
 		j.pool.Close()
 	})
-	return nil
 }

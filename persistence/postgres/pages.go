@@ -17,27 +17,28 @@ const pipelined = 256
 // ReadPages fulfils [persistence.PageReader]. The requests go out together, so
 // many streams cost little more than one.
 func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
-	names := make([]persistence.StreamID, len(requests))
+	pages := make([]persistence.StreamPage, len(requests))
+	asked := make([]int, 0, len(requests))
+	names := make([]persistence.StreamID, 0, len(requests))
 	for i := range requests {
-		r := &requests[i]
-		if r.Limit <= 0 {
-			return nil, &persistence.InvalidError{Field: "limit", Reason: "must be positive"}
+		if pages[i].Err = checkRequest(&requests[i]); pages[i].Err == nil {
+			asked = append(asked, i)
+			names = append(names, requests[i].Stream)
 		}
-		if r.From > persistence.MaxVersion {
-			return nil, &persistence.InvalidError{Field: "from", Reason: "is out of range"}
-		}
-		names[i] = r.Stream
 	}
-	ids, _, err := j.resolve(ctx, names, false)
+	found, _, err := j.resolve(ctx, names, false)
 	if err != nil {
 		return nil, readError(ctx, err)
+	}
+	ids := make([]int64, len(requests))
+	for i, at := range asked {
+		ids[at] = found[i]
 	}
 	conn, err := j.pool.Acquire(ctx)
 	if err != nil {
 		return nil, readError(ctx, err)
 	}
 	defer conn.Release()
-	pages := make([]persistence.StreamPage, len(requests))
 	for start := 0; start < len(requests); start += pipelined {
 		end := min(start+pipelined, len(requests))
 		if err := j.readPages(ctx, conn.Conn(), requests[start:end], ids[start:end], pages[start:end]); err != nil {
@@ -47,8 +48,18 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 	return pages, nil
 }
 
+func checkRequest(r *persistence.PageRequest) error {
+	if r.Limit <= 0 {
+		return &persistence.InvalidError{Field: "limit", Reason: "must be positive"}
+	}
+	if r.From > persistence.MaxVersion {
+		return &persistence.InvalidError{Field: "from", Reason: "is out of range"}
+	}
+	return checkStream(r.Stream)
+}
+
 // readPages sends one group of requests and reads their answers. Streams without
-// id have no event: they are not asked for.
+// id are not asked for: they have no event, or the request is invalid.
 func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, ids []int64, pages []persistence.StreamPage) (err error) {
 	description, err := conn.Prepare(ctx, "stele_read_forward", j.sql.readForward)
 	if err != nil {

@@ -32,6 +32,9 @@ func (j *Journal) read(ctx context.Context, stream persistence.StreamID, options
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if err := checkStream(stream); err != nil {
+		return err
+	}
 	ids, _, err := j.resolve(ctx, []persistence.StreamID{stream}, false)
 	if err != nil {
 		return readError(ctx, err)
@@ -68,6 +71,12 @@ func (j *Journal) read(ctx context.Context, stream persistence.StreamID, options
 		}
 	}
 	return nil
+}
+
+// checkStream refuses names that no stream can have, which the server would
+// partly not take as text.
+func checkStream(stream persistence.StreamID) error {
+	return (&persistence.Append{Stream: stream}).Check()
 }
 
 // missingOrEmpty tells a stream without event from one that has none in the
@@ -129,6 +138,9 @@ func (c *cursor) follows(e *persistence.Recorded, first bool) error {
 // Stream fulfils [persistence.Reader].
 func (j *Journal) Stream(ctx context.Context, stream persistence.StreamID) (persistence.StreamInfo, error) {
 	info := persistence.StreamInfo{Stream: stream}
+	if err := checkStream(stream); err != nil {
+		return info, err
+	}
 	err := j.query(ctx, statement{"stele_stream_by_name", j.sql.streamByName}, [][]byte{[]byte(stream)}, func(row [][]byte) error {
 		version, ok := readInt8(row[1])
 		if !ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -19,16 +20,18 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 			yield(persistence.Page{}, err)
 			return
 		}
+		options.After = slices.Clone(options.After)
 		for {
 			page, err := j.pageAfter(ctx, options)
 			if err != nil {
 				yield(persistence.Page{}, err)
 				return
 			}
-			if !yield(page, nil) || page.AtHead {
+			// The reader may change the place that it is given.
+			options.After = slices.Clone(page.Next)
+			if atHead := page.AtHead; !yield(page, nil) || atHead {
 				return
 			}
-			options.After = page.Next
 		}
 	}
 }

@@ -3,10 +3,10 @@ package postgres
 import (
 	"embed"
 	"hash/fnv"
+	"io"
 	"io/fs"
 	"strconv"
 	"strings"
-	"testing/fstest"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -30,7 +30,7 @@ func newStatements(schema string) *statements {
 	load := func(name string) string {
 		text, err := sqlFiles.ReadFile("sql/" + name + ".sql")
 		if err != nil {
-			panic("postgres: no embedded statement " + name)
+			panic("postgres: no embedded statement " + name) //nolint:forbidigo // the program is built wrong
 		}
 		return fill.Replace(withoutComments(string(text)))
 	}
@@ -84,22 +84,58 @@ func Migrations(schema string) (fs.FS, error) {
 }
 
 func migrations(schema string) fs.FS {
-	fill := filler(schema)
-	filled := fstest.MapFS{}
-	for _, name := range migrationNames() {
-		text, err := migrationFiles.ReadFile("migrations/" + name)
-		if err != nil {
-			panic("postgres: no embedded migration " + name)
-		}
-		filled[name] = &fstest.MapFile{Data: []byte(fill.Replace(string(text))), Mode: 0o444}
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		panic("postgres: no embedded migrations") //nolint:forbidigo // the program is built wrong
 	}
-	return filled
+	return filledFS{files, filler(schema)}
 }
+
+// filledFS is a file system whose files have their placeholders replaced.
+type filledFS struct {
+	fs.FS
+	fill *strings.Replacer
+}
+
+// Open fulfils [fs.FS].
+func (f filledFS) Open(name string) (fs.File, error) {
+	file, err := f.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil || info.IsDir() {
+		return file, err
+	}
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return nil, err
+	}
+	filled := f.fill.Replace(string(text))
+	return &filledFile{File: file, Reader: strings.NewReader(filled), info: filledInfo{info, int64(len(filled))}}, nil
+}
+
+type filledFile struct {
+	fs.File
+	*strings.Reader
+	info filledInfo
+}
+
+func (f *filledFile) Read(p []byte) (int, error) { return f.Reader.Read(p) }
+
+func (f *filledFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+
+type filledInfo struct {
+	fs.FileInfo
+	size int64
+}
+
+func (i filledInfo) Size() int64 { return i.size }
 
 func migrationNames() []string {
 	entries, err := migrationFiles.ReadDir("migrations")
 	if err != nil {
-		panic("postgres: no embedded migrations")
+		panic("postgres: no embedded migrations") //nolint:forbidigo // the program is built wrong
 	}
 	names := make([]string, len(entries))
 	for i, entry := range entries {
@@ -114,7 +150,7 @@ func newest() int64 {
 	number, _, _ := strings.Cut(names[len(names)-1], "_")
 	version, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
-		panic("postgres: a migration's name does not begin with its number")
+		panic("postgres: a migration's name does not begin with its number") //nolint:forbidigo // the program is built wrong
 	}
 	return version
 }

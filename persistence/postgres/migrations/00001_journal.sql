@@ -143,10 +143,11 @@ END {body};
 -- stream), -1 any, -2 the stream exists. named says that the caller chose the
 -- ids, which are then looked for. The outcome is ok, conflict, duplicate or
 -- id_reused; last is the version of the last event of the append when it is
--- stored, else of the stream. p_strict raises ST001 instead of telling a refusal.
+-- stored, else of the stream; reused is an id that the stream holds. Metadata
+-- compares as text, because to jsonb 1 and 1.0 are equal. p_strict raises ST001 instead of telling a refusal.
 CREATE FUNCTION {schema}.append_checked(p_part smallint, p_own boolean, p_strict boolean, p_stream bigint, k bigint, named boolean,
                                         i uuid[], c int[], t text[], p bytea[], h bytea[], m text[],
-                                        OUT outcome text, OUT last bigint, OUT first_position bigint, OUT early boolean)
+                                        OUT outcome text, OUT last bigint, OUT first_position bigint, OUT reused uuid, OUT early boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off
 AS {body}
@@ -159,7 +160,7 @@ BEGIN
   last := head;
   early := false;
   IF named THEN
-    SELECT count(*), min(ek.version), bool_and(ek.version = e.version AND e.type = u.t AND e.payload = u.p AND e.schema_id = u.c AND e.metadata IS NOT DISTINCT FROM u.m::jsonb)
+    SELECT count(*), min(ek.version), bool_and(ek.version = e.version AND e.type = u.t AND e.payload = u.p AND e.schema_id = u.c AND e.metadata::text IS NOT DISTINCT FROM u.m::jsonb::text)
            AND max(ek.version - u.o) = min(ek.version - u.o)
       INTO found, v0, same
       FROM unnest(i, c, t, p, m) WITH ORDINALITY u(i, c, t, p, m, o)
@@ -170,7 +171,9 @@ BEGIN
       last := v0 + n - 1;
       SELECT e.position INTO first_position FROM {schema}.event e WHERE e.stream_id = p_stream AND e.version = v0;
       RETURN;
-    ELSIF found > 0 THEN outcome := 'id_reused';
+    ELSIF found > 0 THEN
+      outcome := 'id_reused';
+      SELECT ek.event_id INTO reused FROM {schema}.event_key ek WHERE ek.stream_id = p_stream AND ek.event_id = ANY (i) LIMIT 1;
     END IF;
   END IF;
   IF outcome IS NULL THEN

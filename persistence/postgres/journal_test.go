@@ -1,0 +1,49 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/stele-es/stele/internal/pgtest"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journaltest"
+	"github.com/stele-es/stele/persistence/postgres"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+
+func TestJournal(t *testing.T) {
+	t.Parallel()
+	journaltest.Durable{Store: newStore, Crash: crash}.Run(t)
+}
+
+func BenchmarkJournal(b *testing.B) {
+	journaltest.Benchmark(b, func(t testing.TB) persistence.Journal { return newStore(t)(t) })
+}
+
+func newStore(t testing.TB) func(testing.TB) persistence.Journal {
+	t.Helper()
+	config := pgtest.Config(t)
+	return func(t testing.TB) persistence.Journal {
+		t.Helper()
+		journal, err := postgres.Open(t.Context(), config)
+		require.NoError(t, err)
+		return journal
+	}
+}
+
+// crash ends the journal and what the server still does for it: of a process
+// that is dead the server may finish a statement.
+func crash(t testing.TB, journal persistence.Journal) {
+	t.Helper()
+	url := journal.(*postgres.Journal).URL()
+	journal.(*postgres.Journal).Crash()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	require.NoError(t, err)
+}
