@@ -1,10 +1,12 @@
 package journaltest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -16,13 +18,21 @@ var models = cases{
 	"any sequence of calls is answered as by the model": behavesLikeModel,
 }
 
+// modelTime bounds the search on a journal that is slow. A fast one has as many
+// sequences as rapid is told.
+const modelTime = 10 * time.Second
+
 // behavesLikeModel has rapid look for a sequence of calls that the journal
 // answers otherwise than the model, and shrink it. All sequences run on one
 // journal, each on streams of its own.
 func behavesLikeModel(t *testing.T, s suite) {
 	j := s.open(t)
-	run := 0
+	run, found, begin := 0, false, time.Now()
 	rapid.Check(t, func(r *rapid.T) {
+		defer func() { found = found || r.Failed() }()
+		if !found && time.Since(begin) > modelTime {
+			return
+		}
 		run++
 		bound := j
 		bound.t = r
@@ -47,7 +57,8 @@ type model struct {
 	streams map[persistence.StreamID][]*persistence.Recorded
 	named   map[persistence.StreamID]map[persistence.EventID]persistence.Version
 	log     []*persistence.Recorded
-	base    persistence.Positions // where the model's part of the sequence begins
+	fresh   []*persistence.Recorded // stored by the call under way
+	base    persistence.Positions   // where the model's part of the sequence begins
 	head    persistence.Positions
 }
 
@@ -84,6 +95,7 @@ func (m *model) append(r *rapid.T) {
 	for i := range appends {
 		m.settle(&appends[i], outcomes[i])
 	}
+	m.publish()
 }
 
 func (m *model) submit(r *rapid.T) {
@@ -107,6 +119,7 @@ func (m *model) submit(r *rapid.T) {
 			broken = outcome.Err != nil
 		}
 	}
+	m.publish()
 }
 
 func (m *model) draw(r *rapid.T) persistence.Append {
@@ -134,7 +147,8 @@ func (m *model) draw(r *rapid.T) persistence.Append {
 }
 
 // settle requires the outcome that the contract gives an append, and changes the
-// model by it.
+// model's stream by it. Its place in the sequence is for publish to check, because
+// the order of a call holds for each of its streams and not between them.
 func (m *model) settle(a *persistence.Append, got persistence.Outcome) {
 	m.t.Helper()
 	stream := m.streams[a.Stream]
@@ -154,10 +168,8 @@ func (m *model) settle(a *persistence.Append, got persistence.Outcome) {
 		conflict, _ := errors.AsType[*persistence.ConflictError](got.Err)
 		require.Equal(m.t, &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: version}, conflict)
 	default:
-		position := m.head.Of(got.Position.Part)
-		position.Offset++
-		require.Equal(m.t, persistence.Outcome{First: version + 1, Last: version + persistence.Version(len(a.Events)), Position: position}, got)
-		m.add(a, position)
+		require.Equal(m.t, persistence.Outcome{First: version + 1, Last: version + persistence.Version(len(a.Events)), Position: got.Position}, got)
+		m.add(a, got.Position)
 	}
 }
 
@@ -189,16 +201,27 @@ func (m *model) add(a *persistence.Append, position persistence.Position) {
 			Event: a.Events[i], Stream: a.Stream, Version: persistence.Version(len(m.streams[a.Stream]) + 1), Position: position,
 		}
 		m.streams[a.Stream] = append(m.streams[a.Stream], stored)
-		m.log = append(m.log, stored)
+		m.fresh = append(m.fresh, stored)
 		if a.Named() {
 			if m.named[a.Stream] == nil {
 				m.named[a.Stream] = map[persistence.EventID]persistence.Version{}
 			}
 			m.named[a.Stream][stored.ID] = stored.Version
 		}
-		m.head = m.head.With(position)
 		position.Offset++
 	}
+}
+
+// publish requires that what a call has stored follows the head without gap.
+func (m *model) publish() {
+	m.t.Helper()
+	slices.SortFunc(m.fresh, func(a, b *persistence.Recorded) int { return cmp.Compare(a.Position.Offset, b.Position.Offset) })
+	for _, stored := range m.fresh {
+		require.Equal(m.t, m.head.Of(stored.Position.Part).Offset+1, stored.Position.Offset)
+		m.head = m.head.With(stored.Position)
+	}
+	m.log = append(m.log, m.fresh...)
+	m.fresh = nil
 }
 
 func (m *model) stream(r *rapid.T) {

@@ -46,6 +46,17 @@ func TestMutantsDie(t *testing.T) {
 	})
 }
 
+func TestMutantsAreListed(t *testing.T) {
+	t.Parallel()
+
+	doc, err := os.ReadFile("doc.go")
+
+	require.NoError(t, err)
+	for name := range mutants() {
+		require.Contains(t, string(doc), "//   - "+name+"\n")
+	}
+}
+
 func runMutant(t *testing.T, name, caughtBy string) (output string, failed bool) {
 	t.Helper()
 	pattern := "^TestMutant$"
