@@ -56,6 +56,10 @@ type Event struct {
 	Headers []byte
 	// Metadata belongs to the user and can be filtered by.
 	Metadata Metadata
+	// Tags are a set of labels to find events by across streams: at most [MaxTags],
+	// each 1 to [MaxTag] bytes of UTF-8 without control characters, none twice.
+	// Their order means nothing and need not survive.
+	Tags []string
 }
 
 // Recorded is an event as stored. Its slices and metadata belong to the reader;
@@ -87,6 +91,9 @@ func (a *Append) Size() int {
 	for i := range a.Events {
 		e := &a.Events[i]
 		size += len(e.Type) + len(e.Payload) + len(e.Headers) + e.Metadata.size()
+		for _, tag := range e.Tags {
+			size += len(tag)
+		}
 	}
 	return size
 }
@@ -148,13 +155,17 @@ func (e *Event) check() error {
 	if e.Schema < 0 {
 		return &InvalidError{Field: "schema", Reason: "is negative"}
 	}
+	if err := checkTags(e.Tags); err != nil {
+		return err
+	}
 	return e.Metadata.Check()
 }
 
-// SameContent reports whether two events say the same: type, schema, payload
-// and metadata. Headers are left out because they carry trace ids, which differ
-// on every attempt.
+// SameContent reports whether two events say the same: type, schema, payload,
+// metadata and the set of tags. Headers are left out because they carry trace
+// ids, which differ on every attempt.
 func (e *Event) SameContent(other *Event) bool {
 	return e.Type == other.Type && e.Schema == other.Schema &&
-		string(e.Payload) == string(other.Payload) && e.Metadata.Equal(other.Metadata)
+		string(e.Payload) == string(other.Payload) && e.Metadata.Equal(other.Metadata) &&
+		sameTags(e.Tags, other.Tags)
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
@@ -29,6 +30,7 @@ func copyEvent(e *persistence.Event, buffer []byte) (persistence.Event, []byte) 
 	own.Payload, buffer = copyBytes(e.Payload, buffer)
 	own.Headers, buffer = copyBytes(e.Headers, buffer)
 	own.Metadata = maps.Clone(e.Metadata)
+	own.Tags = slices.Clone(e.Tags)
 	return own, buffer
 }
 
