@@ -27,8 +27,8 @@
 // linearizability (porcupine), and random calls against a model that are shrunk
 // when they fail (rapid, whose flags the test binary gets: -rapid.checks).
 //
-// The suite is tested as well, by journals that break one promise each. Each has
-// a case that must fail on it; a journal …
+// The suite is tested as well, by journals that break one promise each, which
+// names the case that must fail. So it catches a journal that
 //
 //   - ignores the expected version
 //   - takes NoStream for Any
@@ -69,8 +69,9 @@
 //   - keeps the writer's slices
 //   - turns whole floats into integers
 //   - passes integers through floats
+//   - writes ids into the caller's events
 //   - cuts payloads at a zero byte
-//   - tells the local time
+//   - tells the time of another zone
 //   - skips an event between two pages
 //   - yields the event at the place again
 //   - shows system streams
@@ -90,8 +91,6 @@
 //   - forgets ids when it is opened again
 //   - begins to count anew when it is opened again
 //   - has a new identity when it is opened again
-//
-// … does not pass.
 //
 // A rule of journals belongs here and never into the tests of one journal. The
 // package knows no journal.

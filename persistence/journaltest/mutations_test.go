@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
@@ -462,14 +463,22 @@ var readMutants = map[string]mutant{
 			}
 		}
 	}},
+	"writes ids into the caller's events": {caughtBy: "what is given and what is got belong to the caller", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			named(a.Events...)
+			return outcome, err
+		})
+	}},
 	"cuts payloads at a zero byte": {caughtBy: "an event comes back as it was given", fault: func(r *rigged) {
 		r.onRecorded = func(recorded *persistence.Recorded) {
 			text, _, _ := strings.Cut(string(recorded.Payload), "\x00")
 			recorded.Payload = []byte(text)
 		}
 	}},
-	"tells the local time": {caughtBy: "the time of an event is in UTC with microseconds", fault: func(r *rigged) {
-		r.onRecorded = func(recorded *persistence.Recorded) { recorded.At = recorded.At.Add(1) }
+	"tells the time of another zone": {caughtBy: "the time of an event is in UTC with microseconds", fault: func(r *rigged) {
+		zone := time.FixedZone("elsewhere", 3600)
+		r.onRecorded = func(recorded *persistence.Recorded) { recorded.At = recorded.At.In(zone) }
 	}},
 }
 

@@ -11,8 +11,8 @@ import (
 )
 
 // Run tests a journal that is gone when it is closed. Every call of open returns
-// a new, empty journal; the suite closes it. What else must go belongs to
-// t.Cleanup. Journals are opened side by side, about fifty in all.
+// a new, empty journal of one partition; the suite closes it. What else must go
+// belongs to t.Cleanup. Journals are opened side by side, about seventy in all.
 func Run(t *testing.T, open func(testing.TB) persistence.Journal) {
 	t.Helper()
 	newSuite(Durable{Store: func(testing.TB) func(testing.TB) persistence.Journal { return open }}).run(t)

@@ -103,6 +103,7 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 			return nil, err
 		}
 		first, last, _ := span(options, len(positions))
+		pages[i].Events = make([]persistence.Recorded, 0, last-first)
 		for _, position := range positions[first:last] {
 			pages[i].Events = append(pages[i].Events, view.recorded(position))
 		}
@@ -139,6 +140,7 @@ func (l *log) page(options persistence.ReadAllOptions) persistence.Page {
 	var page persistence.Page
 	at, bytes := options.After.Of(0).Offset, 0
 	end := at + min(int64(options.PageRows), max(l.size-at, 0))
+	page.Events = make([]persistence.Recorded, 0, min(end-at, persistence.DefaultPageRows))
 	for ; at < end; at++ {
 		r := l.at(at + 1)
 		if r.stream[0] == '$' && !options.System {
