@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -55,6 +56,14 @@ var (
 	benchmarkHeaders = bytes.Repeat([]byte("trace"), 23)
 )
 
+func benchmarkStreams(count int) []persistence.StreamID {
+	names := make([]persistence.StreamID, count)
+	for i := range names {
+		names[i] = persistence.StreamID(fmt.Sprintf("bench-%d", i))
+	}
+	return names
+}
+
 func reportEvents(b *testing.B, count int) {
 	b.ReportMetric(float64(count)/b.Elapsed().Seconds(), "events/s")
 }
@@ -64,8 +73,8 @@ func reportEvents(b *testing.B, count int) {
 func benchmarkAppend(b *testing.B, j journal, size int) {
 	events := benchmarkEvents(1)
 	appends := make([]persistence.Append, size)
-	for i := range appends {
-		appends[i] = persistence.Append{Stream: persistence.StreamID(fmt.Sprintf("bench-%d", i)), Events: events}
+	for i, name := range benchmarkStreams(size) {
+		appends[i] = persistence.Append{Stream: name, Events: events}
 	}
 	version := persistence.Version(0)
 	b.ReportAllocs()
@@ -109,10 +118,7 @@ func benchmarkConcurrent(b *testing.B, j journal) {
 func benchmarkSubmit(b *testing.B, j journal) {
 	const streams, room = 256, 4096
 	submitter := j.Journal.(persistence.Submitter)
-	names, chains, versions := make([]persistence.StreamID, streams), make([]persistence.Chain, streams), make([]persistence.Version, streams)
-	for i := range names {
-		names[i] = persistence.StreamID(fmt.Sprintf("bench-%d", i))
-	}
+	names, chains, versions := benchmarkStreams(streams), make([]persistence.Chain, streams), make([]persistence.Version, streams)
 	free := make(chan struct{}, room)
 	for range room {
 		free <- struct{}{}
@@ -147,16 +153,13 @@ const (
 	replayEvents  = 10
 )
 
-func replayStream(i int) persistence.StreamID {
-	return persistence.StreamID(fmt.Sprintf("bench-%d", i%replayStreams))
-}
-
-// fill stores 1000 streams of 10 events.
-func (j journal) fill() {
-	for i := range replayStreams / 100 {
-		appends := make([]persistence.Append, 100)
-		for k := range appends {
-			appends[k] = persistence.Append{Stream: replayStream(100*i + k), Events: benchmarkEvents(replayEvents)}
+// fill stores 1000 streams of 10 events and returns their names.
+func (j journal) fill() []persistence.StreamID {
+	names := benchmarkStreams(replayStreams)
+	for part := range slices.Chunk(names, 100) {
+		appends := make([]persistence.Append, len(part))
+		for i := range appends {
+			appends[i] = persistence.Append{Stream: part[i], Events: benchmarkEvents(replayEvents)}
 		}
 		for _, outcome := range j.tryAll(appends...) {
 			if outcome.Err != nil {
@@ -164,15 +167,16 @@ func (j journal) fill() {
 			}
 		}
 	}
+	return names
 }
 
 // benchmarkReplay measures reading a stream of 10, as a recovery does.
 func benchmarkReplay(b *testing.B, j journal) {
-	j.fill()
+	names := j.fill()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		count := 0
-		for _, err := range j.Read(j.ctx, replayStream(i), persistence.ReadOptions{}) {
+		for _, err := range j.Read(j.ctx, names[i%len(names)], persistence.ReadOptions{}) {
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -187,13 +191,13 @@ func benchmarkReplay(b *testing.B, j journal) {
 
 // benchmarkPages measures reading 100 streams of 10 in one call.
 func benchmarkPages(b *testing.B, j journal) {
-	j.fill()
+	names := j.fill()
 	pages := j.Journal.(persistence.PageReader)
 	requests := make([]persistence.PageRequest, 100)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		for k := range requests {
-			requests[k] = persistence.PageRequest{Stream: replayStream(100*i + k), Limit: 100}
+			requests[k] = persistence.PageRequest{Stream: names[(100*i+k)%len(names)], Limit: 100}
 		}
 		got, err := pages.ReadPages(j.ctx, requests)
 		if err != nil || len(got[99].Events) != replayEvents {
