@@ -82,14 +82,16 @@ func (s *script) merge(branch, other string, edits ...edit) string {
 }
 
 // branch starts a branch at a mark or at what a ref points to.
-func (s *script) branch(name, at string) { fmt.Fprintf(s, "reset refs/heads/%s\nfrom %s\n\n", name, at) }
+func (s *script) branch(name, at string) {
+	fmt.Fprintf(s, "reset refs/heads/%s\nfrom %s\n\n", name, at)
+}
 
 func (s *script) data(text string) { fmt.Fprintf(s, "data %d\n%s\n", len(text), text) }
 
 // runIn lets git take the script.
 func (s *script) runIn(t testing.TB, dir string) {
 	t.Helper()
-	runGit(t, dir, s.Bytes(), "fast-import", "--quiet")
+	runGit(t, dir, s.Bytes(), "fast-import", "--quiet", "--force")
 }
 
 var longPath = strings.Repeat("a long directory/", 20) + "ende \xff"

@@ -75,17 +75,16 @@ func (m *meter) bar(screen io.Writer) {
 	writer := progress.NewWriter()
 	writer.SetOutputWriter(screen)
 	writer.SetUpdateFrequency(100 * time.Millisecond)
+	writer.SetAutoStop(true) // when the tracker is done; Stop is lost before Render has begun
 	writer.SetStyle(progress.StyleBlocks)
 	writer.Style().Visibility.ETA = true
 	writer.Style().Visibility.ETAOverall = false
 	writer.Style().Visibility.Speed = true
-	writer.Style().Options.SpeedPrecision = time.Second
 	tracker := &progress.Tracker{Message: m.what, Total: int64(m.total), AutoStopDisabled: true}
 	writer.AppendTracker(tracker)
 	var rendering sync.WaitGroup
 	rendering.Go(writer.Render)
 	defer rendering.Wait()
-	defer writer.Stop()
 
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

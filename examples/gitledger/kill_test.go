@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// killAfter makes the test binary the program itself, which kills itself with
+// signal 9 when so many appends are stored.
+const killAfter = "GITLEDGER_TEST_KILL_AFTER"
+
+func TestMain(m *testing.M) {
+	if appends, err := strconv.ParseInt(os.Getenv(killAfter), 10, 64); err == nil {
+		os.Exit(mortal(appends).main(context.Background(), os.Args[1:]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func mortal(appends int64) *program {
+	return &program{out: os.Stdout, screen: os.Stderr, open: func(ctx context.Context, url string) (persistence.Journal, error) {
+		journal, err := openJournal(ctx, url)
+		if err != nil {
+			return nil, err
+		}
+		return onCommit(journal, appends, func() {
+			if self, err := os.FindProcess(os.Getpid()); err == nil {
+				_ = self.Kill()
+			}
+			select {} // never acknowledge what was stored last
+		}), nil
+	}}
+}
+
+func TestKilledAndStartedAgain(t *testing.T) {
+	t.Parallel()
+	dir, l := randomRepository(t, 42, 1500), inSQLite(t)
+	events := 0
+
+	// The first append is that of the ledger; the others are before its first
+	// note, after it and near the end.
+	for _, appends := range []string{"1", "2", "300", "1000", "900"} {
+		program, err := os.Executable()
+		require.NoError(t, err)
+		child := exec.CommandContext(t.Context(), program, "--journal", l.url, dir)
+		child.Env = append(os.Environ(), killAfter+"="+appends)
+		output, err := child.CombinedOutput()
+
+		require.ErrorContains(t, err, "signal: killed", string(output))
+		now := len(l.read(t))
+		require.Greater(t, now, events)
+		events = now
+	}
+
+	commits, changes := changesOf(t, dir, "")
+	require.Less(t, events, changes)
+	r := l.run(t, dir)
+	require.Zero(t, r.status, r.out+r.screen)
+	require.NotContains(t, r.out, "recorded "+strconv.Itoa(commits)+" commits", "the ledger saved nothing")
+	l.requireOnce(t, dir)
+	require.Equal(t, runGit(t, dir, nil, "ls-tree", "-r", "HEAD"), l.run(t, "--state-at", "HEAD", dir).out)
+	require.True(t, strings.HasPrefix(l.run(t, dir).out, "recorded 0 commits, 0 changes"))
+}
