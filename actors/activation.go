@@ -1,8 +1,10 @@
 package actors
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -38,7 +40,8 @@ type activation struct {
 	state   any
 	version persistence.Version // of the optimistic state
 	chain   *persistence.Chain  // of the appends decided on this state
-	dirty   bool                // the state shows what was never raised to the journal
+	dirty   bool                // the state shows what will not be stored
+	current *call               // being decided; neither pending nor answered yet
 
 	// pending are the decided commands in order; their answers wait for durability.
 	// Depth counts what of them is on its way to the journal.
@@ -68,21 +71,26 @@ const (
 )
 
 func (d *depth) add(c *call, sign int) {
-	if c.events > 0 {
-		d.calls += sign
-		d.events += sign * c.events
-		d.bytes += sign * c.bytes
-	}
+	d.calls += sign
+	d.events += sign * c.events
+	d.bytes += sign * c.bytes
 }
 
-// Receive fulfils actor.Actor. A panic of our own code ends this activation and
-// no other; those of user code are recovered closer to it.
+// Receive fulfils actor.Actor. A panic of our own code or of the journal's ends
+// this activation and no other, and so does a handler that ends its goroutine;
+// panics of handlers are recovered closer to them.
 func (a *activation) Receive(ctx actor.Context) {
+	returned := false
 	defer func() {
-		if reason := recover(); reason != nil {
-			a.crash(ctx, reason)
+		if !returned {
+			a.crash(ctx, recover())
 		}
 	}()
+	a.receive(ctx)
+	returned = true
+}
+
+func (a *activation) receive(ctx actor.Context) {
 	switch message := ctx.Message().(type) {
 	case *call:
 		a.handle(message)
@@ -114,14 +122,14 @@ func (a *activation) handle(c *call) {
 	case !c.take():
 		a.finish() // its caller left and was told that nothing had been done
 	case now.After(c.deadline):
-		a.refuse(c, &persistence.UnavailableError{Reason: "the deadline passed before the command was decided"}, "deadline")
+		a.refuse(c, unavailable("deadline", context.DeadlineExceeded))
 	case a.phase == live:
-		c.tx.now = now
+		c.now = now
 		a.decide(c)
 	case a.phase != lost && now.Before(a.retryAt):
-		a.refuse(c, a.failure, "")
+		a.refuse(c, a.blocked(now))
 	default:
-		c.tx.now = now
+		c.now = now
 		a.redo.Push(c)
 		a.recover()
 	}
@@ -129,42 +137,38 @@ func (a *activation) handle(c *call) {
 
 // decide runs the handler on the live state and queues what it decided.
 func (a *activation) decide(c *call) {
+	a.current = c
 	if expected := c.ifVersion; expected != persistence.Any && !expected.Accepts(a.version) {
 		conflict := &persistence.ConflictError{Stream: a.stream, Expected: expected, Actual: a.version}
-		a.answerLater(c, nil, c.border(conflict, ""))
+		a.answerLater(c, nil, c.border(conflict))
 		return
 	}
-	reply, err := a.invoke(c)
-	if problem := c.tx.problem; err == nil && problem != nil {
-		err = c.border(problem, "")
+	// The round to UTC also drops the reading of the monotonic clock, which no event
+	// brings back.
+	tx := &Tx{ID: a.key.id, Version: a.version, CommandID: c.id, state: a.state, on: a.key.kind, now: c.now.UTC().Round(0)}
+	reply, err := a.invoke(c, tx)
+	if err == nil && tx.problem != nil {
+		err = c.border(tx.problem)
 	}
-	if err != nil {
-		a.dirty = a.dirty || len(c.tx.raised) > 0
+	switch {
+	case err != nil:
+		a.dirty = a.dirty || tx.dirty()
 		a.answerLater(c, nil, err)
-		return
-	}
-	if len(c.tx.raised) == 0 {
+	case len(tx.events) == 0:
 		a.answerLater(c, reply, nil)
-		return
+	default:
+		c.reply, c.err = reply, nil
+		a.submit(c, tx.events)
 	}
-	events, err := c.tx.encode(headers(c.id, c.handler.command.Name(), c.origin), c.origin.meta())
-	if err != nil {
-		a.dirty = true
-		a.answerLater(c, nil, c.border(err, ""))
-		return
-	}
-	c.reply, c.err = reply, nil
-	a.submit(c, events)
 }
 
 // invoke calls the user's handler; a panic in it becomes an error.
-func (a *activation) invoke(c *call) (reply any, err error) {
-	tx := &c.tx
-	*tx = Tx{ID: a.key.id, Version: a.version, CommandID: c.id, state: a.state, on: a.key.kind, raised: tx.raised[:0], now: tx.now}
+func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
 	defer func() {
+		tx.state = nil
 		if reason := recover(); reason != nil {
 			a.panicked(c, reason)
-			reply, err = nil, &persistence.Error{Kind: persistence.ErrRejected, Op: c.op(), Stream: a.stream, Command: c.id, Reason: "panic"}
+			reply, err = nil, c.border(&persistence.Error{Kind: persistence.ErrRejected, Reason: "panic"})
 		}
 	}()
 	return c.handler.decide(a.state, tx, c.message)
@@ -175,8 +179,7 @@ func (a *activation) invoke(c *call) (reply any, err error) {
 func (a *activation) panicked(c *call, reason any) {
 	a.system.stats.panics.Add(1)
 	a.system.config.Logger.Error("handler panicked", slog.String("stream", string(a.stream)),
-		slog.String("command", c.handler.command.Name()), slog.String("type", fmt.Sprintf("%T", reason)),
-		slog.String("stack", string(debug.Stack())))
+		slog.String("command", c.handler.command.Name()), slog.Any("err", stackOf(reason)))
 	a.dirty = true
 	now := time.Now()
 	a.panics = append(a.panics, now)
@@ -185,21 +188,34 @@ func (a *activation) panicked(c *call, reason any) {
 	}
 }
 
+// stackOf says where a panic came from, by the type of its value.
+func stackOf(reason any) error { return fmt.Errorf("panic with a %T\n%s", reason, debug.Stack()) }
+
 // answerLater queues an answer without events behind those decided before: what
 // it shows may rest on events that are not durable yet.
 func (a *activation) answerLater(c *call, reply any, err error) {
 	c.reply, c.err, c.settled, c.events, c.bytes = reply, err, true, 0, 0
 	c.outcome = persistence.Outcome{}
+	a.queue(c)
+}
+
+// queue gives a decided command its place in the order of answers.
+func (a *activation) queue(c *call) {
+	a.depth.add(c, 1)
 	a.pending.Push(c)
+	a.current = nil
 }
 
 // submit hands the events of a decided command to the journal.
 func (a *activation) submit(c *call, events []persistence.Event) {
+	about, metadata := headers(c.id, c.handler.command.Name(), c.origin), c.origin.meta()
+	for i := range events {
+		events[i].Headers, events[i].Metadata = about, metadata
+	}
 	appended := persistence.Append{Stream: a.stream, Expected: persistence.Exact(a.version), Events: events}
 	c.owner, c.settled, c.events, c.bytes = a, false, len(events), appended.Size()
 	a.version += persistence.Version(len(events))
-	a.depth.add(c, 1)
-	a.pending.Push(c)
+	a.queue(c)
 	if err := a.system.appender.Submit(appended, a.chain, c.done); err != nil {
 		a.chain.Fail(err)
 		c.outcome, c.settled = persistence.Outcome{Err: err}, true
@@ -258,7 +274,7 @@ func (a *activation) full() bool {
 // again decides a command once more, unless its time is over.
 func (a *activation) again(c *call) {
 	if c.late(time.Now()) {
-		a.refuse(c, &persistence.UnavailableError{Reason: "the time was over before the command could be decided"}, "deadline")
+		a.refuse(c, unavailable("deadline", context.DeadlineExceeded))
 		return
 	}
 	a.decide(c)
@@ -307,86 +323,108 @@ func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 		if first.rounds++; first.rounds <= maxRounds && first.ifVersion == persistence.Any {
 			return calls, true
 		}
-		a.refuse(first, err, "")
+		a.refuse(first, err)
 		return calls[1:], true
 	case persistence.ErrInvalid:
-		a.refuse(first, err, "")
+		a.refuse(first, err)
 		return calls[1:], true
-	case persistence.ErrUnknownOutcome:
-		a.system.stats.unknown.Add(uint64(len(calls)))
 	case persistence.ErrCorrupt:
 		a.system.config.Logger.Error("stream is not what this node wrote", slog.String("stream", string(a.stream)), slog.Any("err", err))
 	}
 	for _, c := range calls {
-		if c.outcome.Err == nil { // it raised nothing
-			err = &persistence.UnavailableError{Reason: "an append before it failed", Err: first.outcome.Err}
-		} else {
-			err = c.outcome.Err
+		switch {
+		case c.outcome.Err == nil: // it raised nothing
+			a.refuse(c, unavailable("append", nil))
+			continue
+		case persistence.KindOf(c.outcome.Err) == persistence.ErrUnknownOutcome:
+			a.system.stats.unknown.Add(1)
 		}
-		a.refuse(c, err, "append")
+		a.refuse(c, c.outcome.Err)
 	}
 	return nil, false
 }
 
 // isolate keeps an aggregate whose handlers panic from burning the processor.
 func (a *activation) isolate() {
-	if time.Since(a.retryAt) > quarantineMax {
+	if time.Since(a.retryAt) > longestQuarantine {
 		a.quarantine = 0
 	}
-	a.quarantine = min(max(2*a.quarantine, quarantineMin), quarantineMax)
-	a.block(quarantined, a.quarantine, &persistence.Error{
-		Kind: persistence.ErrUnavailable, Op: "ask " + string(a.stream), Stream: a.stream, RetryAfter: a.quarantine, Reason: "quarantined",
-	})
+	a.quarantine = min(max(2*a.quarantine, shortestQuarantine), longestQuarantine)
+	a.block(quarantined, a.quarantine, unavailable("quarantined", nil))
 	a.panics = nil
-	a.slot.pinned.Store(a.retryAt.Unix())
+	a.slot.pinned.Store(a.retryAt.Unix() + 1)
 	a.system.config.Logger.Error("aggregate quarantined", slog.String("stream", string(a.stream)), slog.Duration("duration", a.quarantine))
 }
 
 // block answers every command with an error for a time.
 func (a *activation) block(p phase, d time.Duration, err error) {
-	a.phase, a.failure, a.retryAt = p, err, time.Now().Add(d)
+	now := time.Now()
+	a.phase, a.failure, a.retryAt = p, err, now.Add(d)
 	for a.redo.Len() > 0 {
-		a.refuse(a.redo.Pop(), err, "")
+		a.refuse(a.redo.Pop(), a.blocked(now))
 	}
+}
+
+// blocked is the error of an aggregate that answers no command until retryAt.
+func (a *activation) blocked(now time.Time) error {
+	blocked := persistence.Error{Kind: persistence.KindOf(a.failure), Err: a.failure}
+	if own, ok := a.failure.(*persistence.Error); ok { //nolint:errorlint // one further down is somebody else's
+		blocked = *own
+	}
+	if blocked.Kind != persistence.ErrCorrupt { // which no waiting mends
+		blocked.RetryAfter = a.retryAt.Sub(now)
+	}
+	return &blocked
 }
 
 // Bounds of the failure policy.
 const (
-	maxRounds     = 2 // further decisions after conflicts
-	maxPanics     = 5 // in a panicWindow
-	panicWindow   = time.Minute
-	quarantineMin = time.Minute
-	quarantineMax = 30 * time.Minute
-	backoffMin    = 200 * time.Millisecond
-	backoffMax    = 30 * time.Second
+	maxRounds          = 2 // further decisions after conflicts
+	maxPanics          = 5 // in a panicWindow
+	panicWindow        = time.Minute
+	shortestQuarantine = time.Minute
+	longestQuarantine  = 30 * time.Minute
+	shortestBackoff    = 200 * time.Millisecond
+	longestBackoff     = 30 * time.Second
 )
 
 // recover has the state read. Until it is there the mailbox holds.
 func (a *activation) recover() {
 	a.phase = recovering
-	if err := a.system.recoveries.enqueue(a); err != nil {
+	if err := a.system.recoveries.enqueue(a, a.redo.Len() > 0); err != nil {
 		a.recovered(&recovered{err: err})
 	}
 }
 
 // recovered takes the state that was read, or the reason why there is none.
 func (a *activation) recovered(r *recovered) {
-	switch {
-	case r.err == nil:
+	switch r.err { //nolint:errorlint // ours is never wrapped
+	case nil:
 		a.system.stats.recoveries.Add(1)
 		a.phase, a.state, a.version = live, r.state, r.version
 		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
-	case r.abandoned && a.redo.Len() == 0:
+	case errNobodyWaits:
 		a.phase = lost
 	default:
-		a.backoff = min(max(2*a.backoff, backoffMin), backoffMax)
-		a.block(failed, a.backoff, r.err)
+		a.backoff = min(max(2*a.backoff, shortestBackoff), longestBackoff)
+		a.block(failed, time.Duration(float64(a.backoff)*(0.8+0.4*rand.Float64())), unread(r.err))
 	}
 }
 
+// unread is what callers hear of a stream that could not be read. Whatever the
+// journal said, nothing was done; only what is stored wrongly is worse than that.
+func unread(err error) error {
+	switch persistence.KindOf(err) {
+	case persistence.ErrCorrupt, persistence.ErrUnavailable, persistence.ErrOverloaded:
+		return err
+	}
+	return unavailable("recovery", err)
+}
+
 // refuse answers a command with an error of the runtime.
-func (a *activation) refuse(c *call, err error, reason string) {
-	c.reply, c.err = nil, c.border(err, reason)
+func (a *activation) refuse(c *call, err error) {
+	c.reply, c.err = nil, c.border(err)
+	a.current = nil
 	a.finish()
 	c.answer()
 }
@@ -408,14 +446,24 @@ func (a *activation) stopWhenIdle(ctx actor.Context) {
 
 // crash answers everybody after a panic in our own code, and stops.
 func (a *activation) crash(ctx actor.Context, reason any) {
-	a.system.config.Logger.Error("activation crashed", slog.String("stream", string(a.stream)),
-		slog.String("type", fmt.Sprintf("%T", reason)), slog.String("stack", string(debug.Stack())))
+	a.system.config.Logger.Error("activation crashed", slog.String("stream", string(a.stream)), slog.Any("err", stackOf(reason)))
 	a.system.markStopping(a)
-	for _, c := range append(a.pending.Clear(), a.redo.Clear()...) {
-		a.refuse(c, &persistence.UnknownOutcomeError{Stream: a.stream}, "crash")
+	calls := append(a.pending.Clear(), a.redo.Clear()...)
+	if a.current != nil {
+		calls = append(calls, a.current)
 	}
-	for _, c := range a.mailbox.close() {
-		a.refuse(c, &persistence.UnavailableError{Reason: "the aggregate's actor crashed"}, "crash")
+	for _, c := range append(calls, a.mailbox.close()...) {
+		switch {
+		case c.owner != nil && !c.settled:
+			c.astray = true
+			a.system.stats.unknown.Add(1)
+			a.refuse(c, &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: "crash"})
+		case c.events > 0 && c.outcome.Err == nil: // durable
+			a.finish()
+			c.answer()
+		default:
+			a.refuse(c, unavailable("crash", nil))
+		}
 	}
 	ctx.Stop(ctx.Self())
 }

@@ -18,13 +18,13 @@ type call struct {
 	key     key
 	handler *handler
 	message any
-	// ctx is the caller's; it is kept for its deadline and its values only, because
-	// the command has to take them along.
-	ctx       context.Context
+	// ctx is the caller's, so that nobody decides again for a caller who has left.
+	ctx       context.Context //nolint:containedctx // it travels with the command
 	origin    *origin
 	ifVersion persistence.Expected
 	id        persistence.CommandID
 	deadline  time.Time
+	now       time.Time // when it was first decided
 
 	claim    atomic.Int32
 	answered chan struct{} // holds one answer; cap 1, so answering never blocks
@@ -35,11 +35,11 @@ type call struct {
 
 	// The rest belongs to the activation.
 	owner   *activation
-	tx      Tx
 	events  int
 	bytes   int
 	rounds  int // decisions lost to conflicts
 	settled bool
+	astray  bool // answered although the journal has it still: never to be reused
 	outcome persistence.Outcome
 	done    func(persistence.Outcome) // outcome, bound once
 }
@@ -96,22 +96,37 @@ func (c *call) answer() { c.answered <- struct{}{} }
 
 // op says what the call is about, for errors.
 func (c *call) op() string {
-	return c.handler.command.Name() + " on " + c.key.kind.kind + "-" + c.key.id
+	return c.handler.command.Name() + " on " + string(c.stream())
 }
 
-// border gives an error of the runtime the form that callers see. It wraps once.
-func (c *call) border(err error, reason string) error {
-	if _, done := errors.AsType[*persistence.Error](err); done {
-		return err
+// border gives an error of the runtime the form that callers see. An error that
+// has the form already, as those of [unavailable] and [overloaded], gets what it
+// lacks; those of others are wrapped, and never searched for more than their kind.
+func (c *call) border(err error) error {
+	var seen persistence.Error
+	if own, ok := err.(*persistence.Error); ok { //nolint:errorlint // one further down is somebody else's
+		seen = *own
+	} else {
+		seen = persistence.Error{Kind: persistence.KindOf(err), Err: err}
+		if away, ok := errors.AsType[*persistence.UnavailableError](err); ok {
+			seen.RetryAfter = away.RetryAfter
+		}
 	}
-	wrapped := &persistence.Error{
-		Kind: persistence.KindOf(err), Op: c.op(), Stream: persistence.StreamID(c.key.kind.kind + "-" + c.key.id),
-		Command: c.id, Reason: reason, Err: err,
-	}
-	if away, ok := errors.AsType[*persistence.UnavailableError](err); ok {
-		wrapped.RetryAfter = away.RetryAfter
-	}
-	return wrapped
+	seen.Op, seen.Stream, seen.Command = c.op(), c.stream(), c.id
+	return &seen
+}
+
+func (c *call) stream() persistence.StreamID {
+	return persistence.StreamID(c.key.kind.kind + "-" + c.key.id)
+}
+
+// unavailable and overloaded are errors of the runtime itself: nothing was done.
+func unavailable(reason string, err error) *persistence.Error {
+	return &persistence.Error{Kind: persistence.ErrUnavailable, Reason: reason, Err: err}
+}
+
+func overloaded(reason string) *persistence.Error {
+	return &persistence.Error{Kind: persistence.ErrOverloaded, Reason: reason}
 }
 
 // appended receives the journal's outcome, on the journal's goroutine.
@@ -128,8 +143,5 @@ func (c *call) reset() {
 	if c.timed {
 		c.timer.Stop()
 	}
-	tx := c.tx.raised[:0]
-	clear(tx[:cap(tx)])
 	*c = call{answered: c.answered, done: c.done, timer: c.timer}
-	c.tx.raised = tx
 }

@@ -41,7 +41,7 @@ func (s *shard) expired(now int64, minIdle time.Duration, limit int) []*activati
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []*activation
-	for a := s.oldest; a != nil && len(found) < limit && now-a.slot.used >= seconds(minIdle); a = a.slot.newer {
+	for a := s.oldest; a != nil && len(found) < limit && now-a.slot.used > seconds(minIdle); a = a.slot.newer {
 		if a.idle(now) && a.expired(now) {
 			found = append(found, a)
 		}
@@ -49,16 +49,18 @@ func (s *shard) expired(now int64, minIdle time.Duration, limit int) []*activati
 	return found
 }
 
-func (a *activation) expired(now int64) bool { return now-a.slot.used >= seconds(a.key.kind.idle) }
+func (a *activation) expired(now int64) bool { return now-a.slot.used > seconds(a.key.kind.idle) }
 
-// seconds rounds up, so that nothing expires early.
+// seconds rounds up. The coarse clock may be a second behind, which is why idle
+// times must be exceeded: nothing expires early.
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 // Close stops the system: new commands are refused as unavailable, those taken
 // are decided and answered, the events of the decided ones are stored. When ctx
 // ends first, the callers that still wait get unavailable or unknown outcome, and
-// the error says how many they were. The journal stays open. Close may be called
-// more than once; every call waits for the first.
+// the error says how many they were; what the journal still holds then ends when
+// the journal lets go. The journal stays open. Close may be called more than once;
+// every call waits for the first.
 func (s *System) Close(ctx context.Context) error {
 	s.close.Do(func() { s.err = s.shutdown(ctx) })
 	return s.err
@@ -71,23 +73,30 @@ func (s *System) shutdown(ctx context.Context) error {
 			s.passivate(a, func() bool { return true })
 		}
 	}
-	var err error
-	for s.running.Load() > 0 && err == nil {
+	for s.running.Load() > 0 {
 		select {
 		case <-s.empty:
 		case <-ctx.Done():
-			err = fmt.Errorf("close with %d commands unanswered: %w", s.inFlight.Load(), context.Cause(ctx))
+			err := fmt.Errorf("close with %d commands unanswered: %w", s.inFlight.Load(), context.Cause(ctx))
+			close(s.dead)
+			go s.release(ctx) // ends with the last call that the journal has not returned from
+			return err
 		}
 	}
-	close(s.dead)
+	s.release(ctx)
+	return nil
+}
+
+// release ends everything that the activations needed.
+func (s *System) release(ctx context.Context) {
 	close(s.closed)
-	s.recoveries.close()
+	s.recoveries.stop()
 	if s.ownQueue != nil {
 		s.ownQueue.Close(ctx)
 	}
+	s.recoveries.done.Wait()
 	s.tasks.Wait()
 	s.actors.Shutdown()
-	return err
 }
 
 func (s *shard) all() []*activation {

@@ -36,8 +36,9 @@ type Request struct {
 type AskOption func(*Request)
 
 // IfVersion refuses the command with [persistence.ErrConflict] unless the
-// aggregate is at this version when the command is decided. Such a command is
-// never decided again after a conflict.
+// aggregate is at this version when the command is decided. Where another
+// command would be decided again after a conflict with a foreign writer, this one
+// is refused: it takes effect at this version or not at all.
 func IfVersion(version persistence.Version) AskOption {
 	return func(r *Request) { r.ifVersion = persistence.Exact(version) }
 }

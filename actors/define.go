@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
@@ -63,7 +64,11 @@ func Define[S any](kind string, parts ...Part[S]) *Aggregate[S] {
 	if err := persistence.CheckKind(kind); err != nil {
 		a.d.problem("%w", err)
 	}
-	for _, part := range parts {
+	for i, part := range parts {
+		if part == nil {
+			a.d.problem("part %d is nil: remove it", i+1)
+			continue
+		}
 		part(a)
 	}
 	return a
@@ -72,11 +77,21 @@ func Define[S any](kind string, parts ...Part[S]) *Aggregate[S] {
 // Kind fulfils [Definition].
 func (a *Aggregate[S]) Kind() string { return a.d.kind }
 
-func (a *Aggregate[S]) definition() *definition { return &a.d }
+func (a *Aggregate[S]) definition() *definition {
+	if a == nil {
+		return nil
+	}
+	return &a.d
+}
 
 // Handle binds a contract to the method that decides it. Returning an error
 // stores nothing and gives the error to the caller; decide first and raise
 // after, because an error after [Tx.Raise] costs a replay of the aggregate.
+//
+// The reply is the caller's while the aggregate goes on, so it must not share
+// memory with the state. A handler must not ask aggregates itself: it would keep
+// its own aggregate waiting, and for ever if that were the one asked, but for
+// the bound of [Config.AskTimeout].
 func Handle[S, C, R any](contract Command[C, R], decide func(*S, *Tx, C) (R, error)) Part[S] {
 	return func(a *Aggregate[S]) {
 		command, err := codec.Of[C]()
@@ -90,8 +105,13 @@ func Handle[S, C, R any](contract Command[C, R], decide func(*S, *Tx, C) (R, err
 		if contract.kind != a.d.kind {
 			a.d.problem("command %s belongs to kind %q: make its contract with NewCommand(%q)", command.Name(), contract.kind, a.d.kind)
 		}
-		if a.d.handlers[command.GoType()] != nil {
-			a.d.problem("command %s is handled twice: remove one Handle", command.Name())
+		if decide == nil {
+			a.d.problem("command %s has a nil handler: give Handle a method", command.Name())
+		}
+		for _, other := range a.d.handlers {
+			if other.command.Name() == command.Name() {
+				a.d.problem("command %s is handled twice: remove one Handle", command.Name())
+			}
 		}
 		a.d.handlers[command.GoType()] = &handler{
 			command: command,
@@ -117,6 +137,9 @@ func On[S, E any](apply func(*S, E)) Part[S] {
 		if a.d.stored[event.Name()] != nil {
 			a.d.problem("event %s is applied twice: remove one On", event.Name())
 		}
+		if apply == nil {
+			a.d.problem("event %s has a nil applier: give On a method", event.Name())
+		}
 		on := &applier{event: event, apply: func(state, message any) { apply(state.(*S), message.(E)) }}
 		a.d.appliers[event.GoType()] = on
 		a.d.stored[event.Name()] = on
@@ -140,7 +163,7 @@ func Idle[S any](d time.Duration) Part[S] {
 }
 
 func (d *definition) problem(format string, args ...any) {
-	d.problems = append(d.problems, fmt.Errorf("aggregate "+d.kind+": "+format, args...))
+	d.problems = append(d.problems, fmt.Errorf("aggregate %s: "+format, append([]any{d.kind}, args...)...))
 }
 
 // check returns everything that is wrong with the definition.
@@ -153,24 +176,25 @@ func (d *definition) check() error {
 
 // fold applies one stored event to a state, or says why that cannot be done.
 func (d *definition) fold(state any, recorded *persistence.Recorded) (err error) {
-	if recorded.Type[0] == '$' {
+	if strings.HasPrefix(recorded.Type, "$") {
 		return nil // the system's own events count as versions and are not for On
+	}
+	corrupt := func(reason string, err error) error {
+		return &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version, Reason: reason, Err: err}
 	}
 	on := d.stored[recorded.Type]
 	if on == nil {
-		return &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version,
-			Reason: fmt.Sprintf("kind %s has no On for event type %s", d.kind, recorded.Type)}
-	}
-	event, err := on.event.Decode(recorded.Payload)
-	if err != nil {
-		return &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version, Reason: "the payload cannot be decoded", Err: err}
+		return corrupt(fmt.Sprintf("kind %s has no On for event type %s", d.kind, recorded.Type), nil)
 	}
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version,
-				Reason: fmt.Sprintf("On for %s panicked with a %T", recorded.Type, reason)}
+			err = corrupt(fmt.Sprintf("On for %s panicked with a %T", recorded.Type, reason), nil)
 		}
 	}()
+	event, err := on.event.Decode(recorded.Payload)
+	if err != nil {
+		return corrupt("the payload cannot be decoded", err)
+	}
 	on.apply(state, event)
 	return nil
 }

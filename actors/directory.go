@@ -110,28 +110,29 @@ func (a *activation) idle(now int64) bool {
 // deliver puts a command into its aggregate's mailbox, activating it if need be.
 func (s *System) deliver(c *call) error {
 	shard := s.directory.shard(c.key)
-	for {
+	for room := false; ; {
 		shard.mu.Lock()
 		a := shard.active[c.key]
 		switch {
-		case s.closing.Load():
+		case s.closing.Load(): // asked under the lock, so that Close sees all that were activated
 			shard.mu.Unlock()
-			return &persistence.UnavailableError{Reason: "the node is stopping"}
-		case a == nil:
+			return unavailable("stopping", nil)
+		case a == nil && !room:
 			shard.mu.Unlock()
-			if err := s.makeRoom(); err != nil {
-				return err
+			if !s.makeRoom() {
+				return overloaded("too-many-active")
 			}
-			shard.mu.Lock()
-			if shard.active[c.key] == nil {
-				s.activate(shard, c.key)
-			}
-			shard.mu.Unlock()
+			room = true
 			continue
+		case a == nil:
+			a = s.activate(shard, c.key)
 		case a.slot.stopping:
-			err := a.park(c)
+			parked := a.park(c)
 			shard.mu.Unlock()
-			return err
+			if !parked {
+				return overloaded("mailbox-full")
+			}
+			return nil
 		}
 		shard.touch(a, s.clock.Load())
 		a.slot.busy.Add(1)
@@ -142,18 +143,19 @@ func (s *System) deliver(c *call) error {
 		}
 		a.slot.busy.Add(-1)
 		if err == errFull { //nolint:errorlint // ours, never wrapped
-			return &persistence.UnavailableError{Reason: "the aggregate's mailbox is full", Overloaded: true}
+			return overloaded("mailbox-full")
 		}
 	}
 }
 
-// park keeps a command for the next activation. The shard is locked.
-func (a *activation) park(c *call) error {
+// park keeps a command for the next activation, if there is room. The shard is
+// locked.
+func (a *activation) park(c *call) bool {
 	if len(a.slot.parked) >= a.mailbox.capacity {
-		return &persistence.UnavailableError{Reason: "the aggregate's mailbox is full", Overloaded: true}
+		return false
 	}
 	a.slot.parked = append(a.slot.parked, c)
-	return nil
+	return true
 }
 
 // activate starts the actor of an aggregate. The shard is locked.
@@ -169,15 +171,9 @@ func (s *System) activate(shard *shard, k key) *activation {
 
 // makeRoom keeps the number of live aggregates at its limit by stopping one that
 // has not been used for long. When all are busy it lets ten per cent more in.
-func (s *System) makeRoom() error {
+func (s *System) makeRoom() bool {
 	active := int(s.directory.active.Load())
-	if active < s.config.MaxActive || s.evict() {
-		return nil
-	}
-	if active < s.config.MaxActive+s.config.MaxActive/10+1 {
-		return nil
-	}
-	return &persistence.UnavailableError{Reason: "too many aggregates are busy", Overloaded: true}
+	return active < s.config.MaxActive || s.evict() || active < s.config.MaxActive+s.config.MaxActive/10+1
 }
 
 // candidates is how many aggregates an eviction compares. The oldest of a sample
@@ -250,19 +246,20 @@ func (s *System) gone(a *activation) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	parked := shard.remove(a)
-	s.running.Add(-1)
 	s.stats.passivations.Add(1)
-	if len(parked) == 0 {
-		s.wakeCloser()
-		return
+	if len(parked) > 0 {
+		s.succeed(shard, a.key, parked)
 	}
-	next := s.activate(shard, a.key)
-	for _, c := range parked {
-		next.slot.busy.Add(1)
-		if err := next.mailbox.offer(c); err != nil { // cannot be full: parked has the same bound
-			next.refuse(c, &persistence.UnavailableError{Reason: "the aggregate's mailbox is full", Overloaded: true}, "")
-		}
-	}
+	s.running.Add(-1) // after the successor was counted, or Close would not wait for it
+	s.wakeCloser()
+}
+
+// succeed starts an activation for commands that an earlier one left. The shard
+// is locked.
+func (s *System) succeed(shard *shard, k key, parked []*call) {
+	next := s.activate(shard, k)
+	next.slot.busy.Add(int64(len(parked)))
+	next.mailbox.refill(parked)
 	if s.closing.Load() {
 		next.slot.stopping = true
 		s.directory.active.Add(-1)

@@ -55,6 +55,19 @@ func (m *mailbox) offer(c *call) error {
 	return nil
 }
 
+// refill puts commands into the mailbox of a new activation that an earlier one
+// had accepted, so there is room for them.
+func (m *mailbox) refill(calls []*call) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range calls {
+		m.calls.Push(c)
+	}
+	if !m.held {
+		m.wake()
+	}
+}
+
 // post takes a completion. What is posted is bounded by what the activation has
 // under way, so there is no limit here.
 func (m *mailbox) post(completion any) {
@@ -109,12 +122,20 @@ func (m *mailbox) wake() {
 	}
 }
 
-// run handles messages until there are none.
+// run handles messages until there are none. A handler that ends its goroutine,
+// as t.FailNow does, takes this one with it; the rest is then run by another.
 func (m *mailbox) run() {
+	finished := false
+	defer func() {
+		if !finished {
+			m.dispatcher.Schedule(m.process)
+		}
+	}()
 	for handled := 0; ; {
 		message, system := m.next()
 		switch {
 		case message == nil:
+			finished = true
 			return
 		case system:
 			m.invoker.InvokeSystemMessage(message)

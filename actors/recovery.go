@@ -27,13 +27,24 @@ type recoveries struct {
 	reader persistence.Reader
 	pages  persistence.PageReader // nil when the journal cannot
 	max    int
-	ctx    context.Context //nolint:containedctx // ends with the system; workers outlive every call
+	ctx    context.Context //nolint:containedctx // ends with the system: workers outlive every call
 	cancel context.CancelCauseFunc
 
-	mu      sync.Mutex
-	queue   fifo.Queue[*activation]
+	mu      sync.Mutex // protects the rest
+	queue   fifo.Queue[recovery]
 	workers int
+	closed  bool
 	done    sync.WaitGroup
+}
+
+// recovery is a stream to read: from its beginning, or from where reading it
+// together with others has ended.
+type recovery struct {
+	of      *activation
+	state   any // nil at the beginning
+	version persistence.Version
+	// wanted: somebody waits who is not in the mailbox.
+	wanted bool
 }
 
 // recovered is the message that a recovery ends with.
@@ -41,8 +52,6 @@ type recovered struct {
 	state   any
 	version persistence.Version
 	err     error
-	// abandoned: nobody waits for the aggregate any more, so it was not read.
-	abandoned bool
 }
 
 var errNobodyWaits = errors.New("nobody waits for the aggregate any more")
@@ -50,23 +59,31 @@ var errNobodyWaits = errors.New("nobody waits for the aggregate any more")
 func newRecoveries(journal persistence.Journal, limit int) *recoveries {
 	r := &recoveries{reader: journal, max: limit}
 	r.pages, _ = journal.(persistence.PageReader)
-	r.ctx, r.cancel = context.WithCancelCause(context.Background()) // ended by close
+	r.ctx, r.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return r
 }
 
 // enqueue asks for an activation's state; the answer is a recovered message.
-func (r *recoveries) enqueue(a *activation) error {
+func (r *recoveries) enqueue(a *activation, wanted bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.queue.Len() >= maxRecoveryQueue {
-		return &persistence.UnavailableError{Reason: "too many aggregates wait to be recovered", Overloaded: true}
+	switch {
+	case r.closed:
+		return unavailable("stopping", nil)
+	case r.queue.Len() >= maxRecoveryQueue:
+		return overloaded("recoveries-full")
 	}
-	r.queue.Push(a)
+	r.push(recovery{of: a, wanted: wanted})
+	return nil
+}
+
+// push adds to the queue and sees to it that somebody works. The lock is held.
+func (r *recoveries) push(what recovery) {
+	r.queue.Push(what)
 	if r.workers < r.max {
 		r.workers++
-		r.done.Go(r.work) // owned by close
+		r.done.Go(r.work) // owned by the system, see Close
 	}
-	return nil
 }
 
 func (r *recoveries) work() {
@@ -79,16 +96,25 @@ func (r *recoveries) work() {
 	}
 }
 
-func (r *recoveries) take() []*activation {
+// take returns what to read next: several streams from their beginning, or the
+// rest of one.
+func (r *recoveries) take() []recovery {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 1
 	if r.pages != nil {
 		n = recoveryBatch
 	}
-	batch := make([]*activation, 0, min(n, r.queue.Len()))
+	batch := make([]recovery, 0, min(n, r.queue.Len()))
 	for r.queue.Len() > 0 && len(batch) < n {
+		rest := r.queue.At(0).state != nil
+		if rest && len(batch) > 0 {
+			break
+		}
 		batch = append(batch, r.queue.Pop())
+		if rest {
+			break
+		}
 	}
 	if len(batch) == 0 {
 		r.workers--
@@ -97,11 +123,11 @@ func (r *recoveries) take() []*activation {
 }
 
 // recover reads a batch of aggregates and tells each of them.
-func (r *recoveries) recover(batch []*activation) {
+func (r *recoveries) recover(batch []recovery) {
 	wanted := batch[:0]
 	for _, a := range batch {
-		if a.mailbox.abandoned() {
-			a.mailbox.post(&recovered{err: &persistence.UnavailableError{Reason: "recovery skipped", Err: errNobodyWaits}, abandoned: true})
+		if !a.wanted && a.of.mailbox.abandoned() {
+			a.of.mailbox.post(&recovered{err: errNobodyWaits})
 			continue
 		}
 		wanted = append(wanted, a)
@@ -111,16 +137,19 @@ func (r *recoveries) recover(batch []*activation) {
 		return
 	}
 	for _, a := range wanted {
-		a.mailbox.post(r.rest(a, a.key.kind.newState(), 0))
+		if a.state == nil {
+			a.state = a.of.key.kind.newState()
+		}
+		a.of.mailbox.post(r.rest(a.of, a.state, a.version))
 	}
 }
 
-// together reads the first pages of many aggregates in one round trip; long
-// streams go on alone.
-func (r *recoveries) together(batch []*activation) {
+// together reads the first pages of many aggregates in one round trip. A longer
+// stream goes back to the queue, so that none of the others waits for it.
+func (r *recoveries) together(batch []recovery) {
 	requests := make([]persistence.PageRequest, len(batch))
 	for i, a := range batch {
-		requests[i] = persistence.PageRequest{Stream: a.stream, From: 1, Limit: recoveryFirstPage}
+		requests[i] = persistence.PageRequest{Stream: a.of.stream, From: 1, Limit: recoveryFirstPage}
 	}
 	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
@@ -128,29 +157,34 @@ func (r *recoveries) together(batch []*activation) {
 	for i, a := range batch {
 		switch {
 		case err != nil:
-			a.mailbox.post(&recovered{err: err})
+			a.of.mailbox.post(&recovered{err: err})
 		case pages[i].Err != nil:
-			a.mailbox.post(&recovered{err: pages[i].Err})
+			a.of.mailbox.post(&recovered{err: pages[i].Err})
 		default:
-			a.mailbox.post(r.first(a, pages[i].Events))
+			r.first(a, pages[i].Events)
 		}
 	}
 }
 
-var errNoProgress = fmt.Errorf("no page of events within %s", recoveryNoProgress)
-
-func (r *recoveries) first(a *activation, events []persistence.Recorded) *recovered {
-	state, version := a.key.kind.newState(), persistence.Version(0)
+// first folds the first page of a stream.
+func (r *recoveries) first(a recovery, events []persistence.Recorded) {
+	a.state = a.of.key.kind.newState()
 	for i := range events {
-		if err := next(a.key.kind, state, &version, &events[i]); err != nil {
-			return &recovered{err: err}
+		if err := next(a.of.key.kind, a.state, &a.version, &events[i]); err != nil {
+			a.of.mailbox.post(&recovered{err: err})
+			return
 		}
 	}
 	if len(events) < recoveryFirstPage {
-		return &recovered{state: state, version: version}
+		a.of.mailbox.post(&recovered{state: a.state, version: a.version})
+		return
 	}
-	return r.rest(a, state, version)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.push(a)
 }
+
+var errNoProgress = fmt.Errorf("no page of events within %s", recoveryNoProgress)
 
 // rest reads what follows a version, page by page.
 func (r *recoveries) rest(a *activation, state any, version persistence.Version) *recovered {
@@ -186,15 +220,19 @@ func (r *recoveries) page(a *activation, state any, version *persistence.Version
 // next folds one event after checking that it is the one that must follow.
 func next(d *definition, state any, version *persistence.Version, recorded *persistence.Recorded) error {
 	if recorded.Version != *version+1 {
-		return &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version,
-			Reason: fmt.Sprintf("follows version %d", *version)}
+		return &persistence.CorruptError{
+			Stream: recorded.Stream, Version: recorded.Version, Reason: fmt.Sprintf("follows version %d", *version),
+		}
 	}
 	*version = recorded.Version
 	return d.fold(state, recorded)
 }
 
-// close ends what is under way and waits for the workers.
-func (r *recoveries) close() {
+// stop ends what is under way and takes nothing more. The workers are gone when
+// done says so.
+func (r *recoveries) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
 	r.cancel(errSystemClosed)
-	r.done.Wait()
 }

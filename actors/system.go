@@ -129,7 +129,7 @@ func (s *System) check() error {
 
 func setDefault[T int | time.Duration](name string, field *T, value T) error {
 	if *field < 0 {
-		return fmt.Errorf("Config.%s is negative", name)
+		return fmt.Errorf("negative Config.%s: 0 is the default", name)
 	}
 	if *field == 0 {
 		*field = value
@@ -138,15 +138,16 @@ func setDefault[T int | time.Duration](name string, field *T, value T) error {
 }
 
 func (s *System) host(d Definition) error {
-	if d == nil {
-		return errors.New("a nil definition stands in Config.Aggregates")
+	if d == nil || d.definition() == nil {
+		return errors.New("a nil definition stands in Config.Aggregates: take what Define returns")
 	}
 	own := *d.definition() // a copy: systems with other defaults may share the definition
+	problem := own.check()
 	if s.definitions[own.kind] != nil {
-		return fmt.Errorf("aggregate %s is listed twice in Config.Aggregates", own.kind)
+		problem = errors.Join(problem, fmt.Errorf("kind %q is listed twice in Config.Aggregates: remove one, or give it another kind", own.kind))
 	}
 	s.definitions[own.kind] = &own
-	return own.check()
+	return problem
 }
 
 // submitter finds the way to append without waiting.
@@ -167,7 +168,7 @@ func (s *System) commit(batch *appender.Batch) {
 		appends[i] = batch.Items[i].Append
 	}
 	// Detached: the end of one caller must not end the commit of others.
-	outcomes, err := s.config.Journal.Append(context.Background(), appends...)
+	outcomes, err := s.config.Journal.Append(context.Background(), appends...) //nolint:forbidigo // the root of every commit
 	for i := range appends {
 		if err != nil {
 			batch.Settle(i, persistence.Outcome{Err: err})
@@ -199,16 +200,17 @@ func (s *System) spawn(a *activation) {
 func (s *System) Ask(ctx context.Context, request Request) (any, error) {
 	c, err := s.prepare(ctx, &request)
 	if err != nil {
-		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind + "-" + request.id, Err: err}
+		// Without the id, which may be what is wrong.
+		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Err: err}
 	}
 	if s.inFlight.Add(1) > int64(s.config.MaxInFlight) {
-		err = &persistence.UnavailableError{Reason: "too many commands are in flight", Overloaded: true}
+		err = overloaded("too-many-in-flight")
 	} else {
 		err = s.deliver(c)
 	}
 	if err != nil {
 		s.inFlight.Add(-1)
-		err = c.border(err, "")
+		err = c.border(err)
 		s.recycle(c)
 		return nil, err
 	}
@@ -223,6 +225,9 @@ func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
 	}
 	if err := persistence.CheckID(r.id); err != nil {
 		return nil, err
+	}
+	if size := len(r.kind) + 1 + len(r.id); size > persistence.MaxStreamName {
+		return nil, &persistence.InvalidError{Field: "id", Reason: "and kind are too long", Size: size, Limit: persistence.MaxStreamName}
 	}
 	h := d.handlers[r.command]
 	switch {
@@ -240,7 +245,7 @@ func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, &persistence.UnavailableError{Reason: "the caller left before the command was taken", Err: context.Cause(ctx)}
+		return nil, &persistence.UnavailableError{Reason: "the caller has left", Err: err}
 	}
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else
 	c.key, c.handler, c.message = key{d, r.id}, h, r.message
@@ -253,36 +258,38 @@ func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
 	return c, nil
 }
 
-// await waits for the answer or for the caller's end, whichever comes first.
+// await waits for the answer or for the caller's end, whichever comes first. Of
+// the caller's context it reports the error and not the cause, which may be the
+// error of another command and would be taken for this one's.
 func (s *System) await(ctx context.Context, c *call) (any, error) {
-	var cause error
+	var left *persistence.Error
 	select {
 	case <-c.answered:
 		return s.received(c)
 	case <-ctx.Done():
-		cause = context.Cause(ctx)
+		left = unavailable("caller-left", ctx.Err())
 	case <-c.timeout():
-		cause = errAskTimeout
+		left = unavailable("ask-timeout", context.DeadlineExceeded)
 	case <-s.dead:
-		cause = errSystemClosed
+		left = unavailable("stopping", errSystemClosed)
 	}
 	if c.claim.CompareAndSwap(queued, abandoned) {
-		return nil, c.border(&persistence.UnavailableError{Reason: "the caller left before the command was decided", Err: cause}, "")
+		return nil, c.border(left)
 	}
 	select {
 	case <-c.answered:
 		return s.received(c)
 	default:
-		unknown := &persistence.UnknownOutcomeError{Stream: persistence.StreamID(c.key.kind.kind + "-" + c.key.id), Err: cause}
-		return nil, c.border(unknown, "")
+		left.Kind = persistence.ErrUnknownOutcome
+		return nil, c.border(left)
 	}
 }
 
-var errAskTimeout = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
-
 func (s *System) received(c *call) (any, error) {
 	reply, err := c.reply, c.err
-	s.recycle(c)
+	if !c.astray {
+		s.recycle(c)
+	}
 	return reply, err
 }
 

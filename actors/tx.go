@@ -14,7 +14,7 @@ import (
 )
 
 // Tx is what a handler may do: raise events. It is valid until the handler
-// returns, and only on the handler's goroutine.
+// returns, and only on the handler's goroutine; [Tx.Raise] panics afterwards.
 type Tx struct {
 	// ID is the aggregate's id, without its kind.
 	ID string
@@ -23,43 +23,66 @@ type Tx struct {
 	// CommandID identifies the command; a second decision of it sees the same.
 	CommandID persistence.CommandID
 
-	state   any
+	state   any // nil once the handler has returned
 	on      *definition
-	raised  []raised
+	events  []persistence.Event
 	now     time.Time
-	made    uint32 // ids made by NewID
-	problem error  // why the command fails whatever the handler returns
-}
-
-type raised struct {
-	event *codec.Type
-	value any
+	made    uint32                             // ids made by NewID
+	problem error                              // why the command fails whatever the handler returns
+	observe func(event *codec.Type, value any) // what the test kit wants to see, or nil
 }
 
 // Raise records events and applies them at once, so that what follows in the
 // handler sees the new state. They are stored together, and with them the reply
-// becomes valid. An event without an On, or a nil one, fails the command with
-// [persistence.ErrInvalid]. The events must not be changed afterwards.
+// becomes valid. What is stored is the event as it is now; changing it afterwards
+// changes nothing but the memory of those who keep it. An event without an On,
+// one that cannot be encoded, one that is too large or nil fails the command with
+// [persistence.ErrInvalid].
 func (tx *Tx) Raise(events ...any) {
+	if tx.state == nil {
+		panic("actors: Raise on a Tx whose handler has returned") //nolint:forbidigo // the program is wrong
+	}
 	for _, event := range events {
-		on := tx.on.appliers[reflect.TypeOf(event)]
-		switch {
-		case tx.problem != nil:
-			return
-		case on == nil:
-			tx.problem = &persistence.InvalidError{Field: "event", Reason: fmt.Sprintf("%T has no On in kind %s: add one", event, tx.on.kind)}
-			return
-		case on.event.IsNil(event):
-			tx.problem = &persistence.InvalidError{Field: "event", Reason: fmt.Sprintf("%T is nil", event)}
-			return
+		if tx.problem == nil {
+			tx.problem = tx.raise(event)
 		}
-		tx.raised = append(tx.raised, raised{on.event, event})
-		on.apply(tx.state, event)
 	}
 }
 
-// Now is the time of the command, the same whenever it is decided again. Put it
-// into an event when the state needs to know it.
+// errHalfApplied remains when an On panics and the handler hides it.
+var errHalfApplied error = &persistence.InvalidError{Field: "event", Reason: "made its On panic"}
+
+func (tx *Tx) raise(event any) error {
+	on := tx.on.appliers[reflect.TypeOf(event)]
+	switch {
+	case event == nil, on != nil && on.event.IsNil(event):
+		return &persistence.InvalidError{Field: "event", Reason: fmt.Sprintf("%T is nil", event)}
+	case on == nil:
+		return &persistence.InvalidError{Field: "event", Reason: fmt.Sprintf("%T has no On in kind %s: add one", event, tx.on.kind)}
+	case len(tx.events) == persistence.MaxAppendEvents:
+		return &persistence.InvalidError{Field: "events", Reason: "are too many for one command", Size: len(tx.events) + 1, Limit: persistence.MaxAppendEvents}
+	}
+	payload, err := on.event.Encode(event)
+	switch {
+	case err != nil:
+		return &persistence.Error{Kind: persistence.ErrInvalid, Err: fmt.Errorf("encode %s: %w", on.event.Name(), err)}
+	case len(payload) > persistence.MaxPayload:
+		return &persistence.InvalidError{Field: "event " + on.event.Name(), Reason: "is too large", Size: len(payload), Limit: persistence.MaxPayload}
+	}
+	if tx.observe != nil {
+		tx.observe(on.event, event)
+	}
+	tx.problem = errHalfApplied
+	on.apply(tx.state, event)
+	tx.events = append(tx.events, persistence.Event{Type: on.event.Name(), Payload: payload})
+	return nil
+}
+
+// dirty reports that the state shows events: unless they are stored it must go.
+func (tx *Tx) dirty() bool { return len(tx.events) > 0 || tx.problem == errHalfApplied } //nolint:errorlint // never wrapped
+
+// Now is the time of the command in UTC, the same whenever it is decided again.
+// Put it into an event when the state needs to know it.
 func (tx *Tx) Now() time.Time { return tx.now }
 
 // NewID returns an id that is new for every call inside a command, and the same
@@ -74,17 +97,4 @@ func (tx *Tx) NewID() string {
 	id[6] = id[6]&0x0f | 0x80 // version 8: made of a digest (RFC 9562)
 	id[8] = id[8]&0x3f | 0x80
 	return id.String()
-}
-
-// encode turns what was raised into events to append.
-func (tx *Tx) encode(headers []byte, metadata persistence.Metadata) ([]persistence.Event, error) {
-	events := make([]persistence.Event, len(tx.raised))
-	for i, r := range tx.raised {
-		payload, err := r.event.Encode(r.value)
-		if err != nil {
-			return nil, &persistence.Error{Kind: persistence.ErrInvalid, Op: "encode " + r.event.Name(), Err: err}
-		}
-		events[i] = persistence.Event{Type: r.event.Name(), Payload: payload, Headers: headers, Metadata: metadata}
-	}
-	return events, nil
 }
