@@ -72,6 +72,9 @@
 //   - writes ids into the caller's events
 //   - cuts payloads at a zero byte
 //   - tells the time of another zone
+//   - forgets tags
+//   - keeps a tag once for all its spellings
+//   - takes other tags for a repetition
 //   - skips an event between two pages
 //   - yields the event at the place again
 //   - shows system streams

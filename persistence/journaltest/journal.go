@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -202,8 +203,8 @@ func (j journal) unchanged(do func()) {
 	require.Equal(j.t, before, plain(j.all()))
 	require.True(j.t, samePlace(head, j.head()), "the head has moved")
 }
-
-// plain gives events the one form that equal events share: nil for what
+// plain gives events the one form that equal events share: nil for what is
+// empty, and sets in order.
 // is empty.
 func plain(events []persistence.Recorded) []persistence.Recorded {
 	same := make([]persistence.Recorded, len(events))
@@ -217,6 +218,7 @@ func plain(events []persistence.Recorded) []persistence.Recorded {
 		if len(recorded.Metadata) == 0 {
 			recorded.Metadata = nil
 		}
+		recorded.Tags = slices.Sorted(slices.Values(recorded.Tags))
 		recorded.At = recorded.At.In(time.UTC)
 		same[i] = recorded
 	}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -467,6 +468,29 @@ var readMutants = map[string]mutant{
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			outcome, err := r.honest(ctx, a)
 			named(a.Events...)
+			return outcome, err
+		})
+	}},
+	"forgets tags": {caughtBy: "tags come back as a set", fault: func(r *rigged) {
+		r.onRecorded = func(recorded *persistence.Recorded) { recorded.Tags = nil }
+	}},
+	"keeps a tag once for all its spellings": {caughtBy: "tags come back as a set", fault: func(r *rigged) {
+		r.onRecorded = func(recorded *persistence.Recorded) {
+			seen := map[string]bool{}
+			recorded.Tags = slices.DeleteFunc(recorded.Tags, func(tag string) bool {
+				folded := strings.ToLower(strings.TrimSpace(tag))
+				twice := seen[folded]
+				seen[folded] = true
+				return twice
+			})
+		}
+	}},
+	"takes other tags for a repetition": {caughtBy: "tags are content whatever their order", fault: func(r *rigged) {
+		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
+			outcome, err := r.honest(ctx, a)
+			if errors.Is(outcome.Err, persistence.ErrEventIDReused) {
+				return persistence.Outcome{First: 1, Last: 1, Position: persistence.Position{Offset: 1}, Duplicate: true}, nil
+			}
 			return outcome, err
 		})
 	}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,9 @@ func difference(a, b *persistence.Event) string {
 		return fmt.Sprintf("schema %d came back as %d", a.Schema, b.Schema)
 	case !bytes.Equal(a.Payload, b.Payload):
 		return fmt.Sprintf("a payload of %d bytes came back as another of %d", len(a.Payload), len(b.Payload))
+	}
+	if left, right := slices.Sorted(slices.Values(a.Tags)), slices.Sorted(slices.Values(b.Tags)); !slices.Equal(left, right) {
+		return fmt.Sprintf("tags %q came back as %q", left, right)
 	}
 	for key, value := range a.Metadata {
 		if b.Metadata[key] != value {

@@ -68,7 +68,7 @@ func (s suite) run(t *testing.T) {
 // cases are those that the journal's abilities call for.
 func (s suite) cases(t *testing.T) cases {
 	groups := []cases{
-		appending, expecting, naming, reading, sequence, waiting, limits, spelling, roundTrips,
+		appending, expecting, naming, reading, sequence, waiting, limits, spelling, tagging, roundTrips,
 		concurrency, following, linearity, leaving, closing, models,
 	}
 	probe := s.open(t)

@@ -67,5 +67,8 @@ func (r *row) bytes() int {
 		text, _ := value.AsString()
 		size += len(key) + len(text) + 8
 	}
+	for _, tag := range r.event.Tags {
+		size += len(tag)
+	}
 	return size
 }
