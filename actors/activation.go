@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -398,12 +399,12 @@ func (a *activation) recover() {
 
 // recovered takes the state that was read, or the reason why there is none.
 func (a *activation) recovered(r *recovered) {
-	switch r.err { //nolint:errorlint // ours is never wrapped
-	case nil:
+	switch {
+	case r.err == nil:
 		a.system.stats.recoveries.Add(1)
 		a.phase, a.state, a.version = live, r.state, r.version
 		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
-	case errNobodyWaits:
+	case errors.Is(r.err, errNobodyWaits):
 		a.phase = lost
 	default:
 		a.backoff = min(max(2*a.backoff, shortestBackoff), longestBackoff)
