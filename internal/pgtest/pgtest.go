@@ -26,7 +26,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
+	"testing" //nolint:depguard // this is a test kit
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -105,7 +105,7 @@ func database(t testing.TB, template string) string {
 	require.NoError(t, execute(t.Context(), server, "CREATE DATABASE "+name+" TEMPLATE "+template))
 	t.Cleanup(func() {
 		// The test's own context is done by then.
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) //nolint:forbidigo // the test is over
 		defer cancel()
 		require.NoError(t, execute(ctx, server, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"))
 	})
@@ -123,8 +123,8 @@ func Main(m *testing.M) interface{ Run() int } { return mainFunc(m.Run) }
 
 type mainFunc func() int
 
-func (run mainFunc) Run() int {
-	code := run()
+func (f mainFunc) Run() int {
+	code := f()
 	if err := shared.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
 		return max(code, 1)
@@ -238,7 +238,6 @@ func makeTemplate(ctx context.Context, server, name string) error {
 	if err := postgres.Migrate(ctx, postgres.Config{URL: withDatabase(server, raw)}); err != nil {
 		return err
 	}
-	// Statistics as of a real journal, not those of tables just filled.
 	for _, sql := range []string{"ALTER DATABASE " + raw + " WITH ALLOW_CONNECTIONS false", "ALTER DATABASE " + raw + " RENAME TO " + name} {
 		if err := retryInUse(ctx, func() error { _, err := conn.Exec(ctx, sql); return err }); err != nil {
 			return err

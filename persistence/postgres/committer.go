@@ -144,7 +144,11 @@ func (c *committer) run(ctx context.Context) {
 			continue
 		}
 		c.breaker.worked()
+		link := f.link
 		c.settle(f, answer)
+		if answer.err != nil && answer.err.code == readOnly {
+			c.lose(link, answer.err) // the server has become a standby: another one is to be found
+		}
 	}
 }
 
@@ -188,17 +192,20 @@ func (c *committer) lose(l *link, err error) {
 	defer c.sending.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lost = append(c.lost, l.backend)
+	if !c.journal.config.Pooler { // else the number is the pooler's, or nobody's
+		c.lost = append(c.lost, l.backend)
+	}
 	c.breaker.failed(err)
 	if c.link == l {
 		c.link = nil
 	}
+	doubted := 0
 	for _, f := range c.inFlight {
 		if f.link == l {
-			f.doubt(c.journal.config.ResolveTimeout)
+			doubted += f.doubt(c.journal.config.ResolveTimeout)
 		}
 	}
-	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "appends", len(c.inFlight))
+	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "events", doubted)
 }
 
 // resume connects, if there is no link, and sends all flights that wait. It
@@ -263,7 +270,7 @@ func (c *committer) tryResume(ctx context.Context) error {
 		c.mu.Lock()
 		f.link = link
 		c.mu.Unlock()
-		f.fenced = len(c.lost) == 0
+		f.fenced = len(c.lost) == 0 && !c.journal.config.Pooler
 		c.write(f)
 	}
 	return nil

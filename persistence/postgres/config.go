@@ -17,10 +17,10 @@ import (
 type Durability int
 
 const (
-	// Durable: an acknowledged append survives the loss of power. The server must
+	// Durable means that an acknowledged append survives the loss of power. The server must
 	// be configured so, which [Open] checks.
 	Durable Durability = iota
-	// Relaxed: it survives as much as the server is configured for, which may be
+	// Relaxed means that it survives as much as the server is configured for, which may be
 	// only the end of a process. Open logs that the journal is relaxed.
 	Relaxed
 )

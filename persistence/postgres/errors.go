@@ -76,13 +76,16 @@ func unavailable(reason string, err error) *persistence.UnavailableError {
 
 func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
 
+// readOnly is what a standby answers to who wants to write.
+const readOnly = "25006"
+
 // definite reports whether an error that the server answered, on a connection
 // that stayed usable, proves that nothing was stored. Everything else may have
 // been stored: 57P01 looks like a clean abort, and of such commits more than
 // half had been done.
 func definite(code string) bool {
 	switch code {
-	case "40001", "40P01", "55P03", "25006":
+	case "40001", "40P01", "55P03", readOnly:
 		return true
 	case "40003", "":
 		return false

@@ -125,12 +125,16 @@ func (f *flight) doubtful() bool { return !f.deadline.IsZero() }
 
 // doubt notes that the flight was sent and has no answer. What it may have stored
 // is looked for before it is stored again, unless a repetition finds it by itself.
-func (f *flight) doubt(limit time.Duration) {
+// It returns how many events may have been stored.
+func (f *flight) doubt(limit time.Duration) (events int) {
 	f.link = nil
 	for i := range f.calls {
 		c := &f.calls[i]
 		if c.op != opExact && c.op != opChecked {
 			continue
+		}
+		for _, w := range c.works {
+			events += len(w.item.Events)
 		}
 		if f.deadline.IsZero() {
 			f.deadline = time.Now().Add(limit)
@@ -139,6 +143,7 @@ func (f *flight) doubt(limit time.Duration) {
 			c.op, c.works[0].below = opSearch, math.MaxInt64
 		}
 	}
+	return events
 }
 
 // fail settles all appends of the flight without an answer.

@@ -79,8 +79,11 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 // setUp prepares the statements and asks who serves the connection.
 func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (backend, error) {
 	for _, s := range []statement{
-		{nameExact, j.sql.appendExact}, {nameChecked, j.sql.appendChecked},
-		{nameAttempt, j.sql.attempt}, {nameSearch, j.sql.search}, {nameVersion, j.sql.streamByName},
+		{nameExact, j.sql.appendExact},
+		{nameChecked, j.sql.appendChecked},
+		{nameAttempt, j.sql.attempt},
+		{nameSearch, j.sql.search},
+		{nameVersion, j.sql.streamByName},
 	} {
 		if _, err := conn.Prepare(ctx, s.name, s.sql, nil); err != nil {
 			return backend{}, err
@@ -99,7 +102,7 @@ func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (backend, erro
 		return backend{}, errUndecodable
 	}
 	if row[2][0] != 0 {
-		return backend{}, &serverError{code: "25006", message: "the server is a standby"}
+		return backend{}, &serverError{code: readOnly, message: "the server is a standby"}
 	}
 	return backend{pid: pid, start: string(row[1])}, nil
 }
@@ -107,9 +110,6 @@ func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (backend, erro
 // fence ends the backends of lost connections, so that what they had begun is
 // stored or not before it is asked for. It returns those that live on.
 func (j *Journal) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend) ([]backend, error) {
-	if j.config.Pooler { // the numbers are the pooler's, or nobody's
-		return lost, nil
-	}
 	var left []backend
 	for _, b := range lost {
 		wait := (j.config.StatementTimeout / 2).Milliseconds()

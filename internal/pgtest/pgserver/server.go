@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,7 +63,7 @@ func (s *Server) data() string { return filepath.Join(s.directory, "data") }
 // command runs one of the server's programs as the user it needs, in the
 // server's directory, because it may not read the one of this process.
 func (s *Server) command(name string, arguments ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(s.install.bin, name), arguments...)
+	cmd := exec.Command(filepath.Join(s.install.bin, name), arguments...) //nolint:noctx // it outlives every call
 	cmd.Dir = s.directory
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.install.credential}
 	return cmd
@@ -155,12 +156,7 @@ func (s *Server) Kill() error {
 	_ = s.process.Signal(syscall.SIGKILL)
 	<-s.exited
 	return eventually(10*time.Second, "the server's processes to end", func() bool {
-		for _, pid := range children {
-			if alive(pid) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(children, alive)
 	})
 }
 
