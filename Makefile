@@ -9,7 +9,7 @@ MAKEFLAGS   += --no-print-directory
 # else a private server that ends with the command.
 WITH_POSTGRES := go run ./internal/pgtest/db --
 
-# What `make test`, `race` and `bench` add to their command.
+# What the targets add to their commands.
 TESTFLAGS ?=
 BENCH     ?= -quick journal command
 FUZZTIME  ?= 10s
