@@ -40,6 +40,19 @@ const (
 // ErrStreamNotFound is the [ErrNotFound] of streams.
 const ErrStreamNotFound Kind = "stream not found"
 
+// ErrStreamExists is the [ErrConflict] of [Streams.Create].
+const ErrStreamExists Kind = "stream exists"
+
+// ErrRevision is the [ErrConflict] of [Streams.SetMetadata].
+const ErrRevision Kind = "other revision"
+
+// ErrTruncated is the [ErrNotFound] of events that were truncated.
+const ErrTruncated Kind = "truncated"
+
+// ErrLostTail is the [ErrCorrupt] of a journal that is not the one a checkpoint
+// or a snapshot knew: another journal, or one that has lost its newest events.
+const ErrLostTail Kind = "lost tail"
+
 // ErrSchema is the [ErrUnavailable] of a journal whose tables are missing or of
 // another release; its text names the command that mends it.
 const ErrSchema Kind = "schema not current"
@@ -73,6 +86,57 @@ func (e *StreamNotFoundError) Error() string { return fmt.Sprintf("stream %s not
 func (e *StreamNotFoundError) Is(target error) bool {
 	return target == ErrStreamNotFound || target == ErrNotFound
 }
+
+// StreamExistsError reports that a stream to be created exists.
+type StreamExistsError struct{ Stream StreamID }
+
+func (e *StreamExistsError) Error() string { return fmt.Sprintf("stream %s exists", e.Stream) }
+
+// Is matches [ErrStreamExists] and [ErrConflict].
+func (e *StreamExistsError) Is(target error) bool {
+	return target == ErrStreamExists || target == ErrConflict
+}
+
+// RevisionError reports that a stream's metadata was not at the expected revision.
+type RevisionError struct {
+	Stream           StreamID
+	Expected, Actual Revision
+}
+
+func (e *RevisionError) Error() string {
+	return fmt.Sprintf("metadata of %s: expected revision %d, found %d", e.Stream, e.Expected, e.Actual)
+}
+
+// Is matches [ErrRevision] and [ErrConflict].
+func (e *RevisionError) Is(target error) bool { return target == ErrRevision || target == ErrConflict }
+
+// TruncatedError reports that the events asked for cannot be read any more.
+type TruncatedError struct {
+	Stream StreamID
+	// First is the lowest version that can be read.
+	First Version
+}
+
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("stream %s begins at version %d: what was before is truncated", e.Stream, e.First)
+}
+
+// Is matches [ErrTruncated] and [ErrNotFound].
+func (e *TruncatedError) Is(target error) bool { return target == ErrTruncated || target == ErrNotFound }
+
+// LostTailError reports a place that the journal does not have as it was known.
+type LostTailError struct {
+	// Position is the place, Reason what is wrong there.
+	Position Position
+	Reason   string
+}
+
+func (e *LostTailError) Error() string {
+	return fmt.Sprintf("lost tail at position %s: %s", e.Position, e.Reason)
+}
+
+// Is matches [ErrLostTail] and [ErrCorrupt].
+func (e *LostTailError) Is(target error) bool { return target == ErrLostTail || target == ErrCorrupt }
 
 // EventIDReusedError reports an event id that the stream holds already with
 // other content, or only for a part of the append.

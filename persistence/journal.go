@@ -28,6 +28,7 @@ type JournalID [16]byte
 type Journal interface {
 	Appender
 	Reader
+	Streams
 
 	// Identity returns the journal's id.
 	Identity() JournalID
@@ -112,14 +113,19 @@ type Outcome struct {
 // as their last pair; leaving a loop early releases what it held. An iterator
 // may be ranged over more than once and reads anew each time.
 type Reader interface {
-	// Read yields the events of one stream by version. A stream without event is
-	// [*StreamNotFoundError].
+	// Read yields the events of one stream by version. A stream that does not exist
+	// is [*StreamNotFoundError]; one that was created and has no event yields
+	// nothing. An explicit From below the first version that can be read is, read
+	// forward, [*TruncatedError]: who folds a state must not begin in the middle.
 	Read(ctx context.Context, stream StreamID, options ReadOptions) iter.Seq2[Recorded, error]
 
 	// ReadAll yields the global sequence in pages, in order inside each partition,
 	// until the head; the last page says AtHead. An event that commits later never
 	// gets a position at or below one already yielded.
 	ReadAll(ctx context.Context, options ReadAllOptions) iter.Seq2[Page, error]
+
+	// Count returns how many events [Reader.Read] would yield with these options.
+	Count(ctx context.Context, stream StreamID, options ReadOptions) (int, error)
 
 	// Head returns the last position of every partition.
 	Head(ctx context.Context) (Positions, error)
@@ -132,24 +138,19 @@ type Reader interface {
 	Wait(ctx context.Context, after Positions) error
 }
 
-// StreamInfo is what a journal knows of a stream without reading its events.
-type StreamInfo struct {
-	Stream StreamID
-	// Version is that of the last event.
-	Version Version
-}
-
 // ReadOptions choose a part of a stream. The zero value reads all of it, oldest
 // first.
 type ReadOptions struct {
-	// From is the first version to yield, inclusive. 0 is the first event, or the
-	// last one when reading backward. Beyond the end forward there is nothing;
+	// From is the first version to yield, inclusive. 0 is the first one that can be
+	// read, or the last one when reading backward. Beyond the end forward there is nothing;
 	// backward it means the last event.
 	From Version
 	// Limit is the greatest number of events; 0 is no limit, negative is invalid.
 	Limit int
 	// Backward reads from the newest to the oldest.
 	Backward bool
+	// Filter chooses among the events; Limit counts those it chose. Nil chooses all.
+	Filter Filter
 }
 
 // Check returns an [*InvalidError] when the options are out of range.
@@ -157,7 +158,10 @@ func (o ReadOptions) Check() error {
 	if o.From > MaxVersion {
 		return &InvalidError{Field: "from", Reason: "is out of range"}
 	}
-	return checkLimit("limit", o.Limit)
+	if err := checkLimit("limit", o.Limit); err != nil {
+		return err
+	}
+	return checkFilter(o.Filter)
 }
 
 // Sizes of a page of [Reader.ReadAll] when the options leave them 0, and the
@@ -171,8 +175,14 @@ const (
 // ReadAllOptions choose a part of the global sequence. The zero value reads all
 // of it.
 type ReadAllOptions struct {
-	// After is the last place already seen.
+	// After is the last place already seen. Read backward, nil is the head.
 	After Positions
+	// Backward reads from the newest to the oldest; AtHead then says that the
+	// beginning was reached.
+	Backward bool
+	// Filter chooses among the events. It never influences Next: a page may hold no
+	// event and still move on. Nil chooses all.
+	Filter Filter
 	// PageRows and PageBytes bound a page, whichever comes first; a page has at
 	// least one row. 0 is the default, negative is invalid, and rows are cut down to
 	// [MaxPageRows].
@@ -187,6 +197,9 @@ func (o ReadAllOptions) Normal() (ReadAllOptions, error) {
 		return o, err
 	}
 	if err := checkLimit("page bytes", o.PageBytes); err != nil {
+		return o, err
+	}
+	if err := checkFilter(o.Filter); err != nil {
 		return o, err
 	}
 	for _, offset := range o.After {
@@ -231,10 +244,17 @@ type PageRequest struct {
 }
 
 // StreamPage answers one [PageRequest]. A stream without event has neither
-// events nor an error.
+// events nor an error. Limit counts stored events.
 type StreamPage struct {
 	Events []Recorded
 	Err    error
+}
+
+func checkFilter(f Filter) error {
+	if f == nil {
+		return nil
+	}
+	return f.Check()
 }
 
 func checkLimit(field string, n int) error {

@@ -1,0 +1,142 @@
+package persistence
+
+import (
+	"context"
+	"iter"
+	"regexp"
+)
+
+// Streams is the part of a [Journal] that treats streams as wholes.
+//
+// A stream exists when it was created explicitly or has an event after its last
+// tombstone. Its versions never begin again: they count on after a deletion, so
+// that a version or a position that somebody remembers never means another event.
+type Streams interface {
+	// Create makes an empty stream with metadata, which may be nil. A stream that
+	// exists is [*StreamExistsError].
+	Create(ctx context.Context, stream StreamID, metadata Metadata) error
+
+	// SetMetadata replaces the metadata of a stream that exists and returns the new
+	// revision. With another expected revision than [AnyRevision] it is refused with
+	// [*RevisionError] unless the metadata is at that one. Setting what is set
+	// already succeeds and changes nothing.
+	SetMetadata(ctx context.Context, stream StreamID, metadata Metadata, expected Revision) (Revision, error)
+
+	// Delete ends a stream by a tombstone, an event of type [TypeDeleted] that takes
+	// the next version: the events before it cannot be read any more, a writer that
+	// has not seen it gets a conflict, and metadata is cleared. It returns the
+	// tombstone's version. A stream that does not exist is [*StreamNotFoundError].
+	//
+	// The bytes of the events stay until an administrator scavenges them.
+	Delete(ctx context.Context, stream StreamID, expected Expected) (Version, error)
+
+	// Truncate makes the events before a version unreadable and returns the first
+	// version that can be read. The newest event always stays, and what was
+	// truncated before does not come back.
+	Truncate(ctx context.Context, stream StreamID, before Version) (first Version, err error)
+
+	// List yields the streams that the options choose, by name, bytewise.
+	List(ctx context.Context, options ListOptions) iter.Seq2[StreamInfo, error]
+
+	// Categories yields the categories of the streams that exist, once each, by
+	// name, bytewise. The options choose among the categories; Category and
+	// Metadata are not allowed.
+	Categories(ctx context.Context, options ListOptions) iter.Seq2[string, error]
+}
+
+// Scavenger is the ability of a journal to give up the bytes of events that
+// cannot be read any more. It is an administrator's, not a program's.
+type Scavenger interface {
+	// Scavenge empties the events of a stream that were truncated or deleted: type
+	// [TypeGone], no payload, headers, metadata or tags. Positions, versions and ids
+	// stay, so the global sequence keeps its order without gap. It works in small
+	// transactions, returns how many events it emptied, and may be repeated.
+	Scavenge(ctx context.Context, stream StreamID) (events int, err error)
+}
+
+// Types of the journal's own events.
+const (
+	// TypeDeleted is a tombstone. Readers of the global sequence see it, so that
+	// projections can follow.
+	TypeDeleted = "$deleted"
+	// TypeGone is an event that was scavenged. Readers never see it.
+	TypeGone = "$gone"
+)
+
+// Revision counts the changes of a stream's metadata: 0 is never set. It counts
+// on across a deletion, which clears the metadata and is a change too.
+type Revision int64
+
+// AnyRevision makes no claim about the metadata.
+const AnyRevision Revision = -1
+
+// StreamInfo is what a journal knows of a stream without reading its events.
+type StreamInfo struct {
+	Stream StreamID
+	// Version is that of the last event, 0 for a stream that has none.
+	Version Version
+	// First is the lowest version that can be read; Version+1 when there is none.
+	First    Version
+	Metadata Metadata
+	Revision Revision
+}
+
+// ListOptions choose among names. The zero value chooses all. Several conditions
+// must all hold.
+type ListOptions struct {
+	// Name is one exact name.
+	Name string
+	// Prefix is what names begin with.
+	Prefix string
+	// Pattern is an RE2 expression that names match somewhere, at most [MaxPattern]
+	// bytes.
+	Pattern string
+	// Category is the category of the streams.
+	Category string
+	// Metadata are keys and values that the metadata of the streams must have.
+	Metadata Metadata
+	// After is the last name already seen: the way to page.
+	After string
+	// Limit is the greatest number of names; 0 is no limit, negative is invalid.
+	Limit int
+	// Offset leaves out the first matches. It reads them all the same; After does
+	// not. Negative is invalid.
+	Offset int
+	// System includes names that begin with "$".
+	System bool
+}
+
+// MaxPattern is the length of a pattern in bytes.
+const MaxPattern = 1 << 10
+
+// Matcher returns a function that says whether a name fulfils Name, Prefix and
+// Pattern, or an [*InvalidError]. Journals use it so that all agree.
+func (o *ListOptions) Matcher() (func(name string) bool, error) {
+	if err := checkLimit("limit", o.Limit); err != nil {
+		return nil, err
+	}
+	if err := checkLimit("offset", o.Offset); err != nil {
+		return nil, err
+	}
+	if len(o.Pattern) > MaxPattern {
+		return nil, &InvalidError{Field: "pattern", Reason: "is too long", Size: len(o.Pattern), Limit: MaxPattern}
+	}
+	pattern, err := regexp.Compile(o.Pattern)
+	if err != nil {
+		return nil, &InvalidError{Field: "pattern", Reason: "is not an RE2 expression"}
+	}
+	return func(name string) bool {
+		return (o.Name == "" || name == o.Name) && len(name) >= len(o.Prefix) && name[:len(o.Prefix)] == o.Prefix &&
+			(o.System || name == "" || name[0] != '$') && pattern.MatchString(name)
+	}, nil
+}
+
+// Filter chooses among recorded events. Package filter has one that journals can
+// partly answer by their indexes; any other is asked for each event.
+type Filter interface {
+	// Match decides about one event as it is stored, before upcasting.
+	Match(recorded *Recorded) bool
+	// Check returns an [*InvalidError] when the filter breaks a rule; journals call
+	// it before they read.
+	Check() error
+}
