@@ -122,7 +122,9 @@ func (e *TruncatedError) Error() string {
 }
 
 // Is matches [ErrTruncated] and [ErrNotFound].
-func (e *TruncatedError) Is(target error) bool { return target == ErrTruncated || target == ErrNotFound }
+func (e *TruncatedError) Is(target error) bool {
+	return target == ErrTruncated || target == ErrNotFound
+}
 
 // LostTailError reports a place that the journal does not have as it was known.
 type LostTailError struct {

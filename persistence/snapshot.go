@@ -33,7 +33,8 @@ type Snapshots interface {
 	// SaveSnapshot keeps a snapshot unless a newer one is there already. A state
 	// above [MaxSnapshot] is [*InvalidError].
 	SaveSnapshot(ctx context.Context, snapshot Snapshot) error
-	// DeleteSnapshots forgets the snapshot of one stream, or those of a category
-	// when the stream is empty.
-	DeleteSnapshots(ctx context.Context, stream StreamID, category string) error
+	// DeleteSnapshot forgets the snapshot of one stream; none is fine.
+	DeleteSnapshot(ctx context.Context, stream StreamID) error
+	// DeleteSnapshots forgets those of all streams of a category.
+	DeleteSnapshots(ctx context.Context, category string) error
 }
