@@ -77,7 +77,8 @@ func (e *ConflictError) Is(target error) bool {
 	return target == ErrConflict || e.Expected == StreamExists && (target == ErrStreamNotFound || target == ErrNotFound)
 }
 
-// StreamNotFoundError reports a stream that has no event.
+// StreamNotFoundError reports a stream that does not exist: nobody has written to
+// it, or it was deleted.
 type StreamNotFoundError struct{ Stream StreamID }
 
 func (e *StreamNotFoundError) Error() string { return fmt.Sprintf("stream %s not found", e.Stream) }

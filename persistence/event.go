@@ -45,7 +45,8 @@ type Event struct {
 	// caller that sets it gets idempotence: see [Journal].
 	ID EventID
 	// Type names what happened: 1 to 255 bytes of UTF-8 without control
-	// characters. Types that begin with "$" belong to the system.
+	// characters. Types that begin with "$" belong to the system, and [TypeDeleted]
+	// and [TypeGone] to the journal, which refuses to append them.
 	Type string
 	// Schema is what [Journal] knows the payload's type by.
 	Schema SchemaID
@@ -102,7 +103,7 @@ func (a *Append) Size() int {
 // a limit or a rule of names. Every journal calls it first, so that all refuse
 // the same. System streams and types are left to the runtime: they pass.
 func (a *Append) Check() error {
-	if err := checkText("stream", string(a.Stream), MaxStreamName); err != nil {
+	if err := a.Stream.CheckName(); err != nil {
 		return err
 	}
 	if a.Expected < StreamExists {
@@ -145,6 +146,9 @@ func (a *Append) checkIDs() error {
 func (e *Event) check() error {
 	if err := checkText("type", e.Type, MaxEventType); err != nil {
 		return err
+	}
+	if e.Type == TypeDeleted || e.Type == TypeGone {
+		return &InvalidError{Field: "type", Reason: "is one that only the journal itself writes"}
 	}
 	if len(e.Payload) > MaxPayload {
 		return &InvalidError{Field: "payload", Reason: "is too large", Size: len(e.Payload), Limit: MaxPayload}

@@ -115,22 +115,28 @@ type Outcome struct {
 type Reader interface {
 	// Read yields the events of one stream by version. A stream that does not exist
 	// is [*StreamNotFoundError]; one that was created and has no event yields
-	// nothing. An explicit From below the first version that can be read is, read
-	// forward, [*TruncatedError]: who folds a state must not begin in the middle.
+	// nothing, wherever From lies. An explicit From below the first version that can be
+	// read is, read forward, [*TruncatedError]: who folds a state must not begin in the middle. Read
+	// backward, the events end at that first version. Tombstones are never yielded.
 	Read(ctx context.Context, stream StreamID, options ReadOptions) iter.Seq2[Recorded, error]
 
 	// ReadAll yields the global sequence in pages, in order inside each partition,
 	// until the head; the last page says AtHead. An event that commits later never
 	// gets a position at or below one already yielded.
+	//
+	// The sequence is what has happened: it shows tombstones, and it goes on showing
+	// the events that were deleted or truncated until they are scavenged. Those are
+	// passed over then, and no position is missing in between.
 	ReadAll(ctx context.Context, options ReadAllOptions) iter.Seq2[Page, error]
 
-	// Count returns how many events [Reader.Read] would yield with these options.
+	// Count returns how many events [Reader.Read] would yield with these options, or
+	// its error.
 	Count(ctx context.Context, stream StreamID, options ReadOptions) (int, error)
 
 	// Head returns the last position of every partition.
 	Head(ctx context.Context) (Positions, error)
 
-	// Stream returns what is known of one stream, or [*StreamNotFoundError].
+	// Stream returns what is known of a stream that exists, or [*StreamNotFoundError].
 	Stream(ctx context.Context, stream StreamID) (StreamInfo, error)
 
 	// Wait returns nil when an event beyond after may exist, possibly too early, or
@@ -175,17 +181,19 @@ const (
 // ReadAllOptions choose a part of the global sequence. The zero value reads all
 // of it.
 type ReadAllOptions struct {
-	// After is the last place already seen. Read backward, nil is the head.
+	// After is the last place already seen, which is not yielded again. Read
+	// backward, what lies before it follows, and nil or an empty one is the head.
 	After Positions
 	// Backward reads from the newest to the oldest; AtHead then says that the
 	// beginning was reached.
 	Backward bool
-	// Filter chooses among the events. It never influences Next: a page may hold no
-	// event and still move on. Nil chooses all.
+	// Filter chooses among the events. It never influences where the reading goes: a
+	// page may hold no event and still move on. Nil chooses all.
 	Filter Filter
-	// PageRows and PageBytes bound a page, whichever comes first; a page has at
-	// least one row. 0 is the default, negative is invalid, and rows are cut down to
-	// [MaxPageRows].
+	// PageRows and PageBytes bound the events of a page, whichever comes first; one
+	// that is larger than PageBytes has a page of its own. 0 is the default, negative
+	// is invalid, and rows are cut down to [MaxPageRows]. For what a page passes over
+	// without yielding it see [ReadAllOptions.Scan].
 	PageRows, PageBytes int
 	// System includes streams whose name begins with "$".
 	System bool
@@ -217,11 +225,19 @@ func (o ReadAllOptions) Normal() (ReadAllOptions, error) {
 	return o, nil
 }
 
+// Scan is how many events a page may cover at most, yielded or not, when options
+// are normal: ten times PageRows and not less than [DefaultPageRows]. So a filter
+// that chooses nothing gives pages that are empty, not one that never comes. A
+// journal that finds the events by an index need not count what it never saw.
+func (o ReadAllOptions) Scan() int { return max(10*o.PageRows, DefaultPageRows) }
+
 // Page is a run of the global sequence.
 type Page struct {
 	Events []Recorded
-	// Next is where to go on. It advances even when no event of the page was
-	// yielded, so a reader that stores it never reads the same part twice.
+	// Next is where to go on: the last place the page has covered. It advances even
+	// when no event of the page was yielded, so a reader that stores it never reads
+	// the same part twice. Read backward it names a place in every partition, so that
+	// it never means the head.
 	Next Positions
 	// AtHead reports that nothing lay beyond Next when the page was read.
 	AtHead bool
@@ -236,15 +252,17 @@ type PageReader interface {
 }
 
 // PageRequest asks for the events of a stream from a version on, at most Limit
-// of them, oldest first. Limit must be positive.
+// of them, oldest first. Limit must be positive, and From means what it means in
+// [ReadOptions].
 type PageRequest struct {
 	Stream StreamID
 	From   Version
 	Limit  int
 }
 
-// StreamPage answers one [PageRequest]. A stream without event has neither
-// events nor an error. Limit counts stored events.
+// StreamPage answers one [PageRequest]. A stream without event that can be read,
+// also one that does not exist, has neither events nor an error. Limit counts
+// stored events.
 type StreamPage struct {
 	Events []Recorded
 	Err    error

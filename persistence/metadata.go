@@ -84,6 +84,19 @@ func (v Value) Text() string {
 	return string(v.appendJSON(nil))
 }
 
+// same compares as filters do: an integer and a float are the same number when
+// they are mathematically, which a conversion to float64 would not tell.
+func (v Value) same(other Value) bool {
+	if v.kind == floatValue && other.kind == intValue {
+		v, other = other, v
+	}
+	f, float := other.AsFloat()
+	if n, ok := v.AsInt(); ok && float {
+		return f == math.Trunc(f) && f >= math.MinInt64 && f < -math.MinInt64 && int64(f) == n
+	}
+	return v == other
+}
+
 // Equal compares by value; nil equals empty.
 func (m Metadata) Equal(other Metadata) bool { return maps.Equal(m, other) }
 

@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// MaxSnapshot is the greatest size of a stored state in bytes.
-const MaxSnapshot = 16 << 20
+// Limits of a snapshot: the bytes of its state and of its fingerprint.
+const (
+	MaxSnapshot    = 16 << 20
+	MaxFingerprint = 255
+)
 
 // Snapshot is the state of an aggregate at a version, so that recovery need not
 // read what came before. It is a cache: whatever is wrong with it, the events are
@@ -17,24 +20,46 @@ type Snapshot struct {
 	// EventID is that of the event at Version. A stream that holds another one there
 	// is not the stream the state was made from.
 	EventID EventID
-	// Fingerprint names the meaning of State; another program's is of no use. At
-	// most 255 bytes.
+	// Fingerprint names the meaning of State; another program's is of no use. Any
+	// bytes, at most [MaxFingerprint].
 	Fingerprint string
 	State       []byte
-	// At is when the journal stored it.
+	// At is when the journal stored it, in UTC with microseconds.
 	At time.Time
 }
 
+// Check returns an [*InvalidError] when the snapshot breaks a limit; journals call
+// it before they keep one.
+func (s *Snapshot) Check() error {
+	if err := s.Stream.CheckName(); err != nil {
+		return err
+	}
+	if s.Version == 0 || s.Version > MaxVersion {
+		return &InvalidError{Field: "version", Reason: "is out of range"}
+	}
+	if len(s.Fingerprint) > MaxFingerprint {
+		return &InvalidError{Field: "fingerprint", Reason: "is too long", Size: len(s.Fingerprint), Limit: MaxFingerprint}
+	}
+	if len(s.State) > MaxSnapshot {
+		return &InvalidError{Field: "state", Reason: "is too large", Size: len(s.State), Limit: MaxSnapshot}
+	}
+	return nil
+}
+
 // Snapshots is the ability of a journal to keep snapshots, one for each stream.
+// [Streams.Delete] forgets the one of its stream.
 type Snapshots interface {
 	// LoadSnapshot returns the stream's snapshot. None, or one whose checksum is
 	// wrong, is false without an error: the caller reads the events.
 	LoadSnapshot(ctx context.Context, stream StreamID) (Snapshot, bool, error)
-	// SaveSnapshot keeps a snapshot unless a newer one is there already. A state
-	// above [MaxSnapshot] is [*InvalidError].
+	// SaveSnapshot keeps a snapshot unless one of a higher version is there already.
+	// It keeps nothing, without an error, of a stream that does not exist, nor of a
+	// version before the one in front of [StreamInfo.First]: a state that was on its
+	// way when its stream was deleted does not come back.
 	SaveSnapshot(ctx context.Context, snapshot Snapshot) error
 	// DeleteSnapshot forgets the snapshot of one stream; none is fine.
 	DeleteSnapshot(ctx context.Context, stream StreamID) error
-	// DeleteSnapshots forgets those of all streams of a category.
+	// DeleteSnapshots forgets those of all streams of a category, which must not be
+	// empty.
 	DeleteSnapshots(ctx context.Context, category string) error
 }

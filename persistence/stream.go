@@ -45,8 +45,15 @@ func (s StreamID) Check() error {
 	if strings.HasPrefix(string(s), "$") {
 		return &InvalidError{Field: "stream", Reason: `names that begin with "$" belong to the system`}
 	}
-	return checkText("stream", string(s), MaxStreamName)
+	return s.CheckName()
 }
+
+// CheckName returns an [*InvalidError] unless a stream can have the name, those
+// of the system included. Every journal calls it before it looks for a stream.
+func (s StreamID) CheckName() error { return checkText("stream", string(s), MaxStreamName) }
+
+// CheckCategory returns an [*InvalidError] unless streams can be of the category.
+func CheckCategory(category string) error { return checkText("category", category, MaxStreamName) }
 
 // CheckKind returns an [*InvalidError] unless kind matches
 // [a-z][a-z0-9_.]{0,63}. The "-" is left out because it ends the kind in a

@@ -17,18 +17,19 @@ const MaxVersion Version = math.MaxInt64
 type Expected int64
 
 const (
-	// NoStream expects that the stream has no event.
+	// NoStream expects that the stream has no event that can be read: it was never
+	// written to, it was created empty, or nothing has followed its deletion.
 	NoStream Expected = 0
 	// Any makes no claim; the append is accepted at whatever version the stream has.
 	Any Expected = -1
-	// StreamExists expects at least one event.
+	// StreamExists expects a stream that exists, with events or created empty.
 	StreamExists Expected = -2
 
 	invalidExpected Expected = math.MinInt64
 )
 
-// Exact expects that the stream's last event has this version; Exact(0) is
-// [NoStream]. A version above [MaxVersion] gives a value that every append
+// Exact expects that the stream's last event has this version, a tombstone
+// included; Exact(0) is [NoStream]. A version above [MaxVersion] gives a value that every append
 // refuses as invalid.
 func Exact(version Version) Expected {
 	if version > MaxVersion {
@@ -61,7 +62,21 @@ func (e Expected) String() string {
 	return fmt.Sprintf("version %d", int64(e))
 }
 
-// Accepts reports whether a stream at this version satisfies the expectation.
+// Admits reports whether a stream satisfies the expectation: its last event,
+// tombstones included, has version, the first that can be read has first or will
+// have it, and created says that it was created empty and not deleted since.
+func (e Expected) Admits(version, first Version, created bool) bool {
+	switch e {
+	case NoStream:
+		return version < first
+	case StreamExists:
+		return created || version >= first
+	}
+	return e.Accepts(version)
+}
+
+// Accepts reports whether a stream at this version, which was never created
+// empty nor deleted, satisfies the expectation. [Expected.Admits] is for all.
 func (e Expected) Accepts(actual Version) bool {
 	switch e {
 	case Any:

@@ -1,7 +1,6 @@
 package journaltest
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -51,7 +50,7 @@ func spellingKept(t *testing.T, s suite) {
 		require.Equal(t, string(a.Stream), events[0].Type)
 		info, err := j.Stream(j.ctx, a.Stream)
 		require.NoError(t, err)
-		require.Equal(t, persistence.StreamInfo{Stream: a.Stream, Version: 1}, info)
+		require.Equal(t, persistence.StreamInfo{Stream: a.Stream, Version: 1, First: 1}, info)
 	}
 	all := j.all()
 	require.Len(t, all, len(appends))
@@ -87,6 +86,8 @@ func spellingRefused(t *testing.T, s suite) {
 		require.Empty(t, j.all(), name)
 
 		_, err := j.read(persistence.StreamID(text), persistence.ReadOptions{})
-		require.True(t, errors.Is(err, persistence.ErrInvalid) || errors.Is(err, persistence.ErrNotFound), "a stream that cannot be: %s: %v", name, err)
+		require.ErrorIs(t, err, persistence.ErrInvalid, name)
+		_, err = j.Stream(j.ctx, persistence.StreamID(text))
+		require.ErrorIs(t, err, persistence.ErrInvalid, name)
 	}
 }

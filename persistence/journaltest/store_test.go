@@ -78,50 +78,73 @@ func (h *handle) use(do func() error) error {
 	return do()
 }
 
-func (h *handle) Append(ctx context.Context, appends ...persistence.Append) (outcomes []persistence.Outcome, err error) {
+// asked is what a handle answers with unless it is closed.
+func asked[T any](h *handle, ask func() (T, error)) (answer T, err error) {
 	err = h.use(func() error {
-		outcomes, err = h.store.Append(ctx, appends...)
+		answer, err = ask()
 		return err
 	})
-	return outcomes, err
+	return answer, err
+}
+
+// looped is a loop that begins unless the handle is closed.
+func looped[T any](h *handle, loop iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if err := h.use(func() error { return nil }); err != nil {
+			var none T
+			yield(none, err)
+			return
+		}
+		loop(yield)
+	}
+}
+
+func (h *handle) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	return asked(h, func() ([]persistence.Outcome, error) { return h.store.Append(ctx, appends...) })
 }
 
 func (h *handle) Read(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
-	return func(yield func(persistence.Recorded, error) bool) {
-		loop := h.store.Read(ctx, stream, options)
-		if err := h.use(func() error { return nil }); err != nil {
-			yield(persistence.Recorded{}, err)
-			return
-		}
-		loop(yield)
-	}
+	return looped(h, h.store.Read(ctx, stream, options))
 }
 
 func (h *handle) ReadAll(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
-	return func(yield func(persistence.Page, error) bool) {
-		loop := h.store.ReadAll(ctx, options)
-		if err := h.use(func() error { return nil }); err != nil {
-			yield(persistence.Page{}, err)
-			return
-		}
-		loop(yield)
-	}
+	return looped(h, h.store.ReadAll(ctx, options))
 }
 
-func (h *handle) Head(ctx context.Context) (head persistence.Positions, err error) {
-	err = h.use(func() error {
-		head, err = h.store.Head(ctx)
-		return err
-	})
-	return head, err
+func (h *handle) Count(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) (int, error) {
+	return asked(h, func() (int, error) { return h.store.Count(ctx, stream, options) })
 }
 
-func (h *handle) Stream(ctx context.Context, stream persistence.StreamID) (info persistence.StreamInfo, err error) {
-	err = h.use(func() error {
-		info, err = h.store.Stream(ctx, stream)
-		return err
-	})
-	return info, err
+func (h *handle) Head(ctx context.Context) (persistence.Positions, error) {
+	return asked(h, func() (persistence.Positions, error) { return h.store.Head(ctx) })
+}
+
+func (h *handle) Stream(ctx context.Context, stream persistence.StreamID) (persistence.StreamInfo, error) {
+	return asked(h, func() (persistence.StreamInfo, error) { return h.store.Stream(ctx, stream) })
+}
+
+func (h *handle) Create(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata) error {
+	return h.use(func() error { return h.store.Create(ctx, stream, metadata) })
+}
+
+func (h *handle) SetMetadata(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata, expected persistence.Revision) (persistence.Revision, error) {
+	return asked(h, func() (persistence.Revision, error) { return h.store.SetMetadata(ctx, stream, metadata, expected) })
+}
+
+func (h *handle) Delete(ctx context.Context, stream persistence.StreamID, expected persistence.Expected) (persistence.Version, error) {
+	return asked(h, func() (persistence.Version, error) { return h.store.Delete(ctx, stream, expected) })
+}
+
+func (h *handle) Truncate(ctx context.Context, stream persistence.StreamID, before persistence.Version) (persistence.Version, error) {
+	return asked(h, func() (persistence.Version, error) { return h.store.Truncate(ctx, stream, before) })
+}
+
+func (h *handle) List(ctx context.Context, options persistence.ListOptions) iter.Seq2[persistence.StreamInfo, error] {
+	return looped(h, h.store.List(ctx, options))
+}
+
+func (h *handle) Categories(ctx context.Context, options persistence.ListOptions) iter.Seq2[string, error] {
+	return looped(h, h.store.Categories(ctx, options))
 }
 
 func (h *handle) Wait(ctx context.Context, after persistence.Positions) error {

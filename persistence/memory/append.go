@@ -7,101 +7,115 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Append fulfils [persistence.Appender]. It copies what it stores. It never
-// waits, so no outcome is ever unknown.
+// Append fulfils [persistence.Appender]. It copies what it stores. It waits for a
+// transaction only, before it begins, so no outcome is ever unknown.
 func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
-	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
-	}
-	for i := range appends {
-		if err := appends[i].Check(); err != nil {
-			return nil, err
-		}
-	}
-	own := make([]persistence.Append, len(appends))
-	for i := range appends {
-		own[i] = copyAppend(&appends[i])
+	own, err := copyAppends(appends)
+	if err != nil {
+		return nil, err
 	}
 	outcomes := make([]persistence.Outcome, len(appends))
 
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.closed {
-		return nil, errClosed()
+	if err := j.take(ctx); err != nil {
+		return nil, err
 	}
+	defer j.mu.Unlock()
 	for i := range own {
-		outcomes[i] = j.store(&own[i])
+		outcomes[i] = j.store(&j.state, &own[i])
 	}
 	j.signal()
 	return outcomes, nil
 }
 
-// Submit fulfils [persistence.Submitter]: done is called before it returns.
+// Submit fulfils [persistence.Submitter]: done is called before it returns, or
+// when the transaction ends that is open.
 func (j *Journal) Submit(append persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
 	if err := append.Check(); err != nil {
 		return err
 	}
-	outcome, err := j.storeChained(&append, chain)
+	outcome, settled, err := j.submit(append, chain, done)
 	if err != nil {
 		return err
 	}
-	done(outcome) // not under the lock: the callback may take its time
+	if settled {
+		done(outcome) // not under the lock: the callback may take its time
+	}
 	return nil
 }
 
-func (j *Journal) storeChained(a *persistence.Append, chain *persistence.Chain) (persistence.Outcome, error) {
+// submission is what was submitted while a transaction was open.
+type submission struct {
+	append persistence.Append
+	chain  *persistence.Chain
+	done   func(persistence.Outcome)
+}
+
+func (j *Journal) submit(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) (outcome persistence.Outcome, settled bool, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
-		return persistence.Outcome{}, errClosed()
+		return persistence.Outcome{}, false, errClosed()
+	}
+	if j.open != nil {
+		j.queue = append(j.queue, submission{a, chain, done})
+		return persistence.Outcome{}, false, nil
 	}
 	if err := chain.Err(); err != nil {
-		return persistence.Outcome{}, err
+		return persistence.Outcome{}, false, err
 	}
-	outcome := j.store(a)
-	if outcome.Err != nil {
-		chain.Fail(outcome.Err)
-		return outcome, nil
-	}
-	j.signal()
-	return outcome, nil
+	return j.storeChained(&a, chain), true, nil
 }
 
-// store decides about one append and publishes it. The caller holds mu.
-func (j *Journal) store(a *persistence.Append) persistence.Outcome {
-	s := j.streams[a.Stream]
+// storeChained stores an append unless its chain is broken. The caller holds mu.
+func (j *Journal) storeChained(a *persistence.Append, chain *persistence.Chain) persistence.Outcome {
+	if err := chain.Err(); err != nil {
+		return persistence.Outcome{Err: err}
+	}
+	outcome := j.store(&j.state, a)
+	if outcome.Err != nil {
+		chain.Fail(outcome.Err)
+		return outcome
+	}
+	j.signal()
+	return outcome
+}
+
+// store decides about one append and writes it. The caller holds mu when the
+// state is the journal's own, which publishes it.
+func (j *Journal) store(st *state, a *persistence.Append) persistence.Outcome {
+	s := st.find(a.Stream)
 	if len(a.Events) == 0 {
 		return persistence.Outcome{Last: s.version()}
 	}
 	if a.Named() && s != nil {
 		// Before the expected version: a repetition succeeds although the first
 		// attempt has moved the stream on.
-		if outcome, found := j.stored(s, a); found {
+		if outcome, found := st.stored(s, a); found {
 			return outcome
 		}
 	}
-	if actual := s.version(); !a.Expected.Accepts(actual) {
-		return persistence.Outcome{Err: &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: actual}}
+	if !s.admits(a.Expected) {
+		return persistence.Outcome{Err: s.conflict(a.Stream, a.Expected)}
 	}
-	if s == nil {
-		s = j.newStream(a.Stream)
+	if s == nil || st.under != nil {
+		s = st.own(a.Stream)
 	}
-	return j.publish(s, a)
+	return st.write(s, a, j.time())
 }
 
 // stored looks for the ids of a named append. It reports false when the stream
 // has none of them.
-func (j *Journal) stored(s *stream, a *persistence.Append) (persistence.Outcome, bool) {
-	first, found, same := s.named[a.Events[0].ID], 0, true
+func (st *state) stored(s *stream, a *persistence.Append) (persistence.Outcome, bool) {
+	first, found, same := s.versionOf(a.Events[0].ID), 0, true
 	var overlap persistence.EventID
 	for i := range a.Events {
 		e := &a.Events[i]
-		version, known := s.named[e.ID]
-		if !known {
+		version := s.versionOf(e.ID)
+		if version == 0 {
 			continue
 		}
 		found, overlap = found+1, e.ID
-		same = same && version == first+persistence.Version(i) && j.log.at(s.positions[version-1]).event.SameContent(e)
+		same = same && version == first+persistence.Version(i) && st.log.at(s.positions[version-1]).event.SameContent(e)
 	}
 	switch {
 	case found == 0:
@@ -116,22 +130,12 @@ func (j *Journal) stored(s *stream, a *persistence.Append) (persistence.Outcome,
 	}, true
 }
 
-func (j *Journal) newStream(id persistence.StreamID) *stream {
-	if j.streams == nil {
-		j.streams = map[persistence.StreamID]*stream{}
-	}
-	s := &stream{id: id, positions: make([]int64, 0, 4)}
-	j.streams[id] = s
-	return s
-}
-
-func (j *Journal) publish(s *stream, a *persistence.Append) persistence.Outcome {
-	now := j.time()
+func (st *state) write(s *stream, a *persistence.Append, now time.Time) persistence.Outcome {
 	named := a.Named()
-	outcome := persistence.Outcome{First: s.version() + 1, Position: persistence.Position{Offset: j.log.size + 1}}
+	outcome := persistence.Outcome{First: s.version() + 1, Position: persistence.Position{Offset: st.log.size + 1}}
 	for i := range a.Events {
-		r := j.log.next()
-		s.positions = append(s.positions, j.log.size)
+		r := st.log.next()
+		s.positions = append(s.positions, st.log.size)
 		r.event, r.stream, r.version, r.micros = a.Events[i], s.id, s.version(), now.UnixMicro()
 		if named {
 			s.name(r.event.ID, r.version)

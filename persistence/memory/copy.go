@@ -8,8 +8,21 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// copyAppend makes the journal's own copy of an append: one slice of events and
-// one buffer for all their bytes.
+// copyAppends makes the journal's own copies, or returns what is invalid.
+func copyAppends(appends []persistence.Append) ([]persistence.Append, error) {
+	for i := range appends {
+		if err := appends[i].Check(); err != nil {
+			return nil, err
+		}
+	}
+	own := make([]persistence.Append, len(appends))
+	for i := range appends {
+		own[i] = copyAppend(&appends[i])
+	}
+	return own, nil
+}
+
+// copyAppend takes one slice of events and one buffer for all their bytes.
 func copyAppend(a *persistence.Append) persistence.Append {
 	size := 0
 	for i := range a.Events {
@@ -47,14 +60,21 @@ func copyBytes(data, buffer []byte) (own, rest []byte) {
 
 // recorded is the reader's own copy of the row at a position.
 func (l *log) recorded(position int64) persistence.Recorded {
-	r := l.at(position)
+	recorded := l.stored(position)
 	var buffer []byte
-	if size := len(r.event.Payload) + len(r.event.Headers); size > 0 {
+	if size := len(recorded.Payload) + len(recorded.Headers); size > 0 {
 		buffer = make([]byte, 0, size)
 	}
-	event, _ := copyEvent(&r.event, buffer)
+	recorded.Event, _ = copyEvent(&recorded.Event, buffer)
+	return recorded
+}
+
+// stored is the row at a position, whose slices and metadata are the journal's:
+// for filters, which change and keep nothing.
+func (l *log) stored(position int64) persistence.Recorded {
+	r := l.at(position)
 	return persistence.Recorded{
-		Event: event, Stream: r.stream, Version: r.version,
+		Event: r.event, Stream: r.stream, Version: r.version,
 		Position: persistence.Position{Offset: position},
 		At:       time.UnixMicro(r.micros).UTC(),
 	}

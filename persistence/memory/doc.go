@@ -10,6 +10,10 @@
 // reopen. All else is the same as in the journals that write to disk: refusals,
 // limits, event ids, paging, and the order of the global sequence.
 //
+// A transaction keeps other writers waiting, not readers: it writes behind the end
+// of the log that they know. What is submitted meanwhile is taken and answered when
+// the transaction ends.
+//
 // It starts no goroutine and knows the time through [Config.Now] alone, so whole
 // systems on it run in the virtual time of testing/synctest.
 //

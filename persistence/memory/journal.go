@@ -17,27 +17,42 @@ type Config struct {
 }
 
 // Journal keeps streams in memory. The zero Journal is empty and ready; it is
-// not durable. Besides [persistence.Journal] it is a [persistence.Submitter],
-// which settles every append before Submit returns, and a
-// [persistence.PageReader]. It must not be copied after first use.
+// not durable. Besides [persistence.Journal] it has all abilities that package
+// persistence knows: it is a [persistence.Submitter], which settles every append
+// before Submit returns unless a transaction is open, a [persistence.PageReader],
+// a [persistence.Transactor], a [persistence.Scavenger], and keeps
+// [persistence.Snapshots] and [persistence.Schemas]. It must not be copied after
+// first use.
 type Journal struct {
 	now func() time.Time
 
-	// mu orders the appends. Publication is the commit: what is in log and streams
-	// when mu is free is committed and never changes again, so that a reader takes
-	// a view under the lock and copies out of it without.
-	mu      sync.RWMutex
-	log     log
-	streams map[persistence.StreamID]*stream
-	id      persistence.JournalID
-	grown   chan struct{} // closed by the next append; nil while nobody waits
-	closed  bool
+	// mu orders the writers. Publication is the commit: what is in state when mu is
+	// free is committed and never changes again, so that a reader takes a view under
+	// the lock and copies out of it without.
+	mu    sync.RWMutex
+	state state
+	id    persistence.JournalID
+	grown chan struct{} // closed by the next append; nil while nobody waits
+	// open is the transaction that holds up all other writers, queue what was
+	// submitted since it began.
+	open   *transaction
+	queue  []submission
+	closed bool
+
+	names     []persistence.StreamID // of all streams in order, or too few: see sorted
+	snapshots map[persistence.StreamID]persistence.Snapshot
+	schemas   []persistence.Schema // the index is the id less one
+	schemaIDs map[content]persistence.SchemaID
 }
 
 var (
 	_ persistence.Journal    = (*Journal)(nil)
 	_ persistence.Submitter  = (*Journal)(nil)
 	_ persistence.PageReader = (*Journal)(nil)
+	_ persistence.Transactor = (*Journal)(nil)
+	_ persistence.Scavenger  = (*Journal)(nil)
+	_ persistence.Snapshots  = (*Journal)(nil)
+	_ persistence.Schemas    = (*Journal)(nil)
 )
 
 // New returns an empty journal.
@@ -54,6 +69,43 @@ func (j *Journal) Identity() persistence.JournalID {
 	return j.id
 }
 
+// take takes mu for a writer, who waits while a transaction is open. It holds mu
+// when it returns nil.
+func (j *Journal) take(ctx context.Context) error {
+	for {
+		if ctx.Err() != nil {
+			return errLeft(ctx)
+		}
+		j.mu.Lock()
+		if j.closed {
+			j.mu.Unlock()
+			return errClosed()
+		}
+		if j.open == nil {
+			return nil
+		}
+		ended := j.open.ended
+		j.mu.Unlock()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// look takes mu for a reader and holds it when it returns nil.
+func (j *Journal) look(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return errLeft(ctx)
+	}
+	j.mu.RLock()
+	if j.closed {
+		j.mu.RUnlock()
+		return errClosed()
+	}
+	return nil
+}
+
 // Head returns the last position, which is 0 in an empty journal.
 func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 	view, err := j.view(ctx)
@@ -61,18 +113,6 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 		return nil, err
 	}
 	return persistence.Positions{view.size}, nil
-}
-
-// Stream returns the version of one stream, or [*persistence.StreamNotFoundError].
-func (j *Journal) Stream(ctx context.Context, id persistence.StreamID) (persistence.StreamInfo, error) {
-	_, rows, err := j.streamView(ctx, id)
-	switch {
-	case err != nil:
-		return persistence.StreamInfo{}, err
-	case len(rows) == 0:
-		return persistence.StreamInfo{}, &persistence.StreamNotFoundError{Stream: id}
-	}
-	return persistence.StreamInfo{Stream: id, Version: persistence.Version(len(rows))}, nil
 }
 
 // Wait returns as soon as an event lies beyond after, whatever its stream.
@@ -98,7 +138,7 @@ func (j *Journal) growth(after persistence.Positions) (<-chan struct{}, error) {
 	switch {
 	case j.closed:
 		return nil, errClosed()
-	case !after.Covers(persistence.Position{Offset: j.log.size}):
+	case !after.Covers(persistence.Position{Offset: j.state.log.size}):
 		return nil, nil
 	case j.grown == nil:
 		j.grown = make(chan struct{})
@@ -114,14 +154,23 @@ func (j *Journal) signal() {
 	}
 }
 
-// Close forgets all events and refuses everything from then on, with
+// Close forgets everything and refuses everything from then on, with
 // [*persistence.UnavailableError]. Loops that have begun to read a stream finish.
+// An open transaction is not waited for: it will not commit.
 func (j *Journal) Close() error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
+	queue := j.queue
 	j.closed = true
-	j.log, j.streams = log{}, nil
+	j.state, j.queue, j.names, j.snapshots, j.schemas, j.schemaIDs = state{}, nil, nil, nil, nil, nil
+	if j.open != nil {
+		close(j.open.ended)
+		j.open = nil
+	}
 	j.signal()
+	j.mu.Unlock()
+	for _, s := range queue {
+		s.done(persistence.Outcome{Err: errClosed()})
+	}
 	return nil
 }
 

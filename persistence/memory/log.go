@@ -3,6 +3,7 @@ package memory
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
@@ -41,28 +42,20 @@ func (l *log) next() *row {
 	return l.at(l.size)
 }
 
-// stream is the index of one stream: the position of each of its versions, and
-// the versions of the events that were named by their writers.
-type stream struct {
-	id        persistence.StreamID
-	positions []int64
-	named     map[persistence.EventID]persistence.Version
-}
-
-// version is the number of events; a nil stream has none.
-func (s *stream) version() persistence.Version {
-	if s == nil {
-		return 0
+// empty makes husks of the rows at these positions, which ascend. Views that were
+// taken before keep what they have: it is the chunks that are replaced.
+func (l *log) empty(positions []int64) {
+	l.chunks = slices.Clone(l.chunks)
+	fresh := int64(-1)
+	for _, position := range positions {
+		if number := (position - 1) / chunkRows; number != fresh {
+			fresh = number
+			copied := *l.chunks[number]
+			l.chunks[number] = &copied
+		}
+		r := l.at(position)
+		r.event = persistence.Event{ID: r.event.ID, Type: persistence.TypeGone}
 	}
-	return persistence.Version(len(s.positions))
-}
-
-// name remembers that the writer chose the id of the event at this version.
-func (s *stream) name(id persistence.EventID, version persistence.Version) {
-	if s.named == nil {
-		s.named = map[persistence.EventID]persistence.Version{}
-	}
-	s.named[id] = version
 }
 
 // newEventID makes a UUID of version 7 (RFC 9562 with method 3 for the bits

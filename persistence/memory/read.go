@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/stele-es/stele/persistence"
@@ -9,110 +10,141 @@ import (
 
 // view returns the log as it is; it stays so while the journal goes on.
 func (j *Journal) view(ctx context.Context) (log, error) {
-	if ctx.Err() != nil {
-		return log{}, errLeft(ctx)
+	if err := j.look(ctx); err != nil {
+		return log{}, err
 	}
-	j.mu.RLock()
 	defer j.mu.RUnlock()
-	if j.closed {
-		return log{}, errClosed()
-	}
-	return j.log, nil
+	return j.state.log, nil
 }
 
-// streamView returns the positions of one stream too; a missing one has none.
-func (j *Journal) streamView(ctx context.Context, id persistence.StreamID) (log, []int64, error) {
-	if ctx.Err() != nil {
-		return log{}, nil, errLeft(ctx)
+// streamView is a stream as it was at a moment.
+type streamView struct {
+	log       log
+	positions []int64
+	first     persistence.Version
+}
+
+// streamView returns the stream that the options are to read, or the error that
+// [persistence.Reader] promises for it.
+func (j *Journal) streamView(ctx context.Context, st *state, id persistence.StreamID, options persistence.ReadOptions) (streamView, error) {
+	if err := id.CheckName(); err != nil {
+		return streamView{}, err
 	}
-	j.mu.RLock()
+	if err := options.Check(); err != nil {
+		return streamView{}, err
+	}
+	if err := j.look(ctx); err != nil {
+		return streamView{}, err
+	}
 	defer j.mu.RUnlock()
-	if j.closed {
-		return log{}, nil, errClosed()
+	s := st.find(id)
+	if !s.exists() {
+		return streamView{}, &persistence.StreamNotFoundError{Stream: id}
 	}
-	s := j.streams[id]
-	if s == nil {
-		return j.log, nil, nil
+	if !options.Backward && options.From > 0 && options.From < s.first && s.first <= s.version() {
+		return streamView{}, &persistence.TruncatedError{Stream: id, First: s.first}
 	}
-	return j.log, s.positions, nil
+	return streamView{st.log, s.positions, s.first}, nil
+}
+
+// choose calls visit with the position of each event that the options choose, in
+// their order, until it returns false. It returns early when ctx ends.
+func (v *streamView) choose(ctx context.Context, options persistence.ReadOptions, visit func(position int64) bool) error {
+	left := options.Limit
+	from, to, step := v.span(options)
+	for i := from; i != to; i += step {
+		if ctx.Err() != nil {
+			return errLeft(ctx)
+		}
+		if options.Filter != nil {
+			if stored := v.log.stored(v.positions[i]); !options.Filter.Match(&stored) {
+				continue
+			}
+		}
+		if !visit(v.positions[i]) {
+			return nil
+		}
+		if left--; left == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// span says which indexes may be chosen: from one by step until, and without, the
+// other.
+func (v *streamView) span(options persistence.ReadOptions) (from, to, step int) {
+	first, count := int(v.first)-1, len(v.positions)
+	if options.Backward {
+		from = count - 1
+		if options.From > 0 && options.From < persistence.Version(count) {
+			from = int(options.From) - 1
+		}
+		return max(from, first-1), first - 1, -1
+	}
+	from = first
+	if options.From > 0 {
+		from = int(min(options.From-1, persistence.Version(count)))
+	}
+	return from, count, 1
 }
 
 // Read fulfils [persistence.Reader]. Each range over it reads the stream as it
 // is at that moment.
 func (j *Journal) Read(ctx context.Context, id persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
 	return func(yield func(persistence.Recorded, error) bool) {
-		if err := options.Check(); err != nil {
-			yield(persistence.Recorded{}, err)
-			return
-		}
-		view, positions, err := j.streamView(ctx, id)
-		if err == nil && len(positions) == 0 {
-			err = &persistence.StreamNotFoundError{Stream: id}
+		view, err := j.streamView(ctx, &j.state, id, options)
+		if err == nil {
+			err = view.choose(ctx, options, func(position int64) bool { return yield(view.log.recorded(position), nil) })
 		}
 		if err != nil {
 			yield(persistence.Recorded{}, err)
-			return
-		}
-		first, last, step := span(options, len(positions))
-		for i := first; i != last; i += step {
-			if ctx.Err() != nil {
-				yield(persistence.Recorded{}, errLeft(ctx))
-				return
-			}
-			if !yield(view.recorded(positions[i]), nil) {
-				return
-			}
 		}
 	}
 }
 
-// span says which indexes of a stream with count events to visit: from first by
-// step until, and without, last.
-func span(options persistence.ReadOptions, count int) (first, last, step int) {
-	limit := options.Limit
-	if limit == 0 || limit > count {
-		limit = count
+// Count fulfils [persistence.Reader].
+func (j *Journal) Count(ctx context.Context, id persistence.StreamID, options persistence.ReadOptions) (int, error) {
+	view, err := j.streamView(ctx, &j.state, id, options)
+	if err != nil {
+		return 0, err
 	}
-	if options.Backward {
-		first = count - 1
-		if options.From > 0 && options.From < persistence.Version(count) {
-			first = int(options.From) - 1
-		}
-		return first, max(first-limit, -1), -1
+	count := 0
+	if err := view.choose(ctx, options, func(int64) bool { count++; return true }); err != nil {
+		return 0, err
 	}
-	if options.From > 0 {
-		first = int(min(options.From-1, persistence.Version(count)))
-	}
-	return first, min(first+limit, count), 1
+	return count, nil
 }
 
 // ReadPages fulfils [persistence.PageReader].
 func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
 	pages := make([]persistence.StreamPage, len(requests))
 	for i, request := range requests {
-		options := persistence.ReadOptions{From: request.From, Limit: request.Limit}
-		if pages[i].Err = options.Check(); pages[i].Err != nil {
-			continue
-		}
+		page := &pages[i]
 		if request.Limit == 0 {
-			pages[i].Err = &persistence.InvalidError{Field: "limit", Reason: "must be positive"}
+			page.Err = &persistence.InvalidError{Field: "limit", Reason: "must be positive"}
 			continue
 		}
-		view, positions, err := j.streamView(ctx, request.Stream)
-		if err != nil {
-			return nil, err
+		options := persistence.ReadOptions{From: request.From, Limit: request.Limit}
+		view, err := j.streamView(ctx, &j.state, request.Stream, options)
+		if err == nil {
+			page.Events = make([]persistence.Recorded, 0, min(request.Limit, len(view.positions)))
+			err = view.choose(ctx, options, func(position int64) bool {
+				page.Events = append(page.Events, view.log.recorded(position))
+				return true
+			})
 		}
-		first, last, _ := span(options, len(positions))
-		pages[i].Events = make([]persistence.Recorded, 0, last-first)
-		for _, position := range positions[first:last] {
-			pages[i].Events = append(pages[i].Events, view.recorded(position))
+		switch {
+		case errors.Is(err, persistence.ErrUnavailable):
+			return nil, err
+		case !errors.Is(err, persistence.ErrStreamNotFound):
+			page.Err = err
 		}
 	}
 	return pages, nil
 }
 
-// ReadAll fulfils [persistence.Reader]. PageRows bounds the part of the sequence
-// that a page covers, hidden events included; PageBytes what it yields.
+// ReadAll fulfils [persistence.Reader].
 func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 	return func(yield func(persistence.Page, error) bool) {
 		options, err := options.Normal()
@@ -137,21 +169,40 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 }
 
 func (l *log) page(options persistence.ReadAllOptions) persistence.Page {
-	var page persistence.Page
-	at, bytes := options.After.Of(0).Offset, 0
-	end := at + min(int64(options.PageRows), max(l.size-at, 0))
-	page.Events = make([]persistence.Recorded, 0, min(end-at, persistence.DefaultPageRows))
-	for ; at < end; at++ {
-		r := l.at(at + 1)
-		if r.stream[0] == '$' && !options.System {
-			continue
+	at, step := options.After.Of(0).Offset, int64(1)
+	left := max(l.size-at, 0)
+	if options.Backward {
+		if len(options.After) == 0 || at > l.size {
+			at = l.size + 1
 		}
-		if bytes += r.bytes(); bytes > options.PageBytes && len(page.Events) > 0 {
-			break
+		left, step = max(at-1, 0), -1
+	}
+	rows, bytes := min(left, int64(options.PageRows)), 0
+	page := persistence.Page{Events: make([]persistence.Recorded, 0, min(rows, persistence.DefaultPageRows))}
+	for scan := min(left, int64(options.Scan())); scan > 0 && len(page.Events) < options.PageRows; scan-- {
+		if l.shows(at+step, options) {
+			if bytes += l.at(at + step).bytes(); bytes > options.PageBytes && len(page.Events) > 0 {
+				break
+			}
+			page.Events = append(page.Events, l.recorded(at+step))
 		}
-		page.Events = append(page.Events, l.recorded(at+1))
+		at += step
+		left--
 	}
 	page.Next = options.After.With(persistence.Position{Offset: at})
-	page.AtHead = at >= l.size
+	page.AtHead = left == 0
 	return page
+}
+
+// shows reports whether a reader of the sequence gets the event at a position.
+func (l *log) shows(position int64, options persistence.ReadAllOptions) bool {
+	r := l.at(position)
+	if r.event.Type == persistence.TypeGone || r.stream[0] == '$' && !options.System {
+		return false
+	}
+	if options.Filter == nil {
+		return true
+	}
+	stored := l.stored(position)
+	return options.Filter.Match(&stored)
 }

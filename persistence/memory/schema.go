@@ -1,0 +1,55 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// content is what a schema is found by.
+type content struct {
+	encoding persistence.Encoding
+	body     string
+}
+
+// RegisterSchema fulfils [persistence.Schemas].
+func (j *Journal) RegisterSchema(ctx context.Context, encoding persistence.Encoding, body []byte) (persistence.SchemaID, error) {
+	if err := persistence.CheckSchema(encoding, body); err != nil {
+		return 0, err
+	}
+	if ctx.Err() != nil {
+		return 0, errLeft(ctx)
+	}
+	key := content{encoding, string(body)}
+
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return 0, errClosed()
+	}
+	if id, known := j.schemaIDs[key]; known {
+		return id, nil
+	}
+	if j.schemaIDs == nil {
+		j.schemaIDs = map[content]persistence.SchemaID{}
+	}
+	id := persistence.SchemaID(len(j.schemas) + 1)
+	j.schemaIDs[key] = id
+	j.schemas = append(j.schemas, persistence.Schema{ID: id, Encoding: encoding, Body: bytes.Clone(body)})
+	return id, nil
+}
+
+// Schemas fulfils [persistence.Schemas].
+func (j *Journal) Schemas(ctx context.Context) ([]persistence.Schema, error) {
+	if err := j.look(ctx); err != nil {
+		return nil, err
+	}
+	schemas := slices.Clone(j.schemas)
+	j.mu.RUnlock()
+	for i := range schemas {
+		schemas[i].Body = bytes.Clone(schemas[i].Body)
+	}
+	return schemas, nil
+}
