@@ -97,7 +97,11 @@ type StreamInfo struct {
 	// Version is that of the last event, 0 for a stream that has none.
 	Version Version
 	// First is the lowest version that can be read; Version+1 when there is none.
-	First    Version
+	First Version
+	// Begin is the version that the stream's life begins with: the one behind its last
+	// tombstone, 1 for a stream that was never deleted. Who folds a state from First
+	// on has all of it when First is Begin; otherwise it was truncated.
+	Begin    Version
 	Metadata Metadata
 	Revision Revision
 }

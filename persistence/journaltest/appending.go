@@ -39,7 +39,7 @@ func appendCounts(t *testing.T, s suite) {
 		require.Equal(t, outcome.Position.Offset+int64(i), j.head().Of(outcome.Position.Part).Offset, "the head is the last event")
 		info, err := j.Stream(j.ctx, stream)
 		require.NoError(t, err)
-		require.Equal(t, persistence.StreamInfo{Stream: stream, Version: versions[stream], First: 1}, info)
+		require.Equal(t, persistence.StreamInfo{Stream: stream, Version: versions[stream], First: 1, Begin: 1}, info)
 	}
 
 	all := j.all() // requires that positions have no gap

@@ -25,7 +25,20 @@ type journal struct {
 	persistence.Journal
 	t   tester
 	ctx context.Context //nolint:containedctx // every verb of a case would hand on the same one
+	// husks says that the case has scavenged, so that the sequence passes over positions.
+	husks bool
 }
+
+// filter is one that a journal cannot look into: it is asked about every event.
+type filter struct {
+	match func(*persistence.Recorded) bool
+	err   error
+}
+
+func (f filter) Match(recorded *persistence.Recorded) bool { return f.match(recorded) }
+func (f filter) Check() error                              { return f.err }
+
+func where(match func(*persistence.Recorded) bool) persistence.Filter { return filter{match: match} }
 
 // note is a small event that can be told by its text.
 func note(text string) persistence.Event {
@@ -125,12 +138,73 @@ func collect(loop iter.Seq2[persistence.Recorded, error]) ([]persistence.Recorde
 // missing requires that a stream does not exist for any reader.
 func (j journal) missing(stream persistence.StreamID) {
 	j.t.Helper()
-	events, err := j.read(stream, persistence.ReadOptions{})
+	for _, options := range []persistence.ReadOptions{{}, {From: 1}, {Backward: true}, {From: 1, Backward: true}, {From: 7, Limit: 1}} {
+		events, err := j.read(stream, options)
+		require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
+		require.ErrorIs(j.t, err, persistence.ErrNotFound)
+		require.Empty(j.t, events)
+		count, err := j.Count(j.ctx, stream, options)
+		require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
+		require.Zero(j.t, count)
+	}
+	_, err := j.Stream(j.ctx, stream)
 	require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
-	require.ErrorIs(j.t, err, persistence.ErrNotFound)
-	require.Empty(j.t, events)
-	_, err = j.Stream(j.ctx, stream)
-	require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
+	require.Empty(j.t, j.list(persistence.ListOptions{Name: string(stream), System: true}))
+	if pages, ok := j.Journal.(persistence.PageReader); ok {
+		page, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: stream, Limit: 1}, {Stream: stream, From: 1, Limit: 1}})
+		require.NoError(j.t, err)
+		for i := range page {
+			require.NoError(j.t, page[i].Err)
+			require.Empty(j.t, page[i].Events)
+		}
+	}
+}
+
+// info is what the journal knows of a stream that exists, told by each of the ways.
+func (j journal) info(stream persistence.StreamID) persistence.StreamInfo {
+	j.t.Helper()
+	info, err := j.Stream(j.ctx, stream)
+	require.NoError(j.t, err)
+	require.Equal(j.t, []persistence.StreamInfo{tidy(info)}, j.list(persistence.ListOptions{Name: string(stream), System: true}))
+	return tidy(info)
+}
+
+// tidy gives what is known of a stream the one form that equal knowledge shares.
+func tidy(info persistence.StreamInfo) persistence.StreamInfo {
+	if len(info.Metadata) == 0 {
+		info.Metadata = nil
+	}
+	return info
+}
+
+func (j journal) list(options persistence.ListOptions) []persistence.StreamInfo {
+	j.t.Helper()
+	var streams []persistence.StreamInfo
+	for info, err := range j.List(j.ctx, options) {
+		require.NoError(j.t, err)
+		streams = append(streams, tidy(info))
+	}
+	return streams
+}
+
+func (j journal) create(stream persistence.StreamID, metadata persistence.Metadata) {
+	j.t.Helper()
+	require.NoError(j.t, j.Create(j.ctx, stream, metadata))
+}
+
+// delete deletes a stream and returns the version of its tombstone.
+func (j journal) delete(stream persistence.StreamID) persistence.Version {
+	j.t.Helper()
+	version, err := j.Delete(j.ctx, stream, persistence.Any)
+	require.NoError(j.t, err)
+	return version
+}
+
+func (j journal) truncate(stream persistence.StreamID, before persistence.Version) (first persistence.Version) {
+	j.t.Helper()
+	first, err := j.Truncate(j.ctx, stream, before)
+	require.NoError(j.t, err)
+	return first
 }
 
 // head is the last position of every partition.
@@ -151,12 +225,16 @@ func (j journal) all() []persistence.Recorded {
 // relies on who remembers Next.
 func (j journal) follow(options persistence.ReadAllOptions) []persistence.Recorded {
 	j.t.Helper()
+	check := j.checkPage
+	if options.Backward {
+		check = j.checkBackward
+	}
 	var events []persistence.Recorded
 	at, done := options.After, false
 	for page, err := range j.ReadAll(j.ctx, options) {
 		require.NoError(j.t, err)
 		require.False(j.t, done, "a page after the one at the head")
-		j.checkPage(page, at, options)
+		check(page, at, options)
 		require.True(j.t, page.AtHead || !samePlace(page.Next, at), "a page that leads nowhere")
 		events = append(events, page.Events...)
 		at, done = page.Next, page.AtHead
@@ -170,18 +248,46 @@ func (j journal) checkPage(page persistence.Page, at persistence.Positions, opti
 	if options.PageRows > 0 {
 		require.LessOrEqual(j.t, len(page.Events), options.PageRows)
 	}
+	gapless := options.System && options.Filter == nil && !j.husks
 	for i := range page.Events {
 		recorded := &page.Events[i]
 		last := at.Of(recorded.Position.Part).Offset
-		if options.System {
+		if gapless {
 			require.Equal(j.t, last+1, recorded.Position.Offset, "positions have no gap")
 		}
+		require.NotEqual(j.t, persistence.TypeGone, recorded.Type, "a scavenged event is shown")
 		require.Greater(j.t, recorded.Position.Offset, last, "positions grow")
 		require.True(j.t, options.System || recorded.Stream[0] != '$', "a system stream is shown")
 		at = at.With(recorded.Position)
 	}
 	for part := range max(len(at), len(page.Next)) {
 		require.True(j.t, page.Next.Covers(at.Of(uint16(part))), "Next lies behind")
+	}
+}
+
+// checkBackward is checkPage for a reader who goes back. A place that he was not
+// given is the head, behind which nothing is.
+func (j journal) checkBackward(page persistence.Page, at persistence.Positions, options persistence.ReadAllOptions) {
+	j.t.Helper()
+	if options.PageRows > 0 {
+		require.LessOrEqual(j.t, len(page.Events), options.PageRows)
+	}
+	gapless := options.System && options.Filter == nil && !j.husks
+	for i := range page.Events {
+		recorded := &page.Events[i]
+		if last := at.Of(recorded.Position.Part).Offset; len(at) > 0 {
+			require.True(j.t, i == 0 || !gapless || last-1 == recorded.Position.Offset, "positions have no gap")
+			require.Less(j.t, recorded.Position.Offset, last, "positions shrink")
+		}
+		require.NotEqual(j.t, persistence.TypeGone, recorded.Type, "a scavenged event is shown")
+		require.True(j.t, options.System || recorded.Stream[0] != '$', "a system stream is shown")
+		at = at.With(recorded.Position)
+	}
+	require.NotEmpty(j.t, page.Next, "a place that means the head leads back to the beginning")
+	if len(at) > 0 {
+		for part := range max(len(at), len(page.Next)) {
+			require.True(j.t, at.Covers(page.Next.Of(uint16(part))), "Next lies ahead")
+		}
 	}
 }
 
@@ -198,10 +304,11 @@ func samePlace(a, b persistence.Positions) bool {
 // unchanged requires that nothing which a reader can see is another after do.
 func (j journal) unchanged(do func()) {
 	j.t.Helper()
-	before, head := plain(j.all()), j.head()
+	before, head, streams := plain(j.all()), j.head(), j.list(persistence.ListOptions{System: true})
 	do()
 	require.Equal(j.t, before, plain(j.all()))
 	require.True(j.t, samePlace(head, j.head()), "the head has moved")
+	require.Equal(j.t, streams, j.list(persistence.ListOptions{System: true}))
 }
 
 // plain gives events the one form that equal events share: nil for what is

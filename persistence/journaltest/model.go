@@ -232,7 +232,7 @@ func (m *model) stream(r *rapid.T) {
 		return
 	}
 	require.NoError(m.t, err)
-	require.Equal(m.t, persistence.StreamInfo{Stream: name, Version: persistence.Version(len(m.streams[name])), First: 1}, info)
+	require.Equal(m.t, persistence.StreamInfo{Stream: name, Version: persistence.Version(len(m.streams[name])), First: 1, Begin: 1}, info)
 	require.True(m.t, samePlace(m.head, m.journal.head()))
 }
 

@@ -101,11 +101,6 @@ func readMissing(t *testing.T, s suite) {
 
 	for _, stream := range []persistence.StreamID{"near", "near-", "near-10", "Near-1", "near-1 ", "-1", "$near-1"} {
 		j.missing(stream)
-		for _, options := range []persistence.ReadOptions{{From: 1}, {From: 7, Limit: 1}, {Backward: true}, {From: 1, Backward: true}} {
-			events, err := j.read(stream, options)
-			require.ErrorIs(t, err, persistence.ErrStreamNotFound)
-			require.Empty(t, events)
-		}
 	}
 	events, err := j.read("near-1", persistence.ReadOptions{From: 3})
 	require.NoError(t, err, "beyond the end there is nothing, but the stream exists")

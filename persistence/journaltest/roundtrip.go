@@ -104,7 +104,21 @@ func roundTripEvents(t *testing.T, s suite) {
 
 func roundTripMetadata(t *testing.T, s suite) {
 	j := s.open(t)
-	values := map[string]persistence.Value{
+	values := metadataValues()
+	require.LessOrEqual(t, len(values), persistence.MaxMetadataKeys)
+	events := []persistence.Event{{Type: "values", Metadata: values}, {Type: "names", Metadata: metadataNames()}}
+	for key, value := range values {
+		events = append(events, persistence.Event{Type: "value", Metadata: persistence.Metadata{key: value}})
+	}
+
+	j.store("metadata-1", persistence.NoStream, events...)
+
+	j.cameBack("metadata-1", events)
+}
+
+// metadataValues are values of all kinds that a store might confuse.
+func metadataValues() persistence.Metadata {
+	return persistence.Metadata{
 		"empty": persistence.String(""), "text": persistence.String("text"), "digits": persistence.String("1"), "true as text": persistence.String("true"),
 		"null as text": persistence.String("null"), "quotes": persistence.String(`"'` + "`" + `\`), "lines": persistence.String("a\nb\tc\rd\x01\x1f\x7f"),
 		"unicode": persistence.String("🗿 e\u0301 \u00e9 \u2028\u2029 \ufeff \ufffd"), "markup": persistence.String("<a href='&amp;'>"),
@@ -118,7 +132,10 @@ func roundTripMetadata(t *testing.T, s suite) {
 		"2^63": persistence.Float(1 << 63), "1e21": persistence.Float(1e21), "1e300": persistence.Float(1e300), "pi": persistence.Float(math.Pi),
 		"yes": persistence.Bool(true), "no": persistence.Bool(false),
 	}
-	require.LessOrEqual(t, len(values), persistence.MaxMetadataKeys)
+}
+
+// metadataNames are keys that something on the way might read as syntax.
+func metadataNames() persistence.Metadata {
 	names := persistence.Metadata{}
 	for i, name := range []string{
 		"k.l", "$.k", "x'y", `k"`, " ", "a b", `\`, `\u0041`, "k", "K", "k ", "🗿", "e\u0301", "\u00e9", "$", "%", "{a}", "a[0]", "a->>b", "__proto__",
@@ -126,14 +143,7 @@ func roundTripMetadata(t *testing.T, s suite) {
 	} {
 		names[name] = persistence.Int(int64(i))
 	}
-	events := []persistence.Event{{Type: "values", Metadata: values}, {Type: "names", Metadata: names}}
-	for key, value := range values {
-		events = append(events, persistence.Event{Type: "value", Metadata: persistence.Metadata{key: value}})
-	}
-
-	j.store("metadata-1", persistence.NoStream, events...)
-
-	j.cameBack("metadata-1", events)
+	return names
 }
 
 func roundTripTime(t *testing.T, s suite) {

@@ -12,7 +12,7 @@ import (
 
 // Run tests a journal that is gone when it is closed. Every call of open returns
 // a new, empty journal of one partition; the suite closes it. What else must go
-// belongs to t.Cleanup. Journals are opened side by side, about seventy in all.
+// belongs to t.Cleanup. Journals are opened side by side, about 170 in all.
 func Run(t *testing.T, open func(testing.TB) persistence.Journal) {
 	t.Helper()
 	newSuite(Durable{Store: func(testing.TB) func(testing.TB) persistence.Journal { return open }}).run(t)
@@ -30,6 +30,9 @@ type Durable struct {
 	// the journal writes nothing more once Crash has returned. The suite does not
 	// close what it has crashed.
 	Crash func(testing.TB, persistence.Journal)
+	// Damage changes the stored state of a stream's snapshot behind the back of the
+	// open journal, as a failing disk would.
+	Damage func(testing.TB, persistence.Journal, persistence.StreamID)
 }
 
 // Run tests the journal with all cases of [Run], and that it keeps what it has
@@ -69,6 +72,7 @@ func (s suite) run(t *testing.T) {
 func (s suite) cases(t *testing.T) cases {
 	groups := []cases{
 		appending, expecting, naming, reading, sequence, waiting, limits, spelling, tagging, roundTrips,
+		lives, creating, deleting, truncating, listing, filtering, backward,
 		concurrency, following, linearity, leaving, closing, models,
 	}
 	probe := s.open(t)
@@ -77,6 +81,21 @@ func (s suite) cases(t *testing.T) cases {
 	}
 	if _, ok := probe.Journal.(persistence.PageReader); ok {
 		groups = append(groups, paging)
+	}
+	if _, ok := probe.Journal.(persistence.Scavenger); ok {
+		groups = append(groups, scavenging)
+	}
+	if _, ok := probe.Journal.(persistence.Transactor); ok {
+		groups = append(groups, transacting)
+	}
+	if _, ok := probe.Journal.(persistence.Snapshots); ok {
+		groups = append(groups, snapshotting)
+	}
+	if _, ok := probe.Journal.(persistence.Snapshots); ok && s.Damage != nil {
+		groups = append(groups, damaging)
+	}
+	if _, ok := probe.Journal.(persistence.Schemas); ok {
+		groups = append(groups, describing)
 	}
 	if s.survives {
 		groups = append(groups, reopening)

@@ -30,7 +30,7 @@ func (st *state) own(id persistence.StreamID) *stream {
 	if st.streams == nil {
 		st.streams = map[persistence.StreamID]*stream{}
 	}
-	s := &stream{id: id, first: 1, positions: make([]int64, 0, 4)}
+	s := &stream{id: id, first: 1, begin: 1, positions: make([]int64, 0, 4)}
 	if under := st.find(id); under != nil {
 		*s = *under
 		s.named, s.under = nil, under
@@ -67,8 +67,10 @@ type stream struct {
 	// ids their writers chose and that are not forgotten.
 	positions []int64
 	named     map[persistence.EventID]persistence.Version
-	// first is the lowest version that can be read, one above the last if there is none.
+	// first is the lowest version that can be read, one above the last if there is
+	// none; begin the one behind the last tombstone.
 	first    persistence.Version
+	begin    persistence.Version
 	created  bool
 	metadata persistence.Metadata // replaced, never changed
 	revision persistence.Revision
@@ -99,7 +101,7 @@ func (s *stream) conflict(id persistence.StreamID, expected persistence.Expected
 
 func (s *stream) info() persistence.StreamInfo {
 	return persistence.StreamInfo{
-		Stream: s.id, Version: s.version(), First: s.first, Metadata: maps.Clone(s.metadata), Revision: s.revision,
+		Stream: s.id, Version: s.version(), First: s.first, Begin: s.begin, Metadata: maps.Clone(s.metadata), Revision: s.revision,
 	}
 }
 

@@ -105,7 +105,8 @@ func (j *Journal) Delete(ctx context.Context, id persistence.StreamID, expected 
 	}
 	tombstone := persistence.Append{Stream: id, Events: []persistence.Event{{Type: persistence.TypeDeleted}}}
 	outcome := j.state.write(s, &tombstone, j.time())
-	s.first, s.created, s.metadata, s.named = outcome.Last+1, false, nil, nil
+	s.begin, s.first = outcome.Last+1, outcome.Last+1
+	s.created, s.metadata, s.named = false, nil, nil
 	s.revision++
 	delete(j.snapshots, id)
 	j.signal()
@@ -167,7 +168,7 @@ func (j *Journal) List(ctx context.Context, options persistence.ListOptions) ite
 			if match(string(s.id)) && (options.Category == "" || s.id.Category() == options.Category) && options.MatchesMetadata(s.metadata) {
 				found = append(found, s.info())
 			}
-			return options.Limit == 0 || len(found) < options.Offset+options.Limit
+			return options.Limit == 0 || len(found)-options.Offset < options.Limit
 		})
 		yieldPart(found, err, options, yield)
 	}

@@ -1,0 +1,128 @@
+package journaltest
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// describing holds for journals that are [persistence.Schemas].
+var describing = cases{
+	"a schema is known by its content":             schemaContent,
+	"schemas are listed by id":                     schemaListed,
+	"a schema that breaks a limit is refused":      schemaLimits,
+	"of many who register a schema all get one id": schemaOnce,
+	"a schema belongs to who gives and gets it":    schemaOwned,
+}
+
+func (j journal) register(encoding persistence.Encoding, body []byte) persistence.SchemaID {
+	j.t.Helper()
+	id, err := j.Journal.(persistence.Schemas).RegisterSchema(j.ctx, encoding, body)
+	require.NoError(j.t, err)
+	require.Positive(j.t, id)
+	return id
+}
+
+func (j journal) schemas() []persistence.Schema {
+	j.t.Helper()
+	schemas, err := j.Journal.(persistence.Schemas).Schemas(j.ctx)
+	require.NoError(j.t, err)
+	return schemas
+}
+
+func schemaContent(t *testing.T, s suite) {
+	j := s.open(t)
+	ids := map[persistence.SchemaID]bool{}
+	bodies := [][]byte{[]byte("a"), []byte("A"), []byte("a "), {0}, {0, 0}, []byte("\xff"), []byte(`{"type":"object"}`), bytes.Repeat([]byte("long"), 10_000)}
+	for round := range 2 {
+		for _, body := range bodies {
+			for _, encoding := range []persistence.Encoding{persistence.Protobuf, persistence.JSON} {
+				id := j.register(encoding, body)
+				require.Equal(t, round > 0, ids[id], "the same content is the same schema, other content or another encoding is another")
+				ids[id] = true
+			}
+		}
+	}
+	require.Len(t, ids, 2*len(bodies))
+	require.True(t, samePlace(nil, j.head()), "a schema is no event")
+}
+
+func schemaListed(t *testing.T, s suite) {
+	j := s.open(t)
+	require.Empty(t, j.schemas())
+	want := map[persistence.SchemaID]persistence.Schema{}
+	for i := range 20 {
+		body := fmt.Appendf(nil, "schema %d", (i*7)%20)
+		encoding := persistence.Protobuf + persistence.Encoding(i%2)
+		id := j.register(encoding, body)
+		want[id] = persistence.Schema{ID: id, Encoding: encoding, Body: body}
+	}
+
+	got := j.schemas()
+
+	require.Len(t, got, len(want))
+	for i, schema := range got {
+		require.Equal(t, want[schema.ID], schema)
+		require.True(t, i == 0 || got[i-1].ID < schema.ID, "by id")
+	}
+	event := note("n")
+	event.Schema = got[3].ID
+	j.store("described-1", persistence.NoStream, event)
+	require.Equal(t, got[3].ID, j.events("described-1")[0].Schema)
+}
+
+func schemaLimits(t *testing.T, s suite) {
+	j := s.open(t)
+	schemas := j.Journal.(persistence.Schemas)
+	for what, broken := range map[string]persistence.Schema{
+		"empty":       {Encoding: persistence.JSON},
+		"too large":   {Encoding: persistence.Protobuf, Body: make([]byte, persistence.MaxSchema+1)},
+		"raw":         {Encoding: persistence.Raw, Body: []byte("a")},
+		"no encoding": {Encoding: persistence.JSON + 1, Body: []byte("a")},
+	} {
+		id, err := schemas.RegisterSchema(j.ctx, broken.Encoding, broken.Body)
+		require.ErrorIs(t, err, persistence.ErrInvalid, what)
+		require.Zero(t, id)
+	}
+	require.Empty(t, j.schemas())
+
+	j.register(persistence.Protobuf, make([]byte, persistence.MaxSchema))
+	require.Len(t, j.schemas()[0].Body, persistence.MaxSchema)
+}
+
+func schemaOnce(t *testing.T, s suite) {
+	j := s.open(t)
+	const rounds, many = 5, 6
+	for round := range rounds {
+		ids := make([]persistence.SchemaID, many)
+		var group errgroup.Group
+		for i := range many {
+			group.Go(func() (err error) {
+				ids[i], err = j.Journal.(persistence.Schemas).RegisterSchema(j.ctx, persistence.JSON, fmt.Appendf(nil, "schema %d", round))
+				return err
+			})
+		}
+		require.NoError(t, group.Wait())
+		for _, id := range ids {
+			require.Equal(t, ids[0], id)
+		}
+	}
+	require.Len(t, j.schemas(), rounds)
+}
+
+func schemaOwned(t *testing.T, s suite) {
+	j := s.open(t)
+	given := []byte("schema")
+	id := j.register(persistence.JSON, given)
+
+	given[0] = '!'
+	j.schemas()[0].Body[1] = '!'
+
+	require.Equal(t, []persistence.Schema{{ID: id, Encoding: persistence.JSON, Body: []byte("schema")}}, j.schemas())
+	require.NotEqual(t, id, j.register(persistence.JSON, given), "what was changed is another")
+}
