@@ -70,6 +70,11 @@ type Recorded struct {
 	Stream   StreamID
 	Version  Version
 	Position Position
+	// Sub and SubCount tell the events apart that one stored event is read as, see
+	// package upcast: there are SubCount of them, numbered 0, 1, 2… by Sub, with the
+	// id, version and position of the stored one. Both are 0 for an event that
+	// stands for itself: as it was stored, or read as one other.
+	Sub, SubCount uint16
 	// At is when the journal stored the event, in UTC with microseconds. It is for
 	// people; order is by version and position only.
 	At time.Time

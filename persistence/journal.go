@@ -30,9 +30,6 @@ type Journal interface {
 	Reader
 	Streams
 
-	// Identity returns the journal's id.
-	Identity() JournalID
-
 	// Close stops the intake, writes what was taken, and releases everything. What
 	// could not be written is answered with [*UnavailableError] or, when it had been
 	// sent, [*UnknownOutcomeError]. It may be called more than once.
@@ -142,6 +139,10 @@ type Reader interface {
 	// Wait returns nil when an event beyond after may exist, possibly too early, or
 	// the cause of ctx when it is done first.
 	Wait(ctx context.Context, after Positions) error
+
+	// Identity returns the journal's id, which says what a version or a position that
+	// was read here belongs to.
+	Identity() JournalID
 }
 
 // ReadOptions choose a part of a stream. The zero value reads all of it, oldest
