@@ -18,18 +18,29 @@ func (j *Journal) checkpoint() {
 	if j.writer == nil {
 		return
 	}
-	length, done, err := j.writer.logLength()
-	switch {
-	case err != nil:
-	case length-done < logWorth, length-done < logLong && !j.queue.Idle():
-		return
-	default:
-		err = j.writer.checkpoint("PASSIVE")
-	}
-	if err != nil {
-		// Nothing is lost: the log holds it, and the next batch tries again.
+	if err := j.writer.tidy(j.queue.Idle()); err != nil {
+		// Nothing is lost: the log holds it, and a later batch tries again.
 		j.config.Logger.Warn("checkpoint failed", "err", err)
 	}
+}
+
+// tidy checkpoints when it is time. What a checkpoint could not do, because of a
+// reader or of the disk, is not tried again before the log has grown as much
+// again: every attempt looks through the whole log.
+func (w *writer) tidy(idle bool) error {
+	length, copied, err := w.logLength()
+	if err != nil {
+		return err
+	}
+	if length < w.tried {
+		w.tried = 0 // it has begun anew
+	}
+	grown := length - max(copied, w.tried)
+	if grown < logWorth || grown < logLong && !idle {
+		return nil
+	}
+	w.tried = length
+	return w.checkpoint("PASSIVE")
 }
 
 // logLength is how many pages the log has, and how many of them a checkpoint

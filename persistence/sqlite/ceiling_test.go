@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// BenchmarkCeiling measures what the journal cannot beat: the rows of
+// journaltest.Benchmark, inserted by prepared statements of 20 rows through
+// database/sql, into the journal's own table, one transaction for a batch.
+func BenchmarkCeiling(b *testing.B) {
+	for _, size := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("append/batch=%d", size), func(b *testing.B) { ceilingAppend(b, size) })
+	}
+	b.Run("tail/events=10000", ceilingTail)
+}
+
+const ceilingRows = 20
+
+func ceilingAppend(b *testing.B, size int) {
+	db, many, one := ceilingStore(b)
+	row := ceilingRow()
+	args := make([]any, 0, ceilingRows*len(row))
+	position := int64(0)
+	b.ReportAllocs()
+	for version := int64(1); b.Loop(); version++ {
+		tx, err := db.Begin()
+		require.NoError(b, err)
+		for left := size; left > 0; {
+			rows, insert := 1, one
+			if left >= ceilingRows {
+				rows, insert = ceilingRows, many
+			}
+			args = args[:0]
+			for range rows {
+				position++
+				id := persistence.NewEventID()
+				row[0], row[1], row[2], row[3] = position, int64(left), version, id[:]
+				args = append(args, row...)
+				left--
+			}
+			_, err := tx.Stmt(insert).Exec(args...)
+			require.NoError(b, err)
+		}
+		require.NoError(b, tx.Commit())
+		if version%64 == 0 { // as often as the journal does, more or less
+			_, err := db.Exec("PRAGMA wal_checkpoint(PASSIVE)")
+			require.NoError(b, err)
+		}
+	}
+	b.ReportMetric(float64(size*b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func ceilingRow() []any {
+	return []any{
+		int64(0), int64(0), int64(0), []byte(nil), int64(1784000000000000), int64(0), "bank.v1.Deposited", nil, nil,
+		bytes.Repeat([]byte("trace"), 23), bytes.Repeat([]byte("payload "), 25),
+	}
+}
+
+func ceilingStore(b *testing.B) (db *sql.DB, many, one *sql.Stmt) {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "journal.db")
+	w, err := openWriter(path, false)
+	require.NoError(b, err)
+	require.NoError(b, w.close())
+	db, err = sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, db.Close()) })
+	db.SetMaxOpenConns(1)
+	for _, pragma := range strings.Split("synchronous = FULL; cache_size = -65536; wal_autocheckpoint = 0", ";") {
+		_, err = db.Exec("PRAGMA " + pragma)
+		require.NoError(b, err)
+	}
+	many, err = db.Prepare(repeated(query("event_insert"), ceilingRows))
+	require.NoError(b, err)
+	one, err = db.Prepare(query("event_insert"))
+	require.NoError(b, err)
+	return db, many, one
+}
+
+func ceilingTail(b *testing.B) {
+	const events = 10000
+	db, _, one := ceilingStore(b)
+	row := ceilingRow()
+	tx, err := db.Begin()
+	require.NoError(b, err)
+	for i := range int64(events) {
+		id := persistence.NewEventID()
+		row[0], row[1], row[2], row[3] = i+1, i%100, i/100, id[:]
+		_, err := tx.Stmt(one).Exec(row...)
+		require.NoError(b, err)
+	}
+	require.NoError(b, tx.Commit())
+	b.ReportAllocs()
+	for b.Loop() {
+		rows, err := db.Query("SELECT position, version, event_id, created_at, schema_id, type, tags, metadata, headers, payload, stream_id FROM event ORDER BY position")
+		require.NoError(b, err)
+		var ints [5]int64
+		var raw [6]sql.RawBytes
+		for rows.Next() {
+			require.NoError(b, rows.Scan(&ints[0], &ints[1], &raw[0], &ints[2], &ints[3], &raw[1], &raw[2], &raw[3], &raw[4], &raw[5], &ints[4]))
+		}
+		require.NoError(b, rows.Close())
+	}
+	b.ReportMetric(float64(events*b.N)/b.Elapsed().Seconds(), "events/s")
+}
