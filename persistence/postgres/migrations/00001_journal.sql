@@ -1,6 +1,6 @@
--- The journal's tables and the functions that append. Placeholders: {schema} is
--- the quoted name of the schema, {lock} the first key of its order lock, {body}
--- a quote that the schema's name does not contain.
+-- The journal's tables and the functions that append. What stands in braces is
+-- filled in: the quoted name of the schema, the first key of its order lock, and
+-- as body a quote that the schema's name does not contain.
 
 -- +goose Up
 -- +goose StatementBegin
