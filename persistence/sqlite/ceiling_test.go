@@ -32,8 +32,7 @@ func ceilingAppend(b *testing.B, size int) {
 	position := int64(0)
 	b.ReportAllocs()
 	for version := int64(1); b.Loop(); version++ {
-		tx, err := db.Begin()
-		require.NoError(b, err)
+		ceilingExec(b, db, "BEGIN IMMEDIATE")
 		for left := size; left > 0; {
 			rows, insert := 1, one
 			if left >= ceilingRows {
@@ -47,16 +46,21 @@ func ceilingAppend(b *testing.B, size int) {
 				args = append(args, row...)
 				left--
 			}
-			_, err := tx.Stmt(insert).Exec(args...)
+			_, err := insert.Exec(args...)
 			require.NoError(b, err)
 		}
-		require.NoError(b, tx.Commit())
+		ceilingExec(b, db, "COMMIT")
 		if version%64 == 0 { // as often as the journal does, more or less
-			_, err := db.Exec("PRAGMA wal_checkpoint(PASSIVE)")
-			require.NoError(b, err)
+			ceilingExec(b, db, "PRAGMA wal_checkpoint(PASSIVE)")
 		}
 	}
 	b.ReportMetric(float64(size*b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func ceilingExec(b *testing.B, db *sql.DB, statement string) {
+	b.Helper()
+	_, err := db.Exec(statement)
+	require.NoError(b, err)
 }
 
 func ceilingRow() []any {
@@ -76,14 +80,15 @@ func ceilingStore(b *testing.B) (db *sql.DB, many, one *sql.Stmt) {
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, db.Close()) })
 	db.SetMaxOpenConns(1)
-	for _, pragma := range strings.Split("synchronous = FULL; cache_size = -65536; wal_autocheckpoint = 0", ";") {
-		_, err = db.Exec("PRAGMA " + pragma)
-		require.NoError(b, err)
+	for pragma := range strings.SplitSeq("synchronous = FULL; cache_size = -65536; wal_autocheckpoint = 0", ";") {
+		ceilingExec(b, db, "PRAGMA "+pragma)
 	}
 	many, err = db.Prepare(repeated(query("event_insert"), ceilingRows))
 	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, many.Close()) })
 	one, err = db.Prepare(query("event_insert"))
 	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, one.Close()) })
 	return db, many, one
 }
 
@@ -91,25 +96,30 @@ func ceilingTail(b *testing.B) {
 	const events = 10000
 	db, _, one := ceilingStore(b)
 	row := ceilingRow()
-	tx, err := db.Begin()
-	require.NoError(b, err)
+	ceilingExec(b, db, "BEGIN")
 	for i := range int64(events) {
 		id := persistence.NewEventID()
 		row[0], row[1], row[2], row[3] = i+1, i%100, i/100, id[:]
-		_, err := tx.Stmt(one).Exec(row...)
+		_, err := one.Exec(row...)
 		require.NoError(b, err)
 	}
-	require.NoError(b, tx.Commit())
+	ceilingExec(b, db, "COMMIT")
 	b.ReportAllocs()
 	for b.Loop() {
-		rows, err := db.Query("SELECT position, version, event_id, created_at, schema_id, type, tags, metadata, headers, payload, stream_id FROM event ORDER BY position")
-		require.NoError(b, err)
-		var ints [5]int64
-		var raw [6]sql.RawBytes
-		for rows.Next() {
-			require.NoError(b, rows.Scan(&ints[0], &ints[1], &raw[0], &ints[2], &ints[3], &raw[1], &raw[2], &raw[3], &raw[4], &raw[5], &ints[4]))
-		}
-		require.NoError(b, rows.Close())
+		scanAll(b, db)
 	}
 	b.ReportMetric(float64(events*b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func scanAll(b *testing.B, db *sql.DB) {
+	b.Helper()
+	rows, err := db.Query("SELECT position, version, event_id, created_at, schema_id, type, tags, metadata, headers, payload, stream_id FROM event ORDER BY position")
+	require.NoError(b, err)
+	defer func() { require.NoError(b, rows.Close()) }()
+	var ints [5]int64
+	var raw [6]sql.RawBytes
+	for rows.Next() {
+		require.NoError(b, rows.Scan(&ints[0], &ints[1], &raw[0], &ints[2], &ints[3], &raw[1], &raw[2], &raw[3], &raw[4], &raw[5], &ints[4]))
+	}
+	require.NoError(b, rows.Err())
 }

@@ -193,7 +193,7 @@ func TestFileThatStaysAway(t *testing.T) {
 	got, ok := errors.AsType[*persistence.UnknownOutcomeError](first.Err)
 	require.True(t, ok, "%v", first.Err)
 	require.Equal(t, persistence.StreamID("a-1"), got.Stream)
-	require.Equal(t, persistence.Exact(1), got.Expected)
+	require.Equal(t, "version 1", got.Expected.String())
 	require.Equal(t, []persistence.EventID{id}, got.IDs)
 	require.ErrorIs(t, (<-outcomes).Err, persistence.ErrUnavailable)
 }

@@ -18,12 +18,14 @@ import (
 	"github.com/stele-es/stele/persistence/sqlite"
 )
 
-// childOf names, in the environment of a child process, the file it works on.
-const childOf = "STELE_SQLITE_TEST_CHILD"
+// asChild is the first argument of a test binary that is to work on the file
+// named by the second.
+const asChild = "child-of-test"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(childOf); path != "" {
-		fmt.Fprintln(os.Stderr, child(path))
+	if len(os.Args) == 3 && os.Args[1] == asChild {
+		ctx := context.Background() //nolint:forbidigo // a process has no caller
+		fmt.Fprintln(os.Stderr, child(ctx, os.Args[2]))
 		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m)
@@ -31,23 +33,23 @@ func TestMain(m *testing.M) {
 
 // child opens the journal and appends to it until it is killed. It prints a line
 // for every append that was acknowledged, after one that says it has begun.
-func child(path string) error {
-	journal, err := sqlite.Open(context.Background(), sqlite.Config{Path: path})
+func child(ctx context.Context, path string) error {
+	journal, err := sqlite.Open(ctx, sqlite.Config{Path: path})
 	if err != nil {
 		return err
 	}
 	var printing sync.Mutex
-	print := func(format string, args ...any) {
+	say := func(format string, args ...any) {
 		printing.Lock()
 		defer printing.Unlock()
-		fmt.Printf(format+"\n", args...) // standard output is not buffered
+		fmt.Fprintf(os.Stdout, format+"\n", args...) // it is not buffered
 	}
-	print("begun %d", os.Getpid())
+	say("begun %d", os.Getpid())
 	failed := make(chan error)
 	for writer := range childWriters {
 		go func() {
 			for {
-				if err := childAppend(journal, writer, print); err != nil {
+				if err := childAppend(ctx, journal, writer, say); err != nil {
 					failed <- err
 				}
 			}
@@ -60,7 +62,7 @@ const childWriters = 6
 
 // childAppend appends one to three events that say whose they are; every third
 // writer names them.
-func childAppend(journal *sqlite.Journal, writer int, print func(string, ...any)) error {
+func childAppend(ctx context.Context, journal *sqlite.Journal, writer int, say func(string, ...any)) error {
 	stream := persistence.StreamID(fmt.Sprintf("writer-%d", writer))
 	first := persistence.NewEventID()
 	events := make([]persistence.Event, 1+int(first[15])%3)
@@ -70,14 +72,14 @@ func childAppend(journal *sqlite.Journal, writer int, print func(string, ...any)
 			events[i].ID = persistence.NewEventID()
 		}
 	}
-	outcomes, err := journal.Append(context.Background(), persistence.Append{Stream: stream, Expected: persistence.Any, Events: events})
+	outcomes, err := journal.Append(ctx, persistence.Append{Stream: stream, Expected: persistence.Any, Events: events})
 	if err != nil {
 		return err
 	}
 	if outcomes[0].Err != nil {
 		return outcomes[0].Err
 	}
-	print("%s %d %d %d %s", stream, outcomes[0].First, outcomes[0].Last, outcomes[0].Position.Offset, first)
+	say("%s %d %d %d %s", stream, outcomes[0].First, outcomes[0].Last, outcomes[0].Position.Offset, first)
 	return nil
 }
 
@@ -93,8 +95,7 @@ func startChild(t testing.TB, path string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childOf+"="+path)
+	cmd := exec.Command(self, asChild, path)
 	cmd.Stderr = os.Stderr
 	pipe, err := cmd.StdoutPipe()
 	require.NoError(t, err)

@@ -9,10 +9,10 @@ func remote(directory string) bool {
 	if err := unix.Statfs(directory, &stat); err != nil {
 		return false // opening the file will tell what is wrong
 	}
-	return remoteType(int64(stat.Type))
+	return remoteType(uint32(stat.Type))
 }
 
-func remoteType(magic int64) bool {
+func remoteType(magic uint32) bool {
 	switch magic {
 	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC, unix.AFS_SUPER_MAGIC:
 		return true
