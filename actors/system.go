@@ -170,12 +170,23 @@ func (s *System) commit(batch *appender.Batch) {
 	// Detached: the end of one caller must not end the commit of others.
 	outcomes, err := s.config.Journal.Append(context.Background(), appends...) //nolint:forbidigo // the root of every commit
 	for i := range appends {
-		if err != nil {
+		switch {
+		case err == nil:
+			batch.Settle(i, outcomes[i])
+		case len(appends) > 1 && errors.Is(err, persistence.ErrInvalid):
+			batch.Settle(i, s.commitAlone(&appends[i])) // only one of them need be at fault
+		default:
 			batch.Settle(i, persistence.Outcome{Err: err})
-			continue
 		}
-		batch.Settle(i, outcomes[i])
 	}
+}
+
+func (s *System) commitAlone(a *persistence.Append) persistence.Outcome {
+	outcomes, err := s.config.Journal.Append(context.Background(), *a) //nolint:forbidigo // the root of every commit
+	if err != nil {
+		return persistence.Outcome{Err: err}
+	}
+	return outcomes[0]
 }
 
 func (s *System) startActors() {
