@@ -26,17 +26,17 @@ func BenchmarkCeiling(b *testing.B) {
 const ceilingRows = 20
 
 func ceilingAppend(b *testing.B, size int) {
-	db, many, one := ceilingStore(b)
+	c := ceilingStore(b)
 	row := ceilingRow()
 	args := make([]any, 0, ceilingRows*len(row))
 	position := int64(0)
 	b.ReportAllocs()
 	for version := int64(1); b.Loop(); version++ {
-		ceilingExec(b, db, "BEGIN IMMEDIATE")
+		c.exec(b, "BEGIN IMMEDIATE")
 		for left := size; left > 0; {
-			rows, insert := 1, one
+			rows, insert := 1, c.one
 			if left >= ceilingRows {
-				rows, insert = ceilingRows, many
+				rows, insert = ceilingRows, c.many
 			}
 			args = args[:0]
 			for range rows {
@@ -49,17 +49,23 @@ func ceilingAppend(b *testing.B, size int) {
 			_, err := insert.Exec(args...)
 			require.NoError(b, err)
 		}
-		ceilingExec(b, db, "COMMIT")
+		c.exec(b, "COMMIT")
 		if version%64 == 0 { // as often as the journal does, more or less
-			ceilingExec(b, db, "PRAGMA wal_checkpoint(PASSIVE)")
+			c.exec(b, "PRAGMA wal_checkpoint(PASSIVE)")
 		}
 	}
 	b.ReportMetric(float64(size*b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-func ceilingExec(b *testing.B, db *sql.DB, statement string) {
+// ceiling is a database as a program would use it that knows nothing else.
+type ceiling struct {
+	db        *sql.DB
+	many, one *sql.Stmt
+}
+
+func (c ceiling) exec(b *testing.B, statement string) {
 	b.Helper()
-	_, err := db.Exec(statement)
+	_, err := c.db.Exec(statement)
 	require.NoError(b, err)
 }
 
@@ -70,43 +76,44 @@ func ceilingRow() []any {
 	}
 }
 
-func ceilingStore(b *testing.B) (db *sql.DB, many, one *sql.Stmt) {
+func ceilingStore(b *testing.B) ceiling {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "journal.db")
 	w, err := openWriter(path, false)
 	require.NoError(b, err)
 	require.NoError(b, w.close())
-	db, err = sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
+	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, db.Close()) })
 	db.SetMaxOpenConns(1)
+	c := ceiling{db: db}
 	for pragma := range strings.SplitSeq("synchronous = FULL; cache_size = -65536; wal_autocheckpoint = 0", ";") {
-		ceilingExec(b, db, "PRAGMA "+pragma)
+		c.exec(b, "PRAGMA "+pragma)
 	}
-	many, err = db.Prepare(repeated(query("event_insert"), ceilingRows))
+	c.many, err = db.Prepare(repeated(query("event_insert"), ceilingRows))
 	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, many.Close()) })
-	one, err = db.Prepare(query("event_insert"))
+	b.Cleanup(func() { require.NoError(b, c.many.Close()) })
+	c.one, err = db.Prepare(query("event_insert"))
 	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, one.Close()) })
-	return db, many, one
+	b.Cleanup(func() { require.NoError(b, c.one.Close()) })
+	return c
 }
 
 func ceilingTail(b *testing.B) {
 	const events = 10000
-	db, _, one := ceilingStore(b)
+	c := ceilingStore(b)
 	row := ceilingRow()
-	ceilingExec(b, db, "BEGIN")
+	c.exec(b, "BEGIN")
 	for i := range int64(events) {
 		id := persistence.NewEventID()
 		row[0], row[1], row[2], row[3] = i+1, i%100, i/100, id[:]
-		_, err := one.Exec(row...)
+		_, err := c.one.Exec(row...)
 		require.NoError(b, err)
 	}
-	ceilingExec(b, db, "COMMIT")
+	c.exec(b, "COMMIT")
 	b.ReportAllocs()
 	for b.Loop() {
-		scanAll(b, db)
+		scanAll(b, c.db)
 	}
 	b.ReportMetric(float64(events*b.N)/b.Elapsed().Seconds(), "events/s")
 }
