@@ -85,7 +85,6 @@ type writers struct {
 
 	mu      sync.Mutex
 	told    map[string]error // what was said of each append, by its label
-	unknown []string
 }
 
 func startWriters(t *testing.T, journal persistence.Journal, count int) *writers {
@@ -747,7 +746,7 @@ func readFull(conn net.Conn, p []byte) (n int, err error) {
 }
 
 func (c *faultyConn) cut() error {
-	_ = c.Conn.Close()
+	_ = c.Close()
 	return errCut
 }
 

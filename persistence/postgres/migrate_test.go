@@ -28,7 +28,8 @@ func TestOpenNamesTheCommandForAnOldSchema(t *testing.T) {
 		var schema *persistence.SchemaError
 		require.ErrorAs(t, err, &schema)
 		require.Equal(t, have, schema.Have)
-		require.Equal(t, postgres.Newest(), schema.Want)
+		want := postgres.Newest()
+		require.Equal(t, want, schema.Want)
 	}
 
 	refused(0)

@@ -36,7 +36,7 @@ func (s *Server) makeDirectory() error {
 	if s.lock, err = os.OpenFile(fresh, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX); err != nil {
+	if err := lockFile(s.lock); err != nil {
 		return fmt.Errorf("lock the server's directory: %w", err)
 	}
 	if err := os.Rename(fresh, filepath.Join(directory, "lock")); err != nil {
@@ -46,6 +46,12 @@ func (s *Server) makeDirectory() error {
 		return os.Chown(directory, int(credential.Uid), int(credential.Gid))
 	}
 	return nil
+}
+
+// lockFile takes the lock that ends with the process, and fails when another one
+// holds it.
+func lockFile(file *os.File) error {
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
 // removeLeftovers removes the directories of servers whose owner is dead. It is
@@ -71,8 +77,8 @@ func leftover(directory string) bool {
 		return false
 	}
 	defer lock.Close()
-	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		return false
+	if lockFile(lock) != nil {
+		return false // its owner lives
 	}
 	data := filepath.Join(directory, "data")
 	status, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))

@@ -24,7 +24,7 @@ func newOptions(list []Option) *options {
 		"full_page_writes": "off",
 		// Journals check it, and it decides what an acknowledgement means.
 		"synchronous_commit": "on",
-		"max_connections":    "300",
+		"max_connections":    "500",
 		"lc_messages":        "C",
 		"log_min_messages":   "fatal",
 		"log_statement":      "none",
