@@ -25,7 +25,10 @@ func newLeaf(at field, op operator, operands []value) Filter {
 	if err := l.check(); err != nil {
 		return invalid(err)
 	}
-	if op.set() {
+	switch {
+	case len(operands) == 0:
+		l.operands = nil // one form, however there came to be none
+	case op.set():
 		slices.SortStableFunc(l.operands, func(v, w value) int { return compare(&v, &w) })
 		l.operands = slices.CompactFunc(l.operands, func(v, w value) bool { return compare(&v, &w) == 0 })
 	}

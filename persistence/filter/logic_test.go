@@ -49,7 +49,9 @@ func TestLawsOfLogic(t *testing.T) {
 		},
 		"alone it stays":      func(f, _, _ filter.Filter) (left, right filter.Filter) { return f.And(), f.Or() },
 		"what is meant twice": func(f, _, _ filter.Filter) (left, right filter.Filter) { return f.And(f), f.Or(f) },
-		"what cannot be":      func(f, _, _ filter.Filter) (left, right filter.Filter) { return f.And(filter.Not(f)), filter.Not(filter.Filter{}) },
+		"what cannot be": func(f, _, _ filter.Filter) (left, right filter.Filter) {
+			return f.And(filter.Not(f)), filter.Not(filter.Filter{})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -44,5 +44,5 @@ func parseNumber(text string) (value, bool) {
 		return integerValue(n), true
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	return metadataValue(persistence.Float(f)), err == nil
+	return floatValue(f), err == nil
 }

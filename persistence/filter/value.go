@@ -36,7 +36,8 @@ func textValue[T ~string](text T) value { return value{kind: textKind, text: str
 
 func integerValue[T ~int64 | ~uint64](n T) value { return value{kind: integerKind, hi: uint64(n)} }
 
-func floatValue(f float64) value { return value{kind: floatKind, hi: math.Float64bits(f)} }
+// floatValue makes -0 a 0, as metadata does: the sum of both is 0.
+func floatValue(f float64) value { return value{kind: floatKind, hi: math.Float64bits(f + 0)} }
 
 func truthValue(b bool) value {
 	if b {
