@@ -83,8 +83,8 @@ type writers struct {
 	group   sync.WaitGroup
 	acks    atomic.Int64
 
-	mu      sync.Mutex
-	told    map[string]error // what was said of each append, by its label
+	mu   sync.Mutex
+	told map[string]error // what was said of each append, by its label
 }
 
 func startWriters(t *testing.T, journal persistence.Journal, count int) *writers {

@@ -3,6 +3,8 @@ package postgres
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +54,9 @@ func drawWork(r *rapid.T) *work {
 		if rapid.Bool().Draw(r, "with metadata") {
 			e.Metadata = persistence.Metadata{rapid.StringN(1, 5, -1).Draw(r, "key"): persistence.String(rapid.String().Draw(r, "value"))}
 		}
+		if rapid.Bool().Draw(r, "with tags") {
+			e.Tags = rapid.SliceOfNDistinct(rapid.StringMatching(`[^\pC]+`), 1, 3, rapid.ID).Draw(r, "tags")
+		}
 		return e
 	}), 1, 4).Draw(r, "events")
 	return &work{item: item, stream: rapid.Int64().Draw(r, "id"), below: rapid.Int64().Draw(r, "below")}
@@ -99,7 +104,7 @@ func decode[T any](d *driver, oid uint32, value []byte) (v T) {
 }
 
 func (d *driver) exact(works []*work) {
-	values := d.bind(nameExact, 10)
+	values := d.bind(nameExact, 11)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	var streams, expected, versions []int64
 	for _, w := range works {
@@ -116,7 +121,7 @@ func (d *driver) exact(works []*work) {
 }
 
 func (d *driver) checked(w *work) {
-	values := d.bind(nameChecked, 10)
+	values := d.bind(nameChecked, 11)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, []any{w.stream, int64(w.item.Expected)}, d.int8s(values[1:3]))
 	require.Equal(d.t, w.item.Named, decode[bool](d, pgtype.BoolOID, values[3]))
@@ -134,7 +139,8 @@ func (d *driver) events(works []*work, values [][]byte) {
 	payloads := decode[[][]byte](d, pgtype.ByteaArrayOID, values[3])
 	headers := decode[[][]byte](d, pgtype.ByteaArrayOID, values[4])
 	metadata := decode[[]*string](d, pgtype.TextArrayOID, values[5])
-	for _, n := range []int{len(ids), len(schemas), len(types), len(payloads), len(headers), len(metadata)} {
+	tags := decode[[]*string](d, pgtype.TextArrayOID, values[6])
+	for _, n := range []int{len(ids), len(schemas), len(types), len(payloads), len(headers), len(metadata), len(tags)} {
 		require.Equal(d.t, len(events), n)
 	}
 	for i := range events {
@@ -150,6 +156,11 @@ func (d *driver) events(works []*work, values [][]byte) {
 			require.Nil(d.t, metadata[i])
 		} else {
 			require.Equal(d.t, string(encoded), *metadata[i])
+		}
+		if len(e.Tags) == 0 {
+			require.Nil(d.t, tags[i])
+		} else {
+			require.Equal(d.t, slices.Sorted(slices.Values(e.Tags)), strings.Split(*tags[i], "\n"))
 		}
 	}
 }
@@ -188,14 +199,14 @@ func FuzzReadInt4Array(f *testing.F) {
 func FuzzRow(f *testing.F) {
 	number := []byte{0, 0, 0, 0, 0, 0, 0, 7}
 	id := persistence.NewEventID()
-	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "type", []byte("payload"), []byte("headers"), []byte("\x01{\"a\": 1}"), number)
-	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "", []byte{}, []byte{}, []byte{}, number)
-	f.Add(number, number, []byte("\x7f\xff\xff\xff\xff\xff\xff\xff"), id[:], []byte{0, 0, 0, 3}, "type", bytes.Repeat([]byte{1}, chunkSize), []byte{}, []byte("\x01{\"a\": [1]}"), number)
-	f.Add([]byte{1}, []byte{}, number, id[:3], []byte{0}, "type", []byte{}, []byte{}, []byte{2}, []byte{9})
-	f.Fuzz(func(t *testing.T, version, position, at, id, schema []byte, name string, payload, headers, metadata, stream []byte) {
+	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "type", []byte("payload"), []byte("headers"), []byte("\x01{\"a\": 1}"), textArray([]persistence.StreamID{"a", ""}), number)
+	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "", []byte{}, []byte{}, []byte{}, textArray(nil), number)
+	f.Add(number, number, []byte("\x7f\xff\xff\xff\xff\xff\xff\xff"), id[:], []byte{0, 0, 0, 3}, "type", bytes.Repeat([]byte{1}, chunkSize), []byte{}, []byte("\x01{\"a\": [1]}"), []byte{}, number)
+	f.Add([]byte{1}, []byte{}, number, id[:3], []byte{0}, "type", []byte{}, []byte{}, []byte{2}, int8Array([]int64{1}), []byte{9})
+	f.Fuzz(func(t *testing.T, version, position, at, id, schema []byte, name string, payload, headers, metadata, tags, stream []byte) {
 		r := rows{}
 		for range 2 { // the second shares the chunk of the first
-			if err := r.add("s-1", [][]byte{version, position, at, id, schema, []byte(name), payload, headers, metadata, stream}); err != nil {
+			if err := r.add("s-1", [][]byte{version, position, at, id, schema, []byte(name), payload, headers, metadata, tags, stream}); err != nil {
 				require.ErrorIs(t, err, persistence.ErrCorrupt)
 				require.Empty(t, r.events)
 				return

@@ -111,7 +111,8 @@ func TestServerDiesWithItsProcess(t *testing.T) {
 	if os.Getenv("PGSERVER_OWNER") != "" {
 		s, err := Start(t.Context())
 		require.NoError(t, err)
-		fmt.Printf("server %d in %s\n", s.process.Pid, s.directory)
+		_, err = fmt.Fprintf(os.Stdout, "server %d in %s\n", s.process.Pid, s.directory)
+		require.NoError(t, err)
 		select {} // until it is killed
 	}
 	owner := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestServerDiesWithItsProcess$")
