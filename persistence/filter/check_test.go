@@ -50,6 +50,7 @@ func TestInvalidLeaves(t *testing.T) {
 		"pattern that is not UTF-8":   {filter.Stream().Regex("\xff"), "stream filter"},
 		"pattern of 1025 bytes":       {filter.Type().Regex(strings.Repeat("a", filter.MaxRegex+1)), "type filter"},
 		"pattern that explodes":       {filter.Type().Regex("(" + strings.Repeat("a", 1000) + "){1000}"), "type filter"},
+		"pattern that may explode":    {filter.Type().Regex("(?:aaaa){0,1000}"), "type filter"},
 		"pattern that nests":          {filter.Type().Regex("((((((a{10}){10}){10}){10}){10}){10})"), "type filter"},
 		"NaN":                         {k.Float().Gt(math.NaN()), "metadata filter"},
 		"infinity":                    {k.Float().Le(math.Inf(1)), "metadata filter"},
@@ -118,6 +119,20 @@ func nested(height int) filter.Filter {
 	return f
 }
 
+// deepNothing has the given height too; at its bottom stands the negation of
+// everything, which is two high.
+func deepNothing(height int) filter.Filter {
+	f := filter.Not(filter.Filter{})
+	for i := range height - 2 {
+		if i%2 == 0 {
+			f = f.And(filter.Tag().Exists())
+		} else {
+			f = f.Or(filter.Tag().Exists())
+		}
+	}
+	return f
+}
+
 func wide(leaves int) filter.Filter {
 	f := filter.Version().Eq(0)
 	for i := range leaves - 1 {
@@ -136,6 +151,9 @@ func TestTreesAtAndBeyondTheLimit(t *testing.T) {
 	require.NoError(t, wide(filter.MaxLeaves).Check())
 	requireInvalid(t, wide(filter.MaxLeaves+1).Check(), "filter")
 	requireInvalid(t, wide(200).And(filter.Not(wide(57))).Check(), "filter")
+
+	require.NoError(t, deepNothing(filter.MaxDepth).Check())
+	requireInvalid(t, deepNothing(filter.MaxDepth+1).Check(), "filter")
 
 	pattern := filter.Type().Regex("a{1000}")
 	require.NoError(t, pattern.And(pattern).Check())

@@ -8,7 +8,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// and is what holds when both hold.
+// and is what holds when both hold. Like or it uses up its operands, which are
+// made anew for every tree and belong to nobody else.
 func (n Necessary) and(other Necessary) Necessary {
 	if n.Nothing || other.Nothing {
 		return Necessary{Nothing: true}
@@ -28,7 +29,7 @@ func (n Necessary) and(other Necessary) Necessary {
 	// do not intersect.
 	for _, tags := range other.Tags {
 		if !slices.ContainsFunc(both.Tags, func(known []string) bool { return slices.Equal(known, tags) }) {
-			both.Tags = append(slices.Clip(both.Tags), tags)
+			both.Tags = append(both.Tags, tags)
 		}
 	}
 	both.Nothing = none(both.IDs) || none(both.Types) || none(both.Streams) || none(both.Categories) ||
@@ -109,13 +110,12 @@ func union[T comparable](a, b []T) []T {
 		return nil
 	}
 	in := members(a)
-	either := slices.Clip(a)
 	for _, value := range b {
 		if !in[value] {
-			either = append(either, value)
+			a = append(a, value)
 		}
 	}
-	return either
+	return a
 }
 
 func members[T comparable](set []T) map[T]bool {

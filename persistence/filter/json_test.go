@@ -2,7 +2,6 @@ package filter_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -203,18 +202,8 @@ func TestJSONAtTheLimits(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]filter.Filter{
 		"depth": nested(filter.MaxDepth), "leaves": wide(filter.MaxLeaves),
-		"operands": filter.Version().In(versions(filter.MaxOperands)...),
-		"nothing, as deep as it may be": func() filter.Filter {
-			f := filter.Not(filter.Filter{})
-			for i := range filter.MaxDepth - 2 {
-				if i%2 == 0 {
-					f = f.And(filter.Type().Eq(fmt.Sprint(i)))
-				} else {
-					f = f.Or(filter.Type().Eq(fmt.Sprint(i)))
-				}
-			}
-			return f
-		}(),
+		"operands":                      filter.Version().In(versions(filter.MaxOperands)...),
+		"nothing, as deep as it may be": deepNothing(filter.MaxDepth),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -225,6 +214,12 @@ func TestJSONAtTheLimits(t *testing.T) {
 			require.Equal(t, f, read)
 		})
 	}
+}
+
+func TestJSONNamesWhatStandsTwice(t *testing.T) {
+	t.Parallel()
+	var read filter.Filter
+	require.ErrorContains(t, read.UnmarshalJSON([]byte(`{"meta":"k","op":"exists","op":"exists"}`)), "twice")
 }
 
 // Whatever is read is a filter that can be written, read again and used.

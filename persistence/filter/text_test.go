@@ -117,6 +117,7 @@ func TestTextThatIsRefused(t *testing.T) {
 		"text that is not UTF8": {"meta.k", "=", []string{secret + "\xff"}, "metadata filter"},
 		"pattern":               {"meta.k", "matches", []string{secret + "["}, "metadata filter"},
 		"version as a word":     {"version", "=", []string{secret}, "version filter"},
+		"version as a C number": {"version", "=", []string{"0x10"}, "version filter"},
 		"version with a sign":   {"version", "=", []string{"+1"}, "version filter"},
 		"version as a fraction": {"version", "=", []string{"1.0"}, "version filter"},
 		"negative position":     {"position", ">", []string{"-1"}, "position filter"},
