@@ -158,8 +158,9 @@ func TestHistory(t *testing.T) {
 	})
 }
 
-// A hook runs with GIT_DIR set, and so does whatever it starts.
-func TestHistoryInAHook(t *testing.T) { //nolint:paralleltest // the environment belongs to the process
+// A hook runs with GIT_DIR set, and so does whatever it starts. Not parallel,
+// because the environment belongs to the process.
+func TestHistoryInAHook(t *testing.T) {
 	dir, other := oddRepository(t), newRepository(t)
 	_, want := open(t, dir)
 	t.Setenv("GIT_DIR", filepath.Join(other, ".git"))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,5 +32,5 @@ func openJournal(ctx context.Context, url string, relaxed bool) (persistence.Jou
 		}
 		return postgres.Open(ctx, config)
 	}
-	return nil, errors.New("open journal: a URL is sqlite:PATH, postgres://… or memory:")
+	return nil, fmt.Errorf("open journal: %q is none of sqlite:PATH, postgres://… and memory", scheme+":")
 }

@@ -462,7 +462,7 @@ func TestRefusals(t *testing.T) {
 		"two repositories":    {l, []string{dir, dir}, "give one repository"},
 		"flags behind":        {l, []string{dir, "--journal", "memory:"}, "give one repository, behind the flags"},
 		"unknown flag":        {l, []string{"--nonsense"}, "usage: gitledger"},
-		"unknown journal":     {ledger{open: openJournal}, []string{"--journal", "mysql://x", dir}, "a URL is sqlite:PATH"},
+		"unknown journal":     {ledger{open: openJournal}, []string{"--journal", "mysql://x", dir}, `"mysql:" is none of sqlite:PATH`},
 		"unknown commit":      {l, []string{"--journal", "memory:", "--state-at", "nowhere", dir}, `no commit "nowhere"`},
 		"commit beside":       {l, []string{"--journal", "memory:", "--state-at", "side", dir}, "commit " + side + " lies on a side branch"},
 		"position beyond":     {l, []string{"--journal", "memory:", "--state-at", "999999", dir}, "position 999999 is not in the journal, which has the positions 1 to "},
@@ -586,8 +586,8 @@ func TestLedgerWaitsForTheSlowestFile(t *testing.T) {
 	require.EqualValues(t, 1, held.notes.Load(), "the ledger has noted more than its beginning before all files knew")
 }
 
-// Not parallel: it changes the working directory.
-func TestDefaults(t *testing.T) { //nolint:paralleltest // the working directory belongs to the process
+// Not parallel, because the working directory belongs to the process.
+func TestDefaults(t *testing.T) {
 	dir := oddRepository(t)
 	t.Chdir(dir)
 	l := ledger{open: openJournal}
