@@ -200,15 +200,24 @@ type tester interface {
 
 // stored are the tags of a list in the journal.
 func stored(t tester, journal persistence.Reader, id string) []string {
+	tags, err := history(t.Context(), journal, id)
+	require.NoError(t, err)
+	return tags
+}
+
+func history(ctx context.Context, journal persistence.Reader, id string) ([]string, error) {
 	tags := []string{}
-	for recorded, err := range journal.Read(t.Context(), persistence.StreamID("list-"+id), persistence.ReadOptions{}) {
+	for recorded, err := range journal.Read(ctx, persistence.StreamID("list-"+id), persistence.ReadOptions{}) {
 		if errors.Is(err, persistence.ErrStreamNotFound) {
 			break
 		}
-		require.NoError(t, err)
-		tags = append(tags, tagOf(t, recorded))
+		var event Kept
+		if err = errors.Join(err, json.Unmarshal(recorded.Payload, &event)); err != nil {
+			return nil, err
+		}
+		tags = append(tags, event.Tag)
 	}
-	return tags
+	return tags, nil
 }
 
 // seed puts tags into a list behind the system's back.
@@ -226,12 +235,6 @@ func seed(t *testing.T, journal persistence.Journal, id string, tags ...string) 
 // foreign is an event as another writer would store it.
 func foreign(tag string) persistence.Event {
 	return persistence.Event{Type: Kept{}.MessageName(), Payload: []byte(`{"Tag":"` + tag + `"}`)}
-}
-
-func tagOf(t require.TestingT, recorded persistence.Recorded) string {
-	var event Kept
-	require.NoError(t, json.Unmarshal(recorded.Payload, &event))
-	return event.Tag
 }
 
 // failure is the runtime's error in an answer, which must be one.

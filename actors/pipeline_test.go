@@ -76,11 +76,11 @@ func TestPipeline(t *testing.T) {
 			require.NoError(rt, err)
 			live, err := GetOf.Ask(rt.Context(), system, "a", Get{})
 			require.NoError(rt, err)
-			history := stored(rt, inner, "a")
-			require.Equal(rt, history, final.Tags, "the state in memory is what the stream says")
-			require.Equal(rt, history, live.Tags)
+			events := stored(rt, inner, "a")
+			require.Equal(rt, events, final.Tags, "the state in memory is what the stream says")
+			require.Equal(rt, events, live.Tags)
 			require.Zero(rt, system.Stats().InFlight)
-			judge(rt, history, story)
+			judge(rt, events, story)
 		})
 	})
 }
@@ -156,8 +156,8 @@ func tell(rt *rapid.T, system *actors.System, journal persistence.Journal, steps
 			} else {
 				outcome.seen, outcome.err = PutInto.Ask(ctx, system, "a", s.Put, options...)
 			}
-			if durable := stored(rt, journal, "a"); outcome.err == nil && !isPrefix(outcome.seen.Tags, durable) {
-				outcome.err = fmt.Errorf("shown %v, durable %v", outcome.seen.Tags, durable)
+			if durable, err := history(rt.Context(), journal, "a"); outcome.err == nil && !isPrefix(outcome.seen.Tags, durable) {
+				outcome.err = fmt.Errorf("shown %v, durable %v, %w", outcome.seen.Tags, durable, err)
 			}
 			answers[i] <- outcome
 		}()
