@@ -40,25 +40,39 @@ func (w *writer) tidy(idle bool) error {
 		return nil
 	}
 	w.tried = length
-	return w.checkpoint("PASSIVE")
+	return w.passive()
 }
 
 // logLength is how many pages the log has, and how many of them a checkpoint
 // has copied already.
 func (w *writer) logLength() (length, copied int64, err error) {
-	row, err := w.log.first()
-	if err != nil {
-		return 0, 0, err
-	}
-	length, ok := row[1].(int64)
-	copied, ok2 := row[2].(int64)
-	if !ok || !ok2 {
-		return 0, 0, errors.New("read the length of the log")
-	}
-	return length, copied, nil
+	_, length, copied, err = w.walCheckpoint(w.log)
+	return length, copied, err
 }
 
-// checkpoint copies the log into the file as far as readers allow.
-func (w *writer) checkpoint(mode string) error {
-	return w.exec("PRAGMA wal_checkpoint(" + mode + ")")
+// passive copies the log into the file as far as readers allow.
+func (w *writer) passive() error {
+	_, _, _, err := w.walCheckpoint(w.copyLog)
+	return err
+}
+
+// emptyLog copies all of the log into the file, flushes that, and cuts the log.
+// It reports false when another program's reader was in the way.
+func (w *writer) emptyLog() (done bool, err error) {
+	busy, length, _, err := w.walCheckpoint(w.cutLog)
+	return busy == 0 && length == 0, err
+}
+
+// walCheckpoint runs one of SQLite's forms of a checkpoint.
+func (w *writer) walCheckpoint(form *stmt) (busy, length, copied int64, err error) {
+	row, err := form.first()
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	c := columns{row: row}
+	busy, length, copied = c.integer(0), c.integer(1), c.integer(2)
+	if c.wrong {
+		return 0, 0, 0, errors.New("read what a checkpoint has done")
+	}
+	return busy, length, copied, nil
 }

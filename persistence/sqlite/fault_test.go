@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,15 +19,39 @@ import (
 // opened is a journal whose inside the test may touch.
 type opened struct {
 	*Journal
-	t *testing.T
+	t       *testing.T
+	opening <-chan struct{} // gets a value when the file is opened again
 }
 
 func openInside(t *testing.T) opened {
 	t.Helper()
-	j, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "journal.db")})
+	opening := make(chan struct{}, 1)
+	j, err := Open(t.Context(), Config{
+		Path:   filepath.Join(t.TempDir(), "journal.db"),
+		Logger: slog.New(&told{slog.DiscardHandler, "commit failed, opening the file again", opening}),
+	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, j.Close()) })
-	return opened{j, t}
+	return opened{j, t, opening}
+}
+
+// told signals that a message was logged.
+type told struct {
+	slog.Handler
+	message string
+	signal  chan<- struct{}
+}
+
+func (l *told) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *told) Handle(_ context.Context, record slog.Record) error {
+	if record.Message == l.message {
+		select {
+		case l.signal <- struct{}{}:
+		default:
+		}
+	}
+	return nil
 }
 
 // inside calls fn while nothing is written.
@@ -172,6 +197,37 @@ func TestFailedCommit(t *testing.T) {
 			require.Equal(t, append(want, "next"), o.payloads())
 		})
 	}
+}
+
+// TestFailedCommitWhileAnotherProgramReads: the log cannot be made safe before
+// that program has left, so nobody is told before.
+func TestFailedCommitWhileAnotherProgramReads(t *testing.T) {
+	t.Parallel()
+	o := openInside(t)
+	require.NoError(t, o.append("a-1", persistence.NoStream, "1").Err)
+	reader := o.foreign("BEGIN")
+	count, err := reader.prepare("SELECT count(*) FROM event")
+	require.NoError(t, err)
+	_, err = count.first()
+	require.NoError(t, err)
+	require.NoError(t, o.append("a-1", persistence.Exact(1), "2").Err)
+
+	o.inside(func(w *writer) {
+		require.NoError(t, w.exec("PRAGMA busy_timeout = 10"))
+		require.ErrorIs(t, w.settle(), persistence.ErrUnavailable)
+	})
+	o.failCommit(sqlite3.SQLITE_IOERR_FSYNC, true)
+	outcomes := make(chan persistence.Outcome, 1)
+	require.NoError(t, o.Submit(addition("a-1", persistence.Exact(2), "3"), nil, func(o persistence.Outcome) { outcomes <- o }))
+	select {
+	case <-o.opening:
+	case <-outcomes:
+		require.Fail(t, "the outcome was told while the log was not safe")
+	}
+	require.NoError(t, reader.exec("COMMIT"))
+
+	require.NoError(t, (<-outcomes).Err)
+	require.Equal(t, []string{"1", "2", "3"}, o.payloads())
 }
 
 func TestFileThatStaysAway(t *testing.T) {

@@ -171,7 +171,8 @@ func (j *Journal) shut() error {
 	if j.writer == nil {
 		return nil
 	}
-	err := errors.Join(j.writer.checkpoint("TRUNCATE"), j.writer.close())
+	_, err := j.writer.emptyLog() // as far as other programs let it
+	err = errors.Join(err, j.writer.close())
 	j.writer = nil
 	return err
 }

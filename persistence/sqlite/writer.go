@@ -21,7 +21,7 @@ type writer struct {
 	findStream, findKey     *stmt
 	eventAt, lastOf         *stmt
 	events, streams, keys   *inserter
-	log                     *stmt
+	log, copyLog, cutLog    *stmt
 	tried                   int64 // length of the log when it was last checkpointed
 
 	last       int64 // position of the last event, in this transaction
@@ -113,6 +113,8 @@ func (w *writer) prepareAll() error {
 		{&w.eventAt, query("event_at")},
 		{&w.lastOf, query("last")},
 		{&w.log, "PRAGMA wal_checkpoint(NOOP)"},
+		{&w.copyLog, "PRAGMA wal_checkpoint(PASSIVE)"},
+		{&w.cutLog, "PRAGMA wal_checkpoint(TRUNCATE)"},
 	} {
 		var err error
 		if *s.dest, err = w.prepare(s.text); err != nil {
