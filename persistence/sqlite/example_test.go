@@ -11,7 +11,7 @@ import (
 )
 
 func ExampleOpen() {
-	ctx := context.Background() //nolint:forbidigo // an example is a whole program
+	ctx := context.Background()
 	directory, err := os.MkdirTemp("", "stele")
 	if err != nil {
 		panic(err)
