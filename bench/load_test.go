@@ -145,5 +145,6 @@ func TestRows(t *testing.T) {
 	require.InDelta(t, 115, len(rows.encoded), 2)
 	require.Len(t, rows.payload(1000), payloadSize)
 	first, second, third := rows.next(1, 2), rows.next(2, 2), rows.next(3, 2)
-	require.Equal(t, [3][2]int64{{1, 1}, {2, 1}, {1, 2}}, [3][2]int64{{first.stream, first.version}, {second.stream, second.version}, {third.stream, third.version}})
+	require.Equal(t, []int64{1, 2, 1}, []int64{first.stream, second.stream, third.stream})
+	require.Equal(t, []int64{1, 1, 2}, []int64{first.version, second.version, third.version})
 }

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // scenario measures one part of the system on one journal.
@@ -199,7 +200,7 @@ func (p *plan) measureOn(ctx context.Context, b backend, settings settings, out,
 		fmt.Fprintf(log, "%-8s  %s\n", b.name, store.about())
 	}
 	for _, scenario := range p.scenarios {
-		s := &session{ctx: ctx, scenario: scenario.name, journal: b.name, store: store, scale: p.scale}
+		s := &session{ctx: ctx, scenario: scenario.name, journal: b.name, store: store, scale: p.scale, begun: time.Now()}
 		if err := scenario.run(s); err != nil {
 			return nil, fmt.Errorf("%s: %w", scenario.name, err)
 		}

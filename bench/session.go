@@ -12,6 +12,7 @@ type session struct {
 	scenario, journal string
 	store             store
 	scale             scale
+	begun             time.Time
 	figures           []figure
 }
 
@@ -19,6 +20,9 @@ type session struct {
 type scale struct {
 	rounds int           // of a figure beside its ceilings
 	window time.Duration // of one sample
+	// budget is when a scenario begins to do with one round: what is left must be
+	// measured too, however slow the machine is. 0 is never.
+	budget time.Duration
 	// appends are the numbers of aggregates that append at the same time.
 	appends []int
 	// read are the streams of ten events that are tailed and replayed.
@@ -30,12 +34,18 @@ type scale struct {
 }
 
 func thorough() scale {
-	return scale{rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000, callers: 512, many: 1000, idle: 100_000}
+	return scale{
+		rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000,
+		callers: 512, many: 1000, idle: 100_000,
+	}
 }
 
 // quickly keeps every scenario within 40 s, setting the store up included.
 func quickly() scale {
-	return scale{rounds: 3, window: 500 * time.Millisecond, appends: []int{4096, 256, 16, 1}, read: 5000, callers: 512, many: 1000, idle: 20_000}
+	return scale{
+		rounds: 3, window: 400 * time.Millisecond, budget: 22 * time.Second, appends: []int{4096, 256, 16, 1}, read: 5000,
+		callers: 512, many: 1000, idle: 20_000,
+	}
 }
 
 // sample measures once.
@@ -56,7 +66,7 @@ func (s *session) beside(ours sample, ceilings ...sample) ([]comparison, error) 
 	if err != nil {
 		return nil, err
 	}
-	for range s.scale.rounds {
+	for round := 0; s.another(round); round++ {
 		value, err := ours()
 		if err != nil {
 			return nil, err
@@ -77,14 +87,21 @@ func (s *session) beside(ours sample, ceilings ...sample) ([]comparison, error) 
 	return medians, nil
 }
 
+// another reports whether there is a further round.
+func (s *session) another(round int) bool {
+	late := s.scale.budget > 0 && time.Since(s.begun) > s.scale.budget
+	return round < s.scale.rounds && (round == 0 || !late)
+}
+
 // alone measures what has no ceiling, and returns the median.
 func (s *session) alone(ours sample) (float64, error) {
-	values := make([]float64, s.scale.rounds)
-	for i := range values {
-		var err error
-		if values[i], err = ours(); err != nil {
+	var values []float64
+	for round := 0; s.another(round); round++ {
+		value, err := ours()
+		if err != nil {
 			return 0, err
 		}
+		values = append(values, value)
 	}
 	return median(values, func(v float64) float64 { return v }), nil
 }

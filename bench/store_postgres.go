@@ -29,13 +29,15 @@ type postgresStore struct {
 	prefix   string        // of the schemas, so that a used server is left as it was
 	version  string
 	relaxed  bool
-	migrated bool // the rivals' tables are there
+	migrated map[string]bool // the spaces whose tables are there
+	recycled int64           // the length of the log when it was last recycled
 }
 
 func openPostgres(ctx context.Context, settings settings) (_ store, err error) {
 	p := &postgresStore{
 		rows: newRows(), url: settings.postgres, relaxed: settings.relaxed,
-		pools: map[int32]*pgxpool.Pool{}, best: map[int]int32{}, prefix: fmt.Sprintf("stele_bench_%08x_", rand.Uint32()),
+		pools: map[int32]*pgxpool.Pool{}, best: map[int]int32{}, migrated: map[string]bool{},
+		prefix: fmt.Sprintf("stele_bench_%08x_", rand.Uint32()),
 	}
 	defer func() {
 		if err != nil {
@@ -46,13 +48,16 @@ func openPostgres(ctx context.Context, settings settings) (_ store, err error) {
 		// A vacuum or a checkpoint in the middle of one sample of five would say
 		// nothing about any of them.
 		p.server, err = pgserver.Start(ctx, pgserver.Durable, pgserver.Setting("autovacuum", "off"), pgserver.Setting("shared_buffers", "256MB"),
-			pgserver.Setting("max_wal_size", "16GB"), pgserver.Setting("checkpoint_timeout", "1h"))
+			pgserver.Setting("min_wal_size", "1GB"), pgserver.Setting("max_wal_size", "16GB"), pgserver.Setting("checkpoint_timeout", "1h"))
 		if err != nil {
 			return nil, err
 		}
 		p.url = p.server.URL()
 	}
 	if p.conn, err = pgx.Connect(ctx, p.url); err != nil {
+		return nil, err
+	}
+	if err := p.preallocate(ctx); err != nil {
 		return nil, err
 	}
 	return p, p.conn.QueryRow(ctx, `SELECT format('PostgreSQL %s fsync=%s synchronous_commit=%s autovacuum=%s shared_buffers=%s',
@@ -68,19 +73,66 @@ func (p *postgresStore) about() string {
 }
 
 func (p *postgresStore) config(space string) postgres.Config {
-	config := postgres.Config{URL: p.url, Schema: p.prefix + space, Migrate: true}
+	config := postgres.Config{URL: p.url, Schema: p.prefix + space}
 	if p.relaxed {
 		config.Durability = postgres.Relaxed
 	}
 	return config
 }
 
+// segments are the files of the log that a private server has ready, of 16 MiB.
+const segments = 48
+
+// preallocate gives a private server the files of a log that has been in use for
+// a while. A new server makes one for every 16 MiB, for which everything stops.
+func (p *postgresStore) preallocate(ctx context.Context) error {
+	if p.server == nil {
+		return nil
+	}
+	for range segments {
+		if _, err := p.conn.Exec(ctx, "SELECT pg_logical_emit_message(false, '', ''), pg_switch_wal()"); err != nil {
+			return err
+		}
+	}
+	return p.recycle(ctx)
+}
+
+// recycle gives the files of the log to be used again, once enough are used.
+func (p *postgresStore) recycle(ctx context.Context) error {
+	if p.server == nil {
+		return nil
+	}
+	length, err := p.logged(ctx)
+	if err != nil || length-p.recycled < segments/2<<24 {
+		return err
+	}
+	p.recycled = length
+	_, err = p.conn.Exec(ctx, "CHECKPOINT")
+	return err
+}
+
 func (p *postgresStore) open(ctx context.Context, space string) (journal, error) {
+	if err := p.migrate(ctx, space); err != nil {
+		return nil, err
+	}
 	return postgres.Open(ctx, p.config(space))
 }
 
+func (p *postgresStore) migrate(ctx context.Context, space string) error {
+	if err := p.recycle(ctx); err != nil {
+		return err
+	}
+	if p.migrated[space] {
+		return nil
+	}
+	p.migrated[space] = true
+	return postgres.Migrate(ctx, p.config(space))
+}
+
+// drop keeps the tables, because making them takes longer than many a sample.
 func (p *postgresStore) drop(ctx context.Context, space string) error {
-	_, err := p.conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+p.schema(space)+" CASCADE")
+	schema := p.schema(space)
+	_, err := p.conn.Exec(ctx, fmt.Sprintf("TRUNCATE %[1]s.event, %[1]s.stream, %[1]s.event_key, %[1]s.snapshot RESTART IDENTITY", schema))
 	return err
 }
 
@@ -113,7 +165,7 @@ func (p *postgresStore) dropAll(ctx context.Context) error {
 		return err
 	}
 	for _, schema := range schemas {
-		if err := p.drop(ctx, schema[len(p.prefix):]); err != nil {
+		if _, err := p.conn.Exec(ctx, "DROP SCHEMA "+pgx.Identifier{schema}.Sanitize()+" CASCADE"); err != nil {
 			return err
 		}
 	}
@@ -131,15 +183,10 @@ func (p *postgresStore) rivals() []rival {
 // rivalTable returns the rivals' table, empty. They never run side by side.
 func (p *postgresStore) rivalTable(ctx context.Context) (string, error) {
 	const space = "rival"
-	if !p.migrated {
-		if err := postgres.Migrate(ctx, p.config(space)); err != nil {
-			return "", err
-		}
-		p.migrated = true
+	if err := p.migrate(ctx, space); err != nil {
+		return "", err
 	}
-	table := p.schema(space) + ".event"
-	_, err := p.conn.Exec(ctx, "TRUNCATE "+table)
-	return table, err
+	return p.schema(space) + ".event", p.drop(ctx, space)
 }
 
 // copyRows is how many rows one COPY brings, and one commit.

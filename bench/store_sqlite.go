@@ -66,7 +66,10 @@ const logLong = 8 << 10
 // rowsAtOnce is how many rows the rival's statement has.
 const rowsAtOnce = 100
 
-const insertSQLite = "INSERT INTO event (position, stream_id, version, event_id, created_at, schema_id, type, metadata, headers, payload) VALUES "
+const (
+	columnsSQLite = "position, stream_id, version, event_id, created_at, schema_id, type, metadata, headers, payload"
+	insertSQLite  = "INSERT INTO event (" + columnsSQLite + ") VALUES "
+)
 
 // insert is the least that a journal in a file must do: prepared INSERTs of many
 // rows into the same table, in transactions as large as the journal's batches.
@@ -195,7 +198,7 @@ func (s *sqliteStore) scan(ctx context.Context, space string) (count int, err er
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	stmt, err := c.PrepareContext(ctx, "SELECT position, stream_id, version, event_id, created_at, schema_id, type, metadata, headers, payload FROM event ORDER BY position")
+	stmt, err := c.PrepareContext(ctx, "SELECT "+columnsSQLite+" FROM event ORDER BY position")
 	if err != nil {
 		return 0, err
 	}
