@@ -1,9 +1,5 @@
 package actors
 
-import (
-	"github.com/stele-es/stele/persistence"
-)
-
 // Bounds that tests count against.
 const (
 	MaxDepthCalls    = maxDepthCalls
@@ -29,6 +25,3 @@ func Check(config Config) error {
 	s := &System{config: config, definitions: map[string]*definition{}}
 	return s.check()
 }
-
-// Headers are those of the events of a command without a caller's context.
-func Headers(id persistence.CommandID, command string) []byte { return headers(id, command, nil) }
