@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -149,9 +150,10 @@ func TestLeavingReadersReleaseTheirConnection(t *testing.T) {
 			}
 			break
 		}
-		impatient, leave := context.WithTimeout(t.Context(), time.Microsecond)
-		for _, err := range journal.Read(impatient, "s-1", persistence.ReadOptions{}) {
-			require.Error(t, err)
+		impatient, leave := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Microsecond, leave)
+		for _, err := range journal.Read(impatient, "s-1", persistence.ReadOptions{}) { // in time or not
+			require.True(t, err == nil || errors.Is(err, context.Canceled), "%v", err)
 		}
 		leave()
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,12 +22,20 @@ const longestSocket = 107 - len("/.s.PGSQL.5432")
 // makeDirectory makes the server's directory and holds a lock in it for as long
 // as this process lives, so that others can tell it from a leftover.
 func (s *Server) makeDirectory() error {
-	parent := os.TempDir()
-	if len(parent)+1+len(directoryPrefix)+10 > longestSocket {
-		parent = "/tmp"
+	parents := []string{os.TempDir()}
+	if len(parents[0])+1+len(directoryPrefix)+10 > longestSocket {
+		parents[0] = "/tmp"
 	}
-	removeLeftovers(parent)
-	directory, err := os.MkdirTemp(parent, directoryPrefix)
+	if memory, roomy := memoryDirectory(); memory != "" {
+		parents = append(parents, memory)
+		if roomy && !s.options.durable {
+			slices.Reverse(parents)
+		}
+	}
+	for _, parent := range parents {
+		removeLeftovers(parent)
+	}
+	directory, err := os.MkdirTemp(parents[0], directoryPrefix)
 	if err != nil {
 		return err
 	}
