@@ -27,37 +27,48 @@ func TestWhatDoesNotCompile(t *testing.T) {
 			func _(t actors.TB) { withdraw.Given(t, accounts, &amount{}).When(&amount{}).Then(&amount{}).Reply(&balance{}) }`, ""},
 		"handler of another command": {
 			`var _ = actors.Define("account", actors.Handle(withdraw, (*account).deposit))`,
-			"type func(*account, *actors.Tx, *balance) (*balance, error) of (*account).deposit does not match inferred type"},
+			"type func(*account, *actors.Tx, *balance) (*balance, error) of (*account).deposit does not match inferred type",
+		},
 		"handler with another reply": {
 			`var _ = actors.Define("account", actors.Handle(withdraw, (*account).look))`,
-			"type func(*account, *actors.Tx, *amount) (*amount, error) of (*account).look does not match inferred type"},
+			"type func(*account, *actors.Tx, *amount) (*amount, error) of (*account).look does not match inferred type",
+		},
 		"handler of another state": {
 			`var _ = actors.Define("account", actors.On((*account).withdrawn), actors.Handle(withdraw, (*other).withdraw))`,
-			"type actors.Part[other] of actors.Handle(withdraw, (*other).withdraw) does not match inferred type actors.Part[account]"},
+			"type actors.Part[other] of actors.Handle(withdraw, (*other).withdraw) does not match inferred type actors.Part[account]",
+		},
 		"option of another state": {
 			`var _ = actors.Define("account", actors.Handle(withdraw, (*account).withdraw), actors.Strict[other]())`,
-			"does not match inferred type actors.Part[account]"},
+			"does not match inferred type actors.Part[account]",
+		},
 		"applier that fails": {
 			`var _ = actors.Define("account", actors.On((*account).try))`,
-			"does not match"},
+			"does not match",
+		},
 		"ask another command": {
 			`func _(ctx context.Context, to actors.Asker) { withdraw.Ask(ctx, to, "ann", &balance{}) }`,
-			"cannot use &balance{} (value of type *balance) as *amount value"},
+			"cannot use &balance{} (value of type *balance) as *amount value",
+		},
 		"ask a value for a pointer": {
 			`func _(ctx context.Context, to actors.Asker) { withdraw.Ask(ctx, to, "ann", amount{}) }`,
-			"cannot use amount{} (value of struct type amount) as *amount value"},
+			"cannot use amount{} (value of struct type amount) as *amount value",
+		},
 		"take another reply": {
 			`func _(ctx context.Context, to actors.Asker) (*amount, error) { return withdraw.Ask(ctx, to, "ann", &amount{}) }`,
-			`cannot use withdraw.Ask(ctx, to, "ann", &amount{}) (value of type *balance) as *amount value`},
+			`cannot use withdraw.Ask(ctx, to, "ann", &amount{}) (value of type *balance) as *amount value`,
+		},
 		"expect another reply": {
 			`func _(t actors.TB, d actors.Definition) { withdraw.Given(t, d).When(&amount{}).Reply(&amount{}) }`,
-			"cannot use &amount{} (value of type *amount) as *balance value"},
+			"cannot use &amount{} (value of type *amount) as *balance value",
+		},
 		"expect from another command": {
 			`func _(t actors.TB, d actors.Definition) { withdraw.Given(t, d).When(&balance{}) }`,
-			"cannot use &balance{} (value of type *balance) as *amount value"},
+			"cannot use &balance{} (value of type *balance) as *amount value",
+		},
 		"a definition of one's own": {
 			`type mine struct{}; func (mine) Kind() string { return "mine" }; var _ actors.Definition = mine{}`,
-			"missing method definition"},
+			"missing method definition",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

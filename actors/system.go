@@ -296,6 +296,20 @@ func (s *System) await(ctx context.Context, c *call) (any, error) {
 	}
 }
 
+// Decode returns a stored event of an aggregate hosted here as the message that
+// its On takes: for tools and tests that look at a history. Unlike [Command.Ask]
+// it passes errors on as they are; one of kind [persistence.ErrCorrupt] means that
+// the event's type or payload is unknown here.
+func (s *System) Decode(recorded persistence.Recorded) (any, error) {
+	kind := recorded.Stream.Category()
+	d := s.definitions[kind]
+	if d == nil {
+		return nil, &unknownKindError{kind}
+	}
+	_, event, err := d.decode(&recorded)
+	return event, err
+}
+
 func (s *System) received(c *call) (any, error) {
 	reply, err := c.reply, c.err
 	if !c.astray {
