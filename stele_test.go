@@ -36,7 +36,7 @@ var (
 )
 
 func Example() {
-	ctx := context.Background() //nolint:forbidigo // an example is a program
+	ctx := context.Background()
 	journal := new(memory.Journal)
 	node, err := stele.Start(ctx, stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters}})
 	if err != nil {

@@ -62,7 +62,7 @@ func (t *till) paidIn(e PaidIn)   { t.cents += e.Cents }
 func (t *till) paidOut(e PaidOut) { t.cents -= e.Cents }
 
 func Example() {
-	ctx := context.Background() //nolint:forbidigo // an example is a program
+	ctx := context.Background()
 	journal := new(memory.Journal)
 	system, err := actors.Open(actors.Config{Journal: journal, Aggregates: []actors.Definition{Tills}})
 	if err != nil {

@@ -98,15 +98,15 @@ func (c *Type) Encode(message any) ([]byte, error) {
 	if c.IsNil(message) {
 		return nil, &persistence.InvalidError{Field: c.name, Reason: "is nil"}
 	}
-	if c.form == protobuf {
-		m, ok := message.(proto.Message)
-		if !ok {
-			return nil, c.foreign(message)
-		}
-		return proto.MarshalOptions{Deterministic: true}.Marshal(m)
-	}
 	if reflect.TypeOf(message) != c.goType {
-		return nil, c.foreign(message)
+		return nil, &persistence.InvalidError{Field: c.name, Reason: fmt.Sprintf("cannot be made of a %T", message)}
+	}
+	if m, ok := message.(proto.Message); ok && c.form == protobuf {
+		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		if err != nil {
+			return nil, err // without the part that could be written
+		}
+		return data, nil
 	}
 	return c.encodeJSON(message)
 }
@@ -135,10 +135,6 @@ func (c *Type) encodeJSON(message any) ([]byte, error) {
 // replacement is what encoding/json writes for a byte that is not UTF-8. A
 // backslash before it, or JSON that was there already, make it harmless.
 var replacement = []byte(`\ufffd`)
-
-func (c *Type) foreign(message any) error {
-	return &persistence.InvalidError{Field: c.name, Reason: fmt.Sprintf("cannot be made of a %T", message)}
-}
 
 // Decode reads what Encode wrote, into a new message. Fields that the type does
 // not know survive in protobuf and are ignored in JSON. Garbage is an error.
