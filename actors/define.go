@@ -179,22 +179,31 @@ func (d *definition) fold(state any, recorded *persistence.Recorded) (err error)
 	if strings.HasPrefix(recorded.Type, "$") {
 		return nil // the system's own events count as versions and are not for On
 	}
-	corrupt := func(reason string, err error) error {
-		return &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version, Reason: reason, Err: err}
-	}
-	on := d.stored[recorded.Type]
-	if on == nil {
-		return corrupt(fmt.Sprintf("kind %s has no On for event type %s", d.kind, recorded.Type), nil)
-	}
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = corrupt(fmt.Sprintf("On for %s panicked with a %T", recorded.Type, reason), nil)
+			err = corrupt(recorded, fmt.Sprintf("On for %s panicked with a %T", recorded.Type, reason), nil)
 		}
 	}()
+	on, event, err := d.decode(recorded)
+	if err == nil {
+		on.apply(state, event)
+	}
+	return err
+}
+
+// decode turns a stored event into the message that its On takes.
+func (d *definition) decode(recorded *persistence.Recorded) (*applier, any, error) {
+	on := d.stored[recorded.Type]
+	if on == nil {
+		return nil, nil, corrupt(recorded, fmt.Sprintf("kind %s has no On for event type %s", d.kind, recorded.Type), nil)
+	}
 	event, err := on.event.Decode(recorded.Payload)
 	if err != nil {
-		return corrupt("the payload cannot be decoded", err)
+		return nil, nil, corrupt(recorded, "the payload cannot be decoded", err)
 	}
-	on.apply(state, event)
-	return nil
+	return on, event, nil
+}
+
+func corrupt(recorded *persistence.Recorded, reason string, err error) error {
+	return &persistence.CorruptError{Stream: recorded.Stream, Version: recorded.Version, Reason: reason, Err: err}
 }

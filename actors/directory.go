@@ -169,19 +169,37 @@ func (s *System) activate(shard *shard, k key) *activation {
 	return a
 }
 
-// makeRoom keeps the number of live aggregates at its limit by stopping one that
-// has not been used for long. When all are busy it lets ten per cent more in.
+// makeRoom brings the number of live aggregates below its limit by stopping those
+// that have not been used for long. When all are busy it lets ten per cent more in.
 func (s *System) makeRoom() bool {
-	active := int(s.directory.active.Load())
-	return active < s.config.MaxActive || s.evict() || active < s.config.MaxActive+s.config.MaxActive/10+1
+	for s.directory.active.Load() >= int64(s.config.MaxActive) {
+		if !s.evict() {
+			return s.directory.active.Load() <= int64(s.config.MaxActive+s.config.MaxActive/10)
+		}
+	}
+	return true
+}
+
+// evict stops one aggregate that is idle, unless there is none.
+func (s *System) evict() bool {
+	now := s.clock.Load()
+	for {
+		victim := s.victim(now)
+		if victim == nil {
+			return false
+		}
+		if s.passivate(victim, func() bool { return victim.idle(now) }) {
+			return true
+		}
+		// Somebody was faster, to use it or to evict it: there is progress.
+	}
 }
 
 // candidates is how many aggregates an eviction compares. The oldest of a sample
 // is nearly the oldest of all, and needs no list over all shards.
 const candidates = 5
 
-func (s *System) evict() bool {
-	now := s.clock.Load()
+func (s *System) victim(now int64) *activation {
 	var victim *activation
 	used, found := int64(0), 0
 	start := int(s.cursor.Add(1))
@@ -198,7 +216,7 @@ func (s *System) evict() bool {
 		}
 		shard.mu.Unlock()
 	}
-	return victim != nil && s.passivate(victim, func() bool { return victim.idle(now) })
+	return victim
 }
 
 type stop struct{}

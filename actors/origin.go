@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -86,6 +87,9 @@ func (o *origin) check() error {
 	}
 	if len(o.actor) > maxActor {
 		return &persistence.InvalidError{Field: "actor", Reason: "is too long", Size: len(o.actor), Limit: maxActor}
+	}
+	if !utf8.ValidString(o.actor) { // headers are protobuf, which could not be read again
+		return &persistence.InvalidError{Field: "actor", Reason: "is not valid UTF-8"}
 	}
 	for key := range o.metadata {
 		if strings.HasPrefix(key, "stele.") {

@@ -220,9 +220,7 @@ func (r *recoveries) page(a *activation, state any, version *persistence.Version
 // next folds one event after checking that it is the one that must follow.
 func next(d *definition, state any, version *persistence.Version, recorded *persistence.Recorded) error {
 	if recorded.Version != *version+1 {
-		return &persistence.CorruptError{
-			Stream: recorded.Stream, Version: recorded.Version, Reason: fmt.Sprintf("follows version %d", *version),
-		}
+		return corrupt(recorded, fmt.Sprintf("follows version %d", *version), nil)
 	}
 	*version = recorded.Version
 	return d.fold(state, recorded)

@@ -170,12 +170,23 @@ func (s *System) commit(batch *appender.Batch) {
 	// Detached: the end of one caller must not end the commit of others.
 	outcomes, err := s.config.Journal.Append(context.Background(), appends...) //nolint:forbidigo // the root of every commit
 	for i := range appends {
-		if err != nil {
+		switch {
+		case err == nil:
+			batch.Settle(i, outcomes[i])
+		case len(appends) > 1 && errors.Is(err, persistence.ErrInvalid):
+			batch.Settle(i, s.commitAlone(&appends[i])) // only one of them need be at fault
+		default:
 			batch.Settle(i, persistence.Outcome{Err: err})
-			continue
 		}
-		batch.Settle(i, outcomes[i])
 	}
+}
+
+func (s *System) commitAlone(a *persistence.Append) persistence.Outcome {
+	outcomes, err := s.config.Journal.Append(context.Background(), *a) //nolint:forbidigo // the root of every commit
+	if err != nil {
+		return persistence.Outcome{Err: err}
+	}
+	return outcomes[0]
 }
 
 func (s *System) startActors() {
@@ -283,6 +294,20 @@ func (s *System) await(ctx context.Context, c *call) (any, error) {
 		left.Kind = persistence.ErrUnknownOutcome
 		return nil, c.border(left)
 	}
+}
+
+// Decode returns a stored event of an aggregate hosted here as the message that
+// its On takes: for tools and tests that look at a history. Unlike [Command.Ask]
+// it passes errors on as they are; one of kind [persistence.ErrCorrupt] means that
+// the event's type or payload is unknown here.
+func (s *System) Decode(recorded persistence.Recorded) (any, error) {
+	kind := recorded.Stream.Category()
+	d := s.definitions[kind]
+	if d == nil {
+		return nil, &unknownKindError{kind}
+	}
+	_, event, err := d.decode(&recorded)
+	return event, err
 }
 
 func (s *System) received(c *call) (any, error) {

@@ -1,7 +1,6 @@
 package persistence
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -58,6 +57,11 @@ const ErrLostTail Kind = "lost tail"
 const ErrSchema Kind = "schema not current"
 
 func (k Kind) Error() string { return string(k) }
+
+// Is matches the wider kind that a kind belongs to.
+func (k Kind) Is(target error) bool {
+	return k == ErrStreamNotFound && target == ErrNotFound || k == ErrSchema && target == ErrUnavailable
+}
 
 // ConflictError reports that a stream was not at the expected version, and that
 // this was not the writer's own earlier attempt.
@@ -209,7 +213,15 @@ type UnknownOutcomeError struct {
 func (e *UnknownOutcomeError) Error() string {
 	return withCause(fmt.Sprintf("unknown outcome of an append to %s", e.Stream), e.Err)
 }
-func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
+
+// Unwrap returns the cause, but for one of a kind: what may have been done is
+// not also unavailable, and must not be taken for it.
+func (e *UnknownOutcomeError) Unwrap() error {
+	if _, found := kindOf(e.Err); found {
+		return nil
+	}
+	return e.Err
+}
 
 // Is matches [ErrUnknownOutcome].
 func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrUnknownOutcome }
@@ -295,18 +307,44 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Is matches the error's kind.
-func (e *Error) Is(target error) bool { return target == e.Kind }
+func (e *Error) Is(target error) bool { return target == e.Kind || e.Kind.Is(target) }
 
-// KindOf sorts any error that a journal or the runtime returns. What is of no
-// known kind counts as an unknown outcome: nothing may be assumed of it.
+// kinds are what KindOf can find. One stands before another that an error may
+// match beside it: a missing stream that had to exist is a conflict.
+var kinds = [...]Kind{
+	ErrConflict, ErrUnavailable, ErrOverloaded, ErrInvalid, ErrUnknownOutcome, ErrRejected,
+	ErrEventIDReused, ErrNotFound, ErrFenced, ErrCorrupt,
+}
+
+// KindOf sorts any error that a journal or the runtime returns. The outermost
+// kind decides, not that of a cause: an unknown outcome is not made definite by
+// a part that was unavailable. What is of no known kind counts as an unknown
+// outcome: nothing may be assumed of it.
 func KindOf(err error) Kind {
-	for _, kind := range [...]Kind{
-		ErrConflict, ErrUnavailable, ErrOverloaded, ErrInvalid, ErrUnknownOutcome, ErrRejected,
-		ErrEventIDReused, ErrNotFound, ErrFenced, ErrCorrupt,
-	} {
-		if errors.Is(err, kind) {
-			return kind
-		}
+	if kind, found := kindOf(err); found {
+		return kind
 	}
 	return ErrUnknownOutcome
+}
+
+func kindOf(err error) (Kind, bool) {
+	for _, kind := range kinds {
+		if err == error(kind) { //nolint:errorlint // one link of the chain at a time
+			return kind, true
+		}
+		if is, ok := err.(interface{ Is(error) bool }); ok && is.Is(kind) {
+			return kind, true
+		}
+	}
+	switch wrapper := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		return kindOf(wrapper.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range wrapper.Unwrap() {
+			if kind, found := kindOf(err); found {
+				return kind, true
+			}
+		}
+	}
+	return "", false
 }

@@ -2,8 +2,6 @@ package persistence
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -151,8 +149,14 @@ func EncodeMetadata(m Metadata) []byte {
 	if len(m) == 0 {
 		return nil
 	}
-	out := make([]byte, 0, 16+2*m.size())
-	for i, key := range slices.Sorted(maps.Keys(m)) {
+	var few [16]string
+	keys := few[:0]
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	out := make([]byte, 0, 2+m.size()+6*len(m))
+	for i, key := range keys {
 		separator := byte(',')
 		if i == 0 {
 			separator = '{'
@@ -172,11 +176,12 @@ func (v Value) appendJSON(out []byte) []byte {
 	case intValue:
 		return strconv.AppendInt(out, int64(v.bits), 10)
 	case floatValue:
-		text := strconv.AppendFloat(nil, math.Float64frombits(v.bits), 'f', -1, 64)
-		if bytes.IndexByte(text, '.') < 0 {
-			text = append(text, ".0"...)
+		start := len(out)
+		out = strconv.AppendFloat(out, math.Float64frombits(v.bits), 'f', -1, 64)
+		if bytes.IndexByte(out[start:], '.') < 0 {
+			out = append(out, ".0"...)
 		}
-		return append(out, text...)
+		return out
 	case boolValue:
 		return strconv.AppendBool(out, v.bits == 1)
 	}
@@ -184,74 +189,16 @@ func (v Value) appendJSON(out []byte) []byte {
 }
 
 func appendJSONString(out []byte, s string) []byte {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] == '"' || s[i] == '\\' || s[i] >= 0x7f {
-			quoted, err := json.Marshal(s)
-			if err != nil { // cannot happen: strings always marshal
-				return append(out, `""`...)
-			}
-			return append(out, quoted...)
-		}
-	}
 	out = append(out, '"')
-	out = append(out, s...)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		case c < ' ':
+			out = append(out, '\\', 'u', '0', '0', '0'+c>>4, "0123456789abcdef"[c&0xf])
+		default:
+			out = append(out, c)
+		}
+	}
 	return append(out, '"')
-}
-
-// DecodeMetadata reads what [EncodeMetadata] wrote, also after a store has
-// reformatted it. Nested values, null, duplicate keys and anything after the
-// object are errors of kind [ErrInvalid].
-func DecodeMetadata(data []byte) (Metadata, error) {
-	if len(data) == 0 {
-		return nil, nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
-		return nil, &InvalidError{Field: "metadata", Reason: "is not a JSON object"}
-	}
-	m := Metadata{}
-	for decoder.More() {
-		key, err := decoder.Token()
-		if err != nil {
-			return nil, &InvalidError{Field: "metadata", Reason: "is not JSON"}
-		}
-		name, _ := key.(string)
-		if _, twice := m[name]; twice {
-			return nil, &InvalidError{Field: "metadata key", Reason: "stands twice"}
-		}
-		token, err := decoder.Token()
-		if err != nil {
-			return nil, &InvalidError{Field: "metadata", Reason: "is not JSON"}
-		}
-		if m[name], err = valueOf(token); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := decoder.Token(); err != nil || decoder.More() {
-		return nil, &InvalidError{Field: "metadata", Reason: "is not one JSON object"}
-	}
-	if len(m) == 0 {
-		return nil, nil
-	}
-	return m, nil
-}
-
-func valueOf(token json.Token) (Value, error) {
-	switch t := token.(type) {
-	case string:
-		return String(t), nil
-	case bool:
-		return Bool(t), nil
-	case json.Number:
-		if n, err := strconv.ParseInt(t.String(), 10, 64); err == nil {
-			return Int(n), nil
-		}
-		f, err := t.Float64()
-		if err != nil {
-			return Value{}, &InvalidError{Field: "metadata value", Reason: "is not a finite number"}
-		}
-		return Float(f), nil
-	}
-	return Value{}, &InvalidError{Field: "metadata value", Reason: fmt.Sprintf("must be a string, number or bool, not %T", token)}
 }

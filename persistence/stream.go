@@ -20,13 +20,17 @@ const (
 type StreamID string
 
 // NewStreamID joins a kind and the id of one aggregate to "kind-id", after
-// checking both with [CheckKind] and [CheckID].
+// checking both with [CheckKind] and [CheckID], and that they are not too long
+// together: the longest kind leaves an id 190 bytes.
 func NewStreamID(kind, id string) (StreamID, error) {
 	if err := CheckKind(kind); err != nil {
 		return "", err
 	}
 	if err := CheckID(id); err != nil {
 		return "", err
+	}
+	if size := len(kind) + 1 + len(id); size > MaxStreamName {
+		return "", &InvalidError{Field: "stream", Reason: "is too long", Size: size, Limit: MaxStreamName}
 	}
 	return StreamID(kind + "-" + id), nil
 }

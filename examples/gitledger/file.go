@@ -21,7 +21,7 @@ var (
 
 // ErrDiverged rejects a commit that changes something else than what the file
 // is: one between was left out, or it comes from another history.
-var ErrDiverged = errors.New("the commit does not follow on the file's state")
+var ErrDiverged = errors.New("the commit does not follow on what the journal has of the file: use a fresh journal")
 
 // File is what the commits made of one path.
 type File struct {

@@ -138,6 +138,7 @@ func (r *Repository) Commits(ctx context.Context, chain Chain, after uint64) ite
 		if !listening {
 			cancel()
 		}
+		_, _ = io.Copy(io.Discard, output) // git must come to its end to say what was wrong
 		failed := git.Wait()
 		switch {
 		case !listening: // whoever leaves the loop wants no more, errors neither

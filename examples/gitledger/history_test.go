@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -79,6 +80,8 @@ func TestHistory(t *testing.T) {
 		} {
 			runGit(t, dir, nil, "config", setting, value)
 		}
+		modules := "[submodule \"module\"]\n\tpath = module\n\turl = ../module\n\tignore = all\n"
+		require.NoError(t, os.WriteFile(filepath.Join(dir, ".gitmodules"), []byte(modules), 0o600))
 		requireFold(t, dir)
 	})
 
@@ -155,6 +158,18 @@ func TestHistory(t *testing.T) {
 	})
 }
 
+// A hook runs with GIT_DIR set, and so does whatever it starts. Not parallel,
+// because the environment belongs to the process.
+func TestHistoryInAHook(t *testing.T) {
+	dir, other := oddRepository(t), newRepository(t)
+	_, want := open(t, dir)
+	t.Setenv("GIT_DIR", filepath.Join(other, ".git"))
+
+	_, chain := open(t, dir)
+
+	require.Equal(t, want, chain)
+}
+
 func TestHistoryFails(t *testing.T) {
 	t.Parallel()
 
@@ -195,6 +210,18 @@ func TestHistoryFails(t *testing.T) {
 		require.ErrorContains(t, err, "ends early (is an object missing?")
 		_, err = repository.Tree(t.Context(), "HEAD")
 		require.ErrorContains(t, err, "git: ")
+	})
+
+	t.Run("when there is another commit than expected", func(t *testing.T) {
+		t.Parallel()
+		repository, chain := open(t, randomRepository(t, 5, 1500))
+		want := strconv.Quote(chain[0])
+		chain[0] = strings.ToUpper(chain[0]) // git takes it, prints it small and goes on
+		var last error
+		for _, err := range repository.Commits(t.Context(), chain, 0) {
+			last = err
+		}
+		require.ErrorContains(t, last, "read history: commit 1: git shows "+want)
 	})
 
 	t.Run("when the context ends", func(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,11 +9,13 @@ import (
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
+	"github.com/stele-es/stele/persistence/postgres"
 	"github.com/stele-es/stele/persistence/sqlite"
 )
 
-// openJournal opens what a URL names, and creates it if need be.
-func openJournal(ctx context.Context, url string) (persistence.Journal, error) {
+// openJournal opens what a URL names, and creates it if need be. Relaxed is for
+// servers and disks where the last events may be lost with the machine.
+func openJournal(ctx context.Context, url string, relaxed bool) (persistence.Journal, error) {
 	scheme, path, _ := strings.Cut(url, ":")
 	switch scheme {
 	case "memory":
@@ -23,9 +24,13 @@ func openJournal(ctx context.Context, url string) (persistence.Journal, error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, fmt.Errorf("open journal: %w", err)
 		}
-		return sqlite.Open(ctx, sqlite.Config{Path: path})
+		return sqlite.Open(ctx, sqlite.Config{Path: path, Relaxed: relaxed})
 	case "postgres", "postgresql":
-		return nil, errors.New("open journal: postgres is not there")
+		config := postgres.Config{URL: url, Migrate: true}
+		if relaxed {
+			config.Durability = postgres.Relaxed
+		}
+		return postgres.Open(ctx, config)
 	}
-	return nil, errors.New("open journal: a URL is sqlite:PATH, postgres://… or memory:")
+	return nil, fmt.Errorf("open journal: %q is none of sqlite:PATH, postgres://… and memory", scheme+":")
 }

@@ -2,7 +2,7 @@
 // proves that nothing was lost on the way: afterwards it asks every file for its
 // state and compares with what git lists.
 //
-//	go run ./examples/gitledger [--journal URL] [--state-at MOMENT] [REPO]
+//	go run ./examples/gitledger [--journal URL] [--relaxed] [--state-at MOMENT] [REPO]
 //
 // Each path is an aggregate of its own, and each change of a commit against its
 // first parent a command to one. A second run adds what is new; a run that was
@@ -34,7 +34,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-const usage = `usage: gitledger [--journal URL] [--state-at MOMENT] [REPO]
+const usage = `usage: gitledger [--journal URL] [--relaxed] [--state-at MOMENT] [REPO]
 
 Turns the history of the git repository REPO (default: the one here) into
 events and compares the outcome with git ls-tree -r HEAD.
@@ -55,8 +55,9 @@ var errDifferent = errors.New("the files differ from the tree of git")
 // program is one run. Its result goes to out, anything else to screen.
 type program struct {
 	out, screen io.Writer
-	open        func(ctx context.Context, url string) (persistence.Journal, error)
+	open        func(ctx context.Context, url string, relaxed bool) (persistence.Journal, error)
 	journal     string
+	relaxed     bool
 	moment      string
 	directory   string
 }
@@ -71,7 +72,8 @@ func (p *program) main(ctx context.Context, arguments []string) int {
 	}
 	flags.StringVar(&p.journal, "journal", "", "where the events are kept: sqlite:PATH, postgres://… or memory:\n"+
 		"(default: an SQLite file for each repository in ./.stele)")
-	flags.StringVar(&p.moment, "state-at", "", "only print the tree as of a commit or a position of the journal")
+	flags.BoolVar(&p.relaxed, "relaxed", false, "do not wait for the disk: faster, and possible with a Postgres server for tests")
+	flags.StringVar(&p.moment, "state-at", "", "only print the tree as of a commit, or of a position of the journal (a number)")
 	switch err := flags.Parse(arguments); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -113,7 +115,7 @@ func (p *program) run(ctx context.Context) (err error) {
 		}
 		p.journal = "sqlite:" + filepath.Join(".stele", "gitledger-"+chain.At(1)[:12]+".db")
 	}
-	journal, err := p.open(ctx, p.journal)
+	journal, err := p.open(ctx, p.journal, p.relaxed)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/examples/gitledger/ledgerpb"
+	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
@@ -22,7 +23,7 @@ import (
 
 // ledger runs the program again and again on one journal.
 type ledger struct {
-	open func(context.Context, string) (persistence.Journal, error)
+	open func(ctx context.Context, url string, relaxed bool) (persistence.Journal, error)
 	url  string
 }
 
@@ -33,7 +34,7 @@ func (kept) Close() error { return nil }
 
 func inMemory() ledger {
 	journal := kept{memory.New(memory.Config{})}
-	return ledger{open: func(context.Context, string) (persistence.Journal, error) { return journal, nil }, url: "memory:"}
+	return ledger{open: func(context.Context, string, bool) (persistence.Journal, error) { return journal, nil }, url: "memory:"}
 }
 
 func inSQLite(t testing.TB) ledger {
@@ -41,10 +42,16 @@ func inSQLite(t testing.TB) ledger {
 	return ledger{open: openJournal, url: "sqlite:" + filepath.Join(t.TempDir(), "not yet there", "journal.db")}
 }
 
+func inPostgres(t testing.TB) ledger {
+	t.Helper()
+	return ledger{open: openJournal, url: pgtest.Database(t)}
+}
+
 // journals are what every story has to hold for.
 var journals = map[string]func(testing.TB) ledger{
-	"memory": func(testing.TB) ledger { return inMemory() },
-	"sqlite": inSQLite,
+	"memory":   func(testing.TB) ledger { return inMemory() },
+	"sqlite":   inSQLite,
+	"postgres": inPostgres,
 }
 
 // result is what a run leaves: its exit status and what it printed.
@@ -55,7 +62,7 @@ type result struct {
 
 func (l ledger) run(t testing.TB, arguments ...string) result {
 	t.Helper()
-	return l.runUntil(t.Context(), append([]string{"--journal", l.url}, arguments...)...)
+	return l.runUntil(t.Context(), append([]string{"--journal", l.url, "--relaxed"}, arguments...)...)
 }
 
 func (l ledger) runUntil(ctx context.Context, arguments ...string) result {
@@ -78,7 +85,7 @@ func (l ledger) imports(t testing.TB, dir string, commits, changes int) {
 // read returns all events of the journal and of which files they are.
 func (l ledger) read(t testing.TB) (recorded []persistence.Recorded) {
 	t.Helper()
-	journal, err := l.open(t.Context(), l.url)
+	journal, err := l.open(t.Context(), l.url, true)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, journal.Close()) }()
 	for page, err := range journal.ReadAll(t.Context(), persistence.ReadAllOptions{System: true}) {
@@ -120,7 +127,7 @@ func (l ledger) requireOnce(t testing.TB, dir string) {
 // ask asks one command outside a run.
 func (l ledger) ask(t testing.TB, ask func(actors.Asker) error) {
 	t.Helper()
-	journal, err := l.open(t.Context(), l.url)
+	journal, err := l.open(t.Context(), l.url, true)
 	require.NoError(t, err)
 	system, err := actors.Open(actors.Config{Journal: journal, Aggregates: []actors.Definition{Files, Ledgers}})
 	require.NoError(t, err)
@@ -172,43 +179,13 @@ func TestRuns(t *testing.T) {
 				l.requireOnce(t, dir)
 			})
 
-			t.Run("know the state at every commit", func(t *testing.T) {
+			t.Run("know the states of the past", func(t *testing.T) {
 				t.Parallel()
-				for seed := range uint64(3) {
-					dir, l := randomRepository(t, seed, 25), journal(t)
-					commits, changes := changesOf(t, dir, "")
-					l.imports(t, dir, commits, changes)
-
-					_, chain := open(t, dir)
-					for _, hash := range chain {
-						r := l.run(t, "--state-at", hash, dir)
-						require.Zero(t, r.status, r.screen)
-						require.Equal(t, runGit(t, dir, nil, "ls-tree", "-r", hash), r.out)
-					}
-				}
-			})
-
-			t.Run("know the state at every position", func(t *testing.T) {
-				t.Parallel()
-				dir, l := oddRepository(t), journal(t)
+				dir, l := randomRepository(t, 0, 10), journal(t)
 				commits, changes := changesOf(t, dir, "")
 				l.imports(t, dir, commits, changes)
-
-				tree := Tree{}
+				l.requireStates(t, dir)
 				require.Empty(t, l.run(t, "--state-at", "0", dir).out)
-				for _, recorded := range l.read(t) {
-					message, err := decode(&recorded)
-					require.NoError(t, err)
-					switch e := message.(type) {
-					case *ledgerpb.Written:
-						tree[string(e.Path)] = entryOf(e.Entry)
-					case *ledgerpb.Removed:
-						delete(tree, string(e.Path))
-					}
-					var want strings.Builder
-					require.NoError(t, tree.Print(&want))
-					require.Equal(t, want.String(), l.run(t, "--state-at", recorded.Position.String(), dir).out)
-				}
 				require.Equal(t, runGit(t, dir, nil, "ls-tree", "-r", "HEAD"), l.run(t, "--state-at", fmt.Sprint(changes+2), dir).out)
 			})
 
@@ -217,12 +194,12 @@ func TestRuns(t *testing.T) {
 				dir, l := randomRepository(t, 7, 700), journal(t)
 				ctx, interrupt := context.WithCancel(t.Context())
 				defer interrupt()
-				interrupted := ledger{url: l.url, open: func(ctx context.Context, url string) (persistence.Journal, error) {
-					journal, err := l.open(ctx, url)
+				interrupted := ledger{url: l.url, open: func(ctx context.Context, url string, relaxed bool) (persistence.Journal, error) {
+					journal, err := l.open(ctx, url, relaxed)
 					return onCommit(journal, 800, interrupt), err
 				}}
 
-				r := interrupted.runUntil(ctx, "--journal", l.url, dir)
+				r := interrupted.runUntil(ctx, "--journal", l.url, "--relaxed", dir)
 				require.Equal(t, 2, r.status)
 				require.Equal(t, "gitledger: interrupted: run it again to go on\n", r.screen)
 
@@ -232,6 +209,50 @@ func TestRuns(t *testing.T) {
 			})
 		})
 	}
+}
+
+// requireStates requires the tree of every commit.
+func (l ledger) requireStates(t testing.TB, dir string) {
+	t.Helper()
+	_, chain := open(t, dir)
+	for _, hash := range chain {
+		r := l.run(t, "--state-at", hash, dir)
+		require.Zero(t, r.status, r.screen)
+		require.Equal(t, runGit(t, dir, nil, "ls-tree", "-r", hash), r.out)
+	}
+}
+
+func TestStatesOfThePast(t *testing.T) {
+	t.Parallel()
+
+	t.Run("at every commit", func(t *testing.T) {
+		t.Parallel()
+		for seed := range uint64(3) {
+			dir, l := randomRepository(t, seed, 40), inMemory()
+			require.Zero(t, l.run(t, dir).status)
+			l.requireStates(t, dir)
+		}
+	})
+
+	t.Run("at every position", func(t *testing.T) {
+		t.Parallel()
+		dir, l := oddRepository(t), inMemory()
+		require.Zero(t, l.run(t, dir).status)
+		tree := Tree{}
+		for _, recorded := range l.read(t) {
+			message, err := decode(&recorded)
+			require.NoError(t, err)
+			switch e := message.(type) {
+			case *ledgerpb.Written:
+				tree[string(e.Path)] = entryOf(e.Entry)
+			case *ledgerpb.Removed:
+				delete(tree, string(e.Path))
+			}
+			var want strings.Builder
+			require.NoError(t, tree.Print(&want))
+			require.Equal(t, want.String(), l.run(t, "--state-at", recorded.Position.String(), dir).out)
+		}
+	})
 }
 
 // watched tells how many appends have been committed.
@@ -395,8 +416,8 @@ func TestOtherHistories(t *testing.T) {
 		dir, l := randomRepository(t, 3, 100), inMemory()
 		ctx, interrupt := context.WithCancel(t.Context())
 		defer interrupt()
-		journal, _ := l.open(ctx, "")
-		interrupted := ledger{open: func(context.Context, string) (persistence.Journal, error) {
+		journal, _ := l.open(ctx, l.url, true)
+		interrupted := ledger{open: func(context.Context, string, bool) (persistence.Journal, error) {
 			return onCommit(journal, 50, interrupt), nil
 		}}
 		require.Equal(t, 2, interrupted.runUntil(ctx, "--journal", "memory:", dir).status)
@@ -428,7 +449,7 @@ func TestRefusals(t *testing.T) {
 	plain := t.TempDir()
 	side := strings.TrimSpace(runGit(t, dir, nil, "rev-parse", "side"))
 	busy := inSQLite(t)
-	journal, err := busy.open(t.Context(), busy.url)
+	journal, err := busy.open(t.Context(), busy.url, true)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, journal.Close()) })
 
@@ -441,7 +462,7 @@ func TestRefusals(t *testing.T) {
 		"two repositories":    {l, []string{dir, dir}, "give one repository"},
 		"flags behind":        {l, []string{dir, "--journal", "memory:"}, "give one repository, behind the flags"},
 		"unknown flag":        {l, []string{"--nonsense"}, "usage: gitledger"},
-		"unknown journal":     {ledger{open: openJournal}, []string{"--journal", "mysql://x", dir}, "a URL is sqlite:PATH"},
+		"unknown journal":     {ledger{open: openJournal}, []string{"--journal", "mysql://x", dir}, `"mysql:" is none of sqlite:PATH`},
 		"unknown commit":      {l, []string{"--journal", "memory:", "--state-at", "nowhere", dir}, `no commit "nowhere"`},
 		"commit beside":       {l, []string{"--journal", "memory:", "--state-at", "side", dir}, "commit " + side + " lies on a side branch"},
 		"position beyond":     {l, []string{"--journal", "memory:", "--state-at", "999999", dir}, "position 999999 is not in the journal, which has the positions 1 to "},
@@ -472,7 +493,7 @@ func TestForeignEvents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, l := randomRepository(t, 2, 3), inMemory()
-			journal, err := l.open(t.Context(), "")
+			journal, err := l.open(t.Context(), l.url, true)
 			require.NoError(t, err)
 			_, err = journal.Append(t.Context(), persistence.Append{Stream: "file-x", Events: []persistence.Event{c.event}})
 			require.NoError(t, err)
@@ -502,12 +523,12 @@ func (l *lost) Submit(a persistence.Append, chain *persistence.Chain, done func(
 func TestJournalFailsInTheMiddle(t *testing.T) {
 	t.Parallel()
 	dir, l := randomRepository(t, 11, 1200), inMemory()
-	journal, err := l.open(t.Context(), "")
+	journal, err := l.open(t.Context(), l.url, true)
 	require.NoError(t, err)
 	for _, appends := range []int64{1, 100, 1500} {
 		failing := &lost{}
 		failing.watched, _ = onCommit(journal, appends, func() { failing.broken.Store(true) }).(*watched)
-		r := ledger{open: func(context.Context, string) (persistence.Journal, error) { return failing, nil }}.run(t, dir)
+		r := ledger{open: func(context.Context, string, bool) (persistence.Journal, error) { return failing, nil }}.run(t, dir)
 		require.Equal(t, 2, r.status)
 		require.Contains(t, r.screen, "pulled the plug")
 	}
@@ -516,8 +537,57 @@ func TestJournalFailsInTheMiddle(t *testing.T) {
 	l.requireOnce(t, dir)
 }
 
-// Not parallel: it changes the working directory.
-func TestDefaults(t *testing.T) { //nolint:paralleltest // the working directory belongs to the process
+// slow is a journal that keeps the answer to one append until so many others are
+// stored, and sees what the ledger notes meanwhile.
+type slow struct {
+	persistence.Journal
+	persistence.Submitter
+	stream persistence.StreamID
+	others atomic.Int64
+	answer chan func()
+	notes  atomic.Int64
+}
+
+func (s *slow) Submit(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+	isFile := a.Stream.Category() == "file"
+	if !isFile && s.others.Load() > 0 {
+		s.notes.Add(1)
+	}
+	return s.Submitter.Submit(a, chain, func(o persistence.Outcome) {
+		switch {
+		case a.Stream == s.stream:
+			s.answer <- func() { done(o) }
+			return
+		case isFile && s.others.Add(-1) == 0:
+			defer func() { go (<-s.answer)() }() // ends with the answer, before the run
+		}
+		done(o)
+	})
+}
+
+func TestLedgerWaitsForTheSlowestFile(t *testing.T) {
+	t.Parallel()
+	const commits = checkpointEvery + 200
+	s := new(script)
+	for i := range commits {
+		s.commit("main", file(fmt.Sprint("file", i), ""))
+	}
+	dir, l := newRepository(t), inMemory()
+	s.runIn(t, dir)
+	journal, err := l.open(t.Context(), l.url, true)
+	require.NoError(t, err)
+	// The file of the commit to be noted; some later ones wait behind it.
+	held := &slow{Journal: journal, stream: persistence.StreamID(fmt.Sprint("file-file", checkpointEvery-1)), answer: make(chan func(), 1)}
+	held.Submitter, _ = journal.(persistence.Submitter)
+	held.others.Store(commits - 15)
+
+	ledger{open: func(context.Context, string, bool) (persistence.Journal, error) { return held, nil }}.imports(t, dir, commits, commits)
+
+	require.EqualValues(t, 1, held.notes.Load(), "the ledger has noted more than its beginning before all files knew")
+}
+
+// Not parallel, because the working directory belongs to the process.
+func TestDefaults(t *testing.T) {
 	dir := oddRepository(t)
 	t.Chdir(dir)
 	l := ledger{open: openJournal}

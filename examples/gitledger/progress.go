@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,7 +81,9 @@ func (m *meter) bar(screen io.Writer) {
 	writer.Style().Visibility.ETA = true
 	writer.Style().Visibility.ETAOverall = false
 	writer.Style().Visibility.Speed = true
+	writer.Style().Options.TimeInProgressPrecision = 100 * time.Millisecond
 	tracker := &progress.Tracker{Message: m.what, Total: int64(m.total), AutoStopDisabled: true}
+	tracker.Units.Formatter = func(n int64) string { return strconv.FormatInt(n, 10) }
 	writer.AppendTracker(tracker)
 	var rendering sync.WaitGroup
 	rendering.Go(writer.Render)

@@ -200,11 +200,13 @@ func TestLeaving(t *testing.T) {
 			a := add("a-1", 0, "1")
 			a.Events[0].Payload, a.Events[0].Headers = []byte("payload"), []byte("headers")
 			a.Events[0].Metadata = persistence.Metadata{"k": persistence.Int(1)}
+			a.Events[0].Tags = []string{"tag"}
 			c := p.call(a)
 			b := p.take()
 			c.leave(errGone)
 			require.True(t, isDone(c.done))
 
+			a.Events[0].Tags[0] = "other"
 			clear(a.Events[0].Payload)
 			clear(a.Events[0].Headers)
 			clear(a.Events[0].Metadata)
@@ -215,6 +217,7 @@ func TestLeaving(t *testing.T) {
 			require.Equal(t, "payload", string(e.Payload))
 			require.Equal(t, "headers", string(e.Headers))
 			require.Equal(t, persistence.Metadata{"k": persistence.Int(1)}, e.Metadata)
+			require.Equal(t, []string{"tag"}, e.Tags)
 		})
 	})
 }

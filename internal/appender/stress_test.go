@@ -76,7 +76,7 @@ func TestStress(t *testing.T) {
 	var writers errgroup.Group
 	for writer := range 8 {
 		writers.Go(func() error { return pipelined(s.queue, writer) })
-		writers.Go(func() error { return impatient(s.queue, writer) })
+		writers.Go(func() error { return impatient(t.Context(), s.queue, writer) })
 	}
 
 	require.NoError(t, writers.Wait())
@@ -164,9 +164,9 @@ func (p *pipeline) wait() (persistence.Version, error) {
 	return p.last, p.wrong
 }
 
-func impatient(q *Queue, writer int) error {
+func impatient(patient context.Context, q *Queue, writer int) error {
 	for i := range 200 {
-		ctx, leave := context.WithCancel(context.Background())
+		ctx, leave := context.WithCancel(patient)
 		a := add(persistence.StreamID(fmt.Sprintf("shared-%d", (writer+i)%3)), persistence.Any, "y")
 		left := make(chan struct{})
 		go func() {

@@ -3,6 +3,7 @@ package appender
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/stele-es/stele/persistence"
@@ -83,6 +84,7 @@ func clone(a *persistence.Append) persistence.Append {
 		events[i] = a.Events[i]
 		events[i].Payload, events[i].Headers = own(a.Events[i].Payload), own(a.Events[i].Headers)
 		events[i].Metadata = maps.Clone(a.Events[i].Metadata)
+		events[i].Tags = slices.Clone(a.Events[i].Tags)
 	}
 	return persistence.Append{Stream: a.Stream, Expected: a.Expected, Events: events}
 }

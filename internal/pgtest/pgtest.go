@@ -26,7 +26,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing" //nolint:depguard // this is a test kit
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"

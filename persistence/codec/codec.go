@@ -54,7 +54,7 @@ func Of[T any]() (*Type, error) { return of(reflect.TypeFor[T]()) }
 
 func of(t reflect.Type) (*Type, error) {
 	if t.Kind() == reflect.Pointer && t.Implements(reflect.TypeFor[proto.Message]()) {
-		message, _ := reflect.Zero(t).Interface().(proto.Message)
+		message, _ := reflect.TypeAssert[proto.Message](reflect.Zero(t))
 		return &Type{name: string(message.ProtoReflect().Descriptor().FullName()), goType: t, form: protobuf}, nil
 	}
 	c := &Type{goType: t, form: structValue}
@@ -65,7 +65,7 @@ func of(t reflect.Type) (*Type, error) {
 	if element.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("%s is neither a protobuf message nor a struct", t)
 	}
-	named, ok := reflect.New(element).Interface().(Named)
+	named, ok := reflect.TypeAssert[Named](reflect.New(element))
 	if !ok {
 		return nil, fmt.Errorf("%s has no stored name: add `func (%s) MessageName() string`", t, element.Name())
 	}
@@ -91,34 +91,56 @@ func (c *Type) Name() string { return c.name }
 func (c *Type) GoType() reflect.Type { return c.goType }
 
 // Encode writes a message. The same message gives the same bytes within one
-// build. The error is a [*persistence.InvalidError] or wraps what the message's
-// own marshaller said.
+// build. Text that is not valid UTF-8 is refused in both forms, because it would
+// come back changed. The error is a [*persistence.InvalidError] or wraps what the
+// message's own marshaller said.
 func (c *Type) Encode(message any) ([]byte, error) {
 	if c.IsNil(message) {
 		return nil, &persistence.InvalidError{Field: c.name, Reason: "is nil"}
 	}
-	if c.form == protobuf {
-		m, ok := message.(proto.Message)
-		if !ok {
-			return nil, c.foreign(message)
-		}
-		return proto.MarshalOptions{Deterministic: true}.Marshal(m)
-	}
 	if reflect.TypeOf(message) != c.goType {
-		return nil, c.foreign(message)
+		return nil, &persistence.InvalidError{Field: c.name, Reason: fmt.Sprintf("cannot be made of a %T", message)}
 	}
-	return json.Marshal(message)
+	if m, ok := message.(proto.Message); ok && c.form == protobuf {
+		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		if err != nil {
+			return nil, err // without the part that could be written
+		}
+		return data, nil
+	}
+	return c.encodeJSON(message)
 }
 
-func (c *Type) foreign(message any) error {
-	return &persistence.InvalidError{Field: c.name, Reason: fmt.Sprintf("cannot be made of a %T", message)}
+func (c *Type) encodeJSON(message any) ([]byte, error) {
+	source := message
+	if c.form == structValue {
+		// By its address, or marshallers with a pointer receiver would be left out,
+		// also those of fields, while decoding finds them.
+		target := reflect.New(c.goType)
+		target.Elem().Set(reflect.ValueOf(message))
+		source = target.Interface()
+	}
+	data, err := json.Marshal(source)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(data, replacement) {
+		if back, err := c.Decode(data); err != nil || !reflect.DeepEqual(back, message) {
+			return nil, &persistence.InvalidError{Field: c.name, Reason: "holds text that is not valid UTF-8"}
+		}
+	}
+	return data, nil
 }
+
+// replacement is what encoding/json writes for a byte that is not UTF-8. A
+// backslash before it, or JSON that was there already, make it harmless.
+var replacement = []byte(`\ufffd`)
 
 // Decode reads what Encode wrote, into a new message. Fields that the type does
 // not know survive in protobuf and are ignored in JSON. Garbage is an error.
 func (c *Type) Decode(data []byte) (any, error) {
 	if c.form == protobuf {
-		zero, _ := reflect.Zero(c.goType).Interface().(proto.Message)
+		zero, _ := reflect.TypeAssert[proto.Message](reflect.Zero(c.goType))
 		message := zero.ProtoReflect().New().Interface()
 		if err := proto.Unmarshal(data, message); err != nil {
 			return nil, fmt.Errorf("decode %s: %w", c.name, err)
@@ -128,6 +150,9 @@ func (c *Type) Decode(data []byte) (any, error) {
 	element := c.goType
 	if c.form == structPointer {
 		element = element.Elem()
+	}
+	if string(bytes.TrimSpace(data)) == "null" { // which encoding/json takes for nothing to do
+		return nil, fmt.Errorf("decode %s: not a JSON object", c.name)
 	}
 	target := reflect.New(element)
 	decoder := json.NewDecoder(bytes.NewReader(data))

@@ -67,7 +67,7 @@ func public(err error) error {
 			return known
 		}
 	}
-	return errors.New("the connection failed")
+	return errors.New("the driver failed")
 }
 
 func unavailable(reason string, err error) *persistence.UnavailableError {

@@ -1,6 +1,10 @@
 package postgres
 
-import "context"
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
 
 // Crash ends the journal as the death of its process would.
 func (j *Journal) Crash() {
@@ -14,3 +18,19 @@ func (j *Journal) URL() string { return j.config.Pool.ConnString() }
 
 // LockKey is the first key of a schema's order lock.
 func LockKey(schema string) int32 { return lockKey(schema) }
+
+// Newest is the number of the last migration.
+func Newest() int64 { return newest() }
+
+// ConnConfig is how the journal connects.
+func ConnConfig(j *Journal) *pgx.ConnConfig { return j.config.Pool.ConnConfig.Copy() }
+
+// Reads are the statements that read tables which grow, by the names of their
+// files.
+func Reads(j *Journal) map[string]string {
+	return map[string]string{
+		"attempt": j.sql.attempt, "search": j.sql.search, "stream_find": j.sql.streamFind, "stream_by_name": j.sql.streamByName,
+		"stream_names": j.sql.streamNames, "read_forward": j.sql.readForward, "read_backward": j.sql.readBackward,
+		"read_all": j.sql.readAll, "head": j.sql.head,
+	}
+}

@@ -83,9 +83,8 @@ type writers struct {
 	group   sync.WaitGroup
 	acks    atomic.Int64
 
-	mu      sync.Mutex
-	told    map[string]error // what was said of each append, by its label
-	unknown []string
+	mu   sync.Mutex
+	told map[string]error // what was said of each append, by its label
 }
 
 func startWriters(t *testing.T, journal persistence.Journal, count int) *writers {
@@ -747,7 +746,7 @@ func readFull(conn net.Conn, p []byte) (n int, err error) {
 }
 
 func (c *faultyConn) cut() error {
-	_ = c.Conn.Close()
+	_ = c.Close()
 	return errCut
 }
 

@@ -229,7 +229,7 @@ func encodeExact(m *message, works []*work) {
 	for _, w := range works {
 		n += len(w.item.Events)
 	}
-	m.bind(nameExact, 10)
+	m.bind(nameExact, 11)
 	m.int2(partition)
 	start := m.array(oidInt8, n)
 	for _, w := range works {
@@ -257,7 +257,7 @@ func encodeExact(m *message, works []*work) {
 }
 
 func encodeChecked(m *message, w *work) {
-	m.bind(nameChecked, 10)
+	m.bind(nameChecked, 11)
 	m.int2(partition)
 	m.int8(w.stream)
 	m.int8(int64(w.item.Expected))
@@ -267,7 +267,7 @@ func encodeChecked(m *message, w *work) {
 }
 
 // encodeEvents writes the columns that both functions take: id, schema, type,
-// payload, headers, metadata.
+// payload, headers, metadata, tags.
 func encodeEvents(m *message, works []*work, n int) {
 	start := m.array(oidUUID, n)
 	for _, w := range works {
@@ -312,6 +312,13 @@ func encodeEvents(m *message, works []*work, n int) {
 			} else {
 				m.null()
 			}
+		}
+	}
+	m.endArray(start)
+	start = m.array(oidText, n)
+	for _, w := range works {
+		for i := range w.item.Events {
+			m.tags(w.item.Events[i].Tags)
 		}
 	}
 	m.endArray(start)

@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -46,4 +48,15 @@ func crash(t testing.TB, journal persistence.Journal) {
 	defer conn.Close(t.Context())
 	_, err = conn.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 	require.NoError(t, err)
+}
+
+// patience bounds what tests wait for.
+const patience = 30 * time.Second
+
+// contextOfCleanup bounds what happens after a test, whose own context is done.
+func contextOfCleanup(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	t.Cleanup(cancel)
+	return ctx
 }

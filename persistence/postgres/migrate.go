@@ -18,7 +18,7 @@ import (
 func Migrate(ctx context.Context, config Config) error {
 	config, err := config.normal()
 	if err != nil {
-		return err
+		return fmt.Errorf("migrate the journal: %w", err)
 	}
 	connect := config.Pool.ConnConfig.Copy()
 	// The tool's own table is named without a schema.

@@ -45,8 +45,18 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: "its metadata cannot be decoded", Err: err}
 		}
 	}
-	if len(row) > 9 {
-		id, ok := readInt8(row[9])
+	tags, ok := readArray(row[9], oidText)
+	if !ok {
+		return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: "its tags cannot be decoded"}
+	}
+	if len(tags) > 0 {
+		e.Tags = make([]string, len(tags))
+		for i, tag := range tags {
+			e.Tags[i] = string(tag)
+		}
+	}
+	if len(row) > 10 {
+		id, ok := readInt8(row[10])
 		if !ok {
 			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: errUndecodable.Error()}
 		}
@@ -58,7 +68,9 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 }
 
 // rowSize is what a row counts against the bytes of a page.
-func rowSize(row [][]byte) int { return 100 + len(row[5]) + len(row[6]) + len(row[7]) + len(row[8]) }
+func rowSize(row [][]byte) int {
+	return 100 + len(row[5]) + len(row[6]) + len(row[7]) + len(row[8]) + len(row[9])
+}
 
 // keep copies bytes. An event that is kept keeps its chunk alive, which bounds
 // what it can cost.

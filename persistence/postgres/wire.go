@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -95,6 +96,24 @@ func (m *message) string(v string) {
 	m.buf = append(m.buf, v...)
 }
 
+// tags writes a set of tags, sorted so that equal sets are equal in the server. A
+// tag holds no control character, so a line feed can stand between two.
+func (m *message) tags(tags []string) {
+	if len(tags) == 0 {
+		m.null()
+		return
+	}
+	start := len(m.buf)
+	m.buf = append(m.buf, 0, 0, 0, 0)
+	for i, tag := range slices.Sorted(slices.Values(tags)) {
+		if i > 0 {
+			m.buf = append(m.buf, '\n')
+		}
+		m.buf = append(m.buf, tag...)
+	}
+	binary.BigEndian.PutUint32(m.buf[start:], uint32(len(m.buf)-start-4))
+}
+
 func (m *message) null() { m.buf = append(m.buf, 0xff, 0xff, 0xff, 0xff) }
 
 // array begins an array parameter of n elements, which follow as parameters do,
@@ -135,34 +154,50 @@ func readInt4(data []byte) (int32, bool) {
 	return int32(binary.BigEndian.Uint32(data)), true
 }
 
-// readInt4Array reads int[] without NULL; NULL itself is empty.
-func readInt4Array(data []byte) ([]int32, bool) {
+// readArray reads an array of one dimension without NULL; NULL itself is empty.
+// The elements are part of data.
+func readArray(data []byte, oid uint32) ([][]byte, bool) {
 	if data == nil {
 		return nil, true
 	}
-	if len(data) < 12 {
+	if len(data) < 12 || binary.BigEndian.Uint32(data[8:]) != oid {
 		return nil, false
 	}
-	dimensions, oid := binary.BigEndian.Uint32(data), binary.BigEndian.Uint32(data[8:])
-	switch {
+	switch dimensions := binary.BigEndian.Uint32(data); {
 	case dimensions == 0:
-		return nil, len(data) == 12 && oid == oidInt4
-	case dimensions != 1 || oid != oidInt4 || len(data) < 20:
+		return nil, len(data) == 12
+	case dimensions != 1 || len(data) < 20:
 		return nil, false
 	}
 	n := binary.BigEndian.Uint32(data[12:])
 	data = data[20:]
-	if n > math.MaxInt32 || len(data) != 8*int(n) {
+	if int64(n)*4 > int64(len(data)) {
 		return nil, false
 	}
-	values := make([]int32, n)
-	for i := range values {
-		if binary.BigEndian.Uint32(data[8*i:]) != 4 {
+	elements := make([][]byte, n)
+	for i := range elements {
+		if len(data) < 4 {
 			return nil, false
 		}
-		values[i] = int32(binary.BigEndian.Uint32(data[8*i+4:]))
+		size := int64(binary.BigEndian.Uint32(data))
+		data = data[4:]
+		if size > int64(len(data)) { // NULL has the greatest size
+			return nil, false
+		}
+		elements[i], data = data[:size], data[size:]
 	}
-	return values, true
+	return elements, len(data) == 0
+}
+
+func readInt4Array(data []byte) ([]int32, bool) {
+	elements, ok := readArray(data, oidInt4)
+	values := make([]int32, len(elements))
+	for i, element := range elements {
+		var fits bool
+		values[i], fits = readInt4(element)
+		ok = ok && fits
+	}
+	return values, ok
 }
 
 // epoch is the zero of Postgres' timestamps, 2000-01-01 UTC, in microseconds.

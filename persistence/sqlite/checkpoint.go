@@ -18,36 +18,61 @@ func (j *Journal) checkpoint() {
 	if j.writer == nil {
 		return
 	}
-	length, done, err := j.writer.logLength()
-	switch {
-	case err != nil:
-	case length-done < logWorth, length-done < logLong && !j.queue.Idle():
-		return
-	default:
-		err = j.writer.checkpoint("PASSIVE")
-	}
-	if err != nil {
-		// Nothing is lost: the log holds it, and the next batch tries again.
+	if err := j.writer.tidy(j.queue.Idle()); err != nil {
+		// Nothing is lost: the log holds it, and a later batch tries again.
 		j.config.Logger.Warn("checkpoint failed", "err", err)
 	}
+}
+
+// tidy checkpoints when it is time. What a checkpoint could not do, because of a
+// reader or of the disk, is not tried again before the log has grown as much
+// again: every attempt looks through the whole log.
+func (w *writer) tidy(idle bool) error {
+	length, copied, err := w.logLength()
+	if err != nil {
+		return err
+	}
+	if length < w.tried {
+		w.tried = 0 // it has begun anew
+	}
+	grown := length - max(copied, w.tried)
+	if grown < logWorth || grown < logLong && !idle {
+		return nil
+	}
+	w.tried = length
+	return w.passive()
 }
 
 // logLength is how many pages the log has, and how many of them a checkpoint
 // has copied already.
 func (w *writer) logLength() (length, copied int64, err error) {
-	row, err := w.log.first()
-	if err != nil {
-		return 0, 0, err
-	}
-	length, ok := row[1].(int64)
-	copied, ok2 := row[2].(int64)
-	if !ok || !ok2 {
-		return 0, 0, errors.New("read the length of the log")
-	}
-	return length, copied, nil
+	_, length, copied, err = w.walCheckpoint(w.log)
+	return length, copied, err
 }
 
-// checkpoint copies the log into the file as far as readers allow.
-func (w *writer) checkpoint(mode string) error {
-	return w.exec("PRAGMA wal_checkpoint(" + mode + ")")
+// passive copies the log into the file as far as readers allow.
+func (w *writer) passive() error {
+	_, _, _, err := w.walCheckpoint(w.copyLog)
+	return err
+}
+
+// emptyLog copies all of the log into the file, flushes that, and cuts the log.
+// It reports false when another program's reader was in the way.
+func (w *writer) emptyLog() (done bool, err error) {
+	busy, length, _, err := w.walCheckpoint(w.cutLog)
+	return busy == 0 && length == 0, err
+}
+
+// walCheckpoint runs one of SQLite's forms of a checkpoint.
+func (w *writer) walCheckpoint(form *stmt) (busy, length, copied int64, err error) {
+	row, err := form.first()
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	c := columns{row: row}
+	busy, length, copied = c.integer(0), c.integer(1), c.integer(2)
+	if c.wrong {
+		return 0, 0, 0, errors.New("read what a checkpoint has done")
+	}
+	return busy, length, copied, nil
 }

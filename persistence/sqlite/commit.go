@@ -182,8 +182,8 @@ func (j *Journal) drop() {
 func (j *Journal) reopen() error {
 	w, err := openWriter(j.file, j.config.Relaxed)
 	if err == nil {
-		if err = w.checkpoint("TRUNCATE"); err != nil {
-			err = errors.Join(definite(err), w.close())
+		if err = w.settle(); err != nil {
+			err = errors.Join(err, w.close())
 		}
 	}
 	if errors.Is(err, persistence.ErrCorrupt) {
@@ -193,6 +193,18 @@ func (j *Journal) reopen() error {
 		return err
 	}
 	j.writer = w
+	return nil
+}
+
+// settle makes sure that what can be read is on the disk.
+func (w *writer) settle() error {
+	done, err := w.emptyLog()
+	switch {
+	case err != nil:
+		return definite(err)
+	case !done:
+		return &persistence.UnavailableError{Reason: "another program reads the journal's file and keeps it from being made safe"}
+	}
 	return nil
 }
 

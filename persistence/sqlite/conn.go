@@ -48,7 +48,7 @@ type statement interface {
 // microseconds or, for a page, milliseconds; to make it end sooner the driver
 // would start a goroutine for each, and a commit must not be cut off at all.
 // Callers' contexts are looked at in between.
-var detached = context.Background()
+var detached = context.Background() //nolint:forbidigo // see above
 
 func connect(file, mode string) (*conn, error) {
 	dsn := url.URL{Scheme: "file", OmitHost: true, Path: slashed(file), RawQuery: "mode=" + mode}
@@ -194,7 +194,7 @@ var queries embed.FS
 func query(name string) string {
 	text, err := queries.ReadFile("query/" + name + ".sql")
 	if err != nil {
-		panic("sqlite: " + err.Error()) // a name that this package misspelt
+		panic("sqlite: " + err.Error()) //nolint:forbidigo // this package has misspelt a name of its own
 	}
 	return string(text)
 }

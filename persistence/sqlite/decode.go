@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"encoding/json"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
@@ -19,19 +20,38 @@ func decode(row []driver.Value, stream persistence.StreamID) (persistence.Record
 		At:       time.UnixMicro(c.integer(3)).UTC(),
 		Event: persistence.Event{
 			Schema: persistence.SchemaID(c.integer(4)), Type: c.text(5),
-			Headers: c.bytes(7), Payload: c.bytes(8),
+			Headers: c.bytes(8), Payload: c.bytes(9),
 		},
 	}
-	id, metadata := c.bytes(2), c.text(6)
+	id, tags, metadata := c.bytes(2), c.text(6), c.text(7)
 	if c.wrong || len(id) != len(recorded.ID) {
 		return recorded, 0, &persistence.CorruptError{Stream: stream, Version: recorded.Version, Reason: "a column holds something else"}
 	}
 	recorded.ID = persistence.EventID(id)
 	var err error
+	if recorded.Tags, err = decodeTags(tags); err != nil {
+		return recorded, 0, &persistence.CorruptError{Stream: stream, Version: recorded.Version, Reason: "the tags cannot be read", Err: err}
+	}
 	if recorded.Metadata, err = persistence.DecodeMetadata([]byte(metadata)); err != nil {
 		return recorded, 0, &persistence.CorruptError{Stream: stream, Version: recorded.Version, Reason: "the metadata cannot be read", Err: err}
 	}
-	return recorded, len(stream) + len(recorded.Type) + len(recorded.Payload) + len(recorded.Headers) + len(metadata), nil
+	return recorded, len(stream) + len(recorded.Type) + len(recorded.Payload) + len(recorded.Headers) + len(tags) + len(metadata), nil
+}
+
+func encodeTags(tags []string) (driver.Value, error) {
+	if len(tags) == 0 {
+		return nil, nil //nolint:nilnil // NULL
+	}
+	encoded, err := json.Marshal(tags)
+	return string(encoded), err
+}
+
+func decodeTags(text string) (tags []string, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	err = json.Unmarshal([]byte(text), &tags)
+	return tags, err
 }
 
 // columns reads the values of a row and remembers when one was of another type

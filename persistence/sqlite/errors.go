@@ -12,8 +12,11 @@ import (
 // code is the primary result code of SQLite in err, or 0 when it is not from
 // there.
 func code(err error) int {
-	var coded interface{ Code() int }
-	if !errors.As(err, &coded) {
+	coded, ok := errors.AsType[interface {
+		error
+		Code() int
+	}](err)
+	if !ok {
 		return 0
 	}
 	return coded.Code() & 0xff

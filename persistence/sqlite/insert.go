@@ -4,7 +4,7 @@ import "database/sql/driver"
 
 // rowsAtOnce are the numbers of rows that one statement writes, largest first. A
 // statement of many rows costs less per row, up to where binding dominates.
-var rowsAtOnce = [...]int{100, 20, 5, 1}
+var rowsAtOnce = [...]int{100, 10, 1}
 
 // inserter gathers rows and writes them with few statements.
 type inserter struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -83,6 +84,9 @@ func open(config Config) (*Journal, error) {
 	if err != nil {
 		return nil, &persistence.UnavailableError{Reason: "the journal's directory cannot be found", Err: err}
 	}
+	if remote(filepath.Dir(file)) {
+		return nil, &persistence.InvalidError{Field: "path", Reason: "lies on a network file system, where the journal's file cannot be shared safely"}
+	}
 	j := &Journal{
 		config: config, file: file, readers: newReaders(file),
 		stopped: make(chan struct{}), closing: make(chan struct{}),
@@ -119,8 +123,11 @@ func (j *Journal) Submit(append persistence.Append, chain *persistence.Chain, do
 
 // Head returns the last position.
 func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
-	if err := j.usable(ctx); err != nil {
-		return nil, err
+	switch {
+	case isClosed(j.closing):
+		return nil, errClosed()
+	case ctx.Err() != nil:
+		return nil, errLeft(ctx)
 	}
 	return persistence.Positions{j.head.get()}, nil
 }
@@ -130,30 +137,19 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
 	for {
 		grown := j.head.grown()
-		if !after.Covers(persistence.Position{Offset: j.head.get()}) {
+		switch {
+		case isClosed(j.closing):
+			return errClosed()
+		case !after.Covers(persistence.Position{Offset: j.head.get()}):
 			return nil
 		}
 		select {
 		case <-grown:
 		case <-j.closing:
-			return errClosed()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// usable tells why a read cannot begin.
-func (j *Journal) usable(ctx context.Context) error {
-	select {
-	case <-j.closing:
-		return errClosed()
-	default:
-	}
-	if ctx.Err() != nil {
-		return errLeft(ctx)
-	}
-	return nil
 }
 
 // Close writes what was taken, moves the log into the file and gives the file
@@ -175,9 +171,19 @@ func (j *Journal) shut() error {
 	if j.writer == nil {
 		return nil
 	}
-	err := errors.Join(j.writer.checkpoint("TRUNCATE"), j.writer.close())
+	_, err := j.writer.emptyLog() // as far as other programs let it
+	err = errors.Join(err, j.writer.close())
 	j.writer = nil
 	return err
+}
+
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 // head is the last position and the signal that it has moved.

@@ -59,7 +59,7 @@ func sign(file *os.File) error {
 }
 
 // release gives the lock up.
-func (l *fileLock) release() error { return l.file.Close() }
+func (l *fileLock) release() error { return errors.Join(unlock(l.file), l.file.Close()) }
 
 // realPath follows symbolic links, so that a file has one lock whatever name it
 // is opened by. The file itself may be missing, its directory may not.

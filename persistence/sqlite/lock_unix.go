@@ -18,3 +18,7 @@ func tryLock(file *os.File) error {
 	}
 	return err
 }
+
+// unlock does not leave it to the close: a process that is being started at this
+// moment has the file too, until it becomes another program.
+func unlock(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOCK_UN) }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
-	"strings"
 
 	"github.com/stele-es/stele/persistence"
 )
@@ -17,39 +15,22 @@ const applicationID = 0x7374656c
 //go:embed migration/*.sql
 var migrations embed.FS
 
-// migrate brings the tables up to date. A file that a later release has written,
-// or that is not a journal, is left as it is.
-func migrate(c *conn) error {
-	steps, err := fs.Glob(migrations, "migration/*.sql")
-	if err != nil {
-		return err
-	}
-	have, err := migration(c, int64(len(steps)))
-	if err != nil {
-		return err
-	}
-	// Also without a step to take: it finds out that the file may be written.
-	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
-		return definite(err)
-	}
-	for i := have; i < int64(len(steps)); i++ {
-		if err := apply(c, steps[i], i+1); err != nil {
-			return errors.Join(definite(err), c.exec("ROLLBACK"))
-		}
-	}
-	if err := c.exec("COMMIT"); err != nil {
-		return definite(err)
-	}
-	return nil
-}
+// steps are the migrations in order.
+func steps() ([]string, error) { return fs.Glob(migrations, "migration/*.sql") }
 
-// migration is the number of steps that the file has seen.
-func migration(c *conn, want int64) (int64, error) {
+// migrated is the number of steps that the file has seen. A file that a later
+// release has written, or that is not a journal, is an error; nothing is changed.
+func migrated(c *conn) (int64, error) {
+	all, err := steps()
+	if err != nil {
+		return 0, err
+	}
 	var application, have, tables int64
-	err := errors.Join(
+	err = errors.Join(
 		c.integers("PRAGMA application_id", &application),
 		c.integers("PRAGMA user_version", &have),
 		c.integers("SELECT count(*) FROM sqlite_schema", &tables))
+	want := int64(len(all))
 	switch {
 	case err != nil:
 		return 0, definite(err)
@@ -57,22 +38,42 @@ func migration(c *conn, want int64) (int64, error) {
 		return 0, nil
 	case application != applicationID:
 		return 0, &persistence.InvalidError{Field: "path", Reason: "is a database of another program"}
+	case have <= 0:
+		return 0, &persistence.CorruptError{Reason: "the journal's file has no schema version"}
 	case have > want:
 		return 0, &persistence.SchemaError{Have: have, Want: want, Fix: "a release of stele that is not older than the file"}
 	}
 	return have, nil
 }
 
-func apply(c *conn, name string, number int64) error {
+// migrate takes the steps that the file has not seen, all or none.
+func migrate(c *conn, have int64) error {
+	all, err := steps()
+	if err != nil {
+		return err
+	}
+	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return definite(err)
+	}
+	for _, name := range all[have:] {
+		if err := apply(c, name); err != nil {
+			return errors.Join(definite(err), c.exec("ROLLBACK"))
+		}
+	}
+	// Also without a step to take: only a write tells that the file may be written.
+	if err := c.exec(fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", len(all), applicationID)); err != nil {
+		return errors.Join(definite(err), c.exec("ROLLBACK"))
+	}
+	if err := c.exec("COMMIT"); err != nil {
+		return definite(err)
+	}
+	return nil
+}
+
+func apply(c *conn, name string) error {
 	text, err := migrations.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	if digits, _, _ := strings.Cut(strings.TrimPrefix(name, "migration/"), "_"); strings.TrimLeft(digits, "0") != strconv.FormatInt(number, 10) {
-		return fmt.Errorf("find migration %d: %s stands in its place", number, name)
-	}
-	if err := c.exec(string(text)); err != nil {
-		return err
-	}
-	return c.exec(fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", number, applicationID))
+	return c.exec(string(text))
 }

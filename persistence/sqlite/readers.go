@@ -56,10 +56,8 @@ func (r *readers) with(ctx context.Context, fn func(*reader) error) error {
 func (r *readers) take() (*reader, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	select {
-	case <-r.closed:
+	if isClosed(r.closed) {
 		return nil, errClosed()
-	default:
 	}
 	if n := len(r.free); n > 0 {
 		one := r.free[n-1]

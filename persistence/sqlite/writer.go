@@ -21,7 +21,8 @@ type writer struct {
 	findStream, findKey     *stmt
 	eventAt, lastOf         *stmt
 	events, streams, keys   *inserter
-	log                     *stmt
+	log, copyLog, cutLog    *stmt
+	tried                   int64 // length of the log when it was last checkpointed
 
 	last       int64 // position of the last event, in this transaction
 	lastStream int64
@@ -60,13 +61,14 @@ func (w *writer) setUp(relaxed bool) error {
 	if err := w.exec("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY"); err != nil {
 		return definite(err)
 	}
-	if _, err := migration(w.conn, 1<<62); err != nil {
+	have, err := migrated(w.conn)
+	if err != nil {
 		return err
 	}
 	if err := w.configure(relaxed); err != nil {
 		return definite(err)
 	}
-	if err := migrate(w.conn); err != nil {
+	if err := migrate(w.conn, have); err != nil {
 		return err
 	}
 	if err := w.prepareAll(); err != nil {
@@ -111,6 +113,8 @@ func (w *writer) prepareAll() error {
 		{&w.eventAt, query("event_at")},
 		{&w.lastOf, query("last")},
 		{&w.log, "PRAGMA wal_checkpoint(NOOP)"},
+		{&w.copyLog, "PRAGMA wal_checkpoint(PASSIVE)"},
+		{&w.cutLog, "PRAGMA wal_checkpoint(TRUNCATE)"},
 	} {
 		var err error
 		if *s.dest, err = w.prepare(s.text); err != nil {
@@ -118,7 +122,7 @@ func (w *writer) prepareAll() error {
 		}
 	}
 	var errs [3]error
-	w.events, errs[0] = newInserter(w.conn, "event_insert", 10)
+	w.events, errs[0] = newInserter(w.conn, "event_insert", 11)
 	w.streams, errs[1] = newInserter(w.conn, "stream_insert", 3)
 	w.keys, errs[2] = newInserter(w.conn, "key_insert", 3)
 	return errors.Join(errs[:]...)
@@ -235,7 +239,11 @@ func (w *writer) addEvent(e *persistence.Event, s stream, now int64, named bool)
 			return err
 		}
 	}
-	return w.events.add(w.last, s.id, int64(s.version), e.ID[:], now, int64(e.Schema), e.Type,
+	tags, err := encodeTags(e.Tags)
+	if err != nil {
+		return err
+	}
+	return w.events.add(w.last, s.id, int64(s.version), e.ID[:], now, int64(e.Schema), e.Type, tags,
 		text(persistence.EncodeMetadata(e.Metadata)), blob(e.Headers), blob(e.Payload))
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,12 +22,20 @@ const longestSocket = 107 - len("/.s.PGSQL.5432")
 // makeDirectory makes the server's directory and holds a lock in it for as long
 // as this process lives, so that others can tell it from a leftover.
 func (s *Server) makeDirectory() error {
-	parent := os.TempDir()
-	if len(parent)+1+len(directoryPrefix)+10 > longestSocket {
-		parent = "/tmp"
+	parents := []string{os.TempDir()}
+	if len(parents[0])+1+len(directoryPrefix)+10 > longestSocket {
+		parents[0] = "/tmp"
 	}
-	removeLeftovers(parent)
-	directory, err := os.MkdirTemp(parent, directoryPrefix)
+	if memory, roomy := memoryDirectory(); memory != "" {
+		parents = append(parents, memory)
+		if roomy && !s.options.durable {
+			slices.Reverse(parents)
+		}
+	}
+	for _, parent := range parents {
+		removeLeftovers(parent)
+	}
+	directory, err := os.MkdirTemp(parents[0], directoryPrefix)
 	if err != nil {
 		return err
 	}
@@ -36,7 +45,7 @@ func (s *Server) makeDirectory() error {
 	if s.lock, err = os.OpenFile(fresh, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX); err != nil {
+	if err := lockFile(s.lock); err != nil {
 		return fmt.Errorf("lock the server's directory: %w", err)
 	}
 	if err := os.Rename(fresh, filepath.Join(directory, "lock")); err != nil {
@@ -46,6 +55,12 @@ func (s *Server) makeDirectory() error {
 		return os.Chown(directory, int(credential.Uid), int(credential.Gid))
 	}
 	return nil
+}
+
+// lockFile takes the lock that ends with the process, and fails when another one
+// holds it.
+func lockFile(file *os.File) error {
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
 // removeLeftovers removes the directories of servers whose owner is dead. It is
@@ -71,8 +86,8 @@ func leftover(directory string) bool {
 		return false
 	}
 	defer lock.Close()
-	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		return false
+	if lockFile(lock) != nil {
+		return false // its owner lives
 	}
 	data := filepath.Join(directory, "data")
 	status, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))

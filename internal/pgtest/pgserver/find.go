@@ -27,6 +27,9 @@ type installation struct {
 func find(ctx context.Context) (installation, error) {
 	bin, found := newest("/")
 	if !found {
+		bin, found = onPath()
+	}
+	if !found {
 		installer, ok := newInstaller("/")
 		if !ok {
 			return installation{}, errors.New(Missing)
@@ -43,8 +46,8 @@ func find(ctx context.Context) (installation, error) {
 	return installation{bin: bin, credential: credential}, err
 }
 
-// newest returns the directory of the programs with the highest release number,
-// or that of the path.
+// newest returns the directory of the programs with the highest release number
+// among the usual places.
 func newest(root string) (bin string, found bool) {
 	best := -1.0
 	for _, pattern := range []string{
@@ -58,9 +61,11 @@ func newest(root string) (bin string, found bool) {
 			}
 		}
 	}
-	if best >= 0 {
-		return bin, true
-	}
+	return bin, best >= 0
+}
+
+// onPath returns the directory of the server that a shell would start.
+func onPath() (bin string, found bool) {
 	if program, err := exec.LookPath("postgres"); err == nil {
 		if program, err = filepath.EvalSymlinks(program); err == nil && complete(filepath.Dir(program)) {
 			return filepath.Dir(program), true

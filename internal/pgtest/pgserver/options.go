@@ -14,6 +14,7 @@ type Option func(*options)
 
 type options struct {
 	settings map[string]string
+	durable  bool
 }
 
 func newOptions(list []Option) *options {
@@ -24,10 +25,13 @@ func newOptions(list []Option) *options {
 		"full_page_writes": "off",
 		// Journals check it, and it decides what an acknowledgement means.
 		"synchronous_commit": "on",
-		"max_connections":    "300",
+		"max_connections":    "500",
 		"lc_messages":        "C",
-		"log_min_messages":   "fatal",
-		"log_statement":      "none",
+		// Files of the server's directory, which go with it.
+		"dynamic_shared_memory_type": "mmap",
+		"max_wal_size":               "256MB", // it may be in memory
+		"log_min_messages":           "fatal",
+		"log_statement":              "none",
 	}}
 	for _, option := range list {
 		option(o)
@@ -37,8 +41,10 @@ func newOptions(list []Option) *options {
 
 // Durable makes the server flush to the disk. Benchmarks need it to be honest.
 func Durable(o *options) {
+	o.durable = true
 	o.settings["fsync"] = "on"
 	o.settings["full_page_writes"] = "on"
+	delete(o.settings, "max_wal_size")
 }
 
 // Setting sets a configuration parameter of the server.

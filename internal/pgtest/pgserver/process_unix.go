@@ -29,3 +29,6 @@ func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 // worksIn cannot be told cheaply, so a leftover server is never ended here.
 func worksIn(int, string) bool { return false }
+
+// memoryDirectory is a thing of Linux.
+func memoryDirectory() (path string, roomy bool) { return "", false }

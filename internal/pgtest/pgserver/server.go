@@ -224,3 +224,9 @@ func eventually(limit time.Duration, what string, done func() bool) error {
 	}
 	return nil
 }
+
+// BecomeStandby makes a server that was killed come up as a standby, which takes
+// connections but no writes.
+func (s *Server) BecomeStandby() error {
+	return os.WriteFile(filepath.Join(s.data(), "standby.signal"), nil, 0o600)
+}

@@ -31,6 +31,9 @@ func (*Server) Kill() error { return nil }
 // Pause does nothing.
 func (*Server) Pause() {}
 
+// BecomeStandby does nothing.
+func (*Server) BecomeStandby() error { return nil }
+
 // Resume does nothing.
 func (*Server) Resume() {}
 

@@ -1,6 +1,6 @@
--- The journal's tables and the functions that append. Placeholders: {schema} is
--- the quoted name of the schema, {lock} the first key of its order lock, {body}
--- a quote that the schema's name does not contain.
+-- The journal's tables and the functions that append. What stands in braces is
+-- filled in: the quoted name of the schema, the first key of its order lock, and
+-- as body a quote that the schema's name does not contain.
 
 -- +goose Up
 -- +goose StatementBegin
@@ -71,6 +71,7 @@ CREATE TABLE {schema}.event (
   payload    bytea       NOT NULL,
   headers    bytea       NOT NULL,
   metadata   jsonb,
+  tags       text[]      COLLATE "C",
   CONSTRAINT event_position PRIMARY KEY (part, position),
   CONSTRAINT event_version UNIQUE (stream_id, version)
 );
@@ -103,14 +104,15 @@ CREATE TABLE {schema}.snapshot (
 
 -- append stores the events of many appends, at most one for each stream. The
 -- arrays are per event: stream, expected version of its append, version, id,
--- schema, type, payload, headers, metadata. An append whose expectation fails is
--- refused as a whole, the others are stored; refused holds the ordinals of the
--- refused events, and the others have the positions base+1, base+2 … in order.
+-- schema, type, payload, headers, metadata, and tags with a line feed between
+-- each two. An append whose expectation fails is refused as a whole, the others
+-- are stored; refused holds the ordinals of the refused events, and the others
+-- have the positions base+1, base+2 … in order.
 -- The lock makes positions gapless and their order that of the commits: it is
 -- held until the commit is visible.
 -- The scalar sub-selects and the settings keep the plans index scans on a table
 -- without statistics; without the generic plan every call would be planned anew.
-CREATE FUNCTION {schema}.append(p_part smallint, p_own boolean, s bigint[], x bigint[], v bigint[], i uuid[], c int[], t text[], p bytea[], h bytea[], m text[],
+CREATE FUNCTION {schema}.append(p_part smallint, p_own boolean, s bigint[], x bigint[], v bigint[], i uuid[], c int[], t text[], p bytea[], h bytea[], m text[], g text[],
                                 OUT base bigint, OUT inserted int, OUT refused int[], OUT early boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off
@@ -122,9 +124,9 @@ AS {body} BEGIN
   BEGIN
     IF EXISTS (SELECT 1 FROM unnest(s, x, v) u(s, x, v) WHERE u.v = u.x + 1 AND u.x > 0
                AND (SELECT e.version FROM {schema}.event e WHERE e.stream_id = u.s AND e.version = u.x) IS NULL) THEN RAISE unique_violation; END IF;
-    INSERT INTO {schema}.event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata)
-    SELECT p_part, base + u.o, u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::jsonb
-    FROM unnest(s, v, i, c, t, p, h, m) WITH ORDINALITY u(s, v, i, c, t, p, h, m, o);
+    INSERT INTO {schema}.event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata, tags)
+    SELECT p_part, base + u.o, u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::jsonb, string_to_array(u.g, E'\n')
+    FROM unnest(s, v, i, c, t, p, h, m, g) WITH ORDINALITY u(s, v, i, c, t, p, h, m, g, o);
     GET DIAGNOSTICS inserted = ROW_COUNT;
     RETURN;
   EXCEPTION WHEN unique_violation THEN NULL; -- undoes the attempt, keeps the lock
@@ -133,9 +135,9 @@ AS {body} BEGIN
   WHERE (SELECT e.version FROM {schema}.event e WHERE e.stream_id = u.s AND e.version = u.x + 1) IS NOT NULL
      OR (u.x > 0 AND (SELECT e.version FROM {schema}.event e WHERE e.stream_id = u.s AND e.version = u.x) IS NULL);
   IF refused IS NULL THEN RAISE unique_violation USING MESSAGE = 'two appends to one stream in one batch'; END IF;
-  INSERT INTO {schema}.event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata)
-  SELECT p_part, base + row_number() OVER (ORDER BY u.o), u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::jsonb
-  FROM unnest(s, v, i, c, t, p, h, m) WITH ORDINALITY u(s, v, i, c, t, p, h, m, o) WHERE NOT u.o::int = ANY (refused);
+  INSERT INTO {schema}.event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata, tags)
+  SELECT p_part, base + row_number() OVER (ORDER BY u.o), u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::jsonb, string_to_array(u.g, E'\n')
+  FROM unnest(s, v, i, c, t, p, h, m, g) WITH ORDINALITY u(s, v, i, c, t, p, h, m, g, o) WHERE NOT u.o::int = ANY (refused);
   GET DIAGNOSTICS inserted = ROW_COUNT;
 END {body};
 
@@ -146,7 +148,7 @@ END {body};
 -- stored, else of the stream; reused is an id that the stream holds. Metadata
 -- compares as text, because to jsonb 1 and 1.0 are equal. p_strict raises ST001 instead of telling a refusal.
 CREATE FUNCTION {schema}.append_checked(p_part smallint, p_own boolean, p_strict boolean, p_stream bigint, k bigint, named boolean,
-                                        i uuid[], c int[], t text[], p bytea[], h bytea[], m text[],
+                                        i uuid[], c int[], t text[], p bytea[], h bytea[], m text[], g text[],
                                         OUT outcome text, OUT last bigint, OUT first_position bigint, OUT reused uuid, OUT early boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off
@@ -160,10 +162,11 @@ BEGIN
   last := head;
   early := false;
   IF named THEN
-    SELECT count(*), min(ek.version), bool_and(ek.version = e.version AND e.type = u.t AND e.payload = u.p AND e.schema_id = u.c AND e.metadata::text IS NOT DISTINCT FROM u.m::jsonb::text)
+    SELECT count(*), min(ek.version), bool_and(ek.version = e.version AND e.type = u.t AND e.payload = u.p AND e.schema_id = u.c AND e.metadata::text IS NOT DISTINCT FROM u.m::jsonb::text
+                    AND e.tags IS NOT DISTINCT FROM string_to_array(u.g, E'\n'))
            AND max(ek.version - u.o) = min(ek.version - u.o)
       INTO found, v0, same
-      FROM unnest(i, c, t, p, m) WITH ORDINALITY u(i, c, t, p, m, o)
+      FROM unnest(i, c, t, p, m, g) WITH ORDINALITY u(i, c, t, p, m, g, o)
       JOIN {schema}.event_key ek ON ek.stream_id = p_stream AND ek.event_id = u.i
       JOIN {schema}.event e ON e.stream_id = p_stream AND e.version = ek.version;
     IF found = n AND same THEN
@@ -188,7 +191,7 @@ BEGIN
   END IF;
   SELECT a.base, a.inserted, a.refused, a.early INTO r
   FROM {schema}.append(p_part, p_own, array_fill(p_stream, ARRAY[n]), array_fill(head, ARRAY[n]),
-         ARRAY(SELECT head + g FROM generate_series(1, n) g), i, c, t, p, h, m) a;
+         ARRAY(SELECT head + o FROM generate_series(1, n) o), i, c, t, p, h, m, g) a;
   IF r.inserted <> n THEN RAISE EXCEPTION 'stele: inserted % of %', r.inserted, n USING ERRCODE = 'ST002'; END IF;
   IF named THEN
     INSERT INTO {schema}.event_key (stream_id, event_id, version) SELECT p_stream, u.i, head + u.o FROM unnest(i) WITH ORDINALITY u(i, o);

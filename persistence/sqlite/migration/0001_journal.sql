@@ -24,7 +24,8 @@ CREATE TABLE event (
   created_at INTEGER NOT NULL,
   schema_id  INTEGER NOT NULL,
   type       TEXT    NOT NULL,
-  metadata   TEXT,            -- JSON; NULL when there is none
+  tags       TEXT,            -- a JSON array; NULL when there is none
+  metadata   TEXT,            -- a JSON object; NULL when there is none
   headers    BLOB,            -- NULL when empty
   payload    BLOB,            -- NULL when empty
   CONSTRAINT event_version UNIQUE (stream_id, version)

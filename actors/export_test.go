@@ -1,0 +1,27 @@
+package actors
+
+// Bounds that tests count against.
+const (
+	MaxDepthCalls    = maxDepthCalls
+	MaxDepthEvents   = maxDepthEvents
+	MaxRecoveryQueue = maxRecoveryQueue
+	RecoveryPage     = recoveryPage
+	FirstPage        = recoveryFirstPage
+)
+
+// Passivate stops a live aggregate although it may be busy, as Close does. It
+// reports false when there is none or it is stopping already.
+func (s *System) Passivate(kind, id string) bool {
+	k := key{s.definitions[kind], id}
+	shard := s.directory.shard(k)
+	shard.mu.Lock()
+	a := shard.active[k]
+	shard.mu.Unlock()
+	return a != nil && s.passivate(a, func() bool { return true })
+}
+
+// Check is what Open says of a configuration.
+func Check(config Config) error {
+	s := &System{config: config, definitions: map[string]*definition{}}
+	return s.check()
+}

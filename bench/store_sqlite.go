@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	sqlitedriver "modernc.org/sqlite"
+
+	"github.com/stele-es/stele/persistence/sqlite"
+)
+
+// sqliteStore keeps a file for each space in a directory of its own.
+type sqliteStore struct {
+	rows      *rows
+	directory string
+}
+
+func openSQLite(context.Context, settings) (store, error) {
+	directory, err := os.MkdirTemp("", "stele-bench-")
+	if err != nil {
+		return nil, err
+	}
+	return &sqliteStore{rows: newRows(), directory: directory}, nil
+}
+
+func (s *sqliteStore) about() string {
+	return "one file in " + filepath.Dir(s.directory) + ", journal_mode=WAL synchronous=FULL"
+}
+
+func (s *sqliteStore) file(space string) string { return filepath.Join(s.directory, space+".db") }
+
+func (s *sqliteStore) open(ctx context.Context, space string) (journal, error) {
+	return sqlite.Open(ctx, sqlite.Config{Path: s.file(space)})
+}
+
+func (s *sqliteStore) drop(_ context.Context, space string) error {
+	var errs []error
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		if err := os.Remove(s.file(space) + suffix); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *sqliteStore) close(context.Context) error { return os.RemoveAll(s.directory) }
+
+func (s *sqliteStore) rivals() []rival {
+	return []rival{{
+		name: "insert", run: s.insert,
+		aims: map[int]aim{4096: atLeast(0.5), 256: none, 16: none, 1: none},
+	}}
+}
+
+// logLong is the length in pages at which the journal stops to copy its log into
+// the file even under load. The rival does the same.
+const logLong = 8 << 10
+
+// rowsAtOnce is how many rows the rival's statement has.
+const rowsAtOnce = 100
+
+const (
+	columnsSQLite = "position, stream_id, version, event_id, created_at, schema_id, type, metadata, headers, payload"
+	insertSQLite  = "INSERT INTO event (" + columnsSQLite + ") VALUES "
+)
+
+// insert is the least that a journal in a file must do: prepared INSERTs of many
+// rows into the same table, in transactions as large as the journal's batches.
+func (s *sqliteStore) insert(ctx context.Context, writers int, window time.Duration) (_ load, err error) {
+	const space = "rival"
+	journal, err := s.open(ctx, space) // makes the tables
+	if err != nil {
+		return load{}, err
+	}
+	if err := journal.Close(); err != nil {
+		return load{}, err
+	}
+	c, err := connectSQLite(ctx, s.file(space))
+	if err != nil {
+		return load{}, err
+	}
+	defer func() { err = errors.Join(err, c.Close(), s.drop(ctx, space)) }()
+	if err := c.exec(ctx, "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0"); err != nil {
+		return load{}, err
+	}
+	in, err := newInserter(ctx, c, s.rows, writers)
+	if err != nil {
+		return load{}, err
+	}
+	defer func() { err = errors.Join(err, in.close()) }()
+	batch := min(writers, 1000)
+	l, err := single(window, func(int) error { return in.transaction(ctx, batch) })
+	l.count *= batch
+	return l, err
+}
+
+// inserter writes rows as a program without any library would.
+type inserter struct {
+	conn                     *sqliteConn
+	rows                     *rows
+	writers                  int
+	begin, commit, many, one driver.Stmt
+	log                      driver.Stmt
+	args                     []driver.NamedValue
+	position                 int64
+}
+
+func newInserter(ctx context.Context, c *sqliteConn, rows *rows, writers int) (*inserter, error) {
+	const placeholders = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	in := &inserter{conn: c, rows: rows, writers: writers}
+	for _, s := range []struct {
+		dest *driver.Stmt
+		text string
+	}{
+		{&in.begin, "BEGIN IMMEDIATE"},
+		{&in.commit, "COMMIT"},
+		{&in.many, insertSQLite + strings.Repeat(placeholders+", ", rowsAtOnce-1) + placeholders},
+		{&in.one, insertSQLite + placeholders},
+		{&in.log, "PRAGMA wal_checkpoint(NOOP)"},
+	} {
+		var err error
+		if *s.dest, err = c.PrepareContext(ctx, s.text); err != nil {
+			return nil, errors.Join(err, in.close())
+		}
+	}
+	return in, nil
+}
+
+func (in *inserter) close() error {
+	var errs []error
+	for _, stmt := range []driver.Stmt{in.begin, in.commit, in.many, in.one, in.log} {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (in *inserter) transaction(ctx context.Context, count int) error {
+	if err := execute(ctx, in.begin, nil); err != nil {
+		return err
+	}
+	now := time.Now().UnixMicro()
+	for count > 0 {
+		stmt, n := in.one, 1
+		if count >= rowsAtOnce {
+			stmt, n = in.many, rowsAtOnce
+		}
+		in.gather(n, now)
+		if err := execute(ctx, stmt, in.args); err != nil {
+			return err
+		}
+		count -= n
+	}
+	if err := execute(ctx, in.commit, nil); err != nil {
+		return err
+	}
+	return in.checkpoint(ctx)
+}
+
+func (in *inserter) gather(n int, now int64) {
+	in.args = in.args[:0]
+	for range n {
+		in.position++
+		r := in.rows.next(in.position, in.writers)
+		for _, value := range [...]driver.Value{
+			r.position, r.stream, r.version, r.id[:], now, int64(0), eventType, string(in.rows.encoded), nil, r.payload,
+		} {
+			in.args = append(in.args, driver.NamedValue{Ordinal: len(in.args) + 1, Value: value})
+		}
+	}
+}
+
+func (in *inserter) checkpoint(ctx context.Context) error {
+	pages, err := firstRow(ctx, in.log)
+	if err != nil {
+		return err
+	}
+	length, _ := pages[1].(int64)
+	copied, _ := pages[2].(int64)
+	if length-copied < logLong {
+		return nil
+	}
+	return in.conn.exec(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
+}
+
+// scan reads with one statement, every column of every row.
+func (s *sqliteStore) scan(ctx context.Context, space string) (count int, err error) {
+	c, err := connectSQLite(ctx, s.file(space))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	stmt, err := c.PrepareContext(ctx, "SELECT "+columnsSQLite+" FROM event ORDER BY position")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, stmt.Close()) }()
+	return count, eachRow(ctx, stmt, func([]driver.Value) bool { count++; return true })
+}
+
+// sqliteConn is a connection without database/sql, which would cost the rival
+// what the journal does not pay.
+type sqliteConn struct {
+	driver.Conn
+	driver.ExecerContext
+	driver.ConnPrepareContext
+}
+
+func connectSQLite(ctx context.Context, file string) (*sqliteConn, error) {
+	connector, err := sqlitedriver.NewConnector("file:" + file)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	execer, ok := conn.(driver.ExecerContext)
+	preparer, ok2 := conn.(driver.ConnPrepareContext)
+	if !ok || !ok2 {
+		return nil, errors.Join(fmt.Errorf("use a %T without database/sql", conn), conn.Close())
+	}
+	return &sqliteConn{conn, execer, preparer}, nil
+}
+
+func (c *sqliteConn) exec(ctx context.Context, text string) error {
+	_, err := c.ExecContext(ctx, text, nil)
+	return err
+}
+
+// execute takes no context further: the driver would start a goroutine for each
+// statement to watch it, which the journal does not do either.
+func execute(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue) error {
+	execer, ok := stmt.(driver.StmtExecContext)
+	if !ok {
+		return fmt.Errorf("execute a %T", stmt)
+	}
+	_, err := execer.ExecContext(context.WithoutCancel(ctx), args)
+	return err
+}
+
+func firstRow(ctx context.Context, stmt driver.Stmt) (first []driver.Value, err error) {
+	err = eachRow(ctx, stmt, func(row []driver.Value) bool { first = row; return false })
+	return first, err
+}
+
+func eachRow(ctx context.Context, stmt driver.Stmt, fn func([]driver.Value) bool) (err error) {
+	querier, ok := stmt.(driver.StmtQueryContext)
+	if !ok {
+		return fmt.Errorf("query a %T", stmt)
+	}
+	rows, err := querier.QueryContext(context.WithoutCancel(ctx), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := make([]driver.Value, len(rows.Columns()))
+	for {
+		switch err := rows.Next(row); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case !fn(row):
+			return nil
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package persistence_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+var allKinds = []persistence.Kind{
+	persistence.ErrRejected, persistence.ErrConflict, persistence.ErrEventIDReused, persistence.ErrNotFound,
+	persistence.ErrInvalid, persistence.ErrUnavailable, persistence.ErrOverloaded, persistence.ErrUnknownOutcome,
+	persistence.ErrFenced, persistence.ErrCorrupt, persistence.ErrStreamNotFound, persistence.ErrSchema,
+}
+
+// TestKindsOfErrors is the whole matrix: every error matches the kinds that are
+// named, and no other, bare and wrapped.
+func TestKindsOfErrors(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err   error
+		kinds []persistence.Kind // the first is its KindOf
+		text  string
+	}{
+		"conflict": {
+			&persistence.ConflictError{Stream: "a-1", Expected: persistence.Exact(3), Actual: 5},
+			[]persistence.Kind{persistence.ErrConflict},
+			"conflict on a-1: expected version 3, found version 5",
+		},
+		"conflict with a missing stream": {
+			&persistence.ConflictError{Stream: "a-1", Expected: persistence.StreamExists},
+			[]persistence.Kind{persistence.ErrConflict, persistence.ErrNotFound, persistence.ErrStreamNotFound},
+			"conflict on a-1: expected an existing stream, found version 0",
+		},
+		"stream not found": {
+			&persistence.StreamNotFoundError{Stream: "a-1"},
+			[]persistence.Kind{persistence.ErrNotFound, persistence.ErrStreamNotFound},
+			"stream a-1 not found",
+		},
+		"event id reused": {
+			&persistence.EventIDReusedError{Stream: "a-1"},
+			[]persistence.Kind{persistence.ErrEventIDReused},
+			"event id 00000000-0000-0000-0000-000000000000 is used in a-1 with other content",
+		},
+		"invalid": {
+			&persistence.InvalidError{Field: "stream", Reason: "is empty"},
+			[]persistence.Kind{persistence.ErrInvalid},
+			"invalid: stream is empty",
+		},
+		"a limit": {
+			&persistence.InvalidError{Field: "payload", Reason: "is too large", Size: 9, Limit: 8},
+			[]persistence.Kind{persistence.ErrInvalid},
+			"invalid: payload is too large: 9, at most 8",
+		},
+		"unavailable": {
+			&persistence.UnavailableError{Reason: "the journal is closed"},
+			[]persistence.Kind{persistence.ErrUnavailable},
+			"unavailable: the journal is closed",
+		},
+		"overloaded": {
+			&persistence.UnavailableError{Reason: "the queue is full", Overloaded: true, RetryAfter: time.Second},
+			[]persistence.Kind{persistence.ErrOverloaded},
+			"unavailable: the queue is full",
+		},
+		"unknown outcome": {
+			&persistence.UnknownOutcomeError{Stream: "a-1"},
+			[]persistence.Kind{persistence.ErrUnknownOutcome},
+			"unknown outcome of an append to a-1",
+		},
+		"unknown outcome, because a part was unavailable": {
+			&persistence.UnknownOutcomeError{Stream: "a-1", Err: &persistence.UnavailableError{Reason: "no connection"}},
+			[]persistence.Kind{persistence.ErrUnknownOutcome},
+			"unknown outcome of an append to a-1: unavailable: no connection",
+		},
+		"unknown outcome, with a kind deep inside": {
+			&persistence.UnknownOutcomeError{Stream: "a-1", Err: errors.Join(errors.New("lost"), fmt.Errorf("ask: %w", persistence.ErrConflict))},
+			[]persistence.Kind{persistence.ErrUnknownOutcome},
+			"unknown outcome of an append to a-1: lost\nask: conflict",
+		},
+		"corrupt": {
+			&persistence.CorruptError{Stream: "a-1", Version: 7, Reason: "version 7 follows version 5"},
+			[]persistence.Kind{persistence.ErrCorrupt},
+			"corrupt a-1 at version 7: version 7 follows version 5",
+		},
+		"corrupt as a whole": {
+			&persistence.CorruptError{Reason: "no database", Err: errors.New("bad header")},
+			[]persistence.Kind{persistence.ErrCorrupt},
+			"corrupt: no database: bad header",
+		},
+		"no tables": {
+			&persistence.SchemaError{Want: 3, Fix: "stele migrate up"},
+			[]persistence.Kind{persistence.ErrUnavailable, persistence.ErrSchema},
+			`the journal has no tables: run "stele migrate up"`,
+		},
+		"old tables": {
+			&persistence.SchemaError{Have: 2, Want: 3, Fix: "stele migrate up"},
+			[]persistence.Kind{persistence.ErrUnavailable, persistence.ErrSchema},
+			`the journal's schema is at migration 2, this program needs 3: run "stele migrate up"`,
+		},
+		"of the runtime": {
+			&persistence.Error{Kind: persistence.ErrRejected, Op: "withdraw from account-ann", Err: errors.New("insufficient")},
+			[]persistence.Kind{persistence.ErrRejected},
+			"withdraw from account-ann: rejected: insufficient",
+		},
+		"of the runtime, for a reason": {
+			&persistence.Error{Kind: persistence.ErrOverloaded, Op: "ask", Reason: "mailbox-full"},
+			[]persistence.Kind{persistence.ErrOverloaded},
+			"ask: overloaded (mailbox-full)",
+		},
+		"a missing stream as a bare kind": {
+			persistence.ErrStreamNotFound,
+			[]persistence.Kind{persistence.ErrNotFound, persistence.ErrStreamNotFound},
+			"stream not found",
+		},
+		"a schema as a bare kind": {
+			persistence.ErrSchema,
+			[]persistence.Kind{persistence.ErrUnavailable, persistence.ErrSchema},
+			"schema not current",
+		},
+		"a narrow kind of the runtime": {
+			&persistence.Error{Kind: persistence.ErrStreamNotFound, Op: "ask"},
+			[]persistence.Kind{persistence.ErrNotFound, persistence.ErrStreamNotFound},
+			"ask: stream not found",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.EqualError(t, c.err, c.text)
+			for _, err := range []error{c.err, fmt.Errorf("append: %w", c.err), errors.Join(errors.New("other"), c.err)} {
+				for _, kind := range allKinds {
+					require.Equal(t, slices.Contains(c.kinds, kind), errors.Is(err, kind), "%v is %v", err, kind)
+				}
+				require.Equal(t, c.kinds[0], persistence.KindOf(err))
+			}
+		})
+	}
+}
+
+func TestKindOf(t *testing.T) {
+	t.Parallel()
+
+	t.Run("every kind is its own, or belongs to one", func(t *testing.T) {
+		t.Parallel()
+		for _, kind := range allKinds {
+			found := persistence.KindOf(fmt.Errorf("wrapped: %w", kind))
+			require.ErrorIs(t, kind, found)
+		}
+	})
+
+	t.Run("what is of no kind may have been done", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, persistence.ErrUnknownOutcome, persistence.KindOf(errors.New("EOF")))
+		require.Equal(t, persistence.ErrUnknownOutcome, persistence.KindOf(context.Canceled))
+	})
+
+	t.Run("the outermost decides", func(t *testing.T) {
+		t.Parallel()
+		unavailable := &persistence.UnavailableError{Reason: "away"}
+		for _, c := range []struct {
+			kind persistence.Kind
+			err  error
+		}{
+			{persistence.ErrUnknownOutcome, &persistence.UnknownOutcomeError{Stream: "a-1", Err: unavailable}},
+			{persistence.ErrCorrupt, &persistence.CorruptError{Reason: "metadata", Err: &persistence.InvalidError{Field: "metadata"}}},
+			{persistence.ErrUnavailable, &persistence.UnavailableError{Reason: "r", Err: &persistence.CorruptError{Reason: "c"}}},
+			{persistence.ErrFenced, &persistence.Error{Kind: persistence.ErrFenced, Err: unavailable}},
+			{persistence.ErrUnavailable, errors.Join(errors.New("first"), unavailable, persistence.ErrConflict)},
+		} {
+			require.Equal(t, c.kind, persistence.KindOf(c.err))
+			require.Equal(t, c.kind, persistence.KindOf(fmt.Errorf("op: %w", c.err)))
+		}
+	})
+
+	t.Run("causes stay in reach", func(t *testing.T) {
+		t.Parallel()
+		for _, err := range []error{
+			&persistence.UnavailableError{Reason: "the caller left", Err: context.Canceled},
+			&persistence.UnknownOutcomeError{Stream: "a-1", Err: fmt.Errorf("wait: %w", context.Canceled)},
+			&persistence.CorruptError{Reason: "r", Err: context.Canceled},
+			&persistence.Error{Kind: persistence.ErrRejected, Op: "ask", Err: context.Canceled},
+		} {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+	})
+}
+
+func TestCommandIDText(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "01000000-0000-0000-0000-000000000002", persistence.CommandID{0: 1, 15: 2}.String())
+}
+
+func TestChain(t *testing.T) {
+	t.Parallel()
+	var chain persistence.Chain
+	require.NoError(t, chain.Err())
+	first := errors.New("first")
+	chain.Fail(first)
+	chain.Fail(errors.New("second"))
+	require.Equal(t, first, chain.Err())
+
+	var none *persistence.Chain
+	none.Fail(first)
+	require.NoError(t, none.Err())
+}

@@ -1,0 +1,129 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/internal/pgtest"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres"
+)
+
+func TestConfigIsCheckedAtOnce(t *testing.T) {
+	t.Parallel()
+	pool, err := pgxpool.ParseConfig("postgres://nobody@localhost/none")
+	require.NoError(t, err)
+	const fine = "postgres://nobody@localhost/none"
+	cases := map[string]struct {
+		config postgres.Config
+		want   []string
+	}{
+		"nothing":           {postgres.Config{}, []string{"URL is empty"}},
+		"two places":        {postgres.Config{URL: fine, Pool: pool}, []string{"URL and Pool are both set"}},
+		"no URL":            {postgres.Config{URL: "postgres://x:secret@host:port/db"}, []string{"URL is not a connection string"}},
+		"reserved schema":   {postgres.Config{URL: fine, Schema: "pg_stele"}, []string{`schema must not begin with "pg_"`}},
+		"long schema":       {postgres.Config{URL: fine, Schema: strings.Repeat("s", 64)}, []string{"schema must have 1 to 63 bytes"}},
+		"schema with NUL":   {postgres.Config{URL: fine, Schema: "a\x00b"}, []string{"schema must be UTF-8 without control characters"}},
+		"unknown promise":   {postgres.Config{URL: fine, Durability: 7}, []string{"durability is neither"}},
+		"negative numbers":  {postgres.Config{URL: fine, BatchEvents: -1, StreamNames: -2}, []string{"batch events is negative", "stream names is negative"}},
+		"negative times":    {postgres.Config{URL: fine, PollInterval: -1, CloseTimeout: -time.Hour}, []string{"poll interval is negative", "close timeout is negative"}},
+		"several at a time": {postgres.Config{Schema: "\n", ReadConnections: -3}, []string{"URL is empty", "schema must be", "read connections is negative"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			_, err := postgres.Open(t.Context(), c.config)
+
+			require.ErrorIs(t, err, persistence.ErrInvalid)
+			for _, want := range c.want {
+				require.ErrorContains(t, err, want)
+			}
+			require.NotContains(t, err.Error(), "secret")
+			require.Equal(t, err.Error(), strings.Replace(postgres.Migrate(t.Context(), c.config).Error(), "migrate", "open", 1))
+		})
+	}
+}
+
+// The configuration that a program hands in stays as it is.
+func TestConfigBelongsToTheCaller(t *testing.T) {
+	t.Parallel()
+	pool, err := pgxpool.ParseConfig(pgtest.URL(t))
+	require.NoError(t, err)
+	before := pool.Copy()
+	config := postgres.Config{Pool: pool, Durability: postgres.Relaxed, ReadConnections: 3}
+
+	open(t, config)
+
+	require.Equal(t, before.MaxConns, pool.MaxConns)
+	require.Equal(t, before.ConnConfig.RuntimeParams, pool.ConnConfig.RuntimeParams)
+	require.Equal(t, before.ConnConfig.ConnectTimeout, pool.ConnConfig.ConnectTimeout)
+}
+
+func TestOpenRefusesServersThatCannotKeepThePromise(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	with := func(name, value string) postgres.Config {
+		pool, err := pgxpool.ParseConfig(url)
+		require.NoError(t, err)
+		pool.ConnConfig.RuntimeParams[name] = value
+		return postgres.Config{Pool: pool}
+	}
+
+	_, err := postgres.Open(t.Context(), postgres.Config{URL: url})
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+	require.ErrorContains(t, err, "fsync = off")
+
+	server := pgtest.Server(t, pgtest.Durable)
+	require.NoError(t, postgres.Migrate(t.Context(), postgres.Config{URL: server.URL()}))
+	url = server.URL()
+	open(t, postgres.Config{URL: url})
+	for _, weak := range []string{"off", "local", "remote_write"} {
+		_, err = postgres.Open(t.Context(), with("synchronous_commit", weak))
+		require.ErrorIs(t, err, persistence.ErrInvalid)
+		require.ErrorContains(t, err, "synchronous_commit")
+	}
+	open(t, with("synchronous_commit", "remote_apply"))
+	relaxed := with("synchronous_commit", "off")
+	relaxed.Durability = postgres.Relaxed
+	open(t, relaxed)
+}
+
+// Errors are read by people who may not see the connection string or the data.
+func TestErrorsHoldNoSecrets(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Config(t)
+	journal := open(t, config)
+	server := pgtest.Server(t)
+	secret := "5ecret"
+
+	var errs []error
+	for _, url := range []string{
+		"postgres://user:" + secret + "@127.0.0.1:1/" + secret,
+		"postgres://" + secret + ":" + secret + "@/none?host=/nowhere/" + secret,
+		"host=/nowhere user=x password=" + secret + " dbname=" + secret + " sslmode=wrong",
+		strings.Replace(server.URL(), "/postgres?", "/"+secret+"?", 1),
+		strings.Replace(server.URL(), "postgres@", secret+":"+secret+"@", 1),
+	} {
+		_, err := postgres.Open(t.Context(), postgres.Config{URL: url, ConnectTimeout: time.Second})
+		require.Error(t, err)
+		errs = append(errs, err, postgres.Migrate(t.Context(), postgres.Config{URL: url, ConnectTimeout: time.Second}))
+	}
+	outcomes, err := journal.Append(t.Context(),
+		persistence.Append{Stream: "s-1", Expected: persistence.Exact(4), Events: []persistence.Event{{Type: "t", Payload: []byte(secret)}}},
+		persistence.Append{Stream: "s-1", Expected: persistence.StreamExists, Events: []persistence.Event{{Type: "t", Metadata: persistence.Metadata{secret: persistence.String(secret)}}}})
+	require.NoError(t, err)
+	errs = append(errs, outcomes[0].Err, outcomes[1].Err)
+	for _, err := range errs {
+		require.NotContains(t, strings.ReplaceAll(err.Error(), `role "`+secret, ""), secret+"@")
+		require.NotContains(t, err.Error(), "postgres://")
+		require.NotContains(t, err.Error(), "password="+secret)
+		if !strings.Contains(err.Error(), "does not exist") { // the server names the database or role that is missing
+			require.NotContains(t, err.Error(), secret)
+		}
+	}
+}

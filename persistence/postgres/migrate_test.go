@@ -1,0 +1,226 @@
+package postgres_test
+
+import (
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/internal/pgtest"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres"
+)
+
+func TestOpenNamesTheCommandForAnOldSchema(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	config := postgres.Config{URL: url, Durability: postgres.Relaxed}
+	refused := func(have int64) {
+		t.Helper()
+		_, err := postgres.Open(t.Context(), config)
+		require.ErrorIs(t, err, persistence.ErrSchema)
+		require.ErrorIs(t, err, persistence.ErrUnavailable)
+		require.ErrorContains(t, err, "postgres.Migrate")
+		require.ErrorContains(t, err, "Config.Migrate")
+		var schema *persistence.SchemaError
+		require.ErrorAs(t, err, &schema)
+		require.Equal(t, have, schema.Have)
+		want := postgres.Newest()
+		require.Equal(t, want, schema.Want)
+	}
+
+	refused(0)
+	execute(t, url, `CREATE SCHEMA stele`)
+	refused(0)
+	require.NoError(t, postgres.Migrate(t.Context(), config))
+	open(t, config)
+	execute(t, url, `UPDATE stele.migration SET is_applied = false WHERE version_id > 0`)
+	refused(0)
+}
+
+// A release may run on the schema of the next one, so that nodes can be replaced
+// one by one.
+func TestOpenAcceptsANewerSchema(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Config(t)
+	execute(t, config.URL, `INSERT INTO stele.migration (version_id, is_applied) VALUES (99999, true)`)
+
+	journal := open(t, config)
+
+	require.NoError(t, appendOne(t, journal, "s-1", persistence.NoStream, "x").Err)
+}
+
+func TestMigrateTakesTurns(t *testing.T) {
+	t.Parallel()
+	config := postgres.Config{URL: pgtest.Database(t), Durability: postgres.Relaxed, Migrate: true}
+	var group sync.WaitGroup
+	errs := make([]error, 4)
+
+	for i := range errs {
+		group.Go(func() {
+			journal, err := postgres.Open(t.Context(), config)
+			if errs[i] = err; err == nil {
+				errs[i] = journal.Close()
+			}
+		})
+	}
+	group.Wait()
+
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, postgres.Newest(), scalar(t, config.URL, "SELECT max(version_id) FROM stele.migration"))
+	require.NoError(t, postgres.Migrate(t.Context(), config), "what is current stays")
+}
+
+func TestMigrateKeepsTheJournal(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Config(t)
+	journal := open(t, config)
+	require.NoError(t, appendOne(t, journal, "s-1", persistence.NoStream, "x").Err)
+
+	require.NoError(t, postgres.Migrate(t.Context(), config))
+
+	again := open(t, config)
+	require.Equal(t, journal.Identity(), again.Identity())
+	require.Len(t, readAll(t, again, "s-1"), 1)
+}
+
+func TestMigrationsAreFilesForOtherTools(t *testing.T) {
+	t.Parallel()
+	files, err := postgres.Migrations(`odd "name"`)
+	require.NoError(t, err)
+
+	names, err := fs.Glob(files, "*.sql")
+
+	require.NoError(t, err)
+	require.Len(t, names, int(postgres.Newest()))
+	for _, name := range names {
+		text, err := fs.ReadFile(files, name)
+		require.NoError(t, err)
+		require.Contains(t, string(text), `"odd ""name""".`)
+		for _, placeholder := range []string{"{schema}.", "{lock}, ", "{body}\n", "+goose Down"} {
+			require.NotContains(t, string(text), placeholder)
+		}
+		info, err := fs.Stat(files, name)
+		require.NoError(t, err)
+		require.EqualValues(t, len(text), info.Size())
+	}
+	_, err = files.Open("none.sql")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, err = postgres.Migrations("pg_stele")
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+}
+
+// Names that something on the way might read as syntax.
+func TestSchemaNames(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	names := []string{
+		"stele", "Stele", `select "quo'te`, "a; --b", "$$ $body$ $x$body$ $1", "{schema} {body} {lock}", "é.e\u0301🗿", `\ % /*`, "-- +goose Down",
+		strings.Repeat("n", 63),
+	}
+	ids := map[persistence.JournalID]string{}
+	for _, name := range names {
+		config := postgres.Config{URL: url, Schema: name, Migrate: true, Durability: postgres.Relaxed}
+		journal, err := postgres.Open(t.Context(), config)
+		require.NoError(t, err, name)
+
+		require.NoError(t, appendOne(t, journal, "s-1", persistence.NoStream, name).Err, name)
+		require.NoError(t, appendOne(t, journal, "s-1", persistence.Any, name).Err, name)
+		require.ErrorIs(t, appendOne(t, journal, "s-1", persistence.NoStream, name).Err, persistence.ErrConflict, name)
+
+		events := readAll(t, journal, "s-1")
+		require.Len(t, events, 2, name)
+		require.Equal(t, name, string(events[0].Payload))
+		require.EqualValues(t, 2, events[1].Position.Offset, name)
+		require.Empty(t, ids[journal.Identity()])
+		ids[journal.Identity()] = name
+		require.NoError(t, journal.Close())
+	}
+}
+
+// Journals in one database do not wait for each other's order lock.
+func TestSchemasDoNotBlockEachOther(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	config := func(schema string) postgres.Config {
+		return postgres.Config{URL: url, Schema: schema, Migrate: true, Durability: postgres.Relaxed}
+	}
+	first, second := open(t, config("stele")), open(t, config("second"))
+	release := holdOrderLock(t, url)
+	defer release()
+
+	blocked := make(chan persistence.Outcome, 1)
+	require.NoError(t, first.Submit(persistence.Append{Stream: "s-1", Events: []persistence.Event{{Type: "t"}}}, nil, func(o persistence.Outcome) { blocked <- o }))
+
+	require.NoError(t, appendOne(t, second, "s-1", persistence.NoStream, "x").Err)
+	require.Empty(t, blocked, "the lock of the first schema is held")
+	release()
+	require.NoError(t, (<-blocked).Err)
+}
+
+// Tables are append-only by permission: this is all that a program needs.
+func TestLeastPrivileges(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	role := "stele_app_" + strings.ReplaceAll(persistence.NewEventID().String(), "-", "")
+	execute(t, url, "CREATE ROLE "+role+" LOGIN")
+	t.Cleanup(func() {
+		conn, err := pgx.Connect(contextOfCleanup(t), url)
+		require.NoError(t, err)
+		defer conn.Close(contextOfCleanup(t))
+		_, err = conn.Exec(contextOfCleanup(t), "DROP OWNED BY "+role+"; DROP ROLE "+role)
+		require.NoError(t, err)
+	})
+	config := postgres.Config{URL: strings.Replace(url, "postgres@", role+"@", 1), Durability: postgres.Relaxed}
+
+	_, err := postgres.Open(t.Context(), config)
+	require.ErrorIs(t, err, persistence.ErrUnavailable)
+	require.ErrorContains(t, err, "42501")
+
+	execute(t, url, "GRANT USAGE ON SCHEMA stele TO "+role+"; GRANT SELECT ON ALL TABLES IN SCHEMA stele TO "+role)
+	reader := open(t, config)
+	outcome := appendOne(t, reader, "s-1", persistence.NoStream, "x")
+	require.ErrorIs(t, outcome.Err, persistence.ErrUnavailable, "PUBLIC may execute nothing")
+	require.ErrorContains(t, outcome.Err, "42501")
+
+	execute(t, url, "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA stele TO "+role)
+	writer := open(t, config)
+	require.NoError(t, appendOne(t, writer, "s-1", persistence.NoStream, "x").Err)
+	require.NoError(t, appendOne(t, writer, "s-1", persistence.Any, "x").Err)
+	require.Len(t, readAll(t, writer, "s-1"), 2)
+	for _, change := range []string{
+		"UPDATE stele.event SET type = 'x'", "DELETE FROM stele.event", "INSERT INTO stele.stream (name, part) VALUES ('s-2', 0)", "TRUNCATE stele.event",
+		"CREATE TABLE stele.own (n int)",
+	} {
+		conn, err := pgx.Connect(t.Context(), config.URL)
+		require.NoError(t, err)
+		_, err = conn.Exec(t.Context(), change)
+		require.ErrorContains(t, err, "42501", change)
+		require.NoError(t, conn.Close(t.Context()))
+	}
+}
+
+func TestPublicMayExecuteNothing(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+
+	open := scalar(t, url, `SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = 'stele' AND (p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0))`)
+
+	require.Zero(t, open)
+	require.Positive(t, scalar(t, url, "SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'stele'"))
+}
+
+func execute(t *testing.T, url, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), sql)
+	require.NoError(t, err)
+}

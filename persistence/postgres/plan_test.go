@@ -1,0 +1,99 @@
+package postgres_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/internal/pgtest"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres"
+)
+
+// Each statement is served by the indexes that its header names, whatever the
+// server knows of the tables: while they are empty, when statistics say that they
+// are small, and when there is much in them without statistics.
+func TestPlansAreIndexScans(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	journal := open(t, postgres.Config{URL: url, Durability: postgres.Relaxed})
+	conn, err := pgx.ConnectConfig(t.Context(), postgres.ConnConfig(journal))
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	check := func(state string) {
+		for name, statement := range postgres.Reads(journal) {
+			require.Empty(t, planFaults(t, conn, name, statement), "%s: %s", state, name)
+		}
+	}
+
+	check("fresh")
+	require.NoError(t, appendOne(t, journal, "s-1", persistence.NoStream, "x").Err)
+	execute(t, url, "ANALYZE")
+	check("small and analysed")
+	execute(t, url, `INSERT INTO stele.stream (name, part) SELECT 'many-' || g, 0 FROM generate_series(1, 2000) g;
+		INSERT INTO stele.event (position, stream_id, version, event_id, schema_id, part, type, payload, headers)
+		SELECT 1 + g, 10 + g % 2000, 1 + g / 2000, gen_random_uuid(), 0, 0, 't', '', '' FROM generate_series(1, 20000) g`)
+	check("grown without statistics")
+	execute(t, url, "ANALYZE")
+	check("analysed")
+}
+
+// planFaults lists what a plan must not do.
+func planFaults(t *testing.T, conn *pgx.Conn, name, statement string) []string {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), "DEALLOCATE ALL")
+	require.NoError(t, err)
+	arguments := map[string]string{"stream_find": "'{a}'", "stream_names": "'{1}'", "stream_by_name": "'a'", "search": "1, gen_random_uuid(), 9"}[name]
+	if arguments == "" {
+		arguments = strings.Join([]string{"0", "0", "9"}[:strings.Count(statement, "$")], ", ")
+	}
+	var faults []string
+	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+		_, err = conn.Exec(t.Context(), "SET plan_cache_mode = "+mode+"; DEALLOCATE ALL; PREPARE p AS "+statement)
+		require.NoError(t, err)
+		rows, err := conn.Query(t.Context(), "EXPLAIN EXECUTE p("+arguments+")", pgx.QueryExecModeSimpleProtocol)
+		require.NoError(t, err)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		plan := strings.Join(lines, "\n")
+		if regexp.MustCompile(`Seq Scan|Bitmap|Hash|Merge|Sort`).MatchString(plan) || !strings.Contains(plan, "Index") {
+			faults = append(faults, fmt.Sprintf("%s:\n%s", mode, plan))
+		}
+	}
+	return faults
+}
+
+// The functions' own plans cannot be explained, but the server counts how it
+// reads the tables.
+func TestFunctionsReadByIndex(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	journal := open(t, postgres.Config{URL: url, Durability: postgres.Relaxed})
+	execute(t, url, "ANALYZE")
+
+	for i := range 50 {
+		stream := persistence.StreamID(fmt.Sprintf("s-%d", i%5))
+		id := persistence.NewEventID()
+		outcomes, err := journal.Append(t.Context(),
+			persistence.Append{Stream: stream, Expected: persistence.Any, Events: []persistence.Event{{Type: "t"}, {Type: "t"}}},
+			persistence.Append{Stream: stream, Expected: persistence.Exact(persistence.Version(i/5*3 + 2)), Events: []persistence.Event{{Type: "t"}}},
+			persistence.Append{Stream: "n-1", Expected: persistence.Any, Events: []persistence.Event{{ID: id, Type: "t"}}},
+			persistence.Append{Stream: "n-1", Expected: persistence.Any, Events: []persistence.Event{{ID: id, Type: "t"}}},
+			persistence.Append{Stream: stream, Expected: persistence.NoStream, Events: []persistence.Event{{Type: "t"}}})
+		require.NoError(t, err)
+		for _, o := range outcomes[:4] {
+			require.NoError(t, o.Err)
+		}
+		require.ErrorIs(t, outcomes[4].Err, persistence.ErrConflict)
+	}
+	require.NoError(t, journal.Close()) // what a connection has counted is told at its end
+
+	eventually(t, patience, "the server has counted", func() bool {
+		return scalar(t, url, "SELECT sum(idx_scan)::bigint FROM pg_stat_user_tables WHERE relname = 'event'") > 100
+	})
+	require.Zero(t, scalar(t, url, "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables WHERE schemaname = 'stele' AND relname IN ('event', 'event_key', 'stream') AND n_live_tup > 0"))
+}

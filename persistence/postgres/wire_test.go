@@ -1,0 +1,272 @@
+package postgres
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+)
+
+// The driver reads back what is encoded by hand.
+func TestRequestsAreWhatTheDriverReads(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		works := rapid.SliceOfN(rapid.Custom(drawWork), 1, 5).Draw(r, "works")
+		var m message
+
+		(&flight{calls: []call{{opExact, works}, {opChecked, works[:1]}, {opAttempt, works[:1]}, {opSearch, works[:1]}, {opHead, works[:1]}}}).encode(&m)
+
+		d := &driver{r, pgproto3.NewBackend(bytes.NewReader(m.buf), nil), pgtype.NewMap()}
+		d.exact(works)
+		d.checked(works[0])
+		w := works[0]
+		version, _ := w.item.Expected.Version()
+		require.Equal(r, []any{w.stream, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(nameAttempt, 3)))
+		search := d.bind(nameSearch, 3)
+		require.Equal(r, []any{w.stream, w.below}, d.int8s([][]byte{search[0], search[2]}))
+		require.Equal(r, w.item.Events[0].ID[:], search[1])
+		require.Equal(r, string(w.item.Stream), string(d.bind(nameVersion, 1)[0]))
+		require.IsType(r, &pgproto3.Sync{}, d.receive())
+		_, err := d.backend.Receive()
+		require.Error(r, err, "nothing follows")
+	})
+}
+
+func drawWork(r *rapid.T) *work {
+	item := &appender.Item{Named: rapid.Bool().Draw(r, "named")}
+	item.Stream = persistence.StreamID(rapid.StringN(1, 20, -1).Draw(r, "stream"))
+	item.Expected = persistence.Expected(rapid.Int64Range(0, 1<<40).Draw(r, "expected"))
+	item.Events = rapid.SliceOfN(rapid.Custom(func(r *rapid.T) persistence.Event {
+		e := persistence.Event{
+			ID: persistence.NewEventID(), Type: rapid.StringN(1, 20, -1).Draw(r, "type"), Schema: persistence.SchemaID(rapid.Int32Min(0).Draw(r, "schema")),
+			Payload: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(r, "payload"), Headers: rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(r, "headers"),
+		}
+		if rapid.Bool().Draw(r, "with metadata") {
+			e.Metadata = persistence.Metadata{rapid.StringN(1, 5, -1).Draw(r, "key"): persistence.String(rapid.String().Draw(r, "value"))}
+		}
+		if rapid.Bool().Draw(r, "with tags") {
+			e.Tags = rapid.SliceOfNDistinct(rapid.StringMatching(`[^\pC]+`), 1, 3, rapid.ID).Draw(r, "tags")
+		}
+		return e
+	}), 1, 4).Draw(r, "events")
+	return &work{item: item, stream: rapid.Int64().Draw(r, "id"), below: rapid.Int64().Draw(r, "below")}
+}
+
+// driver reads requests as a server does.
+type driver struct {
+	t       *rapid.T
+	backend *pgproto3.Backend
+	types   *pgtype.Map
+}
+
+func (d *driver) receive() pgproto3.FrontendMessage {
+	message, err := d.backend.Receive()
+	require.NoError(d.t, err)
+	return message
+}
+
+// bind reads a Bind and its Execute and returns the parameters.
+func (d *driver) bind(statement string, parameters int) [][]byte {
+	bound, ok := d.receive().(*pgproto3.Bind)
+	require.True(d.t, ok)
+	require.Equal(d.t, statement, bound.PreparedStatement)
+	require.Equal(d.t, []int16{1}, bound.ParameterFormatCodes)
+	require.Equal(d.t, []int16{1}, bound.ResultFormatCodes)
+	require.Len(d.t, bound.Parameters, parameters)
+	values := make([][]byte, parameters)
+	for i, value := range bound.Parameters {
+		values[i] = bytes.Clone(value)
+	}
+	require.Equal(d.t, &pgproto3.Execute{}, d.receive())
+	return values
+}
+
+func (d *driver) int8s(values [][]byte) (numbers []any) {
+	for _, value := range values {
+		numbers = append(numbers, decode[int64](d, pgtype.Int8OID, value))
+	}
+	return numbers
+}
+
+func decode[T any](d *driver, oid uint32, value []byte) (v T) {
+	require.NoError(d.t, d.types.Scan(oid, pgtype.BinaryFormatCode, value, &v))
+	return v
+}
+
+func (d *driver) exact(works []*work) {
+	values := d.bind(nameExact, 11)
+	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
+	var streams, expected, versions []int64
+	for _, w := range works {
+		for i := range w.item.Events {
+			streams = append(streams, w.stream)
+			expected = append(expected, int64(w.item.Expected))
+			versions = append(versions, int64(w.item.Expected)+int64(i)+1)
+		}
+	}
+	require.Equal(d.t, streams, decode[[]int64](d, pgtype.Int8ArrayOID, values[1]))
+	require.Equal(d.t, expected, decode[[]int64](d, pgtype.Int8ArrayOID, values[2]))
+	require.Equal(d.t, versions, decode[[]int64](d, pgtype.Int8ArrayOID, values[3]))
+	d.events(works, values[4:])
+}
+
+func (d *driver) checked(w *work) {
+	values := d.bind(nameChecked, 11)
+	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
+	require.Equal(d.t, []any{w.stream, int64(w.item.Expected)}, d.int8s(values[1:3]))
+	require.Equal(d.t, w.item.Named, decode[bool](d, pgtype.BoolOID, values[3]))
+	d.events([]*work{w}, values[4:])
+}
+
+func (d *driver) events(works []*work, values [][]byte) {
+	var events []persistence.Event
+	for _, w := range works {
+		events = append(events, w.item.Events...)
+	}
+	ids := decode[[][16]byte](d, pgtype.UUIDArrayOID, values[0])
+	schemas := decode[[]int32](d, pgtype.Int4ArrayOID, values[1])
+	types := decode[[]string](d, pgtype.TextArrayOID, values[2])
+	payloads := decode[[][]byte](d, pgtype.ByteaArrayOID, values[3])
+	headers := decode[[][]byte](d, pgtype.ByteaArrayOID, values[4])
+	metadata := decode[[]*string](d, pgtype.TextArrayOID, values[5])
+	tags := decode[[]*string](d, pgtype.TextArrayOID, values[6])
+	for _, n := range []int{len(ids), len(schemas), len(types), len(payloads), len(headers), len(metadata), len(tags)} {
+		require.Equal(d.t, len(events), n)
+	}
+	for i := range events {
+		e := &events[i]
+		require.Equal(d.t, e.ID, persistence.EventID(ids[i]))
+		require.EqualValues(d.t, e.Schema, schemas[i])
+		require.Equal(d.t, e.Type, types[i])
+		require.Equal(d.t, string(e.Payload), string(payloads[i]))
+		require.Equal(d.t, string(e.Headers), string(headers[i]))
+		require.NotNil(d.t, payloads[i], "empty is not NULL")
+		require.NotNil(d.t, headers[i])
+		if encoded := persistence.EncodeMetadata(e.Metadata); encoded == nil {
+			require.Nil(d.t, metadata[i])
+		} else {
+			require.Equal(d.t, string(encoded), *metadata[i])
+		}
+		if len(e.Tags) == 0 {
+			require.Nil(d.t, tags[i])
+		} else {
+			require.Equal(d.t, slices.Sorted(slices.Values(e.Tags)), strings.Split(*tags[i], "\n"))
+		}
+	}
+}
+
+func TestEmptyArraysAreEmpty(t *testing.T) {
+	t.Parallel()
+	var names []string
+	require.NoError(t, pgtype.NewMap().Scan(pgtype.TextArrayOID, pgtype.BinaryFormatCode, textArray(nil), &names))
+	require.Empty(t, names)
+	var ids []int64
+	require.NoError(t, pgtype.NewMap().Scan(pgtype.Int8ArrayOID, pgtype.BinaryFormatCode, int8Array([]int64{3, -4}), &ids))
+	require.Equal(t, []int64{3, -4}, ids)
+}
+
+// What a server answers is read as the driver writes it, and whatever else it
+// may be is refused without a panic.
+func FuzzReadInt4Array(f *testing.F) {
+	for _, values := range [][]int32{nil, {}, {1}, {1, 2, 3}, {-1, 1 << 30}} {
+		encoded, err := pgtype.NewMap().Encode(pgtype.Int4ArrayOID, pgtype.BinaryFormatCode, values, nil)
+		require.NoError(f, err)
+		f.Add(encoded)
+	}
+	f.Add([]byte("\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x17\x7f\xff\xff\xff\x00\x00\x00\x01"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		values, ok := readInt4Array(data)
+		if !ok {
+			return
+		}
+		var driver []int32
+		require.NoError(t, pgtype.NewMap().Scan(pgtype.Int4ArrayOID, pgtype.BinaryFormatCode, data, &driver))
+		require.Equal(t, fmt.Sprint(driver), fmt.Sprint(values))
+	})
+}
+
+// FuzzRow has rows of any bytes decoded: an event that is right, or an error.
+func FuzzRow(f *testing.F) {
+	number := []byte{0, 0, 0, 0, 0, 0, 0, 7}
+	id := persistence.NewEventID()
+	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "type", []byte("payload"), []byte("headers"), []byte("\x01{\"a\": 1}"), textArray([]persistence.StreamID{"a", ""}), number)
+	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "", []byte{}, []byte{}, []byte{}, textArray(nil), number)
+	f.Add(number, number, []byte("\x7f\xff\xff\xff\xff\xff\xff\xff"), id[:], []byte{0, 0, 0, 3}, "type", bytes.Repeat([]byte{1}, chunkSize), []byte{}, []byte("\x01{\"a\": [1]}"), []byte{}, number)
+	f.Add([]byte{1}, []byte{}, number, id[:3], []byte{0}, "type", []byte{}, []byte{}, []byte{2}, int8Array([]int64{1}), []byte{9})
+	f.Fuzz(func(t *testing.T, version, position, at, id, schema []byte, name string, payload, headers, metadata, tags, stream []byte) {
+		r := rows{}
+		for range 2 { // the second shares the chunk of the first
+			if err := r.add("s-1", [][]byte{version, position, at, id, schema, []byte(name), payload, headers, metadata, tags, stream}); err != nil {
+				require.ErrorIs(t, err, persistence.ErrCorrupt)
+				require.Empty(t, r.events)
+				return
+			}
+		}
+		require.Len(t, r.events, 2)
+		require.Len(t, r.streams, 2)
+		for i := range r.events {
+			e := &r.events[i]
+			require.Equal(t, name, e.Type)
+			require.Equal(t, string(payload), string(e.Payload))
+			require.Equal(t, string(headers), string(e.Headers))
+			require.Equal(t, time.UTC, e.At.Location())
+			require.Equal(t, len(e.Payload), cap(e.Payload), "a reader that appends must not meet its neighbour")
+			require.Equal(t, len(e.Headers), cap(e.Headers))
+		}
+	})
+}
+
+// FuzzReadExact has answers of the append function decoded that say anything.
+func FuzzReadExact(f *testing.F) {
+	f.Add([]byte{2, 1, 3}, int64(7), int32(6), []byte{})
+	f.Add([]byte{2, 1, 3}, int64(7), int32(3), []byte{1, 2, 3})
+	f.Add([]byte{2, 1, 3}, int64(7), int32(2), []byte{3, 6, 5, 4})
+	f.Add([]byte{2, 1, 3}, int64(7), int32(4), []byte{4, 5})
+	f.Add([]byte{2, 1}, int64(7), int32(1), []byte{1, 1})
+	f.Fuzz(func(t *testing.T, sizes []byte, base int64, inserted int32, ordinals []byte) {
+		var works []*work
+		var events int
+		for _, size := range sizes {
+			n := int(size%7) + 1
+			works = append(works, &work{item: &appender.Item{Append: persistence.Append{Events: make([]persistence.Event, n)}}})
+			events += n
+		}
+		refused := make([]int32, len(ordinals))
+		for i, ordinal := range ordinals {
+			refused[i] = int32(int8(ordinal))
+		}
+		encoded, err := pgtype.NewMap().Encode(pgtype.Int4ArrayOID, pgtype.BinaryFormatCode, refused, nil)
+		require.NoError(t, err)
+		var m message
+		m.int8(base)
+		m.int4(inserted)
+
+		got, flags, ok := readExact(works, [][][]byte{{m.buf[4:12], m.buf[16:20], encoded}})
+
+		if !ok {
+			return
+		}
+		require.Equal(t, base, got)
+		stored, ordinal := 0, int32(0)
+		for i, w := range works {
+			for range w.item.Events {
+				ordinal++
+				require.Equal(t, flags[i], bytes.IndexByte(ordinals, byte(ordinal)) >= 0, "an append is refused as a whole")
+			}
+			if !flags[i] {
+				stored += len(w.item.Events)
+			}
+		}
+		require.Equal(t, int(inserted), stored)
+	})
+}

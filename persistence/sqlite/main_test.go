@@ -1,0 +1,132 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/sqlite"
+)
+
+// asChild is the first argument of a test binary that is to work on the file
+// named by the second.
+const asChild = "child-of-test"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == asChild {
+		ctx := context.Background() //nolint:forbidigo // a process has no caller
+		fmt.Fprintln(os.Stderr, child(ctx, os.Args[2]))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// child opens the journal and appends to it until it is killed. It prints a line
+// for every append that was acknowledged, after one that says it has begun.
+func child(ctx context.Context, path string) error {
+	journal, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	if err != nil {
+		return err
+	}
+	var printing sync.Mutex
+	say := func(format string, args ...any) {
+		printing.Lock()
+		defer printing.Unlock()
+		fmt.Fprintf(os.Stdout, format+"\n", args...) // it is not buffered
+	}
+	say("begun %d", os.Getpid())
+	failed := make(chan error)
+	for writer := range childWriters {
+		go func() {
+			for {
+				if err := childAppend(ctx, journal, writer, say); err != nil {
+					failed <- err
+				}
+			}
+		}()
+	}
+	return <-failed
+}
+
+const childWriters = 6
+
+// childAppend appends one to three events that say whose they are; every third
+// writer names them.
+func childAppend(ctx context.Context, journal *sqlite.Journal, writer int, say func(string, ...any)) error {
+	stream := persistence.StreamID(fmt.Sprintf("writer-%d", writer))
+	first := persistence.NewEventID()
+	events := make([]persistence.Event, 1+int(first[15])%3)
+	for i := range events {
+		events[i] = persistence.Event{Type: "written", Payload: fmt.Appendf(nil, "%s/%d", first, i)}
+		if writer%3 == 0 {
+			events[i].ID = persistence.NewEventID()
+		}
+	}
+	outcomes, err := journal.Append(ctx, persistence.Append{Stream: stream, Expected: persistence.Any, Events: events})
+	if err != nil {
+		return err
+	}
+	if outcomes[0].Err != nil {
+		return outcomes[0].Err
+	}
+	say("%s %d %d %d %s", stream, outcomes[0].First, outcomes[0].Last, outcomes[0].Position.Offset, first)
+	return nil
+}
+
+// process is a child that appends.
+type process struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	out  *bufio.Scanner
+	pipe io.Closer
+}
+
+func startChild(t testing.TB, path string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, asChild, path)
+	cmd.Stderr = os.Stderr
+	pipe, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	p := &process{t: t, cmd: cmd, out: bufio.NewScanner(pipe), pipe: pipe}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	require.True(t, p.out.Scan(), "the child has begun")
+	return p
+}
+
+// kill ends the child as a failure of the machine would, and returns the lines
+// that it had printed and that were not read yet.
+func (p *process) kill() (lines []string) {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Kill())
+	for p.out.Scan() {
+		lines = append(lines, p.out.Text())
+	}
+	require.Error(p.t, p.cmd.Wait(), "it was killed")
+	return lines
+}
+
+func newPath(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "journal.db")
+}
+
+func open(t testing.TB, path string) *sqlite.Journal {
+	t.Helper()
+	journal, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, journal.Close()) })
+	return journal
+}

@@ -1,0 +1,141 @@
+package stele_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/stele-es/stele"
+	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/internal/faultjournal"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type counter struct{ n uint64 }
+
+var (
+	Count = actors.NewCommand[*wrapperspb.UInt64Value, *wrapperspb.UInt64Value]("counter")
+
+	Counters = actors.Define("counter",
+		actors.Handle(Count, func(c *counter, tx *actors.Tx, by *wrapperspb.UInt64Value) (*wrapperspb.UInt64Value, error) {
+			tx.Raise(by)
+			return wrapperspb.UInt64(c.n), nil
+		}),
+		actors.On(func(c *counter, by *wrapperspb.UInt64Value) { c.n += by.Value }),
+	)
+)
+
+func Example() {
+	ctx := context.Background()
+	journal := new(memory.Journal)
+	node, err := stele.Start(ctx, stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, by := range []uint64{40, 2} {
+		total, err := Count.Ask(ctx, node, "visitors", wrapperspb.UInt64(by))
+		fmt.Println(total.GetValue(), err)
+	}
+	fmt.Println(node.Stop(ctx))
+	// Output:
+	// 40 <nil>
+	// 42 <nil>
+	// <nil>
+}
+
+func TestStart(t *testing.T) {
+	t.Parallel()
+	journal := new(memory.Journal)
+	for round := range 3 {
+		node, err := stele.Start(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters}})
+		require.NoError(t, err)
+		total, err := Count.Ask(t.Context(), node, "a", wrapperspb.UInt64(1))
+		require.NoError(t, err)
+		require.EqualValues(t, round+1, total.Value, "the journal stays open between nodes")
+		require.Equal(t, 1, node.Stats().Active)
+		require.NoError(t, node.Stop(t.Context()))
+		require.NoError(t, node.Stop(t.Context()))
+		_, err = Count.Ask(t.Context(), node, "a", wrapperspb.UInt64(1))
+		require.ErrorIs(t, err, persistence.ErrUnavailable)
+	}
+}
+
+// The context of Start bounds starting and nothing after it.
+func TestStartContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	node, err := stele.Start(ctx, stele.Config{Journal: new(memory.Journal), Aggregates: stele.Aggregates{Counters}})
+	require.NoError(t, err)
+	cancel()
+	_, err = Count.Ask(t.Context(), node, "a", wrapperspb.UInt64(1))
+	require.NoError(t, err)
+	require.NoError(t, node.Stop(t.Context()))
+}
+
+func TestStartMistakes(t *testing.T) {
+	t.Parallel()
+	node, err := stele.Start(t.Context(), stele.Config{
+		Aggregates: stele.Aggregates{Counters, Counters}, Runtime: actors.Config{Mailbox: -1},
+	})
+	require.Nil(t, node)
+	for _, want := range []string{"no journal", `kind "counter" is listed twice`, "negative Config.Mailbox"} {
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// Stop answers what was taken, in virtual time as in real, and when its context
+// ends first it says how many are left.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		patience time.Duration
+		left     int
+	}{"in time": {time.Minute, 0}, "out of patience": {time.Second, 5}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				journal := faultjournal.New(faultjournal.Config{Journal: new(memory.Journal), Append: func(*persistence.Append, int) faultjournal.Fault {
+					return faultjournal.Fault{Delay: 5 * time.Second}
+				}})
+				node, err := stele.Start(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters}})
+				require.NoError(t, err)
+				answers := make(chan error, 5)
+				for i := range cap(answers) {
+					go func() { // ends with the answer
+						_, err := Count.Ask(t.Context(), node, fmt.Sprint(i), wrapperspb.UInt64(1))
+						answers <- err
+					}()
+				}
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), c.patience)
+				defer cancel()
+
+				err = node.Stop(ctx)
+
+				if c.left == 0 {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, fmt.Sprintf("%d commands unanswered", c.left))
+				}
+				for range cap(answers) {
+					if c.left == 0 {
+						require.NoError(t, <-answers)
+					} else {
+						require.ErrorIs(t, <-answers, persistence.ErrUnknownOutcome)
+					}
+				}
+				require.NoError(t, journal.Close())
+			})
+		})
+	}
+}
