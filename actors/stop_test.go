@@ -253,9 +253,9 @@ func TestIdle(t *testing.T) {
 		system := open(t, actors.Config{Idle: time.Minute, Aggregates: []actors.Definition{
 			lists(),
 			actors.Define("long", actors.Handle(long, (*list).put), actors.On((*list).kept), actors.Idle[list](time.Hour)),
-			actors.Define("short", actors.Handle(short, (*list).put), actors.On((*list).kept), actors.Idle[list](1500*time.Millisecond)),
+			actors.Define("short", actors.Handle(short, (*list).put), actors.On((*list).kept), actors.Idle[list](2*time.Second)),
 		}})
-		time.Sleep(300 * time.Millisecond) // between two ticks
+		time.Sleep(900 * time.Millisecond) // just before a tick
 		for _, contract := range []actors.Command[Put, Seen]{PutInto, long, short} {
 			_, err := contract.Ask(t.Context(), system, "a", Put{Tag: "x"})
 			require.NoError(t, err)
@@ -266,7 +266,7 @@ func TestIdle(t *testing.T) {
 		}
 
 		require.Equal(t, 3, active())
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(1900 * time.Millisecond)
 		require.Equal(t, 3, active(), "nothing goes early")
 		time.Sleep(2 * time.Second)
 		require.Equal(t, 2, active())

@@ -66,21 +66,23 @@ func (r *recorder) merged() *hdrhistogram.Histogram {
 // work is one operation of one of several callers; i counts those of the caller.
 type work func(caller, i int) error
 
-// closedLoop lets callers work for a time, each beginning anew when it is done.
-// It keeps no latencies: measuring them would slow down what is fast.
+// closedLoop lets callers work for a time, each beginning anew when it is done,
+// and at least once. It keeps no latencies: measuring them would slow down what
+// is fast.
 func closedLoop(callers int, window time.Duration, do work) (load, error) {
 	var over atomic.Bool
 	timer := time.AfterFunc(window, func() { over.Store(true) })
 	defer timer.Stop()
 	return together(callers, func(caller int) (count int, err error) {
-		for !over.Load() {
+		for {
 			if err := do(caller, count); err != nil {
 				over.Store(true)
 				return count, err
 			}
-			count++
+			if count++; over.Load() {
+				return count, nil
+			}
 		}
-		return count, nil
 	})
 }
 

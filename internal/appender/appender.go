@@ -10,8 +10,9 @@
 // queue adds nothing but the hand-over.
 //
 // Order: a stream has at most one append in flight. Those that wait behind it
-// keep their order; consecutive ones of a [persistence.Chain] become one. Between
-// streams it is first come, first served.
+// keep their order; consecutive ones of a [persistence.Chain] become one. A chain
+// that leads into another stream waits there until what stands before is settled.
+// For the rest it is first come, first served between streams.
 //
 // The package knows nothing of any store: what a commit is and what its errors
 // mean is the business of the journal that owns the queue.

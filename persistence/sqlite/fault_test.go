@@ -182,6 +182,9 @@ func TestFailedCommit(t *testing.T) {
 
 			require.NoError(t, err)
 			require.ErrorIs(t, outcomes[1].Err, persistence.ErrConflict, "whatever became of the others")
+			if !undone(&fails{code: c.code}) {
+				require.Zero(t, o.logSize(), "the log was made safe before anybody was told")
+			}
 			want := []string{"1", "2", "3", "4"}
 			if c.want == nil {
 				require.Equal(t, persistence.Outcome{First: 2, Last: 3, Position: persistence.Position{Offset: 2}}, outcomes[0])

@@ -118,7 +118,7 @@ func openReader(file string) (*reader, error) {
 }
 
 func (r *reader) setUp() error {
-	err := r.exec("PRAGMA busy_timeout = 5000; PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384")
+	err := r.exec("PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384")
 	if err != nil {
 		return err
 	}
