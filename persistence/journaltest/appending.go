@@ -161,26 +161,27 @@ func twice(e persistence.Event) []persistence.Event { return []persistence.Event
 
 func appendLeft(t *testing.T, s suite) {
 	j := s.open(t)
-	j.grow("left-1", 1)
-	ctx, leave := context.WithCancelCause(j.ctx)
+	j.grow("left-1", 3)
+	left := j
+	var leave context.CancelCauseFunc
+	left.ctx, leave = context.WithCancelCause(j.ctx)
 	leave(errors.New("gone"))
 
 	j.unchanged(func() {
-		outcomes, err := j.Append(ctx, persistence.Append{Stream: "left-1", Expected: persistence.Any, Events: notes("n", 1)})
-		require.ErrorIs(t, err, persistence.ErrUnavailable)
-		require.Empty(t, outcomes)
+		for call, err := range left.writesOf("left-1") {
+			require.ErrorIs(t, err, persistence.ErrUnavailable, call)
+		}
+		for call, err := range left.calls("left-1") {
+			require.Error(t, err, call)
+		}
+		for call, err := range left.writesOf("new-1") {
+			require.ErrorIs(t, err, persistence.ErrUnavailable, call)
+		}
 	})
-	left := j
-	left.ctx = ctx
-	_, err := left.read("left-1", persistence.ReadOptions{})
-	require.Error(t, err)
-	for _, err := range j.ReadAll(ctx, persistence.ReadAllOptions{}) {
-		require.Error(t, err)
+	j.missing("new-1")
+	if _, ok := j.Journal.(persistence.Schemas); ok {
+		require.Empty(t, j.schemas())
 	}
-	_, err = j.Head(ctx)
-	require.Error(t, err)
-	_, err = j.Stream(ctx, "left-1")
-	require.Error(t, err)
 }
 
 func appendLong(t *testing.T, s suite) {

@@ -26,33 +26,22 @@ func closeAnswers(t *testing.T, s suite) {
 	require.NoError(t, j.Close())
 	require.NoError(t, j.Close())
 
-	j.refuses(persistence.ErrUnavailable, persistence.Append{Stream: "closed-1", Expected: persistence.Any, Events: notes("n", 1)})
 	_, err := collect(stream)
 	require.ErrorIs(t, err, persistence.ErrUnavailable)
 	for _, err = range all {
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
 	}
-	_, err = j.Head(j.ctx)
-	require.ErrorIs(t, err, persistence.ErrUnavailable)
 	for _, name := range []persistence.StreamID{"closed-1", "missing-1"} {
-		_, err = j.Stream(j.ctx, name)
-		require.ErrorIs(t, err, persistence.ErrUnavailable)
+		for call, err := range j.calls(name) {
+			require.ErrorIs(t, err, persistence.ErrUnavailable, call)
+		}
 	}
 	require.ErrorIs(t, j.Wait(j.ctx, nil), persistence.ErrUnavailable)
 	require.ErrorIs(t, j.Wait(j.ctx, persistence.Positions{2}), persistence.ErrUnavailable)
 	require.Equal(t, identity, j.Identity())
-	j.closedAbilities()
-}
-
-func (j journal) closedAbilities() {
-	j.t.Helper()
 	if submitter, ok := j.Journal.(persistence.Submitter); ok {
-		err := submitter.Submit(persistence.Append{Stream: "closed-1", Events: notes("n", 1)}, nil, func(persistence.Outcome) { j.t.Errorf("done is called for what was not taken") })
-		require.ErrorIs(j.t, err, persistence.ErrUnavailable)
-	}
-	if pages, ok := j.Journal.(persistence.PageReader); ok {
-		_, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: "closed-1", Limit: 1}})
-		require.ErrorIs(j.t, err, persistence.ErrUnavailable)
+		err := submitter.Submit(to("closed-1", persistence.Any, note("n")), nil, func(persistence.Outcome) { j.t.Errorf("done is called for what was not taken") })
+		require.ErrorIs(t, err, persistence.ErrUnavailable)
 	}
 }
 

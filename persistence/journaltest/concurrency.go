@@ -1,6 +1,7 @@
 package journaltest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -13,10 +14,12 @@ import (
 )
 
 var concurrency = cases{
-	"writers without an expectation lose nothing":         manyAny,
-	"of writers who expect the same version one succeeds": manyExact,
-	"of many who write the same ids one stores them":      manyNamed,
-	"writers of many appends in one call keep them apart": manyBatches,
+	"writers without an expectation lose nothing":          manyAny,
+	"of writers who expect the same version one succeeds":  manyExact,
+	"of many who write the same ids one stores them":       manyNamed,
+	"writers of many appends in one call keep them apart":  manyBatches,
+	"deletions and truncations among writers lose nothing": manyLives,
+	"a stream is read whole while it is deleted and cut":   manyReaders,
 }
 
 // streams shared by the writers.
@@ -145,4 +148,170 @@ func manyBatches(t *testing.T, s suite) {
 	require.NoError(t, writers.Wait())
 	require.GreaterOrEqual(t, l.acknowledged(), 8*6*4)
 	l.verify(j)
+}
+
+// manyLives has streams appended to, deleted, truncated and created again by many
+// at once, in transactions too, while readers follow the sequence.
+func manyLives(t *testing.T, s suite) {
+	j := s.open(t)
+	const writers, rounds = 5, 12
+	var l ledger
+	var group, readers errgroup.Group
+	ended, stop := context.WithCancel(j.ctx)
+	defer stop()
+	_, transacts := j.Journal.(persistence.Transactor)
+	for writer := range writers {
+		group.Go(func() error {
+			for round := range rounds {
+				if err := j.live(&l, writer, round, transacts); err != nil {
+					return fmt.Errorf("writer %d round %d: %w", writer, round, err)
+				}
+			}
+			return nil
+		})
+	}
+	followed := make([][]persistence.Recorded, 2)
+	for reader := range followed {
+		readers.Go(func() (err error) {
+			followed[reader], err = j.followUntil(ended, 1+reader*4)
+			return err
+		})
+	}
+
+	require.NoError(t, group.Wait())
+	stop()
+	require.NoError(t, readers.Wait())
+
+	l.verify(j)
+	require.GreaterOrEqual(t, l.acknowledged(), writers*rounds)
+	all := j.all()
+	for _, events := range followed {
+		require.True(t, samePlain(all[:len(events)], events), "a follower has seen another sequence than there is")
+	}
+}
+
+// live does to a stream what comes next in a writer's round.
+func (j journal) live(l *ledger, writer, round int, transacts bool) error {
+	stream := sharedStream(writer + round)
+	fine := func(err error, kinds ...persistence.Kind) error {
+		for _, kind := range kinds {
+			if errors.Is(err, kind) {
+				return nil
+			}
+		}
+		return err
+	}
+	if err := l.attempt(j, stream, persistence.Any, labelled(writer, round, 1+round%3)...).Err; err != nil {
+		return err
+	}
+	switch (writer + round) % 6 {
+	case 0:
+		return fine(l.delete(j, stream, persistence.StreamExists), persistence.ErrStreamNotFound)
+	case 1:
+		info, err := j.Stream(j.ctx, stream)
+		if err != nil {
+			return fine(err, persistence.ErrStreamNotFound)
+		}
+		return fine(l.delete(j, stream, persistence.Exact(info.Version)), persistence.ErrConflict, persistence.ErrStreamNotFound)
+	case 2:
+		first, err := j.Truncate(j.ctx, stream, persistence.Version(2*round))
+		if err == nil && first == 0 {
+			return errors.New("nothing can be read from version 0")
+		}
+		return fine(err, persistence.ErrStreamNotFound)
+	case 3:
+		_, err := j.SetMetadata(j.ctx, stream, persistence.Metadata{"by": persistence.Int(int64(writer))}, persistence.AnyRevision)
+		return fine(err, persistence.ErrStreamNotFound)
+	case 4:
+		return fine(j.Create(j.ctx, stream, nil), persistence.ErrStreamExists)
+	}
+	if !transacts {
+		return nil
+	}
+	return j.pair(l, 50+writer, round)
+}
+
+// followUntil follows the sequence until a context ends.
+func (j journal) followUntil(ended context.Context, rows int) ([]persistence.Recorded, error) {
+	var events []persistence.Recorded
+	for at := (persistence.Positions)(nil); ended.Err() == nil; {
+		for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{After: at, PageRows: rows, System: true}) {
+			if err != nil {
+				return events, err
+			}
+			for _, recorded := range page.Events {
+				if last := at.Of(recorded.Position.Part).Offset; recorded.Position.Offset != last+1 {
+					return events, fmt.Errorf("position %s follows %d", recorded.Position, last)
+				}
+				at = at.With(recorded.Position)
+				events = append(events, recorded)
+			}
+		}
+		if err := j.Wait(ended, at); err != nil && ended.Err() == nil {
+			return events, err
+		}
+	}
+	return events, nil
+}
+
+// manyReaders reads a stream while others write it anew: whatever a reader gets is
+// a run of versions of one life, and ends no earlier than the version he knew.
+func manyReaders(t *testing.T, s suite) {
+	j := s.open(t)
+	const lives, size = 8, 6
+	var group errgroup.Group
+	ended, stop := context.WithCancel(j.ctx)
+	defer stop()
+	scavenger, scavenges := j.Journal.(persistence.Scavenger)
+	for range 2 {
+		group.Go(func() error { return j.watchLives(ended, "lives-1") })
+	}
+
+	for life := range lives {
+		text := fmt.Sprint(life)
+		for range size {
+			j.store("lives-1", persistence.Any, note(text), note(text))
+		}
+		info, err := j.Stream(j.ctx, "lives-1")
+		require.NoError(t, err)
+		j.truncate("lives-1", info.Version-size)
+		if scavenges {
+			_, err := scavenger.Scavenge(j.ctx, "lives-1")
+			require.NoError(t, err)
+		}
+		j.delete("lives-1")
+		if scavenges {
+			_, err := scavenger.Scavenge(j.ctx, "lives-1")
+			require.NoError(t, err)
+		}
+	}
+
+	stop()
+	require.NoError(t, group.Wait())
+}
+
+func (j journal) watchLives(ended context.Context, stream persistence.StreamID) error {
+	for known := persistence.Version(0); ended.Err() == nil; {
+		events, err := j.read(stream, persistence.ReadOptions{})
+		if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
+			return err
+		}
+		for i := range events {
+			switch {
+			case events[i].Version != events[0].Version+persistence.Version(i):
+				return fmt.Errorf("version %d follows %d", events[i].Version, events[0].Version+persistence.Version(i)-1)
+			case string(events[i].Payload) != string(events[0].Payload) || len(events[i].Payload) == 0:
+				return fmt.Errorf("version %d is of another life", events[i].Version)
+			}
+		}
+		if len(events) == 0 {
+			continue
+		}
+		last := events[len(events)-1].Version
+		if last < known {
+			return fmt.Errorf("the stream ended at %d and now at %d", known, last)
+		}
+		known = last
+	}
+	return nil
 }

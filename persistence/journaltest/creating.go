@@ -14,6 +14,7 @@ import (
 var creating = cases{
 	"a created stream is empty and exists":                createEmpty,
 	"a stream that exists is not created again":           createAgain,
+	"a stream that is created after its end is empty":     createAfter,
 	"of many who create a stream one succeeds":            createOnce,
 	"metadata of a stream comes back with its kinds":      describeRoundTrip,
 	"metadata of a stream belongs to the caller":          describeOwned,
@@ -74,6 +75,38 @@ func createAgain(t *testing.T, s suite) {
 		}
 	})
 	j.create("Created-1", nil) // another name
+}
+
+func createAfter(t *testing.T, s suite) {
+	j := s.open(t)
+	j.grow("after-1", 3)
+	j.delete("after-1")
+	head := j.head()
+
+	j.create("after-1", nil)
+
+	require.Equal(t, persistence.StreamInfo{Stream: "after-1", Version: 4, First: 5, Begin: 5, Revision: 1}, j.info("after-1"))
+	require.True(t, samePlace(head, j.head()))
+	for from := persistence.Version(0); from <= 6; from++ {
+		for _, backward := range []bool{false, true} {
+			options := persistence.ReadOptions{From: from, Backward: backward}
+			events, err := j.read("after-1", options)
+			require.NoError(t, err, "nothing that could be read is truncated")
+			require.Empty(t, events)
+			count, err := j.Count(j.ctx, "after-1", options)
+			require.NoError(t, err)
+			require.Zero(t, count)
+		}
+		if pages, ok := j.Journal.(persistence.PageReader); ok {
+			page, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: "after-1", From: from, Limit: 1}})
+			require.NoError(t, err)
+			require.Empty(t, page[0].Events)
+			require.NoError(t, page[0].Err)
+		}
+	}
+	require.Equal(t, persistence.Outcome{Last: 4}, j.try("after-1", persistence.Any))
+	require.Equal(t, persistence.Version(5), j.store("after-1", persistence.Exact(4), note("n")).First)
+	j.beginsAt("after-1", 5)
 }
 
 // oneOf has many do the same at once and requires that one succeeds and all

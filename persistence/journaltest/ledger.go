@@ -14,8 +14,16 @@ import (
 // ledger is what writers were told about their appends, to be compared with what
 // the journal holds in the end. The texts of all notes must differ.
 type ledger struct {
-	mu      sync.Mutex
-	entries []entry
+	mu        sync.Mutex
+	entries   []entry
+	deletions []deletion
+}
+
+// deletion is what somebody was told who deleted a stream.
+type deletion struct {
+	stream  persistence.StreamID
+	version persistence.Version
+	err     error
 }
 
 type entry struct {
@@ -46,6 +54,15 @@ func (l *ledger) attempt(j journal, stream persistence.StreamID, expected persis
 	return outcome
 }
 
+// delete deletes a stream and takes down what became of it.
+func (l *ledger) delete(j journal, stream persistence.StreamID, expected persistence.Expected) error {
+	version, err := j.Delete(j.ctx, stream, expected)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deletions = append(l.deletions, deletion{stream, version, err})
+	return err
+}
+
 // acknowledged counts the appends that were reported as stored.
 func (l *ledger) acknowledged() int {
 	l.mu.Lock()
@@ -68,33 +85,86 @@ func (l *ledger) forget() {
 			e.outcome.Err = &persistence.UnknownOutcomeError{Stream: e.stream, Err: e.outcome.Err}
 		}
 	}
+	for i := range l.deletions {
+		if d := &l.deletions[i]; d.err != nil {
+			d.err = &persistence.UnknownOutcomeError{Stream: d.stream, Err: d.err}
+		}
+	}
 }
 
 // verify requires that the journal holds what the writers were told: each event
 // that was acknowledged, once, at its place; none that was refused; of an unknown
-// append all events or none. Nobody writes any more.
+// append all events or none. Tombstones are where those were told who deleted.
+// Nobody writes any more.
 func (l *ledger) verify(j journal) {
 	j.t.Helper()
 	all := j.all()
 	found := map[string]persistence.Recorded{}
-	versions := map[persistence.StreamID]persistence.Version{}
+	versions, tombstones := map[persistence.StreamID]persistence.Version{}, map[persistence.StreamID][]persistence.Version{}
 	for _, recorded := range all {
+		versions[recorded.Stream]++
+		require.Equal(j.t, versions[recorded.Stream], recorded.Version, "versions of %s have no gap", recorded.Stream)
+		if recorded.Type == persistence.TypeDeleted {
+			tombstones[recorded.Stream] = append(tombstones[recorded.Stream], recorded.Version)
+			continue
+		}
 		text := string(recorded.Payload)
 		_, twice := found[text]
 		require.False(j.t, twice, "stored twice: %q", text)
 		found[text] = recorded
-		versions[recorded.Stream]++
-		require.Equal(j.t, versions[recorded.Stream], recorded.Version, "versions of %s have no gap", recorded.Stream)
 	}
 	known := 0
 	for i := range l.entries {
 		known += l.entries[i].verify(j.t, found)
 	}
-	require.Len(j.t, all, known, "events that nobody wrote")
+	require.Len(j.t, found, known, "events that nobody wrote")
+	l.verifyDeletions(j.t, tombstones)
 	for stream, version := range versions {
-		inSequence := slices.DeleteFunc(slices.Clone(all), func(r persistence.Recorded) bool { return r.Stream != stream })
-		require.True(j.t, samePlain(inSequence, j.events(stream)), "stream %s of %d events is another in the global sequence", stream, version)
+		begin := persistence.Version(1)
+		if deleted := tombstones[stream]; len(deleted) > 0 {
+			begin = deleted[len(deleted)-1] + 1
+		}
+		j.verifyLife(stream, version, begin, all)
 	}
+}
+
+func (l *ledger) verifyDeletions(t tester, tombstones map[persistence.StreamID][]persistence.Version) {
+	t.Helper()
+	told, unknown := map[persistence.StreamID][]persistence.Version{}, 0
+	for _, d := range l.deletions {
+		switch {
+		case d.err == nil:
+			told[d.stream] = append(told[d.stream], d.version)
+		case errors.Is(d.err, persistence.ErrUnknownOutcome):
+			unknown++
+		}
+	}
+	for stream, versions := range told {
+		for _, version := range versions {
+			require.Contains(t, tombstones[stream], version, "%s was deleted", stream)
+		}
+	}
+	for stream, versions := range tombstones {
+		unknown -= len(versions) - len(told[stream])
+	}
+	require.GreaterOrEqual(t, unknown, 0, "tombstones of nobody")
+}
+
+// verifyLife requires that a stream is read as the global sequence shows it, from
+// its first version on, and that it exists when something follows its tombstone.
+func (j journal) verifyLife(stream persistence.StreamID, version, begin persistence.Version, all []persistence.Recorded) {
+	j.t.Helper()
+	info, err := j.Stream(j.ctx, stream)
+	if err != nil {
+		require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
+		require.Less(j.t, version, begin, "%s has events and does not exist", stream)
+		j.missing(stream)
+		return
+	}
+	require.Equal(j.t, []persistence.Version{version, begin}, []persistence.Version{info.Version, info.Begin}, "version and begin of %s", stream)
+	require.GreaterOrEqual(j.t, info.First, begin)
+	readable := slices.DeleteFunc(slices.Clone(all), func(r persistence.Recorded) bool { return r.Stream != stream || r.Version < info.First })
+	require.True(j.t, samePlain(readable, j.events(stream)), "stream %s of %d events is another in the global sequence", stream, version)
 }
 
 // verify returns how many events of the entry are stored.

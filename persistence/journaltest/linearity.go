@@ -18,18 +18,21 @@ var linearity = cases{
 	"each stream is linearizable": linearizable,
 }
 
-// call is an append to a stream, or a reading of it when it has no text.
+// call is an append to a stream, its deletion, or a reading of it when it has no
+// text.
 type call struct {
 	stream   persistence.StreamID
 	expected persistence.Expected
 	text     string
+	deletes  bool
 }
 
-// answer is what a call returned: the version after an append, the version found
-// by a conflict, the texts read.
+// answer is what a call returned: the version after an append or of a tombstone,
+// the version found by a conflict, the texts read.
 type answer struct {
 	version  persistence.Version
 	conflict bool
+	missing  bool
 	texts    string
 }
 
@@ -66,22 +69,31 @@ func linearizable(t *testing.T, s suite) {
 	require.Equal(t, porcupine.Ok, porcupine.CheckOperationsTimeout(streamModel, history, s.patience))
 }
 
-// callOf mixes reads, appends without expectation, and exact ones of which some
-// meet the version by chance.
+// callOf mixes reads, appends without expectation, exact ones of which some meet
+// the version by chance, and deletions.
 func callOf(client, i int) call {
 	c := call{stream: sharedStream(client + i/2), text: fmt.Sprintf("%d.%d", client, i)}
-	switch (client + i) % 4 {
-	case 0, 1:
+	switch (client + i) % 8 {
+	case 0, 1, 4, 5:
 		c.text = ""
-	case 2:
+	case 2, 6:
 		c.expected = persistence.Any
 	case 3:
 		c.expected = persistence.Exact(persistence.Version(i))
+	case 7:
+		c.expected, c.deletes = persistence.Any, true
 	}
 	return c
 }
 
 func (j journal) answer(c call) (answer, error) {
+	if c.deletes {
+		version, err := j.Delete(j.ctx, c.stream, c.expected)
+		if errors.Is(err, persistence.ErrStreamNotFound) {
+			return answer{missing: true}, nil
+		}
+		return answer{version: version}, err
+	}
 	if c.text == "" {
 		events, err := j.read(c.stream, persistence.ReadOptions{})
 		if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
@@ -99,7 +111,14 @@ func (j journal) answer(c call) (answer, error) {
 	return answer{version: outcomes[0].Last}, outcomes[0].Err
 }
 
-// streamModel is one stream as the texts of its notes.
+// streamState is a stream as its version, the first that can be read, and the texts of
+// the notes from there on.
+type streamState struct {
+	version, first persistence.Version
+	texts          string
+}
+
+// streamModel says what the calls do to one stream.
 var streamModel = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		parts := map[persistence.StreamID][]porcupine.Operation{}
@@ -113,16 +132,21 @@ var streamModel = porcupine.Model{
 		}
 		return streams
 	},
-	Init: func() any { return "" },
-	Step: func(state, input, output any) (bool, any) {
-		texts, c, a := state.(string), input.(call), output.(answer)
-		version := persistence.Version(len(strings.Fields(texts)))
+	Init: func() any { return streamState{first: 1} },
+	Step: func(before, input, output any) (bool, any) {
+		state, c, a := before.(streamState), input.(call), output.(answer)
+		exists := state.version >= state.first
 		switch {
+		case c.deletes && a.missing:
+			return !exists, state
+		case c.deletes:
+			return exists && a.version == state.version+1, streamState{version: state.version + 1, first: state.version + 2}
 		case c.text == "":
-			return a.texts == texts, texts
+			return a.texts == state.texts, state
 		case a.conflict:
-			return a.version == version && !c.expected.Accepts(version), texts
+			return a.version == state.version && !c.expected.Admits(state.version, state.first, false), state
 		}
-		return a.version == version+1 && c.expected.Accepts(version), strings.TrimSpace(texts + " " + c.text)
+		accepted := a.version == state.version+1 && c.expected.Admits(state.version, state.first, false)
+		return accepted, streamState{state.version + 1, state.first, strings.TrimSpace(state.texts + " " + c.text)}
 	},
 }

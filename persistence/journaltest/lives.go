@@ -1,7 +1,6 @@
 package journaltest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -169,41 +168,12 @@ func namesRefused(t *testing.T, s suite) {
 	j := s.open(t)
 	for what, name := range brokenNames() {
 		stream := persistence.StreamID(name)
-		for call, err := range j.calls(stream) {
+		for call, err := range j.callsOf(stream) {
 			require.ErrorIs(t, err, persistence.ErrInvalid, "%s of a name that is %s", call, what)
 		}
 	}
 	require.Empty(t, j.all())
 	require.Empty(t, j.list(persistence.ListOptions{System: true}))
-}
-
-// calls makes every call that names a stream, and returns their errors.
-func (j journal) calls(stream persistence.StreamID) map[string]error {
-	errs := map[string]error{}
-	_, errs["Append"] = j.Append(j.ctx, persistence.Append{Stream: stream, Expected: persistence.Any, Events: notes("n", 1)})
-	_, errs["Read"] = j.read(stream, persistence.ReadOptions{})
-	_, errs["Count"] = j.Count(j.ctx, stream, persistence.ReadOptions{})
-	_, errs["Stream"] = j.Stream(j.ctx, stream)
-	errs["Create"] = j.Create(j.ctx, stream, nil)
-	_, errs["SetMetadata"] = j.SetMetadata(j.ctx, stream, nil, persistence.AnyRevision)
-	_, errs["Delete"] = j.Delete(j.ctx, stream, persistence.Any)
-	_, errs["Truncate"] = j.Truncate(j.ctx, stream, 1)
-	if scavenger, ok := j.Journal.(persistence.Scavenger); ok {
-		_, errs["Scavenge"] = scavenger.Scavenge(j.ctx, stream)
-	}
-	if snapshots, ok := j.Journal.(persistence.Snapshots); ok {
-		_, _, errs["LoadSnapshot"] = snapshots.LoadSnapshot(j.ctx, stream)
-		errs["SaveSnapshot"] = snapshots.SaveSnapshot(j.ctx, persistence.Snapshot{Stream: stream, Version: 1})
-		errs["DeleteSnapshot"] = snapshots.DeleteSnapshot(j.ctx, stream)
-		errs["DeleteSnapshots"] = snapshots.DeleteSnapshots(j.ctx, string(stream))
-	}
-	if transactor, ok := j.Journal.(persistence.Transactor); ok {
-		errs["Transact"] = transactor.Transact(j.ctx, func(_ context.Context, tx persistence.Transaction) error {
-			_, err := tx.Append(persistence.Append{Stream: stream, Expected: persistence.Any, Events: notes("n", 1)})
-			return err
-		})
-	}
-	return errs
 }
 
 func tombstonesRefused(t *testing.T, s suite) {

@@ -22,7 +22,7 @@ type mutant struct {
 	// fault rigs a memory journal, reopened what a durable one is after the first
 	// opening; one of them is set.
 	fault    func(*rigged)
-	reopened func(*memory.Journal) persistence.Journal
+	reopened func(*memory.Journal) complete
 }
 
 func (m mutant) open() persistence.Journal {
@@ -619,13 +619,13 @@ var lifeMutants = map[string]mutant{
 }
 
 var reopenMutants = map[string]mutant{
-	"loses the last append in a crash": {caughtBy: "what was acknowledged survives a crash", reopened: func(disk *memory.Journal) persistence.Journal {
+	"loses the last append in a crash": {caughtBy: "what was acknowledged survives a crash", reopened: func(disk *memory.Journal) complete {
 		return restored(disk, func(events []persistence.Recorded) []persistence.Recorded { return events[:len(events)-1] })
 	}},
-	"loses some of the load in a crash": {caughtBy: "crash after crash during load loses nothing", reopened: func(disk *memory.Journal) persistence.Journal {
+	"loses some of the load in a crash": {caughtBy: "crash after crash during load loses nothing", reopened: func(disk *memory.Journal) complete {
 		return restored(disk, func(events []persistence.Recorded) []persistence.Recorded { return events[:len(events)-1] })
 	}},
-	"forgets ids when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) persistence.Journal {
+	"forgets ids when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		r := &rigged{Journal: disk}
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			a.Events = unnamed(a.Events)
@@ -633,17 +633,17 @@ var reopenMutants = map[string]mutant{
 		})
 		return r
 	}},
-	"begins to count anew when it is opened again": {caughtBy: "a journal that is opened again goes on counting", reopened: func(*memory.Journal) persistence.Journal {
+	"begins to count anew when it is opened again": {caughtBy: "a journal that is opened again goes on counting", reopened: func(*memory.Journal) complete {
 		return new(memory.Journal)
 	}},
-	"has a new identity when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) persistence.Journal {
+	"has a new identity when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		return &rigged{Journal: disk, onIdentity: func() persistence.JournalID { return persistence.JournalID{1} }}
 	}},
 }
 
 // restored is a journal of the events that a fault leaves of another, with its
 // identity.
-func restored(disk *memory.Journal, fault func([]persistence.Recorded) []persistence.Recorded) persistence.Journal {
+func restored(disk *memory.Journal, fault func([]persistence.Recorded) []persistence.Recorded) complete {
 	var events []persistence.Recorded
 	ctx := root()
 	for page := range disk.ReadAll(ctx, persistence.ReadAllOptions{System: true}) {

@@ -2,6 +2,7 @@ package journaltest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -14,6 +15,11 @@ import (
 var reopening = cases{
 	"what was acknowledged is there when the journal is opened again": reopenKeeps,
 	"a journal that is opened again goes on counting":                 reopenCounts,
+}
+
+// reopeningHusks holds for journals that are durable and a [persistence.Scavenger].
+var reopeningHusks = cases{
+	"what was scavenged stays so when the journal is opened again": reopenScavenged,
 }
 
 // crashing holds for journals that can be crashed.
@@ -46,17 +52,23 @@ func (j journal) furnish() (keep func(journal)) {
 	j.t.Helper()
 	events := described("kept")
 	events[0].Headers = []byte("headers")
+	events[1].Tags = []string{"tag"}
 	first := j.store("kept-1", persistence.NoStream, events...)
 	j.grow("kept-2", 5)
 	j.store("$kept-3", persistence.NoStream, note("system"))
 	j.store("kept-1", persistence.Exact(3), note("4"))
+	lives, abilities := j.furnishLives(), j.furnishAbilities()
 	all, head, identity := plain(j.all()), j.head(), j.Identity()
+	streams, categories := j.list(persistence.ListOptions{System: true}), j.categories(persistence.ListOptions{})
 
 	return func(again journal) {
 		again.t.Helper()
+		again.husks = j.husks
 		require.Equal(again.t, all, plain(again.all()))
 		require.True(again.t, samePlace(head, again.head()))
 		require.Equal(again.t, identity, again.Identity())
+		require.Equal(again.t, streams, again.list(persistence.ListOptions{System: true}))
+		require.Equal(again.t, categories, again.categories(persistence.ListOptions{}))
 		again.cameBack("kept-1", append(events[:3:3], note("4")))
 		first.Duplicate = true
 		require.Equal(again.t, first, again.store("kept-1", persistence.NoStream, events...))
@@ -64,7 +76,118 @@ func (j journal) furnish() (keep func(journal)) {
 		require.ErrorIs(again.t, again.try("kept-1", persistence.Any, events...).Err, persistence.ErrEventIDReused)
 		require.ErrorIs(again.t, again.try("kept-2", persistence.NoStream, note("n")).Err, persistence.ErrConflict)
 		require.Equal(again.t, persistence.Version(6), again.store("kept-2", persistence.Exact(5), note("6")).First)
+		abilities(again)
+		lives(again)
 	}
+}
+
+// furnishLives leaves streams at every place of their lives.
+func (j journal) furnishLives() (keep func(journal)) {
+	j.t.Helper()
+	events := described("forgotten")
+	j.store("ids-1", persistence.NoStream, events...)
+	j.delete("ids-1")
+	for name, life := range allLives() {
+		life.past(j, persistence.StreamID("life-"+name))
+	}
+
+	return func(again journal) {
+		again.t.Helper()
+		for name, life := range allLives() {
+			stream, want := persistence.StreamID("life-"+name), life.info
+			want.Stream = stream
+			if life.exists() {
+				require.Equal(again.t, want, again.info(stream), name)
+				require.ErrorIs(again.t, again.Create(again.ctx, stream, nil), persistence.ErrStreamExists, name)
+			} else {
+				again.missing(stream)
+			}
+			if life.exists() && want.Version >= want.First {
+				again.beginsAt(stream, want.First)
+			}
+			require.Equal(again.t, want.Version+1, again.store(stream, persistence.Any, note("n")).First, name)
+			if life.exists() {
+				revision, err := again.SetMetadata(again.ctx, stream, persistence.Metadata{"new": persistence.Int(1)}, want.Revision)
+				require.NoError(again.t, err)
+				require.Equal(again.t, want.Revision+1, revision, name)
+			}
+		}
+		require.False(again.t, again.store("ids-1", persistence.NoStream, events...).Duplicate, "what a deletion has forgotten is not known again")
+	}
+}
+
+// furnishAbilities leaves what only some journals can keep.
+func (j journal) furnishAbilities() (keep func(journal)) {
+	j.t.Helper()
+	var checks []func(journal)
+	if _, ok := j.Journal.(persistence.Snapshots); ok {
+		newest := stateOf("kept-2", 5, "newest")
+		j.save(stateOf("kept-1", 4, "deleted"))
+		j.save(stateOf("kept-2", 2, "older"))
+		j.save(newest)
+		require.NoError(j.t, j.snapshots().DeleteSnapshot(j.ctx, "kept-1"))
+		checks = append(checks, func(again journal) {
+			again.t.Helper()
+			again.noSnapshot("kept-1")
+			again.snapshotted(newest)
+			again.save(stateOf("kept-2", 4, "older"))
+			again.snapshotted(newest)
+		})
+	}
+	if _, ok := j.Journal.(persistence.Schemas); ok {
+		id := j.register(persistence.JSON, []byte("{}"))
+		j.register(persistence.Protobuf, []byte("descriptors"))
+		schemas := j.schemas()
+		checks = append(checks, func(again journal) {
+			again.t.Helper()
+			require.Equal(again.t, schemas, again.schemas())
+			require.Equal(again.t, id, again.register(persistence.JSON, []byte("{}")))
+			require.Greater(again.t, again.register(persistence.JSON, []byte("[]")), schemas[1].ID)
+		})
+	}
+	if _, ok := j.Journal.(persistence.Transactor); ok {
+		j.commits(to("pair-1", persistence.NoStream, note("left")), to("pair-2", persistence.NoStream, note("right")))
+		changed := errors.New("changed his mind")
+		require.Equal(j.t, changed, j.transact(func(_ context.Context, tx persistence.Transaction) error {
+			_, err := tx.Append(to("pair-1", persistence.Any, note("not stored")))
+			require.NoError(j.t, err)
+			return changed
+		}))
+		checks = append(checks, func(again journal) {
+			again.t.Helper()
+			require.Equal(again.t, []string{"left"}, textsOf(again.events("pair-1")))
+			require.Equal(again.t, []string{"right"}, textsOf(again.events("pair-2")))
+			again.commits(to("pair-1", persistence.Exact(1), note("next")))
+		})
+	}
+	return func(again journal) {
+		again.t.Helper()
+		for _, check := range checks {
+			check(again)
+		}
+	}
+}
+
+func reopenScavenged(t *testing.T, s suite) {
+	store := s.Store(t)
+	j := s.use(t, store(t))
+	events := described("husk")
+	j.store("husk-1", persistence.NoStream, events...)
+	j.grow("husk-1", 1)
+	j.truncate("husk-1", 4)
+	require.Equal(t, 3, j.scavenge("husk-1"))
+	all, head := plain(j.all()), j.head()
+	require.NoError(t, j.Close())
+
+	again := s.use(t, store(t))
+	again.husks = true
+	require.Equal(t, all, plain(again.all()))
+	require.True(t, samePlace(head, again.head()))
+	again.beginsAt("husk-1", 4)
+	require.Zero(t, again.scavenge("husk-1"))
+	outcome := again.store("husk-1", persistence.Exact(4), events...)
+	require.False(t, outcome.Duplicate)
+	require.Equal(t, head.Of(outcome.Position.Part).Offset+1, outcome.Position.Offset)
 }
 
 func reopenCounts(t *testing.T, s suite) {

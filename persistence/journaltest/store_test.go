@@ -16,13 +16,13 @@ func TestDurable(t *testing.T) { t.Parallel(); durable(nil).Run(t) }
 // durable is a journal that outlives its handles as long as the test runs: a
 // store is a memory journal, and what is opened and closed is a handle of it.
 // Each opening passes through fault, when there is one.
-func durable(fault func(*memory.Journal) persistence.Journal) Durable {
+func durable(fault func(*memory.Journal) complete) Durable {
 	return Durable{
 		Store: func(testing.TB) func(testing.TB) persistence.Journal {
 			disk := new(memory.Journal)
 			opened := false
 			return func(testing.TB) persistence.Journal {
-				var store persistence.Journal = disk
+				var store complete = disk
 				if fault != nil && opened {
 					store = fault(disk)
 				}
@@ -34,9 +34,18 @@ func durable(fault func(*memory.Journal) persistence.Journal) Durable {
 	}
 }
 
+// complete is a journal with all abilities but those that only make it faster.
+type complete interface {
+	persistence.Journal
+	persistence.Transactor
+	persistence.Scavenger
+	persistence.Snapshots
+	persistence.Schemas
+}
+
 // handle is one opening of a store: it answers until it is closed.
 type handle struct {
-	store persistence.Journal
+	store complete
 
 	mu     sync.RWMutex
 	closed bool
@@ -46,7 +55,7 @@ type handle struct {
 
 var errGone = &persistence.UnavailableError{Reason: "the journal is closed"}
 
-func newHandle(store persistence.Journal) *handle {
+func newHandle(store complete) *handle {
 	h := &handle{store: store}
 	h.open, h.gone = context.WithCancelCause(root())
 	return h
@@ -145,6 +154,42 @@ func (h *handle) List(ctx context.Context, options persistence.ListOptions) iter
 
 func (h *handle) Categories(ctx context.Context, options persistence.ListOptions) iter.Seq2[string, error] {
 	return looped(h, h.store.Categories(ctx, options))
+}
+
+func (h *handle) Transact(ctx context.Context, body func(context.Context, persistence.Transaction) error) error {
+	return h.use(func() error { return h.store.Transact(ctx, body) })
+}
+
+func (h *handle) Scavenge(ctx context.Context, stream persistence.StreamID) (int, error) {
+	return asked(h, func() (int, error) { return h.store.Scavenge(ctx, stream) })
+}
+
+func (h *handle) LoadSnapshot(ctx context.Context, stream persistence.StreamID) (snapshot persistence.Snapshot, found bool, err error) {
+	err = h.use(func() error {
+		snapshot, found, err = h.store.LoadSnapshot(ctx, stream)
+		return err
+	})
+	return snapshot, found, err
+}
+
+func (h *handle) SaveSnapshot(ctx context.Context, snapshot persistence.Snapshot) error {
+	return h.use(func() error { return h.store.SaveSnapshot(ctx, snapshot) })
+}
+
+func (h *handle) DeleteSnapshot(ctx context.Context, stream persistence.StreamID) error {
+	return h.use(func() error { return h.store.DeleteSnapshot(ctx, stream) })
+}
+
+func (h *handle) DeleteSnapshots(ctx context.Context, category string) error {
+	return h.use(func() error { return h.store.DeleteSnapshots(ctx, category) })
+}
+
+func (h *handle) RegisterSchema(ctx context.Context, encoding persistence.Encoding, body []byte) (persistence.SchemaID, error) {
+	return asked(h, func() (persistence.SchemaID, error) { return h.store.RegisterSchema(ctx, encoding, body) })
+}
+
+func (h *handle) Schemas(ctx context.Context) ([]persistence.Schema, error) {
+	return asked(h, func() ([]persistence.Schema, error) { return h.store.Schemas(ctx) })
 }
 
 func (h *handle) Wait(ctx context.Context, after persistence.Positions) error {

@@ -100,6 +100,9 @@ func (s suite) cases(t *testing.T) cases {
 	if s.survives {
 		groups = append(groups, reopening)
 	}
+	if _, ok := probe.Journal.(persistence.Scavenger); ok && s.survives {
+		groups = append(groups, reopeningHusks)
+	}
 	if s.survives && s.Crash != nil {
 		groups = append(groups, crashing)
 	}

@@ -82,11 +82,10 @@ func (v *streamView) span(options persistence.ReadOptions) (from, to, step int) 
 		}
 		return max(from, first-1), first - 1, -1
 	}
-	from = first
 	if options.From > 0 {
 		from = int(min(options.From-1, persistence.Version(count)))
 	}
-	return from, count, 1
+	return max(from, first), count, 1
 }
 
 // Read fulfils [persistence.Reader]. Each range over it reads the stream as it

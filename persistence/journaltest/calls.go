@@ -1,0 +1,72 @@
+package journaltest
+
+import (
+	"context"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// calls makes every call that a journal has, about this stream where it names
+// one, and returns the errors.
+func (j journal) calls(stream persistence.StreamID) map[string]error {
+	errs := j.callsOf(stream)
+	_, errs["Head"] = j.Head(j.ctx)
+	errs["Wait"] = j.Wait(j.ctx, persistence.Positions{1 << 40})
+	for _, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{}) {
+		errs["ReadAll"] = err
+	}
+	for _, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{Backward: true}) {
+		errs["ReadAll backward"] = err
+	}
+	for _, err := range j.List(j.ctx, persistence.ListOptions{}) {
+		errs["List"] = err
+	}
+	for _, err := range j.Categories(j.ctx, persistence.ListOptions{}) {
+		errs["Categories"] = err
+	}
+	if schemas, ok := j.Journal.(persistence.Schemas); ok {
+		_, errs["RegisterSchema"] = schemas.RegisterSchema(j.ctx, persistence.JSON, []byte("{}"))
+		_, errs["Schemas"] = schemas.Schemas(j.ctx)
+	}
+	if transactor, ok := j.Journal.(persistence.Transactor); ok {
+		errs["Transact"] = transactor.Transact(j.ctx, func(context.Context, persistence.Transaction) error {
+			j.t.Errorf("there is nobody to do it for")
+			return nil
+		})
+	}
+	if pages, ok := j.Journal.(persistence.PageReader); ok {
+		_, errs["ReadPages"] = pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: stream, Limit: 1}})
+	}
+	return errs
+}
+
+// callsOf makes every call that names a stream.
+func (j journal) callsOf(stream persistence.StreamID) map[string]error {
+	errs := j.writesOf(stream)
+	_, errs["Read"] = j.read(stream, persistence.ReadOptions{})
+	_, errs["Read backward"] = j.read(stream, persistence.ReadOptions{Backward: true})
+	_, errs["Count"] = j.Count(j.ctx, stream, persistence.ReadOptions{})
+	_, errs["Stream"] = j.Stream(j.ctx, stream)
+	if snapshots, ok := j.Journal.(persistence.Snapshots); ok {
+		_, _, errs["LoadSnapshot"] = snapshots.LoadSnapshot(j.ctx, stream)
+	}
+	return errs
+}
+
+func (j journal) writesOf(stream persistence.StreamID) map[string]error {
+	errs := map[string]error{}
+	_, errs["Append"] = j.Append(j.ctx, to(stream, persistence.Any, note("n")))
+	errs["Create"] = j.Create(j.ctx, stream, nil)
+	_, errs["SetMetadata"] = j.SetMetadata(j.ctx, stream, persistence.Metadata{"k": persistence.Int(7)}, persistence.AnyRevision)
+	_, errs["Delete"] = j.Delete(j.ctx, stream, persistence.Any)
+	_, errs["Truncate"] = j.Truncate(j.ctx, stream, 2)
+	if scavenger, ok := j.Journal.(persistence.Scavenger); ok {
+		_, errs["Scavenge"] = scavenger.Scavenge(j.ctx, stream)
+	}
+	if snapshots, ok := j.Journal.(persistence.Snapshots); ok {
+		errs["SaveSnapshot"] = snapshots.SaveSnapshot(j.ctx, persistence.Snapshot{Stream: stream, Version: 1})
+		errs["DeleteSnapshot"] = snapshots.DeleteSnapshot(j.ctx, stream)
+		errs["DeleteSnapshots"] = snapshots.DeleteSnapshots(j.ctx, string(stream))
+	}
+	return errs
+}
