@@ -263,14 +263,19 @@ func manyReaders(t *testing.T, s suite) {
 	ended, stop := context.WithCancel(j.ctx)
 	defer stop()
 	scavenger, scavenges := j.Journal.(persistence.Scavenger)
+	read := make(chan struct{})
 	for range 2 {
-		group.Go(func() error { return j.watchLives(ended, "lives-1") })
+		group.Go(func() error { return j.watchLives(ended, "lives-1", read) })
 	}
 
 	for life := range lives {
 		text := fmt.Sprint(life)
 		for range size {
 			j.store("lives-1", persistence.Any, note(text), note(text))
+		}
+		select {
+		case <-read: // whoever has read begins again just now
+		case <-j.ctx.Done():
 		}
 		info, err := j.Stream(j.ctx, "lives-1")
 		require.NoError(t, err)
@@ -290,7 +295,8 @@ func manyReaders(t *testing.T, s suite) {
 	require.NoError(t, group.Wait())
 }
 
-func (j journal) watchLives(ended context.Context, stream persistence.StreamID) error {
+// watchLives reads a stream until a context ends, and tells of each reading.
+func (j journal) watchLives(ended context.Context, stream persistence.StreamID, read chan<- struct{}) error {
 	for known := persistence.Version(0); ended.Err() == nil; {
 		events, err := j.read(stream, persistence.ReadOptions{})
 		if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
@@ -312,6 +318,10 @@ func (j journal) watchLives(ended context.Context, stream persistence.StreamID) 
 			return fmt.Errorf("the stream ended at %d and now at %d", known, last)
 		}
 		known = last
+		select {
+		case read <- struct{}{}:
+		case <-ended.Done():
+		}
 	}
 	return nil
 }

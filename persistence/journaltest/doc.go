@@ -94,6 +94,116 @@
 //   - forgets ids when it is opened again
 //   - begins to count anew when it is opened again
 //   - has a new identity when it is opened again
+//   - forgets streams without events when it is opened again
+//   - forgets truncations when it is opened again
+//   - forgets the end of streams when it is opened again
+//   - forgets snapshots when it is opened again
+//   - forgets schemas when it is opened again
+//   - brings back what was scavenged when it is opened again
+//   - takes a created stream for a missing one
+//   - creates a stream that exists
+//   - checks that a stream is new before it creates it and not while
+//   - refuses the first event of a created stream
+//   - ends a created stream with its first event
+//   - ignores the revision
+//   - checks the revision before it writes and not while
+//   - counts a revision when the same metadata is set
+//   - refuses the same metadata at another revision
+//   - adds metadata to what is there
+//   - sets metadata of a stream that does not exist
+//   - does not check the metadata of streams
+//   - looks for names that no stream can have
+//   - counts from 1 when a stream is written again
+//   - reads what was deleted when a stream is written again
+//   - hides tombstones from the sequence
+//   - hides what was deleted from the sequence
+//   - deletes whatever is expected
+//   - checks the expectation before it looks for the stream
+//   - deletes a stream twice
+//   - knows the ids of a deleted stream
+//   - lets a writer pass who has not seen a deletion
+//   - keeps metadata across a deletion
+//   - begins revisions again after a deletion
+//   - stores tombstones of everybody
+//   - acknowledges deletions and drops some
+//   - reads on while a stream ends
+//   - deletes without a wake
+//   - lowers a truncation
+//   - truncates the newest event
+//   - begins later without a word
+//   - reads backward what was truncated
+//   - hides what was truncated from the sequence
+//   - forgets the ids of what is truncated
+//   - shows scavenged events
+//   - closes the gaps of scavenged events
+//   - scavenges tombstones
+//   - scavenges what can be read
+//   - knows the ids of scavenged events
+//   - takes an empty page for the end
+//   - lists without order
+//   - lists in the order of an alphabet
+//   - lists deleted streams
+//   - ignores the offset
+//   - counts the offset from the beginning
+//   - ignores the limit
+//   - lists the last name again
+//   - takes a prefix for a pattern
+//   - lists by the first condition alone
+//   - takes a part of a category for it
+//   - compares numbers as floats
+//   - tells integers from floats in a listing
+//   - lists one page of many streams
+//   - looks for matches in one page of many streams
+//   - lists system streams
+//   - does not check what it lists by
+//   - lists categories in the order of their streams
+//   - lists a category for each of its streams
+//   - lists no category for names without one
+//   - counts against the limit what a filter leaves out
+//   - ignores the filter of a backward reading
+//   - goes on from the last event that a filter chose
+//   - asks a filter about everything for one page
+//   - asks a filter about half of an event
+//   - does not check filters
+//   - counts without the filter
+//   - counts without the limit
+//   - counts what was truncated
+//   - reads the sequence backward from the place he is given on
+//   - reads the sequence backward from one before the head
+//   - takes the beginning for the head
+//   - has backward pages without bound
+//   - shows system streams to a backward reader
+//   - begins at the head again for each backward page
+//   - shows a transaction before its commit
+//   - lets others write inside of a transaction
+//   - holds up readers for a transaction
+//   - commits what a body has given up
+//   - wraps the error of a body
+//   - commits what a body stored before it panicked
+//   - overlooks a poison
+//   - commits the half of a poisoned transaction
+//   - is poisoned by a reading
+//   - does not see its own appends in a transaction
+//   - forgets the ids of a transaction
+//   - ignores the expected version in a transaction
+//   - leaves a gap where it rolls back
+//   - serves a transaction that has ended
+//   - does it for a caller who has left
+//   - commits a transaction without a wake
+//   - lets an older snapshot win
+//   - keeps the first snapshot of a version
+//   - keeps the snapshot of a deleted stream
+//   - lets a snapshot come back that was on its way
+//   - forgets the snapshots of names that begin alike
+//   - cuts snapshots that are too large
+//   - takes fingerprints for text
+//   - loads a snapshot that was damaged
+//   - gives a schema an id for each time it is registered
+//   - takes a schema for the same in another encoding
+//   - takes schemas for text
+//   - lists schemas without order
+//   - has no limit for schemas
+//   - has a metadata map for all
 //
 // A rule of journals belongs here and never into the tests of one journal. The
 // package knows no journal.

@@ -120,7 +120,9 @@ func filterSequence(t *testing.T, s suite) {
 // the filter: it is good for both.
 func filterPlace(t *testing.T, s suite) {
 	j := s.open(t)
+	j.grow("filter-0", 20)
 	j.marked(50)
+	j.grow("filter-0", 20)
 	all := plain(j.all())
 	for _, backward := range []bool{false, true} {
 		want := slices.Clone(all)

@@ -98,7 +98,10 @@ func (m mutant) subject() Durable {
 	if m.reopened != nil {
 		return durable(m.reopened)
 	}
-	return Durable{Store: func(testing.TB) func(testing.TB) persistence.Journal {
-		return func(testing.TB) persistence.Journal { return m.open() }
-	}}
+	return Durable{
+		Store: func(testing.TB) func(testing.TB) persistence.Journal {
+			return func(testing.TB) persistence.Journal { return m.open() }
+		},
+		Damage: func(_ testing.TB, j persistence.Journal, stream persistence.StreamID) { j.(*rigged).damage(stream) },
+	}
 }

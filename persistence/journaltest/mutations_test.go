@@ -35,7 +35,10 @@ func (m mutant) open() persistence.Journal {
 
 func mutants() map[string]mutant {
 	all := map[string]mutant{}
-	for _, group := range []map[string]mutant{appendMutants, nameMutants, orderMutants, readMutants, sequenceMutants, lifeMutants, reopenMutants} {
+	for _, group := range []map[string]mutant{
+		appendMutants, nameMutants, orderMutants, readMutants, sequenceMutants, lifeMutants, reopenMutants,
+		creationMutants, deletionMutants, truncationMutants, listMutants, filterMutants, backwardMutants, transactionMutants, keepingMutants,
+	} {
 		maps.Copy(all, group)
 	}
 	return all
@@ -619,12 +622,8 @@ var lifeMutants = map[string]mutant{
 }
 
 var reopenMutants = map[string]mutant{
-	"loses the last append in a crash": {caughtBy: "what was acknowledged survives a crash", reopened: func(disk *memory.Journal) complete {
-		return restored(disk, func(events []persistence.Recorded) []persistence.Recorded { return events[:len(events)-1] })
-	}},
-	"loses some of the load in a crash": {caughtBy: "crash after crash during load loses nothing", reopened: func(disk *memory.Journal) complete {
-		return restored(disk, func(events []persistence.Recorded) []persistence.Recorded { return events[:len(events)-1] })
-	}},
+	"loses the last append in a crash":  {caughtBy: "what was acknowledged survives a crash", reopened: withoutLast},
+	"loses some of the load in a crash": {caughtBy: "crash after crash during load loses nothing", reopened: withoutLast},
 	"forgets ids when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		r := &rigged{Journal: disk}
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
@@ -636,22 +635,58 @@ var reopenMutants = map[string]mutant{
 	"begins to count anew when it is opened again": {caughtBy: "a journal that is opened again goes on counting", reopened: func(*memory.Journal) complete {
 		return new(memory.Journal)
 	}},
+	"forgets streams without events when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+		r := &rigged{Journal: disk}
+		r.onList = r.listed(func(info *persistence.StreamInfo) bool { return info.Version > 0 })
+		return r
+	}},
+	"forgets truncations when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+		r := &rigged{Journal: disk}
+		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+			return r.past(ctx, stream, options)
+		}
+		return r
+	}},
+	"forgets the end of streams when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+		r := &rigged{Journal: disk}
+		r.onStream = func(ctx context.Context, stream persistence.StreamID) (persistence.StreamInfo, error) {
+			info, err := r.Journal.Stream(ctx, stream)
+			if errors.Is(err, persistence.ErrStreamNotFound) && r.version(ctx, stream) == 0 && len(r.everything(ctx, stream)) > 0 {
+				return persistence.StreamInfo{Stream: stream, First: 1, Begin: 1}, nil
+			}
+			return info, err
+		}
+		return r
+	}},
+	"forgets snapshots when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+		return &rigged{Journal: disk, damaged: map[persistence.StreamID]bool{"kept-2": true}}
+	}},
+	"forgets schemas when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+		return &rigged{Journal: disk, onSchemas: func(context.Context) ([]persistence.Schema, error) { return nil, nil }}
+	}},
+	"brings back what was scavenged when it is opened again": {caughtBy: "what was scavenged stays so when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+		r := &rigged{Journal: disk}
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			return r.pages(ctx, options, fillGaps(&options))
+		}
+		return r
+	}},
 	"has a new identity when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		return &rigged{Journal: disk, onIdentity: func() persistence.JournalID { return persistence.JournalID{1} }}
 	}},
 }
 
-// restored is a journal of the events that a fault leaves of another, with its
-// identity.
-func restored(disk *memory.Journal, fault func([]persistence.Recorded) []persistence.Recorded) complete {
-	var events []persistence.Recorded
-	ctx := root()
-	for page := range disk.ReadAll(ctx, persistence.ReadAllOptions{System: true}) {
-		events = append(events, page.Events...)
-	}
-	r := &rigged{Journal: new(memory.Journal), onIdentity: disk.Identity}
-	for _, recorded := range fault(events) {
-		_, _ = r.honest(ctx, persistence.Append{Stream: recorded.Stream, Expected: persistence.Any, Events: []persistence.Event{recorded.Event}})
+// withoutLast is a journal in which nobody sees the event that was the last one.
+func withoutLast(disk *memory.Journal) complete {
+	head, _ := disk.Head(root())
+	return unseen(disk, func(recorded *persistence.Recorded) bool { return recorded.Position == head.Of(0) })
+}
+
+// unseen is a journal in which nobody sees some of the events.
+func unseen(disk *memory.Journal, lost func(*persistence.Recorded) bool) complete {
+	r := &rigged{Journal: disk}
+	r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+		return r.pages(ctx, options, func(page *persistence.Page) { drop(page, lost) })
 	}
 	return r
 }

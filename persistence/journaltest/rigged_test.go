@@ -25,6 +25,23 @@ type rigged struct {
 	onIdentity func() persistence.JournalID
 	// onRecorded changes each event that any reader gets.
 	onRecorded func(*persistence.Recorded)
+
+	onCreate       func(context.Context, persistence.StreamID, persistence.Metadata) error
+	onSetMetadata  func(context.Context, persistence.StreamID, persistence.Metadata, persistence.Revision) (persistence.Revision, error)
+	onDelete       func(context.Context, persistence.StreamID, persistence.Expected) (persistence.Version, error)
+	onTruncate     func(context.Context, persistence.StreamID, persistence.Version) (persistence.Version, error)
+	onScavenge     func(context.Context, persistence.StreamID) (int, error)
+	onCount        func(context.Context, persistence.StreamID, persistence.ReadOptions) (int, error)
+	onList         func(context.Context, persistence.ListOptions) iter.Seq2[persistence.StreamInfo, error]
+	onCategories   func(context.Context, persistence.ListOptions) iter.Seq2[string, error]
+	onTransact     func(context.Context, body) error
+	onLoadSnapshot func(context.Context, persistence.StreamID) (persistence.Snapshot, bool, error)
+	onSaveSnapshot func(context.Context, persistence.Snapshot) error
+	onForget       func(context.Context, string) error
+	onRegister     func(context.Context, persistence.Encoding, []byte) (persistence.SchemaID, error)
+	onSchemas      func(context.Context) ([]persistence.Schema, error)
+
+	damaged map[persistence.StreamID]bool // streams whose snapshot was damaged
 }
 
 // one makes a hook of what becomes of each append of a call, one after the other.
@@ -143,4 +160,152 @@ func (r *rigged) Identity() persistence.JournalID {
 		return r.onIdentity()
 	}
 	return r.Journal.Identity()
+}
+
+func (r *rigged) Create(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata) error {
+	if r.onCreate != nil {
+		return r.onCreate(ctx, stream, metadata)
+	}
+	return r.Journal.Create(ctx, stream, metadata)
+}
+
+func (r *rigged) SetMetadata(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata, expected persistence.Revision) (persistence.Revision, error) {
+	if r.onSetMetadata != nil {
+		return r.onSetMetadata(ctx, stream, metadata, expected)
+	}
+	return r.Journal.SetMetadata(ctx, stream, metadata, expected)
+}
+
+func (r *rigged) Delete(ctx context.Context, stream persistence.StreamID, expected persistence.Expected) (persistence.Version, error) {
+	if r.onDelete != nil {
+		return r.onDelete(ctx, stream, expected)
+	}
+	return r.Journal.Delete(ctx, stream, expected)
+}
+
+func (r *rigged) Truncate(ctx context.Context, stream persistence.StreamID, before persistence.Version) (persistence.Version, error) {
+	if r.onTruncate != nil {
+		return r.onTruncate(ctx, stream, before)
+	}
+	return r.Journal.Truncate(ctx, stream, before)
+}
+
+func (r *rigged) Scavenge(ctx context.Context, stream persistence.StreamID) (int, error) {
+	if r.onScavenge != nil {
+		return r.onScavenge(ctx, stream)
+	}
+	return r.Journal.Scavenge(ctx, stream)
+}
+
+func (r *rigged) Count(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) (int, error) {
+	if r.onCount != nil {
+		return r.onCount(ctx, stream, options)
+	}
+	return r.Journal.Count(ctx, stream, options)
+}
+
+func (r *rigged) List(ctx context.Context, options persistence.ListOptions) iter.Seq2[persistence.StreamInfo, error] {
+	if r.onList != nil {
+		return r.onList(ctx, options)
+	}
+	return r.Journal.List(ctx, options)
+}
+
+func (r *rigged) Categories(ctx context.Context, options persistence.ListOptions) iter.Seq2[string, error] {
+	if r.onCategories != nil {
+		return r.onCategories(ctx, options)
+	}
+	return r.Journal.Categories(ctx, options)
+}
+
+func (r *rigged) Transact(ctx context.Context, do func(context.Context, persistence.Transaction) error) error {
+	if r.onTransact != nil {
+		return r.onTransact(ctx, do)
+	}
+	return r.Journal.Transact(ctx, do)
+}
+
+// riggedTransaction is a transaction into which a mutant puts its fault.
+type riggedTransaction struct {
+	persistence.Transaction
+	onAppend func([]persistence.Append) ([]persistence.Outcome, error)
+	onRead   func(persistence.StreamID, persistence.ReadOptions) ([]persistence.Recorded, error)
+}
+
+func (tx *riggedTransaction) Append(appends ...persistence.Append) ([]persistence.Outcome, error) {
+	if tx.onAppend != nil {
+		return tx.onAppend(appends)
+	}
+	return tx.Transaction.Append(appends...)
+}
+
+func (tx *riggedTransaction) Read(stream persistence.StreamID, options persistence.ReadOptions) ([]persistence.Recorded, error) {
+	if tx.onRead != nil {
+		return tx.onRead(stream, options)
+	}
+	return tx.Transaction.Read(stream, options)
+}
+
+// transactions puts a fault into each transaction.
+func (r *rigged) transactions(fault func(*riggedTransaction)) {
+	r.onTransact = func(ctx context.Context, do body) error {
+		return r.Journal.Transact(ctx, func(ctx context.Context, tx persistence.Transaction) error {
+			harmed := &riggedTransaction{Transaction: tx}
+			fault(harmed)
+			return do(ctx, harmed)
+		})
+	}
+}
+
+// damage makes the snapshot of a stream one that cannot be used.
+func (r *rigged) damage(stream persistence.StreamID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.damaged == nil {
+		r.damaged = map[persistence.StreamID]bool{}
+	}
+	r.damaged[stream] = true
+}
+
+func (r *rigged) LoadSnapshot(ctx context.Context, stream persistence.StreamID) (persistence.Snapshot, bool, error) {
+	if r.onLoadSnapshot != nil {
+		return r.onLoadSnapshot(ctx, stream)
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.damaged[stream] {
+		return persistence.Snapshot{}, false, nil
+	}
+	return r.Journal.LoadSnapshot(ctx, stream)
+}
+
+func (r *rigged) SaveSnapshot(ctx context.Context, snapshot persistence.Snapshot) error {
+	if r.onSaveSnapshot != nil {
+		return r.onSaveSnapshot(ctx, snapshot)
+	}
+	r.mu.Lock()
+	delete(r.damaged, snapshot.Stream)
+	r.mu.Unlock()
+	return r.Journal.SaveSnapshot(ctx, snapshot)
+}
+
+func (r *rigged) DeleteSnapshots(ctx context.Context, category string) error {
+	if r.onForget != nil {
+		return r.onForget(ctx, category)
+	}
+	return r.Journal.DeleteSnapshots(ctx, category)
+}
+
+func (r *rigged) RegisterSchema(ctx context.Context, encoding persistence.Encoding, content []byte) (persistence.SchemaID, error) {
+	if r.onRegister != nil {
+		return r.onRegister(ctx, encoding, content)
+	}
+	return r.Journal.RegisterSchema(ctx, encoding, content)
+}
+
+func (r *rigged) Schemas(ctx context.Context) ([]persistence.Schema, error) {
+	if r.onSchemas != nil {
+		return r.onSchemas(ctx)
+	}
+	return r.Journal.Schemas(ctx)
 }

@@ -205,7 +205,7 @@ func scavengeForgets(t *testing.T, s suite) {
 // scavengeLong leaves an event here and there in a sequence that was emptied.
 func scavengeLong(t *testing.T, s suite) {
 	j := s.open(t)
-	const rounds, long = 3, 400
+	const rounds, long = 3, 800
 	for range rounds {
 		j.store("long-1", persistence.Any, notes("long", long)...)
 		j.grow("left-1", 1)
