@@ -11,10 +11,8 @@ const (
 	logLimit = 64 << 20 // a log that has grown beyond is cut when it begins anew
 )
 
-// checkpoint keeps the log short.
+// checkpoint keeps the log short. The caller holds writing.
 func (j *Journal) checkpoint() {
-	j.writing.Lock()
-	defer j.writing.Unlock()
 	if j.writer == nil {
 		return
 	}

@@ -14,15 +14,17 @@ import (
 // waits for this batch any more, looks after the log.
 func (j *Journal) commit(batch *appender.Batch) {
 	outcomes := make([]persistence.Outcome, len(batch.Items))
-	j.store(batch, outcomes)
+	j.store(batch.Items, outcomes)
 	for i := range outcomes {
 		batch.Settle(i, outcomes[i])
 	}
+	j.writing.Lock()
+	defer j.writing.Unlock()
 	j.checkpoint()
 }
 
 // store fills in what became of every append of a batch.
-func (j *Journal) store(batch *appender.Batch, outcomes []persistence.Outcome) {
+func (j *Journal) store(items []appender.Item, outcomes []persistence.Outcome) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	defer j.publish() // before the answers: who has one finds its events
@@ -30,27 +32,20 @@ func (j *Journal) store(batch *appender.Batch, outcomes []persistence.Outcome) {
 		refuse(outcomes, err)
 		return
 	}
-	committing, err := j.writer.write(batch, outcomes)
-	if err != nil && !committing && isConstraint(err) {
-		// Somebody has written past the lock. What the writer remembered is stale;
-		// asked again, the file says what is true.
-		if err = j.writer.undo(); err == nil {
-			committing, err = j.writer.write(batch, outcomes)
-		}
-	}
+	committing, err := j.writer.write(items, outcomes)
 	switch {
 	case err == nil:
 	case committing && !undone(err):
-		j.resolve(batch, outcomes, err)
+		j.resolve(items, outcomes, err)
 	default:
-		j.abandon(outcomes, err)
+		refuse(outcomes, j.abandon(err))
 	}
 }
 
 // publish tells those who wait how far the journal has come.
 func (j *Journal) publish() {
-	if j.writer != nil && j.writer.last > j.head.get() {
-		j.head.set(j.writer.last)
+	if j.writer != nil {
+		j.head.raise(j.writer.last)
 	}
 }
 
@@ -65,10 +60,10 @@ func (j *Journal) ready() error {
 	return j.reopen()
 }
 
-// abandon answers a batch of which surely nothing was stored.
-func (j *Journal) abandon(outcomes []persistence.Outcome, err error) {
+// abandon leaves a transaction of which surely nothing was stored, and returns
+// what to answer.
+func (j *Journal) abandon(err error) error {
 	answer := definite(err)
-	refuse(outcomes, answer)
 	if errors.Is(answer, persistence.ErrCorrupt) {
 		j.damaged = answer
 	}
@@ -76,6 +71,7 @@ func (j *Journal) abandon(outcomes []persistence.Outcome, err error) {
 		j.config.Logger.Error("rollback failed, opening the file again", "err", err)
 		j.drop()
 	}
+	return answer
 }
 
 // refuse gives every append that was not refused on its own the same error.
@@ -99,34 +95,34 @@ const (
 // that will not survive, so the file is closed, opened again, which recovers
 // whatever of the log is valid, and the log is copied into the file and flushed
 // there. What is in the file then is stored, and what is not never will be.
-func (j *Journal) resolve(batch *appender.Batch, outcomes []persistence.Outcome, cause error) {
+func (j *Journal) resolve(items []appender.Item, outcomes []persistence.Outcome, cause error) {
 	j.config.Logger.Error("commit failed, opening the file again", "err", cause)
 	ctx, cancel := context.WithTimeout(detached, resolveFor)
 	defer cancel()
 	j.drop()
 	for wait := resolveWait; ; wait = min(2*wait, resolveMost) {
-		err := j.lookUp(batch, outcomes)
+		err := j.lookUp(items, outcomes)
 		if err == nil {
 			return
 		}
 		if !j.pause(ctx, wait) {
-			j.giveUp(batch, outcomes, errors.Join(cause, err))
+			j.giveUp(items, outcomes, errors.Join(cause, err))
 			return
 		}
 	}
 }
 
-// lookUp opens the file and sees which of the batch's events are in it.
-func (j *Journal) lookUp(batch *appender.Batch, outcomes []persistence.Outcome) error {
+// lookUp opens the file and sees which of the appends' events are in it.
+func (j *Journal) lookUp(items []appender.Item, outcomes []persistence.Outcome) error {
 	if err := j.ready(); err != nil {
 		return err
 	}
 	for i := range outcomes {
 		o := &outcomes[i]
-		if o.Err != nil || o.Duplicate || len(batch.Items[i].Events) == 0 {
+		if o.Err != nil || o.Duplicate || len(items[i].Events) == 0 {
 			continue
 		}
-		stored, err := j.writer.holds(&batch.Items[i], o)
+		stored, err := j.writer.holds(&items[i], o)
 		if err != nil {
 			j.drop()
 			return err
@@ -141,17 +137,17 @@ func (j *Journal) lookUp(batch *appender.Batch, outcomes []persistence.Outcome) 
 // holds reports whether the append's first event stands where it was put. One
 // is enough: all were in one transaction.
 func (w *writer) holds(item *appender.Item, o *persistence.Outcome) (bool, error) {
-	s, err := w.stream(item.Stream)
-	if err != nil || s.version < o.First {
+	at, err := w.stream(item.Stream)
+	if err != nil || at.version < o.First {
 		return false, err
 	}
-	recorded, err := w.eventOf(item.Stream, s, o.First)
+	recorded, err := w.eventOf(item.Stream, at, o.First)
 	return recorded.ID == item.Events[0].ID, err
 }
 
-func (j *Journal) giveUp(batch *appender.Batch, outcomes []persistence.Outcome, err error) {
+func (j *Journal) giveUp(items []appender.Item, outcomes []persistence.Outcome, err error) {
 	for i := range outcomes {
-		item := &batch.Items[i]
+		item := &items[i]
 		if outcomes[i].Err != nil || outcomes[i].Duplicate || len(item.Events) == 0 {
 			continue
 		}

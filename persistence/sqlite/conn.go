@@ -109,13 +109,22 @@ func (c *conn) prepare(text string) (*stmt, error) {
 
 // firstOf runs a query once and returns its first row, or nil.
 func (c *conn) firstOf(text string) (row []driver.Value, err error) {
+	err = c.eachOf(text, nil, func(found []driver.Value) bool {
+		row = found
+		return false
+	})
+	return row, err
+}
+
+// eachOf is [stmt.each] for a query that is run once.
+func (c *conn) eachOf(text string, args []driver.Value, fn func(row []driver.Value) bool) (err error) {
 	s, err := c.prepare(text)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.stmts = c.stmts[:len(c.stmts)-1]
 	defer func() { err = errors.Join(err, s.driver.Close()) }()
-	return s.first()
+	return s.each(args, fn)
 }
 
 // integers runs a query once and returns the integers of its first row.
@@ -141,6 +150,15 @@ func (c *conn) integers(text string, dest ...*int64) error {
 func (s *stmt) run(args ...driver.Value) error {
 	_, err := s.driver.ExecContext(detached, s.bind(args))
 	return err
+}
+
+// change executes the statement and returns how many rows it has changed.
+func (s *stmt) change(args ...driver.Value) (int64, error) {
+	result, err := s.driver.ExecContext(detached, s.bind(args))
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 // first returns the first row, or nil when there is none. The row stays valid

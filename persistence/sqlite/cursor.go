@@ -9,80 +9,139 @@ import (
 
 // cursor walks through one stream, a page at a time.
 type cursor struct {
-	stream   persistence.StreamID
-	from     persistence.Version // of the next event; backward it may lie beyond the end at first
-	left     int                 // events still wanted
-	backward bool
-	begun    bool
+	stream    persistence.StreamID
+	prefilter *prefilter
+	from      persistence.Version // of the next event; 0 is the end where to begin
+	left      int                 // events still wanted
+	backward  bool
 
-	page    []persistence.Recorded
-	missing bool // the stream does not exist
-	done    bool
+	page []persistence.Recorded
+	done bool
 }
 
 func newCursor(stream persistence.StreamID, options persistence.ReadOptions) *cursor {
-	c := &cursor{stream: stream, from: options.From, left: options.Limit, backward: options.Backward}
+	c := &cursor{stream: stream, prefilter: newPrefilter(options.Filter).ofStream(), from: options.From, left: options.Limit, backward: options.Backward}
 	if c.left == 0 {
 		c.left = math.MaxInt
-	}
-	switch {
-	case c.from > 0:
-	case c.backward:
-		c.from = persistence.MaxVersion
-	default:
-		c.from = 1
 	}
 	return c
 }
 
-// next reads the next page.
+// next reads the next page. The reader sees one moment meanwhile.
 func (c *cursor) next(r *reader) error {
-	query, rows := r.read, min(c.left, persistence.DefaultPageRows)
-	if c.backward {
-		query = r.readBackward
-	}
 	c.page = nil // the last one belongs to the reader
+	at, _, err := r.find(c.stream)
+	if err != nil {
+		return err
+	}
+	low, high, err := c.span(&at)
+	if err != nil || low > high {
+		c.done = true
+		return err
+	}
+	if low, high = c.window(low, high); low <= high {
+		err = c.read(r, at.id, low, high)
+	}
+	if c.backward {
+		c.done = c.left == 0 || c.from < at.first
+	} else {
+		c.done = c.left == 0 || c.from > at.version
+	}
+	return err
+}
+
+// span is what is left of the stream.
+func (c *cursor) span(at *stream) (low, high persistence.Version, err error) {
+	low, high = at.first, at.version
+	switch {
+	case c.backward && (c.from == 0 || c.from > high):
+		c.from = high
+	case c.backward:
+		high = c.from
+	case c.from == 0:
+		c.from = low
+	case c.from < low && low <= high:
+		return 0, 0, &persistence.TruncatedError{Stream: c.stream, First: low}
+	default:
+		low = max(low, c.from)
+	}
+	return low, high, nil
+}
+
+// window is the part to look at for one page, which is bounded also when little
+// is chosen of it. The cursor stands behind it then.
+func (c *cursor) window(low, high persistence.Version) (persistence.Version, persistence.Version) {
+	const rows = persistence.DefaultPageRows
+	length := persistence.Version(10 * rows)
+	if c.prefilter.filter == nil {
+		length = persistence.Version(min(c.left, rows))
+	}
+	if c.prefilter.excludes(c.stream) {
+		length = high - low + 1
+	}
+	if c.backward {
+		low = max(low, high-min(high, length)+1)
+		c.from = low - 1
+	} else {
+		high = min(high, low+length-1)
+		c.from = high + 1
+	}
+	least, most := c.prefilter.versions()
+	if c.prefilter.excludes(c.stream) {
+		most = 0
+	}
+	return max(low, least), min(high, most)
+}
+
+// read fills the page from a window. When the page is full before the window ends
+// the cursor goes back to it.
+func (c *cursor) read(r *reader, id int64, low, high persistence.Version) error {
+	want, end := low, high+1
+	if c.backward {
+		want, end = high, low-1
+	}
 	size, full, broken := 0, false, error(nil)
-	err := query.each([]driver.Value{string(c.stream), int64(c.from), int64(rows)}, func(row []driver.Value) bool {
+	err := r.stream(c.prefilter, c.backward, id, low, high, func(row []driver.Value) bool {
 		recorded, bytes, err := decode(row, c.stream)
-		if err == nil {
-			err = c.step(&recorded)
+		if err == nil && c.prefilter.plain() && recorded.Version != want {
+			err = &persistence.CorruptError{Stream: c.stream, Version: recorded.Version, Reason: "the version before it is missing"}
 		}
 		if err != nil {
 			broken = err
 			return false
 		}
+		if want = recorded.Version + 1; c.backward {
+			want = recorded.Version - 1
+		}
+		if !c.prefilter.chooses(&recorded) {
+			return true
+		}
 		c.page = append(c.page, recorded)
 		size += bytes
-		full = len(c.page) == rows || size >= persistence.DefaultPageBytes
+		c.left--
+		if c.left == 0 || len(c.page) == persistence.DefaultPageRows || size >= persistence.DefaultPageBytes {
+			c.from, full = want, true
+		}
 		return !full
 	})
 	if err == nil {
 		err = broken
 	}
-	if err != nil {
-		return err
+	if err == nil && !full && c.prefilter.plain() && want != end {
+		err = &persistence.CorruptError{Stream: c.stream, Version: want, Reason: "the event is missing"}
 	}
-	c.left -= len(c.page)
-	c.done = !full || c.left == 0 || c.from == 0
-	if !c.begun && len(c.page) == 0 {
-		row, err := r.findStream.first(string(c.stream))
-		c.missing = row == nil
-		return err
-	}
-	c.begun = true
-	return nil
+	return err
 }
 
-// step checks that no version was left out.
-func (c *cursor) step(recorded *persistence.Recorded) error {
-	if recorded.Version != c.from && (c.begun || len(c.page) > 0 || !c.backward) {
-		return &persistence.CorruptError{Stream: c.stream, Version: recorded.Version, Reason: "the version before it is missing"}
+// stream calls fn with the rows of a part of a stream.
+func (r *reader) stream(p *prefilter, backward bool, id int64, low, high persistence.Version, fn func([]driver.Value) bool) error {
+	name, query := "read", r.read
+	if backward {
+		name, query = "read_backward", r.readBackward
 	}
-	if c.backward {
-		c.from = recorded.Version - 1
-	} else {
-		c.from = recorded.Version + 1
+	args := []driver.Value{id, int64(low), int64(high)}
+	if p.plain() {
+		return query.each(args, fn)
 	}
-	return nil
+	return r.eachOf(p.filled(name), append(args, p.args...), fn)
 }

@@ -59,8 +59,13 @@ func definite(err error) error {
 	return &persistence.UnavailableError{Reason: "SQLite refused", Err: err}
 }
 
-// isConstraint reports a unique key that refused.
-func isConstraint(err error) bool { return code(err) == sqlite3.SQLITE_CONSTRAINT }
+// answer is err itself when it is for the caller, else what it means for him.
+func answer(err error) error {
+	if err == nil || persistence.KindOf(err) != persistence.ErrUnknownOutcome {
+		return err
+	}
+	return definite(err)
+}
 
 func errLeft(ctx context.Context) error {
 	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}

@@ -32,3 +32,16 @@ func copyFile(t testing.TB, from, to string) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(to, data, 0o600))
 }
+
+// Damage changes a byte of the state that is stored of a stream's snapshot.
+func Damage(t testing.TB, journal persistence.Journal, stream persistence.StreamID) {
+	t.Helper()
+	j := journal.(*Journal)
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	s, err := j.writer.prepare(`UPDATE snapshot SET state = CAST('S' || substr(state, 2) AS BLOB) WHERE stream_id = (SELECT stream_id FROM stream WHERE name = ?)`)
+	require.NoError(t, err)
+	changed, err := s.change(string(stream))
+	require.NoError(t, err)
+	require.Equal(t, int64(1), changed)
+}

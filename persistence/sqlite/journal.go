@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
@@ -29,7 +28,9 @@ type Config struct {
 }
 
 // Journal keeps streams in a file; use [Open]. Besides [persistence.Journal] it
-// is a [persistence.Submitter] and a [persistence.PageReader].
+// has all abilities that package persistence knows: it is a [persistence.Submitter],
+// a [persistence.PageReader], a [persistence.Transactor], a [persistence.Scavenger],
+// and keeps [persistence.Snapshots] and [persistence.Schemas].
 type Journal struct {
 	config  Config
 	file    string // Path without symbolic links
@@ -39,8 +40,9 @@ type Journal struct {
 	readers *readers
 	head    head
 
-	// writing protects writer. The queue's goroutine holds it while it commits.
-	writing sync.Mutex
+	// writing protects writer and damaged. The queue's goroutine holds it while it
+	// commits, a transaction from its first append on.
+	writing gate
 	writer  *writer // nil while the file is away
 	damaged error   // set for good once the file has been found corrupt
 
@@ -54,6 +56,10 @@ var (
 	_ persistence.Journal    = (*Journal)(nil)
 	_ persistence.Submitter  = (*Journal)(nil)
 	_ persistence.PageReader = (*Journal)(nil)
+	_ persistence.Transactor = (*Journal)(nil)
+	_ persistence.Scavenger  = (*Journal)(nil)
+	_ persistence.Snapshots  = (*Journal)(nil)
+	_ persistence.Schemas    = (*Journal)(nil)
 )
 
 // Open opens the journal in a file, and creates or migrates it first if need be.
@@ -88,7 +94,7 @@ func open(config Config) (*Journal, error) {
 		return nil, &persistence.InvalidError{Field: "path", Reason: "lies on a network file system, where the journal's file cannot be shared safely"}
 	}
 	j := &Journal{
-		config: config, file: file, readers: newReaders(file),
+		config: config, file: file, readers: newReaders(file), writing: make(gate, 1),
 		stopped: make(chan struct{}), closing: make(chan struct{}),
 	}
 	j.queue = appender.New(appender.Config{Commit: j.commit})
@@ -99,7 +105,7 @@ func open(config Config) (*Journal, error) {
 		return nil, errors.Join(err, j.lock.release())
 	}
 	j.id = j.writer.id
-	j.head.set(j.writer.last)
+	j.head.raise(j.writer.last)
 	return j, nil
 }
 
@@ -121,39 +127,9 @@ func (j *Journal) Submit(append persistence.Append, chain *persistence.Chain, do
 	return j.queue.Submit(append, chain, done)
 }
 
-// Head returns the last position.
-func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
-	switch {
-	case isClosed(j.closing):
-		return nil, errClosed()
-	case ctx.Err() != nil:
-		return nil, errLeft(ctx)
-	}
-	return persistence.Positions{j.head.get()}, nil
-}
-
-// Wait returns as soon as an event lies beyond after, whatever its stream. Once
-// the journal is closed it returns [*persistence.UnavailableError].
-func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
-	for {
-		grown := j.head.grown()
-		switch {
-		case isClosed(j.closing):
-			return errClosed()
-		case !after.Covers(persistence.Position{Offset: j.head.get()}):
-			return nil
-		}
-		select {
-		case <-grown:
-		case <-j.closing:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
 // Close writes what was taken, moves the log into the file and gives the file
-// free. Reads under way end with their page.
+// free. Reads under way end with their page. It waits for the body of a transaction
+// that has begun to write, which then is not committed.
 func (j *Journal) Close() error {
 	j.closed.Do(func() {
 		close(j.closing)
@@ -184,34 +160,4 @@ func isClosed(done <-chan struct{}) bool {
 	default:
 		return false
 	}
-}
-
-// head is the last position and the signal that it has moved.
-type head struct {
-	last atomic.Int64
-
-	mu   sync.Mutex
-	next chan struct{} // closed by the next set; nil while nobody waits
-}
-
-func (h *head) get() int64 { return h.last.Load() }
-
-func (h *head) set(position int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.last.Store(position)
-	if h.next != nil {
-		close(h.next)
-		h.next = nil
-	}
-}
-
-// grown is closed when the head moves after this call.
-func (h *head) grown() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.next == nil {
-		h.next = make(chan struct{})
-	}
-	return h.next
 }

@@ -7,11 +7,11 @@ import (
 
 // stored looks for the ids of a named append. It reports false when the stream
 // has none of them.
-func (w *writer) stored(item *appender.Item, s stream) (persistence.Outcome, bool, error) {
+func (s *scribe) stored(item *appender.Item, at stream) (persistence.Outcome, bool, error) {
 	versions := make([]persistence.Version, len(item.Events))
 	found, overlap := 0, persistence.EventID{}
 	for i := range item.Events {
-		row, err := w.findKey.first(s.id, item.Events[i].ID[:])
+		row, err := s.findKey.first(at.id, item.Events[i].ID[:])
 		if err != nil {
 			return persistence.Outcome{}, false, err
 		}
@@ -34,7 +34,7 @@ func (w *writer) stored(item *appender.Item, s stream) (persistence.Outcome, boo
 	}
 	outcome := persistence.Outcome{First: versions[0], Last: versions[len(versions)-1], Duplicate: true}
 	for i := range item.Events {
-		recorded, err := w.eventOf(item.Stream, s, versions[i])
+		recorded, err := s.eventOf(item.Stream, at, versions[i])
 		if err != nil {
 			return persistence.Outcome{}, false, err
 		}
@@ -49,8 +49,8 @@ func (w *writer) stored(item *appender.Item, s stream) (persistence.Outcome, boo
 }
 
 // eventOf reads an event that must be there.
-func (w *writer) eventOf(name persistence.StreamID, s stream, version persistence.Version) (persistence.Recorded, error) {
-	row, err := w.eventAt.first(s.id, int64(version))
+func (s *scribe) eventOf(name persistence.StreamID, at stream, version persistence.Version) (persistence.Recorded, error) {
+	row, err := s.eventAt.first(at.id, int64(version))
 	if err != nil {
 		return persistence.Recorded{}, err
 	}

@@ -25,7 +25,15 @@ type readers struct {
 
 type reader struct {
 	*conn
-	read, readBackward, readAll, findStream *stmt
+	begin, commit            *stmt
+	read, readBackward       *stmt
+	readAll, readAllBackward *stmt
+	findStream, lastPosition *stmt
+	list, listCategory       *stmt
+	nextCategory             *stmt
+	categoryExists           *stmt
+	loadSnapshot             *stmt
+	findSchema, listSchemas  *stmt
 }
 
 func newReaders(file string) *readers {
@@ -47,10 +55,7 @@ func (r *readers) with(ctx context.Context, fn func(*reader) error) error {
 		return err
 	}
 	defer r.give(one)
-	if err := fn(one); err != nil {
-		return definite(err)
-	}
-	return nil
+	return answer(fn(one))
 }
 
 func (r *readers) take() (*reader, error) {
@@ -110,30 +115,66 @@ func openReader(file string) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{conn: c}
-	if err := r.setUp(); err != nil {
+	err = c.exec("PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384")
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	r, err := newReader(c)
+	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return r, nil
 }
 
-func (r *reader) setUp() error {
-	err := r.exec("PRAGMA busy_timeout = 5000; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384")
-	if err != nil {
+// newReader reads on a connection, which may be the writer's.
+func newReader(c *conn) (*reader, error) {
+	r := &reader{conn: c}
+	return r, prepareAll(c.prepare, []named{
+		{&r.begin, "BEGIN"},
+		{&r.commit, "COMMIT"},
+		{&r.read, whole("read")},
+		{&r.readBackward, whole("read_backward")},
+		{&r.readAll, whole("read_all")},
+		{&r.readAllBackward, whole("read_all_backward")},
+		{&r.findStream, query("stream_find")},
+		{&r.lastPosition, query("head")},
+		{&r.list, query("stream_list")},
+		{&r.listCategory, query("stream_list_category")},
+		{&r.nextCategory, query("category_next")},
+		{&r.categoryExists, query("category_exists")},
+		{&r.loadSnapshot, query("snapshot_load")},
+		{&r.findSchema, query("schema_find")},
+		{&r.listSchemas, query("schema_list")},
+	})
+}
+
+// view has fn see the file as it is at one moment, whatever it asks.
+func (r *reader) view(fn func() error) error {
+	if err := r.begin.run(); err != nil {
 		return err
 	}
-	for _, s := range []struct {
-		dest **stmt
-		name string
-	}{
-		{&r.read, "read"},
-		{&r.readBackward, "read_backward"},
-		{&r.readAll, "read_all"},
-		{&r.findStream, "stream_head"},
-	} {
-		if *s.dest, err = r.prepare(query(s.name)); err != nil {
-			return err
-		}
+	return errors.Join(fn(), r.commit.run())
+}
+
+// find returns a stream that exists.
+func (r *reader) find(name persistence.StreamID) (stream, persistence.StreamInfo, error) {
+	at, info, err := lookUp(r.findStream, name)
+	if err == nil && !at.exists() {
+		err = &persistence.StreamNotFoundError{Stream: name}
 	}
-	return nil
+	return at, info, err
+}
+
+// last is the last position.
+func (r *reader) last() (int64, error) {
+	row, err := r.lastPosition.first()
+	if err != nil {
+		return 0, err
+	}
+	c := columns{row: row}
+	last := c.integer(0)
+	if c.wrong {
+		return 0, &persistence.CorruptError{Reason: "the last position is no number"}
+	}
+	return last, nil
 }

@@ -26,4 +26,9 @@ func (r *recent[K, V]) put(key K, value V) {
 	r.young[key] = value
 }
 
+func (r *recent[K, V]) remove(key K) {
+	delete(r.young, key)
+	delete(r.old, key)
+}
+
 func (r *recent[K, V]) forget() { r.young, r.old = nil, nil }

@@ -10,46 +10,28 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// writer is the one connection that writes. It knows the ends of all streams it
-// has met lately, so that most appends need no query before their insert: no
-// other process writes, and if one did the unique key would refuse.
+// writer is the one connection of the journal that writes.
 type writer struct {
 	*conn
+	*scribe
 	id persistence.JournalID
 
 	begin, commit, rollback *stmt
-	findStream, findKey     *stmt
-	eventAt, lastOf         *stmt
-	events, streams, keys   *inserter
+	dataVersion             *stmt
+	seen                    int64 // data version when the scribe last asked the file
 	log, copyLog, cutLog    *stmt
 	tried                   int64 // length of the log when it was last checkpointed
 
-	last       int64 // position of the last event, in this transaction
-	lastStream int64
-	known      recent[persistence.StreamID, stream]
-	moved      []moved // what known becomes when the transaction commits
+	inside *reader // on this connection, for those who read what they have written; nil before the first
+	once   map[string]*stmt
 }
-
-// stream is what the writer knows of a stream; id 0 means that it has no row.
-type stream struct {
-	id      int64
-	version persistence.Version
-}
-
-type moved struct {
-	name persistence.StreamID
-	to   stream
-}
-
-// knownStreams is how many streams the writer remembers at least, for some 10 MiB.
-const knownStreams = 1 << 16
 
 func openWriter(file string, relaxed bool) (*writer, error) {
 	c, err := connect(file, "rwc")
 	if err != nil {
 		return nil, definite(err)
 	}
-	w := &writer{conn: c, known: recent[persistence.StreamID, stream]{size: knownStreams}}
+	w := &writer{conn: c, seen: -1, once: map[string]*stmt{}}
 	if err := w.setUp(relaxed); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
@@ -77,7 +59,10 @@ func (w *writer) setUp(relaxed bool) error {
 	if err := w.identify(); err != nil {
 		return err
 	}
-	return w.reload()
+	if err := w.refresh(); err != nil {
+		return definite(err)
+	}
+	return nil
 }
 
 // configure sets what the journal relies on. Checkpoints are its own business:
@@ -100,32 +85,19 @@ func (w *writer) configure(relaxed bool) error {
 		PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = ` + fmt.Sprint(logLimit))
 }
 
-func (w *writer) prepareAll() error {
-	for _, s := range []struct {
-		dest **stmt
-		text string
-	}{
+func (w *writer) prepareAll() (err error) {
+	if w.scribe, err = newScribe(w.prepare); err != nil {
+		return err
+	}
+	return prepareAll(w.prepare, []named{
 		{&w.begin, "BEGIN IMMEDIATE"},
 		{&w.commit, "COMMIT"},
 		{&w.rollback, "ROLLBACK"},
-		{&w.findStream, query("stream_head")},
-		{&w.findKey, query("key_find")},
-		{&w.eventAt, query("event_at")},
-		{&w.lastOf, query("last")},
+		{&w.dataVersion, "PRAGMA data_version"},
 		{&w.log, "PRAGMA wal_checkpoint(NOOP)"},
 		{&w.copyLog, "PRAGMA wal_checkpoint(PASSIVE)"},
 		{&w.cutLog, "PRAGMA wal_checkpoint(TRUNCATE)"},
-	} {
-		var err error
-		if *s.dest, err = w.prepare(s.text); err != nil {
-			return err
-		}
-	}
-	var errs [3]error
-	w.events, errs[0] = newInserter(w.conn, "event_insert", 11)
-	w.streams, errs[1] = newInserter(w.conn, "stream_insert", 3)
-	w.keys, errs[2] = newInserter(w.conn, "key_insert", 3)
-	return errors.Join(errs[:]...)
+	})
 }
 
 func (w *writer) identify() error {
@@ -141,140 +113,103 @@ func (w *writer) identify() error {
 	return &persistence.CorruptError{Reason: "the journal has no id"}
 }
 
-// reload forgets what the writer believes and asks the file.
-func (w *writer) reload() error {
-	w.known.forget()
-	row, err := w.lastOf.first()
+// start begins a transaction that writes. Nobody else does until it ends, so what
+// is remembered is true when no other connection has committed since, which the
+// data version tells: [AppendTx] does.
+func (w *writer) start() error {
+	if err := w.begin.run(); err != nil {
+		return err
+	}
+	return w.refresh()
+}
+
+func (w *writer) refresh() error {
+	row, err := w.dataVersion.first()
 	if err != nil {
-		return definite(err)
+		return err
 	}
-	var ok [2]bool
-	w.last, ok[0] = row[0].(int64)
-	w.lastStream, ok[1] = row[1].(int64)
-	if !ok[0] || !ok[1] {
-		return &persistence.CorruptError{Reason: "the last position is no number"}
+	now, ok := row[0].(int64)
+	if !ok {
+		return &persistence.CorruptError{Reason: "the data version is no number"}
 	}
+	if now == w.seen {
+		return nil
+	}
+	if err := w.reload(); err != nil {
+		return err
+	}
+	w.seen = now
 	return nil
 }
 
 // write stores a batch in one transaction and fills in the outcomes, refusals
 // included. After an error nothing of it is stored, unless committing says that
 // it came from the commit itself: then it depends, see [undone].
-func (w *writer) write(batch *appender.Batch, outcomes []persistence.Outcome) (committing bool, err error) {
-	if err := w.begin.run(); err != nil {
+func (w *writer) write(items []appender.Item, outcomes []persistence.Outcome) (committing bool, err error) {
+	if err := w.start(); err != nil {
 		return false, err
 	}
 	now := time.Now().UnixMicro()
-	for i := range batch.Items {
-		if outcomes[i], err = w.add(&batch.Items[i], now); err != nil {
+	for i := range items {
+		if outcomes[i], err = w.add(&items[i], now); err != nil {
 			return false, err
 		}
 	}
-	if err := errors.Join(w.streams.flush(), w.events.flush(), w.keys.flush()); err != nil {
+	if err := w.flush(); err != nil {
 		return false, err
 	}
-	if err := w.commit.run(); err != nil {
-		return true, err
-	}
-	for _, m := range w.moved {
-		w.known.put(m.name, m.to)
-	}
-	w.moved = w.moved[:0]
-	return false, nil
+	return true, w.commit.run()
 }
 
-// undo leaves the transaction, if there still is one: SQLite ends it itself
-// after some errors.
+// undo leaves a transaction that has failed, if there still is one: SQLite ends
+// it itself after some errors.
 func (w *writer) undo() error {
-	w.moved = w.moved[:0]
-	w.streams.drop()
-	w.events.drop()
-	w.keys.drop()
+	w.known.forget()
+	return w.cancel()
+}
+
+// cancel leaves a transaction that somebody does not want, after which these
+// streams are not known.
+func (w *writer) cancel(touched ...persistence.StreamID) error {
+	w.drop()
+	for _, name := range touched {
+		w.known.remove(name)
+	}
 	if err := w.rollback.run(); err != nil && !noTransaction(err) {
 		return err
 	}
-	return w.reload()
+	return w.findEnds()
 }
 
-// add decides about one append and gathers its rows.
-func (w *writer) add(item *appender.Item, now int64) (persistence.Outcome, error) {
-	s, err := w.stream(item.Stream)
-	if err != nil {
-		return persistence.Outcome{}, err
-	}
-	if len(item.Events) == 0 {
-		return persistence.Outcome{Last: s.version}, nil
-	}
-	if item.Named && s.id != 0 {
-		if outcome, found, err := w.stored(item, s); found || err != nil {
-			return outcome, err
-		}
-	}
-	if !item.Expected.Accepts(s.version) {
-		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: s.version}}, nil
-	}
-	if s.id == 0 {
-		w.lastStream++
-		s.id = w.lastStream
-		if err := w.streams.add(s.id, string(item.Stream), text(item.Stream.Category())); err != nil {
-			return persistence.Outcome{}, err
-		}
-	}
-	outcome := persistence.Outcome{First: s.version + 1, Position: persistence.Position{Offset: w.last + 1}}
-	for i := range item.Events {
-		s.version++
-		if err := w.addEvent(&item.Events[i], s, now, item.Named); err != nil {
-			return persistence.Outcome{}, err
-		}
-	}
-	outcome.Last = s.version
-	w.moved = append(w.moved, moved{name: item.Stream, to: s})
-	return outcome, nil
-}
-
-func (w *writer) addEvent(e *persistence.Event, s stream, now int64, named bool) error {
-	w.last++
-	if named {
-		if err := w.keys.add(s.id, e.ID[:], int64(s.version)); err != nil {
-			return err
-		}
-	}
-	tags, err := encodeTags(e.Tags)
-	if err != nil {
-		return err
-	}
-	return w.events.add(w.last, s.id, int64(s.version), e.ID[:], now, int64(e.Schema), e.Type, tags,
-		text(persistence.EncodeMetadata(e.Metadata)), blob(e.Headers), blob(e.Payload))
-}
-
-// stream returns what is committed of a stream.
-func (w *writer) stream(name persistence.StreamID) (stream, error) {
-	if s, found := w.known.get(name); found {
+// statement returns one of the statements that are seldom used, prepared once.
+func (w *writer) statement(name string) (*stmt, error) {
+	if s := w.once[name]; s != nil {
 		return s, nil
 	}
-	row, err := w.findStream.first(string(name))
-	if err != nil || row == nil {
-		return stream{}, err
+	s, err := w.prepare(query(name))
+	if err == nil {
+		w.once[name] = s
 	}
-	id, ok := row[0].(int64)
-	version, ok2 := row[1].(int64)
-	if !ok || !ok2 || version <= 0 {
-		return stream{}, &persistence.CorruptError{Stream: name, Reason: "the stream has no version"}
-	}
-	return stream{id: id, version: persistence.Version(version)}, nil
+	return s, err
 }
 
-// text and blob are NULL when empty.
-func text[T ~string | ~[]byte](s T) driver.Value {
-	if len(s) == 0 {
-		return nil
+// do runs one of those for its effect and returns how many rows it changed.
+func (w *writer) do(name string, args ...driver.Value) (int64, error) {
+	s, err := w.statement(name)
+	if err != nil {
+		return 0, err
 	}
-	return string(s)
+	return s.change(args...)
 }
 
-func blob(b []byte) driver.Value {
-	if len(b) == 0 {
-		return nil
+// reader reads what the open transaction sees.
+func (w *writer) reader() (*reader, error) {
+	if w.inside == nil {
+		r, err := newReader(w.conn)
+		if err != nil {
+			return nil, err
+		}
+		w.inside = r
 	}
-	return b
+	return w.inside, nil
 }

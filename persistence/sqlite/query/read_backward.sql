@@ -1,5 +1,3 @@
--- Events of one stream from a version down. Served like read.sql, from the other
--- end.
-SELECT position, version, event_id, created_at, schema_id, type, tags, metadata, headers, payload
-FROM main.event WHERE stream_id = (SELECT stream_id FROM main.stream WHERE name = ?) AND version <= ?
-ORDER BY version DESC LIMIT ?
+-- Events of one stream, newest first. Served like read.sql, from the other end.
+SELECT e.position, e.version, e.event_id, e.created_at, e.schema_id, e.type, e.tags, e.metadata, e.headers, e.payload
+FROM main.event e WHERE e.stream_id = ? AND e.version BETWEEN ? AND ? {and} ORDER BY e.version DESC

@@ -1,0 +1,182 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// AppendTx appends in a transaction of the caller's, on a connection of his own to
+// the journal's file, so that rows of his and the events commit together:
+//
+//	tx, err := db.BeginTx(ctx, nil)
+//	if err != nil { … }
+//	defer tx.Rollback()
+//	if _, err := sqlite.AppendTx(ctx, tx, append); err != nil { … }
+//	if _, err := tx.ExecContext(ctx, "INSERT INTO …"); err != nil { … }
+//	if err := tx.Commit(); err != nil { … }
+//	journal.Nudge(nil)
+//
+// It decides about versions, event ids and positions inside the transaction, which
+// from then on is the only one that writes: everybody else waits for it, the
+// journal's own appends for 5 s at most. So call it as late as possible, and commit
+// soon. A transaction that has read before, without "BEGIN IMMEDIATE", cannot write
+// any more if somebody else has written since: AppendTx then is refused with
+// [*persistence.UnavailableError], and the caller begins anew. To wait for others
+// instead of being refused at once, set PRAGMA busy_timeout on the connection.
+//
+// The first append that is refused ends the call with its error, a
+// [*persistence.ConflictError] for example, and leaves the transaction as it was
+// before the call. The caller must roll back: to commit would store his rows without
+// the events. Versions and positions are valid once the transaction has been
+// committed, and a commit that fails is the caller's to find out about. It is as
+// durable as his connection makes it: SQLite's default in this mode, PRAGMA
+// synchronous=FULL, flushes.
+//
+// The journal need not be open. One that is notices what was committed before its
+// next append, and wakes who waits when it is told by [Journal.Nudge], or within
+// half a second.
+func AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	items, err := newItems(appends)
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, errLeft(ctx)
+	}
+	b := borrowed{ctx: ctx, tx: tx}
+	if err := b.lock(); err != nil {
+		return nil, answer(err)
+	}
+	s, err := newScribe(b.prepare)
+	if err != nil {
+		return nil, answer(err)
+	}
+	var outcomes []persistence.Outcome
+	err = b.whole(func() error {
+		if err := s.reload(); err != nil {
+			return err
+		}
+		outcomes, err = s.record(items)
+		return err
+	})
+	if err != nil {
+		return nil, answer(err)
+	}
+	return outcomes, nil
+}
+
+// borrowed is a transaction of the caller's.
+type borrowed struct {
+	ctx context.Context //nolint:containedctx // it is that of one call, which borrowed does not outlive
+	tx  *sql.Tx
+}
+
+// lock makes sure that the file is a journal of this release, and keeps others from
+// writing to it.
+func (b borrowed) lock() error {
+	var application, have int64
+	if err := b.tx.QueryRowContext(b.ctx, "SELECT a.application_id, v.user_version FROM pragma_application_id a, pragma_user_version v").Scan(&application, &have); err != nil {
+		return err
+	}
+	all, err := steps()
+	if err != nil {
+		return err
+	}
+	want := int64(len(all))
+	switch {
+	case application != applicationID:
+		return &persistence.InvalidError{Field: "transaction", Reason: "is one of a database that is no journal"}
+	case have != want:
+		return &persistence.SchemaError{Have: have, Want: want, Fix: "sqlite.Open of the same release, which brings the file up to date"}
+	}
+	return b.exec(query("lock"))
+}
+
+// whole takes back what fn has done when it fails.
+func (b borrowed) whole(fn func() error) error {
+	if err := b.exec("SAVEPOINT stele_append"); err != nil {
+		return err
+	}
+	if err := fn(); err != nil {
+		undo := errors.Join(b.exec("ROLLBACK TO stele_append"), b.exec("RELEASE stele_append"))
+		if undo != nil && code(err) == 0 {
+			return undo
+		}
+		return err // SQLite may have rolled back everything for it
+	}
+	return b.exec("RELEASE stele_append")
+}
+
+func (b borrowed) exec(text string) error {
+	_, err := b.tx.ExecContext(b.ctx, text)
+	return err
+}
+
+func (b borrowed) prepare(text string) (*stmt, error) {
+	return &stmt{driver: borrowedStatement{borrowed: b, text: text}}, nil
+}
+
+// borrowedStatement has database/sql run a statement. The context it is given is
+// not the caller's, who may leave: nothing is committed here.
+type borrowedStatement struct {
+	driver.Stmt // none: what it would do is not asked for
+	borrowed
+	text string
+}
+
+func (s borrowedStatement) Close() error { return nil }
+
+func (s borrowedStatement) ExecContext(_ context.Context, args []driver.NamedValue) (driver.Result, error) {
+	return s.tx.ExecContext(s.ctx, s.text, plainValues(args)...)
+}
+
+func (s borrowedStatement) QueryContext(_ context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := s.tx.QueryContext(s.ctx, s.text, plainValues(args)...)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, errors.Join(err, rows.Close())
+	}
+	return &borrowedRows{Rows: rows, columns: columns}, nil
+}
+
+func plainValues(args []driver.NamedValue) []any {
+	plain := make([]any, len(args))
+	for i := range args {
+		plain[i] = args[i].Value
+	}
+	return plain
+}
+
+// borrowedRows are rows of database/sql as the driver would give them.
+type borrowedRows struct {
+	*sql.Rows
+	columns []string
+}
+
+func (r *borrowedRows) Columns() []string { return r.columns }
+
+func (r *borrowedRows) Next(row []driver.Value) error {
+	if !r.Rows.Next() {
+		if err := r.Err(); err != nil {
+			return err
+		}
+		return io.EOF
+	}
+	found, dest := make([]any, len(row)), make([]any, len(row))
+	for i := range found {
+		dest[i] = &found[i]
+	}
+	err := r.Scan(dest...)
+	for i := range found {
+		row[i] = found[i]
+	}
+	return err
+}

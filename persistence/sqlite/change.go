@@ -1,0 +1,92 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// gate is a lock that one can stop waiting for.
+type gate chan struct{}
+
+// Lock waits without a bound.
+func (g gate) Lock() { g <- struct{}{} }
+
+// Unlock lets the next one in.
+func (g gate) Unlock() { <-g }
+
+// take takes writing for a caller who has not left. The caller gives it back with
+// leave.
+func (j *Journal) take(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return errLeft(ctx)
+	}
+	select {
+	case j.writing <- struct{}{}:
+	case <-ctx.Done():
+		return errLeft(ctx)
+	}
+	err := j.ready()
+	if isClosed(j.closing) {
+		err = errClosed()
+	}
+	if err != nil {
+		j.writing.Unlock()
+	}
+	return err
+}
+
+// leave gives writing back.
+func (j *Journal) leave() {
+	j.publish()
+	j.checkpoint()
+	j.writing.Unlock()
+}
+
+// change has do write in one transaction, which is about a stream or, with an
+// empty name, about none. An error of do rolls back and comes back.
+func (j *Journal) change(ctx context.Context, name persistence.StreamID, do func(*writer) error) error {
+	if err := j.take(ctx); err != nil {
+		return err
+	}
+	defer j.leave()
+	if err := j.writer.start(); err != nil {
+		return j.abandon(err)
+	}
+	err := do(j.writer)
+	if err == nil {
+		err = j.writer.flush()
+	}
+	if err != nil && code(err) != 0 {
+		return j.abandon(err)
+	}
+	if err != nil {
+		return j.refuse(err, name)
+	}
+	// What was changed is asked for again when it is needed.
+	j.writer.known.remove(name)
+	if err := j.writer.commit.run(); err != nil {
+		return j.uncommitted(name, err)
+	}
+	return nil
+}
+
+// refuse leaves a transaction that SQLite is content with, but not who began it,
+// and returns what to answer. These streams were written to.
+func (j *Journal) refuse(err error, touched ...persistence.StreamID) error {
+	if undo := j.writer.cancel(touched...); undo != nil {
+		j.config.Logger.Error("rollback failed, opening the file again", "err", undo)
+		j.drop()
+	}
+	return answer(err)
+}
+
+// uncommitted answers a commit that failed.
+func (j *Journal) uncommitted(name persistence.StreamID, err error) error {
+	if undone(err) {
+		return j.abandon(err)
+	}
+	j.config.Logger.Error("commit failed, opening the file again", "err", err)
+	j.drop()
+	return &persistence.UnknownOutcomeError{Stream: name, Err: err}
+}

@@ -1,0 +1,2 @@
+-- A schema, which gets the next id.
+INSERT INTO main.schema (encoding, digest, body) VALUES (?, ?, ?)

@@ -1,0 +1,5 @@
+-- Streams by name: from one on. Served by stream_name in
+-- its order, and event_version for each.
+SELECT s.stream_id, s.name, coalesce((SELECT max(e.version) FROM main.event e WHERE e.stream_id = s.stream_id), 0),
+  s.first_version, s.begin_version, s.created, s.revision, s.metadata
+FROM main.stream s WHERE s.name >= ? ORDER BY s.name
