@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -374,6 +375,52 @@ var transactionMutants = map[string]mutant{
 	"lets others write inside of a transaction": {caughtBy: "writers wait for a transaction and go on after it", fault: func(r *rigged) {
 		r.onTransact = func(ctx context.Context, do body) error { return do(ctx, loose{ctx, r}) }
 	}},
+	"keeps the first appends of a transaction only": {caughtBy: "a transaction stores all its appends", fault: func(r *rigged) {
+		r.transactions(func(tx *riggedTransaction) {
+			calls := 0
+			tx.onAppend = func(appends []persistence.Append) ([]persistence.Outcome, error) {
+				if calls++; calls == 1 {
+					return tx.Transaction.Append(appends...)
+				}
+				outcomes := make([]persistence.Outcome, len(appends))
+				return outcomes, nil
+			}
+		})
+	}},
+	"stores the halves of a transaction apart": {caughtBy: "transactions of many writers are stored whole", fault: func(r *rigged) {
+		r.onTransact = func(ctx context.Context, do body) error {
+			return r.Journal.Transact(ctx, func(ctx context.Context, tx persistence.Transaction) error {
+				return do(ctx, &riggedTransaction{Transaction: tx, onAppend: func(appends []persistence.Append) ([]persistence.Outcome, error) {
+					outcomes, err := tx.Append(appends...)
+					if err == nil {
+						_, err = tx.Append(to("between", persistence.Any, persistence.Event{Type: "between"}))
+					}
+					return outcomes, err
+				}})
+			})
+		}
+	}},
+	"stores the half of a transaction while it closes": {caughtBy: "closing during transactions stores each of them or nothing", fault: func(r *rigged) {
+		r.onTransact = func(ctx context.Context, do body) error {
+			err := r.Journal.Transact(ctx, do)
+			if errors.Is(err, persistence.ErrUnavailable) {
+				return errors.New("conn closed")
+			}
+			return err
+		}
+	}},
+	"checks expectations of appends that are empty in a transaction": {caughtBy: "a transaction without appends commits", fault: func(r *rigged) {
+		r.transactions(func(tx *riggedTransaction) {
+			tx.onAppend = func(appends []persistence.Append) ([]persistence.Outcome, error) {
+				for _, a := range appends {
+					if actual := r.version(root(), a.Stream); len(a.Events) == 0 && !a.Expected.Accepts(actual) {
+						return nil, &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: actual}
+					}
+				}
+				return tx.Transaction.Append(appends...)
+			}
+		})
+	}},
 	"holds up readers for a transaction": {caughtBy: "nothing of a transaction is seen before its commit", fault: func(r *rigged) {
 		r.onTransact = func(ctx context.Context, do body) error {
 			r.mu.Lock()
@@ -634,6 +681,47 @@ var keepingMutants = map[string]mutant{
 				snapshot.State[7] ^= 1
 			}
 			return snapshot, found, err
+		}
+	}},
+	"keeps the slices of who saves a snapshot": {caughtBy: "a snapshot belongs to who saves and who loads it", fault: func(r *rigged) {
+		var given persistence.Snapshot
+		r.onSaveSnapshot = func(ctx context.Context, snapshot persistence.Snapshot) error {
+			given = snapshot
+			return r.Journal.SaveSnapshot(ctx, snapshot)
+		}
+		r.onLoadSnapshot = func(ctx context.Context, stream persistence.StreamID) (persistence.Snapshot, bool, error) {
+			snapshot, found, err := r.Journal.LoadSnapshot(ctx, stream)
+			snapshot.State = given.State
+			return snapshot, found, err
+		}
+	}},
+	"hands out the slices of its schemas": {caughtBy: "a schema belongs to who gives and gets it", fault: func(r *rigged) {
+		var known []persistence.Schema
+		r.onSchemas = func(ctx context.Context) (schemas []persistence.Schema, err error) {
+			if known == nil {
+				known, err = r.Journal.Schemas(ctx)
+			}
+			return known, err
+		}
+	}},
+	"looks for a schema before it registers it and not while": {caughtBy: "of many who register a schema all get one id", fault: func(r *rigged) {
+		ids := map[string]persistence.SchemaID{}
+		r.onRegister = func(ctx context.Context, encoding persistence.Encoding, content []byte) (persistence.SchemaID, error) {
+			r.mu.RLock()
+			id, known := ids[string(content)]
+			r.mu.RUnlock()
+			if known {
+				return id, nil
+			}
+			for range 200 { // a round trip
+				runtime.Gosched()
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			id, err := r.Journal.RegisterSchema(ctx, encoding, fmt.Appendf(content, " %d", len(ids)))
+			ids[string(content)] = id
+			ids[fmt.Sprint(len(ids))] = id
+			return id, err
 		}
 	}},
 	"gives a schema an id for each time it is registered": {caughtBy: "a schema is known by its content", fault: func(r *rigged) {

@@ -70,11 +70,11 @@
 //   - turns whole floats into integers
 //   - passes integers through floats
 //   - writes ids into the caller's events
-//   - cuts payloads at a zero byte
-//   - tells the time of another zone
 //   - forgets tags
 //   - keeps a tag once for all its spellings
 //   - takes other tags for a repetition
+//   - cuts payloads at a zero byte
+//   - tells the time of another zone
 //   - skips an event between two pages
 //   - yields the event at the place again
 //   - shows system streams
@@ -93,13 +93,13 @@
 //   - loses some of the load in a crash
 //   - forgets ids when it is opened again
 //   - begins to count anew when it is opened again
-//   - has a new identity when it is opened again
 //   - forgets streams without events when it is opened again
 //   - forgets truncations when it is opened again
 //   - forgets the end of streams when it is opened again
 //   - forgets snapshots when it is opened again
 //   - forgets schemas when it is opened again
 //   - brings back what was scavenged when it is opened again
+//   - has a new identity when it is opened again
 //   - takes a created stream for a missing one
 //   - creates a stream that exists
 //   - checks that a stream is new before it creates it and not while
@@ -109,10 +109,15 @@
 //   - checks the revision before it writes and not while
 //   - counts a revision when the same metadata is set
 //   - refuses the same metadata at another revision
+//   - truncates an empty stream
 //   - adds metadata to what is there
 //   - sets metadata of a stream that does not exist
 //   - does not check the metadata of streams
 //   - looks for names that no stream can have
+//   - counts the events of a deleted stream
+//   - checks that a stream exists before it deletes it and not while
+//   - begins a life where another was truncated
+//   - goes on at a tombstone again
 //   - counts from 1 when a stream is written again
 //   - reads what was deleted when a stream is written again
 //   - hides tombstones from the sequence
@@ -176,6 +181,10 @@
 //   - begins at the head again for each backward page
 //   - shows a transaction before its commit
 //   - lets others write inside of a transaction
+//   - keeps the first appends of a transaction only
+//   - stores the halves of a transaction apart
+//   - stores the half of a transaction while it closes
+//   - checks expectations of appends that are empty in a transaction
 //   - holds up readers for a transaction
 //   - commits what a body has given up
 //   - wraps the error of a body
@@ -198,6 +207,9 @@
 //   - cuts snapshots that are too large
 //   - takes fingerprints for text
 //   - loads a snapshot that was damaged
+//   - keeps the slices of who saves a snapshot
+//   - hands out the slices of its schemas
+//   - looks for a schema before it registers it and not while
 //   - gives a schema an id for each time it is registered
 //   - takes a schema for the same in another encoding
 //   - takes schemas for text

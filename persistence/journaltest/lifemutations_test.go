@@ -103,6 +103,17 @@ func (r *rigged) remembers() {
 	})
 }
 
+// pause gives others the time to change the journal.
+func (r *rigged) pause(ctx context.Context) {
+	before, _ := r.Head(ctx)
+	for range 5000 {
+		runtime.Gosched()
+		if head, _ := r.Head(ctx); !samePlace(before, head) {
+			return
+		}
+	}
+}
+
 var creationMutants = map[string]mutant{
 	"takes a created stream for a missing one": {caughtBy: "a created stream is empty and exists", fault: func(r *rigged) {
 		r.onStream = func(ctx context.Context, stream persistence.StreamID) (persistence.StreamInfo, error) {
@@ -183,6 +194,17 @@ var creationMutants = map[string]mutant{
 			return r.Journal.SetMetadata(ctx, stream, metadata, expected)
 		}
 	}},
+	"truncates an empty stream": {caughtBy: "a stream that is created after its end is empty", fault: func(r *rigged) {
+		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+			info, err := r.Journal.Stream(ctx, stream)
+			if err == nil && !options.Backward && options.From > 0 && options.From < info.First {
+				return func(yield func(persistence.Recorded, error) bool) {
+					yield(persistence.Recorded{}, &persistence.TruncatedError{Stream: stream, First: info.First})
+				}
+			}
+			return r.Journal.Read(ctx, stream, options)
+		}
+	}},
 	"adds metadata to what is there": {caughtBy: "metadata of a stream comes back with its kinds", fault: func(r *rigged) {
 		r.onSetMetadata = func(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata, expected persistence.Revision) (persistence.Revision, error) {
 			all := persistence.Metadata{}
@@ -217,6 +239,51 @@ var creationMutants = map[string]mutant{
 }
 
 var deletionMutants = map[string]mutant{
+	"counts the events of a deleted stream": {caughtBy: "a deleted stream is gone for its readers", fault: func(r *rigged) {
+		r.onCount = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) (int, error) {
+			count, err := r.Journal.Count(ctx, stream, options)
+			if events := r.everything(ctx, stream); errors.Is(err, persistence.ErrStreamNotFound) && len(events) > 0 {
+				return len(events), nil
+			}
+			return count, err
+		}
+	}},
+	"checks that a stream exists before it deletes it and not while": {caughtBy: "of many who delete a stream one succeeds", fault: func(r *rigged) {
+		r.onDelete = func(ctx context.Context, stream persistence.StreamID, expected persistence.Expected) (persistence.Version, error) {
+			info, err := r.Journal.Stream(ctx, stream)
+			if err != nil {
+				return 0, err
+			}
+			for range 200 { // a round trip
+				runtime.Gosched()
+			}
+			if version, err := r.Journal.Delete(ctx, stream, expected); err == nil {
+				return version, nil
+			}
+			return info.Version + 1, nil
+		}
+	}},
+	"begins a life where another was truncated": {caughtBy: "a truncation ends with the stream that is truncated", fault: func(r *rigged) {
+		highest := map[persistence.StreamID]persistence.Version{}
+		r.onTruncate = func(ctx context.Context, stream persistence.StreamID, before persistence.Version) (persistence.Version, error) {
+			highest[stream] = max(highest[stream], before)
+			return r.Journal.Truncate(ctx, stream, highest[stream])
+		}
+	}},
+	"goes on at a tombstone again": {caughtBy: "who goes on from a tombstone sees what follows it", fault: func(r *rigged) {
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			at := options.After.Of(0)
+			for page := range r.Journal.ReadAll(ctx, persistence.ReadAllOptions{System: true}) {
+				for _, recorded := range page.Events {
+					if recorded.Type == persistence.TypeDeleted && recorded.Position == at {
+						at.Offset--
+						options.After = options.After.With(at)
+					}
+				}
+			}
+			return r.Journal.ReadAll(ctx, options)
+		}
+	}},
 	"counts from 1 when a stream is written again": {caughtBy: "a stream that is written again goes on counting", fault: func(r *rigged) {
 		end := r.ends()
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
@@ -332,6 +399,7 @@ var deletionMutants = map[string]mutant{
 							if !yield(recorded, nil) {
 								return
 							}
+							r.pause(ctx)
 							break
 						}
 					}

@@ -297,14 +297,15 @@ var orderMutants = map[string]mutant{
 	}},
 	"publishes positions out of their order": {caughtBy: "a reader who follows the sequence misses nothing", fault: func(r *rigged) {
 		late := map[int64]bool{} // positions that are taken and not yet visible
+		var reads atomic.Int64
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			r.mu.Lock()
 			outcome, err := r.honest(ctx, a)
 			at := outcome.Position.Offset
 			late[at] = at%4 == 0
 			r.mu.Unlock()
-			for range 20 {
-				runtime.Gosched()
+			for seen, i := reads.Load(), 0; at%4 == 0 && reads.Load() == seen && i < 2000; i++ {
+				runtime.Gosched() // until somebody has read meanwhile
 			}
 			r.mu.Lock()
 			delete(late, at)
@@ -318,6 +319,7 @@ var orderMutants = map[string]mutant{
 					page, err := firstPage(ctx, r.Journal, options)
 					drop(&page, func(e *persistence.Recorded) bool { return late[e.Position.Offset] })
 					r.mu.RUnlock()
+					reads.Add(1)
 					options.After = page.Next
 					done = !yield(page, err) || err != nil || page.AtHead
 				}
