@@ -10,8 +10,8 @@ import (
 
 // The journals below have no method that works: As looks at what they have.
 type (
-	plain struct{ persistence.Journal }
-	able  struct {
+	bare struct{ persistence.Journal }
+	able struct {
 		persistence.Journal
 		persistence.Submitter
 		persistence.Scavenger
@@ -61,7 +61,7 @@ func TestAs(t *testing.T) {
 		t.Parallel()
 
 		_, transacts := persistence.As[persistence.Transactor](inFront)
-		_, submits := persistence.As[persistence.Submitter](&front{Journal: plain{}})
+		_, submits := persistence.As[persistence.Submitter](&front{Journal: bare{}})
 
 		require.False(t, transacts)
 		require.False(t, submits)
