@@ -527,7 +527,7 @@ func chainOf(t *testing.T, upcasters ...upcast.Upcaster) *upcast.Chain {
 func FuzzChain(f *testing.F) {
 	f.Add("ab ba")
 	f.Add("abc bd cd dd d")
-	f.Add("aa aa aab bcc cdd dee")
+	f.Add("aa aab bcc bcd cdd dee")
 	f.Fuzz(func(t *testing.T, text string) {
 		var upcasters []upcast.Upcaster
 		for word := range strings.FieldsSeq(text) {
