@@ -9,6 +9,7 @@ import (
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
+	"github.com/stele-es/stele/persistence/upcast"
 )
 
 // Definition is an [Aggregate] with its state type hidden: what a [System] hosts.
@@ -32,6 +33,8 @@ type definition struct {
 	strict   bool
 	idle     time.Duration
 	problems []error
+
+	upcasters *upcast.Chain // of the system
 }
 
 // handler decides one type of command.
@@ -174,7 +177,22 @@ func (d *definition) check() error {
 	return errors.Join(d.problems...)
 }
 
-// fold applies one stored event to a state, or says why that cannot be done.
+// refold folds what a stored event is today. The journal is read as it is, and not
+// through the upcasters, because an event of which nothing is left has a version too.
+func (d *definition) refold(state any, stored *persistence.Recorded) error {
+	if !d.upcasters.Touches(stored.Type) {
+		return d.fold(state, stored)
+	}
+	today, err := d.upcasters.Upcast(nil, stored)
+	for i := range today {
+		if err := d.fold(state, &today[i]); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// fold applies one event to a state, or says why that cannot be done.
 func (d *definition) fold(state any, recorded *persistence.Recorded) (err error) {
 	if strings.HasPrefix(recorded.Type, "$") {
 		return nil // the system's own events count as versions and are not for On

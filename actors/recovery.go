@@ -58,7 +58,7 @@ var errNobodyWaits = errors.New("nobody waits for the aggregate any more")
 
 func newRecoveries(journal persistence.Journal, limit int) *recoveries {
 	r := &recoveries{reader: journal, max: limit}
-	r.pages, _ = journal.(persistence.PageReader)
+	r.pages, _ = persistence.As[persistence.PageReader](journal)
 	r.ctx, r.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return r
 }
@@ -223,7 +223,7 @@ func next(d *definition, state any, version *persistence.Version, recorded *pers
 		return corrupt(recorded, fmt.Sprintf("follows version %d", *version), nil)
 	}
 	*version = recorded.Version
-	return d.fold(state, recorded)
+	return d.refold(state, recorded)
 }
 
 // stop ends what is under way and takes nothing more. The workers are gone when

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/upcast"
 )
 
 // Config says what a [System] hosts and bounds what it takes. Zero fields have
@@ -41,6 +42,9 @@ type Config struct {
 	Idle time.Duration
 	// Recoveries is how many streams are read at once. The default is 50.
 	Recoveries int
+	// Upcasters turn events that were stored in an old form into those that the
+	// definitions know, whenever an aggregate is read. The default is none.
+	Upcasters *upcast.Chain
 	// TrustCallers hands protobuf commands to handlers without copying them. Set it
 	// when no caller changes a command after asking it.
 	TrustCallers bool
@@ -142,6 +146,7 @@ func (s *System) host(d Definition) error {
 		return errors.New("a nil definition stands in Config.Aggregates: take what Define returns")
 	}
 	own := *d.definition() // a copy: systems with other defaults may share the definition
+	own.upcasters = s.config.Upcasters
 	problem := own.check()
 	if s.definitions[own.kind] != nil {
 		problem = errors.Join(problem, fmt.Errorf("kind %q is listed twice in Config.Aggregates: remove one, or give it another kind", own.kind))
@@ -152,7 +157,7 @@ func (s *System) host(d Definition) error {
 
 // submitter finds the way to append without waiting.
 func (s *System) submitter() {
-	if direct, ok := s.config.Journal.(persistence.Submitter); ok {
+	if direct, ok := persistence.As[persistence.Submitter](s.config.Journal); ok {
 		s.appender = direct
 		return
 	}
