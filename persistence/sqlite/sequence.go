@@ -80,21 +80,26 @@ func (s *sequence) window(head int64) (low, high int64, tags []string) {
 		if len(s.options.After) == 0 || s.at > head {
 			s.at = head + 1
 		}
-		if high = min(s.at-1, most); high < least {
-			high = 0
-		}
-		low = max(high-scan+1, 1)
-		if s.at > 1 { // else it is at the beginning already
+		high = min(s.at-1, most)
+		low = max(high-scan+1, least)
+		switch {
+		case s.at <= 1: // at the beginning, or before it
+		case low == least || high < least:
+			s.at = 1 // there is nothing before
+		default:
 			s.at = low
 		}
 		return low, high, tags
 	}
-	if low = max(min(s.at, head)+1, least); low > most {
-		low = head + 1
+	low = max(min(s.at, head)+1, least)
+	high = min(head, most)
+	if high-low >= scan {
+		high = low + scan - 1
+		s.at = high
+	} else {
+		s.at = max(s.at, head) // there is nothing behind
 	}
-	high = min(head, low+scan-1)
-	s.at = max(s.at, min(low-1, head), high)
-	return low, min(high, most), tags
+	return low, high, tags
 }
 
 func (s *sequence) readPart(r *reader, low, high int64, tags []string) error {
