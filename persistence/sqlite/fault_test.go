@@ -275,8 +275,8 @@ func TestFileThatComesBack(t *testing.T) {
 	require.Equal(t, []string{"1", "2"}, o.payloads())
 }
 
-// TestWritingPastTheLock has another program write to the file although it must
-// not: what the journal remembers is wrong then, and the unique keys say so.
+// TestWritingPastTheLock has another connection write to the file: what the journal
+// remembers is wrong then, and the file says so.
 func TestWritingPastTheLock(t *testing.T) {
 	t.Parallel()
 	o := openInside(t)
@@ -345,6 +345,9 @@ func TestDamage(t *testing.T) {
 			"an id that is too long": {"UPDATE event SET event_id = zeroblob(17) WHERE version = 2", "a column holds something else"},
 			"broken tags":            {"UPDATE event SET tags = '[1]' WHERE version = 2", "the tags cannot be read"},
 			"broken metadata":        {"UPDATE event SET metadata = '{' WHERE version = 2", "the metadata cannot be read"},
+			"a missing first event":  {"DELETE FROM event WHERE version = 1", "the version before it is missing"},
+			"a missing last event":   {"UPDATE stream SET first_version = 5", "the stream does not fit its events"},
+			"a negative version":     {"UPDATE stream SET begin_version = -1", "the stream does not fit its events"},
 			"an event without a stream": {
 				"UPDATE event SET stream_id = 7 WHERE version = 2", "the position before it is missing",
 			},
