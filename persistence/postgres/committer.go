@@ -37,7 +37,10 @@ type committer struct {
 	link     *link     // nil while there is none: then flights wait for run to connect
 	closed   bool      // nothing more comes
 
-	lost []backend // of links whose end is not certain; used by run only
+	// Used by run only: the backends of lost links whose end is not certain, and
+	// why the last link was lost.
+	lost  []backend
+	cause error
 }
 
 func newCommitter(j *Journal) *committer {
@@ -171,7 +174,7 @@ func (c *committer) settle(f *flight, a answer) {
 	next := f.settle(a)
 	c.journal.heads.publish(f.newest)
 	c.mu.Lock()
-	c.inFlight = c.inFlight[1:]
+	c.inFlight[0], c.inFlight = nil, c.inFlight[1:]
 	c.mu.Unlock()
 	for _, flight := range next {
 		c.launch(flight)
@@ -187,25 +190,31 @@ func (c *committer) release(f *flight) {
 
 // lose gives a link up. Everything sent on it may have been done.
 func (c *committer) lose(l *link, err error) {
-	l.close(false) // ends a write that is under way, which holds sending
+	l.close(false)                // ends a write that is under way, which holds sending
+	if !c.journal.config.Pooler { // else the number is the pooler's, or nobody's
+		c.lost = append(c.lost, l.backend)
+	}
+	c.cause = err
+	c.breaker.failed(err)
+	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "events", c.doubt(l))
+}
+
+// doubt takes back what was sent on a link, and returns the number of events that
+// may have been stored.
+func (c *committer) doubt(l *link) (events int) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.journal.config.Pooler { // else the number is the pooler's, or nobody's
-		c.lost = append(c.lost, l.backend)
-	}
-	c.breaker.failed(err)
 	if c.link == l {
 		c.link = nil
 	}
-	doubted := 0
 	for _, f := range c.inFlight {
 		if f.link == l {
-			doubted += f.doubt(c.journal.config.ResolveTimeout)
+			events += f.doubt(c.journal.config.ResolveTimeout)
 		}
 	}
-	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "events", doubted)
+	return events
 }
 
 // resume connects, if there is no link, and sends all flights that wait. It
@@ -213,13 +222,16 @@ func (c *committer) lose(l *link, err error) {
 func (c *committer) resume(ctx context.Context) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 10*time.Millisecond, time.Second
-	for c.waiting() {
+	for c.expire(ctx) {
 		err := c.tryResume(ctx)
 		if err == nil {
 			return
 		}
+		c.cause = err
 		c.breaker.failed(err)
-		c.expire(ctx, err)
+		if !c.expire(ctx) {
+			return
+		}
 		timer := time.NewTimer(pause.NextBackOff())
 		select {
 		case <-timer.C:
@@ -227,12 +239,6 @@ func (c *committer) resume(ctx context.Context) {
 			timer.Stop()
 		}
 	}
-}
-
-func (c *committer) waiting() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.inFlight) > 0
 }
 
 func (c *committer) tryResume(ctx context.Context) error {
@@ -283,8 +289,9 @@ func (c *committer) keep(l *link) {
 }
 
 // expire settles the flights that have waited too long: those that may have been
-// stored when their time is over, the others when the breaker is open.
-func (c *committer) expire(ctx context.Context, cause error) {
+// stored when their time is over, the others when the breaker is open. It reports
+// whether any are left.
+func (c *committer) expire(ctx context.Context) (left bool) {
 	refused := c.breaker.refuse()
 	now := time.Now()
 	c.mu.Lock()
@@ -299,9 +306,10 @@ func (c *committer) expire(ctx context.Context, cause error) {
 	c.inFlight = kept
 	c.mu.Unlock()
 	for _, f := range expired {
-		f.fail(cause)
+		f.fail(c.cause)
 		c.release(f)
 	}
+	return len(kept) > 0
 }
 
 // hangUp ends the wait for an answer.

@@ -139,3 +139,28 @@ func readError(ctx context.Context, err error) error {
 func syncWaitCancelled(notice *pgproto3.NoticeResponse) bool {
 	return notice.Code == "01000" && (notice.SeverityUnlocalized == "WARNING" || notice.Severity == "WARNING")
 }
+
+func errLeft(ctx context.Context) error {
+	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
+}
+
+// notBegun translates an error from before anything was sent that changes data.
+func notBegun(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errLeft(ctx)
+	}
+	return readError(ctx, err)
+}
+
+// stageError translates an error of a statement or a commit that was sent: unless
+// the server proves that nothing was done, it may have been.
+func stageError(stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, err error) error {
+	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && definite(answered.Code) {
+		return refusal(stream, newServerError(answered.Code, answered.Message))
+	}
+	return &persistence.UnknownOutcomeError{Stream: stream, Expected: expected, IDs: ids, Err: public(err)}
+}
+
+func contradiction(stream persistence.StreamID) error {
+	return &persistence.CorruptError{Stream: stream, Reason: "a function of the journal contradicts itself"}
+}

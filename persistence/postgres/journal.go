@@ -18,6 +18,9 @@ var (
 	_ persistence.Journal    = (*Journal)(nil)
 	_ persistence.Submitter  = (*Journal)(nil)
 	_ persistence.PageReader = (*Journal)(nil)
+	_ persistence.Scavenger  = (*Journal)(nil)
+	_ persistence.Snapshots  = (*Journal)(nil)
+	_ persistence.Schemas    = (*Journal)(nil)
 )
 
 const (

@@ -34,14 +34,12 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 	for i, at := range asked {
 		ids[at] = found[i]
 	}
-	conn, err := j.pool.Acquire(ctx)
-	if err != nil {
-		return nil, readError(ctx, err)
-	}
-	defer conn.Release()
 	for start := 0; start < len(requests); start += pipelined {
 		end := min(start+pipelined, len(requests))
-		if err := j.readPages(ctx, conn.Conn(), requests[start:end], ids[start:end], pages[start:end]); err != nil {
+		err := j.withConn(ctx, func(conn *pgx.Conn) error {
+			return j.readPages(ctx, conn, requests[start:end], ids[start:end], pages[start:end])
+		})
+		if err != nil {
 			return nil, readError(ctx, err)
 		}
 	}
@@ -55,7 +53,7 @@ func checkRequest(r *persistence.PageRequest) error {
 	if r.From > persistence.MaxVersion {
 		return &persistence.InvalidError{Field: "from", Reason: "is out of range"}
 	}
-	return checkStream(r.Stream)
+	return r.Stream.CheckName()
 }
 
 // readPages sends one group of requests and reads their answers. Streams without
@@ -81,7 +79,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 		r := &requests[i]
 		m.buf = m.buf[:0]
 		m.int8(ids[i])
-		m.int8(int64(max(1, r.From)))
+		m.int8(int64(r.From))
 		m.int8(int64(r.Limit))
 		pipeline.SendQueryStatement(description, [][]byte{m.buf[4:12], m.buf[16:24], m.buf[28:36]}, inBinary, inBinary)
 	}
@@ -90,6 +88,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	}
 	var arena rows
 	for _, i := range asked {
+		pages[i] = persistence.StreamPage{} // an attempt before may have begun it
 		results, err := pipeline.GetResults()
 		if err != nil {
 			return err
@@ -117,7 +116,14 @@ func (r *rows) page(request *persistence.PageRequest, result *pgconn.ResultReade
 		return err
 	}
 	events := r.events[start:len(r.events):len(r.events)]
-	next := max(1, request.From)
+	next := request.From
+	if len(events) > 0 && page.Err == nil {
+		first := persistence.Version(r.numbers[start])
+		if next > 0 && next < first {
+			page.Err = &persistence.TruncatedError{Stream: request.Stream, First: first}
+		}
+		next = max(next, first)
+	}
 	for i := range events {
 		if page.Err == nil && events[i].Version != next {
 			page.Err = &persistence.CorruptError{Stream: request.Stream, Version: events[i].Version, Reason: "versions before it are missing"}

@@ -6,33 +6,82 @@ import (
 	"iter"
 	"math"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/stele-es/stele/persistence"
 )
 
 // pageRows bounds the rows that are read at a time when the caller sets none.
 const pageRows = persistence.DefaultPageRows
 
+// session lends a connection: one of the pool, or that of a transaction.
+type session func(ctx context.Context, do func(*pgx.Conn) error) error
+
 // Read fulfils [persistence.Reader]. It reads in pages and holds no connection
-// while it yields.
+// while it yields. A stream that is deleted or truncated meanwhile ends it with
+// an error, never early.
 func (j *Journal) Read(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
 	return func(yield func(persistence.Recorded, error) bool) {
-		err := j.read(ctx, stream, options, func(e persistence.Recorded) bool { return yield(e, nil) })
+		err := j.read(ctx, j.withConn, stream, options, func(e *persistence.Recorded) bool { return yield(*e, nil) })
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(persistence.Recorded{}, err)
 		}
 	}
 }
 
+// Count fulfils [persistence.Reader]. Without a filter it reads no event.
+func (j *Journal) Count(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) (int, error) {
+	count := 0
+	if options.Filter != nil {
+		err := j.read(ctx, j.withConn, stream, options, func(*persistence.Recorded) bool { count++; return true })
+		if err != nil {
+			return 0, err
+		}
+		return count, nil
+	}
+	if err := options.Check(); err != nil {
+		return 0, err
+	}
+	info, err := j.Stream(ctx, stream)
+	if err != nil {
+		return 0, err
+	}
+	low, high := max(1, info.First), info.Version
+	if options.Backward && options.From > 0 {
+		high = min(high, options.From)
+	} else if !options.Backward {
+		if err := truncated(&info, options.From); err != nil {
+			return 0, err
+		}
+		low = max(low, options.From)
+	}
+	if low <= high {
+		count = int(high - low + 1)
+	}
+	if options.Limit > 0 {
+		count = min(count, options.Limit)
+	}
+	return count, nil
+}
+
+// truncated returns an error when a stream cannot be read forward from a version.
+func truncated(info *persistence.StreamInfo, from persistence.Version) error {
+	if from > 0 && from < info.First && info.First <= info.Version {
+		return &persistence.TruncatedError{Stream: info.Stream, First: info.First}
+	}
+	return nil
+}
+
 var errStopped = errors.New("the reader left the loop")
 
-func (j *Journal) read(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions, yield func(persistence.Recorded) bool) error {
+func (j *Journal) read(ctx context.Context, on session, stream persistence.StreamID, options persistence.ReadOptions, yield func(*persistence.Recorded) bool) error {
 	if err := options.Check(); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := checkStream(stream); err != nil {
+	if err := stream.CheckName(); err != nil {
 		return err
 	}
 	ids, _, err := j.resolve(ctx, []persistence.StreamID{stream}, false)
@@ -42,92 +91,122 @@ func (j *Journal) read(ctx context.Context, stream persistence.StreamID, options
 	if ids[0] == 0 {
 		return &persistence.StreamNotFoundError{Stream: stream}
 	}
-	c := &cursor{journal: j, stream: stream, id: ids[0], backward: options.Backward, next: int64(options.From), left: options.Limit}
+	c := &cursor{journal: j, on: on, stream: stream, id: ids[0], options: options, next: int64(options.From), left: options.Limit}
 	if c.left == 0 {
 		c.left = math.MaxInt
 	}
-	if c.backward && c.next == 0 {
+	if options.Backward && c.next == 0 {
 		c.next = math.MaxInt64
-	} else if !c.backward {
-		c.next = max(1, c.next)
 	}
-	first := true
-	for c.left > 0 {
+	if options.Filter != nil {
+		c.conditions = newConditions(options.Filter).ofStream()
+	}
+	return c.each(ctx, yield)
+}
+
+// cursor reads one stream page by page.
+type cursor struct {
+	journal    *Journal
+	on         session
+	stream     persistence.StreamID
+	id         int64
+	options    persistence.ReadOptions
+	conditions [][]byte // of the filter, if there is one
+	next       int64    // the first version of the next page; 0 is the first there is
+	left       int      // events to yield
+	begun      bool     // an event was read
+}
+
+// each calls yield with the events that the options choose.
+func (c *cursor) each(ctx context.Context, yield func(*persistence.Recorded) bool) error {
+	for {
 		page, more, err := c.page(ctx)
 		if err != nil {
 			return err
 		}
-		if first && len(page) == 0 {
-			return j.missingOrEmpty(ctx, stream)
+		if len(page) == 0 {
+			return c.end(ctx)
 		}
-		first = false
-		for _, e := range page {
+		for i := range page {
+			e := &page[i]
+			if e.Type == "" || c.options.Filter != nil && !c.options.Filter.Match(e) {
+				continue
+			}
 			if !yield(e) {
 				return errStopped
+			}
+			if c.left--; c.left == 0 {
+				return nil
 			}
 		}
 		if !more {
 			return nil
 		}
 	}
-	return nil
 }
 
-// checkStream refuses names that no stream can have, which the server would
-// partly not take as text.
-func checkStream(stream persistence.StreamID) error {
-	return (&persistence.Append{Stream: stream}).Check()
-}
-
-// missingOrEmpty tells a stream without event from one that has none in the
-// asked range.
-func (j *Journal) missingOrEmpty(ctx context.Context, stream persistence.StreamID) error {
-	_, err := j.Stream(ctx, stream)
-	return err
-}
-
-// cursor reads one stream page by page.
-type cursor struct {
-	journal  *Journal
-	stream   persistence.StreamID
-	id       int64
-	backward bool
-	next     int64 // the first version of the next page
-	left     int   // events to yield
+// end tells why there are no events: the end of the stream, or of its life.
+func (c *cursor) end(ctx context.Context) error {
+	info, err := c.journal.info(ctx, c.on, c.stream)
+	if err != nil || c.options.Backward {
+		return err
+	}
+	return truncated(&info, persistence.Version(c.next))
 }
 
 // page reads the next events, and reports whether there may be more.
 func (c *cursor) page(ctx context.Context) ([]persistence.Recorded, bool, error) {
-	s := statement{"stele_read_forward", c.journal.sql.readForward}
-	if c.backward {
-		s = statement{"stele_read_backward", c.journal.sql.readBackward}
+	limit := min(pageRows, c.journal.meanRow.rows(persistence.DefaultPageBytes))
+	if c.options.Filter == nil {
+		limit = min(limit, c.left)
 	}
-	limit := min(c.left, pageRows, c.journal.meanRow.rows(persistence.DefaultPageBytes))
+	parameters := append([][]byte{int8Parameter(c.id), int8Parameter(c.next), int8Parameter(int64(limit))}, c.conditions...)
 	var r rows
-	err := c.journal.query(ctx, s, [][]byte{int8Parameter(c.id), int8Parameter(c.next), int8Parameter(int64(limit))}, func(row [][]byte) error {
-		return r.add(c.stream, row)
+	err := c.on(ctx, func(conn *pgx.Conn) error {
+		r = rows{}
+		return queryOn(ctx, conn, c.statement(), parameters, func(row [][]byte) error { return r.add(c.stream, row) })
 	})
 	if err != nil {
 		return nil, false, readError(ctx, err)
 	}
 	c.journal.meanRow.learn(&r)
 	for i := range r.events {
-		if err := c.follows(&r.events[i], i == 0); err != nil {
+		if err := c.follows(&r.events[i], r.numbers[i]); err != nil {
 			return nil, false, err
 		}
 	}
-	c.left -= len(r.events)
-	return r.events, len(r.events) == limit && (!c.backward || c.next > 0), nil
+	return r.events, len(r.events) == limit && (!c.options.Backward || c.next > 0), nil
+}
+
+func (c *cursor) statement() statement {
+	sql := &c.journal.sql.reading
+	switch {
+	case c.conditions == nil && !c.options.Backward:
+		return statement{"stele_read_forward", sql.readForward}
+	case c.conditions == nil:
+		return statement{"stele_read_backward", sql.readBackward}
+	case !c.options.Backward:
+		return statement{"stele_choose_forward", sql.chooseForward}
+	}
+	return statement{"stele_choose_backward", sql.chooseBackward}
 }
 
 // follows checks that no version is missing. Only the first event of a stream
-// read backward from its head, or forward beyond it, may stand anywhere.
-func (c *cursor) follows(e *persistence.Recorded, first bool) error {
+// that is read backward may stand anywhere; and what lies before first was
+// truncated.
+func (c *cursor) follows(e *persistence.Recorded, first int64) error {
 	version := int64(e.Version)
-	if version != c.next && !(first && c.backward && version < c.next) {
+	if !c.options.Backward && first > c.next {
+		if c.next > 0 {
+			return &persistence.TruncatedError{Stream: c.stream, First: persistence.Version(first)}
+		}
+		c.next = first
+	}
+	if version != c.next && !(!c.begun && c.options.Backward && version < c.next) {
 		return &persistence.CorruptError{Stream: c.stream, Version: e.Version, Reason: "versions before it are missing"}
 	}
-	if c.backward {
+	c.begun = true
+	if c.options.Backward {
 		c.next = version - 1
 	} else {
 		c.next = version + 1
@@ -137,23 +216,45 @@ func (c *cursor) follows(e *persistence.Recorded, first bool) error {
 
 // Stream fulfils [persistence.Reader].
 func (j *Journal) Stream(ctx context.Context, stream persistence.StreamID) (persistence.StreamInfo, error) {
-	info := persistence.StreamInfo{Stream: stream}
-	if err := checkStream(stream); err != nil {
-		return info, err
+	return j.info(ctx, j.withConn, stream)
+}
+
+func (j *Journal) info(ctx context.Context, on session, stream persistence.StreamID) (persistence.StreamInfo, error) {
+	if err := stream.CheckName(); err != nil {
+		return persistence.StreamInfo{}, err
 	}
-	err := j.query(ctx, statement{"stele_stream_by_name", j.sql.streamByName}, [][]byte{[]byte(stream)}, func(row [][]byte) error {
-		version, ok := readInt8(row[1])
-		if !ok {
-			return errUndecodable
-		}
-		info.Version = persistence.Version(version)
-		return nil
+	var info persistence.StreamInfo
+	exists := false
+	err := on(ctx, func(conn *pgx.Conn) error {
+		return queryOn(ctx, conn, statement{"stele_stream_by_name", j.sql.streamByName}, [][]byte{[]byte(stream)}, func(row [][]byte) (err error) {
+			info, exists, err = readInfo(row)
+			return err
+		})
 	})
-	if err != nil {
-		return info, readError(ctx, err)
-	}
-	if info.Version == 0 {
-		return info, &persistence.StreamNotFoundError{Stream: stream}
+	switch {
+	case err != nil:
+		return persistence.StreamInfo{}, readError(ctx, err)
+	case !exists:
+		return persistence.StreamInfo{}, &persistence.StreamNotFoundError{Stream: stream}
 	}
 	return info, nil
+}
+
+// readInfo decodes what is known of a stream, and whether it exists.
+func readInfo(row [][]byte) (info persistence.StreamInfo, exists bool, err error) {
+	version, ok1 := readInt8(row[1])
+	first, ok2 := readInt8(row[2])
+	begin, ok3 := readInt8(row[3])
+	revision, ok4 := readInt8(row[5])
+	if !ok1 || !ok2 || !ok3 || !ok4 || len(row[4]) != 1 {
+		return info, false, errUndecodable
+	}
+	info = persistence.StreamInfo{
+		Stream: persistence.StreamID(row[7]), Version: persistence.Version(version),
+		First: persistence.Version(first), Begin: persistence.Version(begin), Revision: persistence.Revision(revision),
+	}
+	if info.Metadata, err = readMetadata(row[6]); err != nil {
+		return info, false, &persistence.CorruptError{Stream: info.Stream, Reason: "its metadata cannot be decoded", Err: err}
+	}
+	return info, row[4][0] != 0 || version >= first, nil
 }

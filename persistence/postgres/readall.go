@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
 )
@@ -40,90 +41,166 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 	if ctx.Err() != nil {
 		return persistence.Page{}, context.Cause(ctx)
 	}
-	conn, err := j.pool.Acquire(ctx)
-	if err != nil {
+	s := &scan{journal: j, options: options, last: options.After.Of(partition).Offset}
+	if options.Backward && len(options.After) == 0 {
+		s.last, s.anywhere = math.MaxInt64, true
+	}
+	if options.Filter != nil {
+		s.conditions = newConditions(options.Filter).ofAll()
+	}
+	if err := s.fill(ctx); err != nil {
 		return persistence.Page{}, readError(ctx, err)
 	}
-	defer conn.Release()
-	scan, err := j.scan(ctx, conn, options)
-	if err != nil {
-		return persistence.Page{}, readError(ctx, err)
+	if s.last == math.MaxInt64 { // backward through an empty journal: nothing lies before its beginning
+		s.last = 0
 	}
-	if scan.hole() != 0 {
-		// Positions are given under a lock, so there cannot be a hole; read it again to
-		// be sure that what is seen is what is stored.
-		if scan, err = j.scan(ctx, conn, options); err != nil {
-			return persistence.Page{}, readError(ctx, err)
-		}
-		if hole := scan.hole(); hole != 0 {
-			return persistence.Page{}, &persistence.CorruptError{Reason: fmt.Sprintf("no event at position %d", hole)}
-		}
+	if !options.Backward {
+		j.heads.publish(s.last)
 	}
-	names, err := j.nameOf(ctx, conn.Conn(), scan.streams)
-	if err != nil {
-		return persistence.Page{}, readError(ctx, err)
-	}
-	page := persistence.Page{AtHead: scan.atHead, Next: options.After.With(persistence.Position{Part: partition, Offset: scan.last})}
-	page.Events = scan.events[:0]
-	for i := range scan.events {
-		e := &scan.events[i]
-		if e.Stream = names[scan.streams[i]]; e.Stream == "" {
-			return persistence.Page{}, &persistence.CorruptError{Version: e.Version, Reason: fmt.Sprintf("the event at position %d has no stream", e.Position.Offset)}
-		}
-		if options.System || !strings.HasPrefix(string(e.Stream), "$") {
-			page.Events = append(page.Events, *e)
-		}
-	}
-	j.heads.publish(scan.last)
-	return page, nil
+	next := options.After.With(persistence.Position{Part: partition, Offset: s.last})
+	return persistence.Page{Events: s.page, Next: next, AtHead: s.ended}, nil
 }
 
-// scan is a run of a partition.
+// scan goes through a partition until a page is full.
 type scan struct {
-	rows
-	after, last int64
-	atHead      bool
+	journal    *Journal
+	options    persistence.ReadAllOptions
+	conditions [][]byte // of the filter, if there is one
+
+	page  []persistence.Recorded
+	bytes int // of the page
+	seen  int // events, yielded or not
+	last  int64
+	// anywhere says that the next event need not stand beside last.
+	anywhere bool
+	// ended says that nothing lay beyond last, full that the page takes no more.
+	ended, full bool
 }
 
-// scan reads at least one row after a position, and as many as fit the page.
-func (j *Journal) scan(ctx context.Context, conn *pgxpool.Conn, options persistence.ReadAllOptions) (*scan, error) {
-	after := options.After.Of(partition).Offset
-	s := &scan{after: after, last: after}
-	for !s.atHead {
-		// One row more than is wanted tells whether the page ends at the head.
-		wanted := min(options.PageRows-len(s.events), j.meanRow.rows(options.PageBytes-s.bytes))
-		got, full := 0, false
-		parameters := [][]byte{int2Parameter(partition), int8Parameter(s.last), int8Parameter(int64(wanted) + 1)}
-		err := queryOn(ctx, conn.Conn(), statement{"stele_read_all", j.sql.readAll}, parameters, func(row [][]byte) error {
-			got++
-			full = full || len(s.events) > 0 && s.bytes+rowSize(row) > options.PageBytes
-			if got > wanted || full {
-				return nil
-			}
-			if err := s.add("", row); err != nil {
+// fill makes a page. It asks for what is missing, and for more each time, because
+// a filter that has chosen little will go on to.
+func (s *scan) fill(ctx context.Context) error {
+	for limit := s.options.PageRows; !s.ended && !s.full; limit *= 2 {
+		wanted := min(limit, s.options.Scan()-s.seen, s.journal.meanRow.rows(s.options.PageBytes-s.bytes))
+		if s.options.Filter == nil && s.options.System {
+			wanted = min(wanted, s.options.PageRows-len(s.page))
+		}
+		r, more, err := s.chunk(ctx, wanted)
+		if err != nil {
+			return err
+		}
+		s.ended = !more
+		if err := s.take(r); err != nil {
+			return err
+		}
+		s.full = s.full || len(s.page) == s.options.PageRows || s.seen >= s.options.Scan()
+	}
+	return nil
+}
+
+// chunk reads events behind the last one, with the names of their streams, and
+// reports whether there are more.
+func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err error) {
+	// After an append of another process a replica of the page may be torn only by a
+	// journal that lost rows; it is read again to be sure of what is stored.
+	for range 2 {
+		err = s.journal.withConn(ctx, func(conn *pgx.Conn) error {
+			if r, more, err = s.query(ctx, conn, wanted); err != nil {
 				return err
 			}
-			s.last = s.events[len(s.events)-1].Position.Offset
-			return nil
+			names, err := s.journal.nameOf(ctx, conn, r.numbers)
+			for i := range r.events {
+				r.events[i].Stream = names[r.numbers[i]]
+			}
+			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		s.atHead = got <= wanted && !full
-		if full || len(s.events) >= options.PageRows {
+		if err = s.whole(r); err == nil {
 			break
 		}
 	}
-	j.meanRow.learn(&s.rows)
-	return s, nil
+	s.journal.meanRow.learn(r)
+	return r, more, err
 }
 
-// hole returns the first position that is missing, or 0.
-func (s *scan) hole() int64 {
-	for i := range s.events {
-		if want := s.after + int64(i) + 1; s.events[i].Position.Offset != want {
-			return want
+func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, more bool, err error) {
+	r = new(rows)
+	// One row more than is wanted tells whether the end is reached.
+	parameters := append([][]byte{int2Parameter(partition), int8Parameter(s.last), int8Parameter(int64(wanted) + 1)}, s.conditions...)
+	err = queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
+		if more = more || len(r.events) == wanted || len(r.events) > 0 && r.bytes+rowSize(row) > s.options.PageBytes; more {
+			return nil
+		}
+		return r.add("", row)
+	})
+	return r, more, err
+}
+
+func (s *scan) statement() statement {
+	sql := &s.journal.sql.reading
+	switch {
+	case s.conditions == nil && !s.options.Backward:
+		return statement{"stele_read_all", sql.readAll}
+	case s.conditions == nil:
+		return statement{"stele_read_all_backward", sql.readAllBackward}
+	case !s.options.Backward:
+		return statement{"stele_choose_all", sql.chooseAll}
+	}
+	return statement{"stele_choose_all_backward", sql.chooseAllBackward}
+}
+
+// whole checks that no position is missing. Positions are given under a lock, so
+// none can be. Only a reader who goes back from beyond the head may begin anywhere.
+func (s *scan) whole(r *rows) error {
+	step := int64(1)
+	if s.options.Backward {
+		step = -1
+	}
+	at := s.last
+	for i := range r.events {
+		offset := r.events[i].Position.Offset
+		if offset != at+step && !(i == 0 && s.seen == 0 && s.options.Backward && (s.anywhere || offset < at)) {
+			return &persistence.CorruptError{Reason: fmt.Sprintf("no event at position %d", at+step)}
+		}
+		if at = offset; r.events[i].Stream == "" {
+			return &persistence.CorruptError{Version: r.events[i].Version, Reason: fmt.Sprintf("the event at position %d has no stream", at)}
 		}
 	}
-	return 0
+	return nil
+}
+
+// take moves on through events and puts those on the page that the reader gets,
+// until it is full.
+func (s *scan) take(r *rows) error {
+	for i := range r.events {
+		e := &r.events[i]
+		if s.shows(e) {
+			size := recordedSize(e)
+			if s.full = len(s.page) == s.options.PageRows || len(s.page) > 0 && s.bytes+size > s.options.PageBytes; s.full {
+				s.ended = false
+				return nil
+			}
+			s.bytes += size
+			s.page = append(s.page, *e)
+		}
+		s.seen++
+		s.last = e.Position.Offset
+	}
+	return nil
+}
+
+// shows reports whether the reader gets an event. What the server has passed over
+// has no type.
+func (s *scan) shows(e *persistence.Recorded) bool {
+	if e.Type == "" || e.Type == persistence.TypeGone || !s.options.System && strings.HasPrefix(string(e.Stream), "$") {
+		return false
+	}
+	return s.options.Filter == nil || s.options.Filter.Match(e)
+}
+
+// recordedSize is what an event counts against the bytes of a page.
+func recordedSize(e *persistence.Recorded) int {
+	return len(e.Stream) + (&persistence.Append{Events: []persistence.Event{e.Event}}).Size()
 }

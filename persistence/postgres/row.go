@@ -10,7 +10,7 @@ import (
 // until the next row, so the bytes move to chunks that many events share.
 type rows struct {
 	events  []persistence.Recorded
-	streams []int64 // of the events, where the rows tell
+	numbers []int64 // of each row the last column, where there is one more
 	bytes   int
 	chunk   []byte
 	types   map[string]string
@@ -18,8 +18,9 @@ type rows struct {
 
 const chunkSize = 32 << 10
 
-// add decodes a row of one of the read statements. What has no stream column is
-// of the given stream.
+// add decodes a row of one of the read statements. What comes without its bytes,
+// because it cannot match, has no type. The last column is the id of the row's
+// stream, or the first version that can be read of the given one.
 func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 	version, ok1 := readInt8(row[0])
 	position, ok2 := readInt8(row[1])
@@ -36,14 +37,9 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 	e.Schema = persistence.SchemaID(schema)
 	e.Type = r.typeOf(row[5])
 	e.Payload, e.Headers = r.keep(row[6]), r.keep(row[7])
-	if metadata := row[8]; metadata != nil {
-		if len(metadata) == 0 || metadata[0] != 1 { // the version of jsonb's form
-			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: errUndecodable.Error()}
-		}
-		var err error
-		if e.Metadata, err = persistence.DecodeMetadata(metadata[1:]); err != nil {
-			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: "its metadata cannot be decoded", Err: err}
-		}
+	var err error
+	if e.Metadata, err = readMetadata(row[8]); err != nil {
+		return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: "its metadata cannot be decoded", Err: err}
 	}
 	tags, ok := readArray(row[9], oidText)
 	if !ok {
@@ -60,11 +56,22 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 		if !ok {
 			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: errUndecodable.Error()}
 		}
-		r.streams = append(r.streams, id)
+		r.numbers = append(r.numbers, id)
 	}
 	r.bytes += rowSize(row)
 	r.events = append(r.events, e)
 	return nil
+}
+
+// readMetadata decodes a jsonb value. NULL is no metadata.
+func readMetadata(data []byte) (persistence.Metadata, error) {
+	if data == nil {
+		return nil, nil
+	}
+	if len(data) == 0 || data[0] != 1 { // the version of jsonb's form
+		return nil, errUndecodable
+	}
+	return persistence.DecodeMetadata(data[1:])
 }
 
 // rowSize is what a row counts against the bytes of a page.

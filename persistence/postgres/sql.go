@@ -19,10 +19,25 @@ var migrationFiles embed.FS
 
 // statements are the journal's SQL for one schema.
 type statements struct {
+	reading
+
 	appendExact, appendChecked, attempt, search      string
 	streamIDs, streamFind, streamByName, streamNames string
-	readForward, readBackward, readAll, head         string
+	head                                             string
 	identity, migration, server, backend, fence      string
+
+	list, listCategory, categories                        string
+	create, setMetadata, deleteStream, truncate, scavenge string
+	snapshotLoad, snapshotSave                            string
+	snapshotDelete, snapshotsDelete                       string
+	schemaRegister, schemas, order, appendStrict          string
+}
+
+// reading are the statements for events: of a stream or all, in both directions,
+// plain or with the conditions of a filter.
+type reading struct {
+	readForward, readBackward, chooseForward, chooseBackward string
+	readAll, readAllBackward, chooseAll, chooseAllBackward   string
 }
 
 func newStatements(schema string) *statements {
@@ -35,11 +50,20 @@ func newStatements(schema string) *statements {
 		return fill.Replace(withoutComments(string(text)))
 	}
 	return &statements{
+		reading: reading{
+			readForward: load("read_forward"), readBackward: load("read_backward"), chooseForward: load("choose_forward"), chooseBackward: load("choose_backward"),
+			readAll: load("read_all"), readAllBackward: load("read_all_backward"), chooseAll: load("choose_all"), chooseAllBackward: load("choose_all_backward"),
+		},
 		appendExact: load("append"), appendChecked: load("append_checked"), attempt: load("attempt"), search: load("search"),
 		streamIDs: load("stream_ids"), streamFind: load("stream_find"),
 		streamByName: load("stream_by_name"), streamNames: load("stream_names"),
-		readForward: load("read_forward"), readBackward: load("read_backward"), readAll: load("read_all"), head: load("head"),
+		head:     load("head"),
 		identity: load("identity"), migration: load("migration"), server: load("server"), backend: load("backend"), fence: load("fence"),
+		list: load("list"), listCategory: load("list_category"), categories: load("categories"),
+		create: load("create"), setMetadata: load("set_metadata"), deleteStream: load("delete"), truncate: load("truncate"), scavenge: load("scavenge"),
+		snapshotLoad: load("snapshot_load"), snapshotSave: load("snapshot_save"),
+		snapshotDelete: load("snapshot_delete"), snapshotsDelete: load("snapshots_delete"),
+		schemaRegister: load("schema_register"), schemas: load("schemas"), order: load("order"), appendStrict: load("append_strict"),
 	}
 }
 

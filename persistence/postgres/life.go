@@ -1,0 +1,166 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// scavengeRows bounds the events that one transaction empties.
+const scavengeRows = 1000
+
+// Create fulfils [persistence.Streams].
+func (j *Journal) Create(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata) error {
+	if err := stream.CheckName(); err != nil {
+		return err
+	}
+	if err := metadata.Check(); err != nil {
+		return err
+	}
+	row, err := j.change(ctx, stream, persistence.NoStream, nil, statement{"stele_create", j.sql.create},
+		[]byte(stream), int2Parameter(partition), persistence.EncodeMetadata(metadata))
+	switch {
+	case err != nil:
+		return err
+	case len(row[0]) != 1:
+		return contradiction(stream)
+	case row[0][0] == 0:
+		return &persistence.StreamExistsError{Stream: stream}
+	}
+	return nil
+}
+
+// SetMetadata fulfils [persistence.Streams].
+func (j *Journal) SetMetadata(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata, expected persistence.Revision) (persistence.Revision, error) {
+	if err := stream.CheckName(); err != nil {
+		return 0, err
+	}
+	if err := metadata.Check(); err != nil {
+		return 0, err
+	}
+	if err := expected.Check(); err != nil {
+		return 0, err
+	}
+	row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_set_metadata", j.sql.setMetadata},
+		[]byte(stream), persistence.EncodeMetadata(metadata), int8Parameter(int64(expected)))
+	if err != nil {
+		return 0, err
+	}
+	revision, ok := readInt8(row[1])
+	switch outcome := string(row[0]); {
+	case outcome == "not_found":
+		return 0, &persistence.StreamNotFoundError{Stream: stream}
+	case outcome == "conflict" && ok:
+		return 0, &persistence.RevisionError{Stream: stream, Expected: expected, Actual: persistence.Revision(revision)}
+	case outcome == "ok" && ok:
+		return persistence.Revision(revision), nil
+	}
+	return 0, contradiction(stream)
+}
+
+// Delete fulfils [persistence.Streams].
+func (j *Journal) Delete(ctx context.Context, stream persistence.StreamID, expected persistence.Expected) (persistence.Version, error) {
+	if err := (&persistence.Append{Stream: stream, Expected: expected}).Check(); err != nil {
+		return 0, err
+	}
+	id := persistence.NewEventID()
+	row, err := j.change(ctx, stream, expected, []persistence.EventID{id}, statement{"stele_delete", j.sql.deleteStream},
+		int2Parameter(partition), []byte(stream), int8Parameter(int64(expected)), id[:])
+	if err != nil {
+		return 0, err
+	}
+	last, ok1 := readInt8(row[1])
+	position, ok2 := readInt8(row[2])
+	switch outcome := string(row[0]); {
+	case outcome == "not_found":
+		return 0, &persistence.StreamNotFoundError{Stream: stream}
+	case outcome == "conflict" && ok1:
+		return 0, &persistence.ConflictError{Stream: stream, Expected: expected, Actual: persistence.Version(last)}
+	case outcome == "ok" && ok1 && ok2:
+		j.heads.publish(position)
+		return persistence.Version(last), nil
+	}
+	return 0, contradiction(stream)
+}
+
+// Truncate fulfils [persistence.Streams].
+func (j *Journal) Truncate(ctx context.Context, stream persistence.StreamID, before persistence.Version) (persistence.Version, error) {
+	if err := stream.CheckName(); err != nil {
+		return 0, err
+	}
+	if before > persistence.MaxVersion {
+		return 0, &persistence.InvalidError{Field: "before", Reason: "is out of range"}
+	}
+	row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_truncate", j.sql.truncate}, []byte(stream), int8Parameter(int64(before)))
+	if err != nil {
+		return 0, err
+	}
+	if row[0] == nil {
+		return 0, &persistence.StreamNotFoundError{Stream: stream}
+	}
+	first, ok := readInt8(row[0])
+	if !ok {
+		return 0, contradiction(stream)
+	}
+	return persistence.Version(first), nil
+}
+
+// Scavenge fulfils [persistence.Scavenger].
+func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (events int, err error) {
+	if err := stream.CheckName(); err != nil {
+		return 0, err
+	}
+	for from := int64(1); ; {
+		row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_scavenge", j.sql.scavenge},
+			[]byte(stream), int8Parameter(from), int4Parameter(scavengeRows))
+		if err != nil {
+			return events, err
+		}
+		seen, ok1 := readInt8(row[0])
+		husks, ok2 := readInt8(row[1])
+		next, ok3 := readInt8(row[2])
+		if !ok1 || !ok2 || !ok3 {
+			return events, contradiction(stream)
+		}
+		events += int(husks)
+		if from = next; seen < scavengeRows {
+			return events, nil
+		}
+	}
+}
+
+// change runs a statement that is a transaction of its own and answers with one
+// row. What fails before it is sent was not done; what fails later may have been,
+// unless the server's error proves otherwise.
+func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, s statement, parameters ...[]byte) (row [][]byte, err error) {
+	if ctx.Err() != nil {
+		return nil, errLeft(ctx)
+	}
+	conn, err := j.pool.Acquire(ctx)
+	if err != nil {
+		return nil, notBegun(ctx, err)
+	}
+	defer conn.Release()
+	if _, err := conn.Conn().Prepare(ctx, s.name, s.sql); err != nil {
+		return nil, notBegun(ctx, err)
+	}
+	rows, err := collect(ctx, conn.Conn(), s, parameters)
+	if err != nil {
+		return nil, stageError(stream, expected, ids, err)
+	}
+	if len(rows) != 1 {
+		return nil, contradiction(stream)
+	}
+	return rows[0], nil
+}
+
+// collect is queryOn for few rows.
+func collect(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte) (all [][][]byte, err error) {
+	err = queryOn(ctx, conn, s, parameters, func(row [][]byte) error {
+		all = append(all, cloneRow(row))
+		return nil
+	})
+	return all, err
+}

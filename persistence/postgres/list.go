@@ -1,0 +1,131 @@
+package postgres
+
+import (
+	"context"
+	"iter"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// listRows is how many names are read at a time.
+const listRows = 1000
+
+// List fulfils [persistence.Streams]. It reads in pages, so streams that come and
+// go meanwhile may be seen or not, and holds no connection while it yields.
+func (j *Journal) List(ctx context.Context, options persistence.ListOptions) iter.Seq2[persistence.StreamInfo, error] {
+	return func(yield func(persistence.StreamInfo, error) bool) {
+		match, err := options.Matcher()
+		if err != nil {
+			yield(persistence.StreamInfo{}, err)
+			return
+		}
+		l := listing[persistence.StreamInfo]{
+			options: options, yield: yield,
+			name: func(info persistence.StreamInfo) string { return string(info.Stream) },
+			match: func(info persistence.StreamInfo) bool {
+				return match(string(info.Stream)) && options.MatchesMetadata(info.Metadata)
+			},
+			decode: func(row [][]byte) (persistence.StreamInfo, error) {
+				info, _, err := readInfo(row)
+				return info, err
+			},
+		}
+		s := statement{"stele_list", j.sql.list}
+		var more [][]byte
+		if options.Category != "" {
+			s, more = statement{"stele_list_category", j.sql.listCategory}, [][]byte{[]byte(options.Category)}
+		}
+		if err := l.run(ctx, j, s, more...); err != nil {
+			yield(persistence.StreamInfo{}, err)
+		}
+	}
+}
+
+// Categories fulfils [persistence.Streams], as List does.
+func (j *Journal) Categories(ctx context.Context, options persistence.ListOptions) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		match, err := options.CategoryMatcher()
+		if err != nil {
+			yield("", err)
+			return
+		}
+		l := listing[string]{
+			options: options, yield: yield, match: match,
+			name:   func(category string) string { return category },
+			decode: func(row [][]byte) (string, error) { return string(row[0]), nil },
+		}
+		if err := l.run(ctx, j, statement{"stele_categories", j.sql.categories}); err != nil {
+			yield("", err)
+		}
+	}
+}
+
+// listing yields named things by name, page by page.
+type listing[T any] struct {
+	options persistence.ListOptions
+	yield   func(T, error) bool
+	name    func(T) string
+	match   func(T) bool
+	decode  func([][]byte) (T, error)
+}
+
+// run takes a statement whose parameters are a name to begin behind, one to begin
+// at, and how many, and whatever else it needs.
+func (l *listing[T]) run(ctx context.Context, j *Journal, s statement, more ...[]byte) error {
+	after, offset, left := l.options.After, l.options.Offset, l.options.Limit
+	// All names that match begin so, which makes them one run of the index.
+	beginning := l.options.Prefix
+	if strings.HasPrefix(l.options.Name, beginning) {
+		beginning = l.options.Name
+	}
+	limit := listRows
+	if l.options.Name != "" {
+		limit = 1
+	}
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		page, err := l.page(ctx, j, s, append([][]byte{[]byte(after), []byte(beginning), int8Parameter(int64(limit))}, more...))
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			after = l.name(one)
+			if !strings.HasPrefix(after, beginning) {
+				return nil
+			}
+			if !l.match(one) {
+				continue
+			}
+			if offset > 0 {
+				offset--
+				continue
+			}
+			if !l.yield(one, nil) {
+				return nil
+			}
+			if left--; left == 0 {
+				return nil
+			}
+		}
+		if len(page) < limit || l.options.Name != "" {
+			return nil
+		}
+	}
+}
+
+func (l *listing[T]) page(ctx context.Context, j *Journal, s statement, parameters [][]byte) (page []T, err error) {
+	err = j.withConn(ctx, func(conn *pgx.Conn) error {
+		page = page[:0]
+		return queryOn(ctx, conn, s, parameters, func(row [][]byte) error {
+			one, err := l.decode(row)
+			page = append(page, one)
+			return err
+		})
+	})
+	return page, readError(ctx, err)
+}
