@@ -1,0 +1,162 @@
+package hooks
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// appending is an append on its way through the hooks.
+type appending struct {
+	journal *Journal
+	append  persistence.Append
+	entered []entered
+	refusal error
+}
+
+// entered is a hook that has let an append pass.
+type entered struct {
+	hook  *Hook
+	after func(persistence.Outcome)
+}
+
+// begin takes an append inwards, until a hook refuses.
+func (j *Journal) begin(ctx context.Context, hooks []*Hook, append persistence.Append) *appending {
+	a := &appending{journal: j, append: append, entered: make([]entered, 0, len(hooks))}
+	a.own(hooks)
+	for _, hook := range hooks {
+		if err := a.enter(ctx, hook); err != nil {
+			a.refusal = err
+			a.end(ctx, persistence.Outcome{Err: err})
+			return a
+		}
+	}
+	return a
+}
+
+// own makes what a hook may change its own, if there is one that may.
+func (a *appending) own(hooks []*Hook) {
+	if !slices.ContainsFunc(hooks, func(hook *Hook) bool { return hook.BeforeAppend != nil }) {
+		return
+	}
+	a.append.Events = slices.Clone(a.append.Events)
+	for i := range a.append.Events {
+		e := &a.append.Events[i]
+		if e.Metadata = maps.Clone(e.Metadata); e.Metadata == nil {
+			e.Metadata = persistence.Metadata{}
+		}
+		e.Tags = slices.Clip(e.Tags) // what is added to them does not end up in the caller's
+	}
+}
+
+func (a *appending) enter(ctx context.Context, hook *Hook) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = &persistence.UnavailableError{Reason: panicked(hook, reason)}
+		}
+	}()
+	if hook.BeforeAppend != nil {
+		if err := hook.BeforeAppend(ctx, &a.append); err != nil {
+			return err
+		}
+	}
+	var after func(persistence.Outcome)
+	if hook.AroundAppend != nil {
+		after = hook.AroundAppend(ctx, &a.append)
+	}
+	a.entered = append(a.entered, entered{hook, after})
+	return nil
+}
+
+// end brings the outcome outwards.
+func (a *appending) end(ctx context.Context, outcome persistence.Outcome) {
+	for _, e := range slices.Backward(a.entered) {
+		if e.after != nil {
+			a.tell(e.hook, func() { e.after(outcome) })
+		}
+		if e.hook.AfterAppend != nil {
+			a.tell(e.hook, func() { e.hook.AfterAppend(ctx, &a.append, outcome) })
+		}
+	}
+}
+
+// tell calls a hook that can change nothing any more, so that its panic must not
+// either.
+func (a *appending) tell(hook *Hook, call func()) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			a.journal.logger.Error("hook panicked", "stream", a.append.Stream, "err", panicked(hook, reason))
+		}
+	}()
+	call()
+}
+
+// Append fulfils [persistence.Appender]. A refusal is the outcome of its append
+// alone.
+func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	hooks := j.hooks.Load().appending
+	if len(hooks) == 0 || len(appends) == 0 {
+		return j.Journal.Append(ctx, appends...)
+	}
+	begun, passed := j.beginAll(ctx, hooks, appends)
+	var outcomes []persistence.Outcome
+	if len(passed) > 0 {
+		var err error
+		if outcomes, err = j.Journal.Append(ctx, passed...); err != nil {
+			for _, a := range begun {
+				if a.refusal == nil {
+					a.end(ctx, persistence.Outcome{Err: err})
+				}
+			}
+			return nil, err
+		}
+	}
+	all := make([]persistence.Outcome, len(appends))
+	for i, a := range begun {
+		if a.refusal != nil {
+			all[i].Err = a.refusal
+			continue
+		}
+		all[i], outcomes = outcomes[0], outcomes[1:]
+		a.end(ctx, all[i])
+	}
+	return all, nil
+}
+
+// beginAll returns the appends that no hook has refused beside all of them.
+func (j *Journal) beginAll(ctx context.Context, hooks []*Hook, appends []persistence.Append) (begun []*appending, passed []persistence.Append) {
+	begun, passed = make([]*appending, len(appends)), make([]persistence.Append, 0, len(appends))
+	for i := range appends {
+		begun[i] = j.begin(ctx, hooks, appends[i])
+		if begun[i].refusal == nil {
+			passed = append(passed, begun[i].append)
+		}
+	}
+	return begun, passed
+}
+
+// Submit fulfils [persistence.Submitter]. A refusal is its error.
+func (j *Journal) Submit(append persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+	if j.submitter == nil {
+		return unable("Submitter")
+	}
+	hooks := j.hooks.Load().appending
+	if len(hooks) == 0 {
+		return j.submitter.Submit(append, chain, done)
+	}
+	ctx := context.Background() //nolint:forbidigo // Submit has none; see Hook.BeforeAppend
+	a := j.begin(ctx, hooks, append)
+	if a.refusal != nil {
+		return a.refusal
+	}
+	err := j.submitter.Submit(a.append, chain, func(outcome persistence.Outcome) {
+		a.end(ctx, outcome)
+		done(outcome)
+	})
+	if err != nil {
+		a.end(ctx, persistence.Outcome{Err: err})
+	}
+	return err
+}
