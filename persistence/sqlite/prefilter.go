@@ -130,9 +130,14 @@ func (p *prefilter) offsets() (least, most int64) {
 // plain reports that there is nothing to add, so that the rows have no gap.
 func (p *prefilter) plain() bool { return p.and.Len() == 0 }
 
-// chooses decides.
+// chooses decides. The filter gets a copy, because what is shown to an interface
+// has to lie on the heap, and most reads have no filter.
 func (p *prefilter) chooses(recorded *persistence.Recorded) bool {
-	return p.filter == nil || p.filter.Match(recorded)
+	if p.filter == nil {
+		return true
+	}
+	stored := *recorded
+	return p.filter.Match(&stored)
 }
 
 // whole is a query to which no filter adds anything, filled one with what p adds.
