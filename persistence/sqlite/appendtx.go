@@ -136,13 +136,13 @@ func (s borrowedStatement) ExecContext(_ context.Context, args []driver.NamedVal
 }
 
 func (s borrowedStatement) QueryContext(_ context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := s.tx.QueryContext(s.ctx, s.text, plainValues(args)...)
+	rows, err := s.tx.QueryContext(s.ctx, s.text, plainValues(args)...) //nolint:rowserrcheck // borrowedRows.Next does
 	if err != nil {
 		return nil, err
 	}
 	columns, err := rows.Columns()
 	if err != nil {
-		return nil, errors.Join(err, rows.Close())
+		return nil, errors.Join(err, rows.Close()) //nolint:sqlclosecheck // else whoever gets the rows closes them
 	}
 	return &borrowedRows{Rows: rows, columns: columns}, nil
 }

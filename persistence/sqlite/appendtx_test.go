@@ -109,8 +109,10 @@ func TestAppendTx(t *testing.T) {
 
 		require.NoError(t, err)
 		require.Equal(t, []persistence.Outcome{
-			{First: 2, Last: 3, Position: persistence.Position{Offset: 2}}, {First: 1, Last: 1, Position: persistence.Position{Offset: 4}},
-			{First: 4, Last: 4, Position: persistence.Position{Offset: 5}}, {},
+			{First: 2, Last: 3, Position: persistence.Position{Offset: 2}},
+			{First: 1, Last: 1, Position: persistence.Position{Offset: 4}},
+			{First: 4, Last: 4, Position: persistence.Position{Offset: 5}},
+			{},
 		}, outcomes)
 		s.holds(0, "1")
 		require.NoError(t, tx.Commit())

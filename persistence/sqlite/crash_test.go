@@ -66,5 +66,9 @@ func verify(t *testing.T, path string, acked map[string]bool) {
 	for line := range acked {
 		require.True(t, lines[line], "acknowledged and lost: %s", line)
 	}
+	for writer := 1; writer < childWriters; writer += 3 {
+		halves := [2]persistence.StreamID{persistence.StreamID(fmt.Sprintf("writer-%d-0", writer)), persistence.StreamID(fmt.Sprintf("writer-%d-1", writer))}
+		require.Equal(t, versions[halves[0]], versions[halves[1]], "a transaction whole or not at all")
+	}
 	require.NoError(t, journal.Close())
 }

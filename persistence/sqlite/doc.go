@@ -9,14 +9,28 @@
 // Beside it stand "bank.db-wal" and "bank.db-shm", which belong to it and must be
 // moved or copied with it while it is open, and "bank.db.lock".
 //
-// # One process
+// # One journal
 //
-// One process at a time works with a file. Open holds a lock on "bank.db.lock"
+// One process at a time opens a file as a journal. Open holds a lock on "bank.db.lock"
 // until Close or until the process ends, however it ends; another Open of the
 // same file meanwhile, in this process or another, is refused with a
-// [*persistence.UnavailableError] that names the process. Other programs may read
+// [*persistence.UnavailableError] that names the process. Other connections may read
 // the file with SQLite's own tools, and should not stay inside one transaction
 // for long: the "-wal" file grows until they leave.
+//
+// # Tables of the program
+//
+// A program may keep tables of its own in the file, by a connection of its own, and
+// change them in one transaction with events: see [AppendTx]. The journal's tables
+// are written to by this package alone. One connection writes at a time, so whoever
+// else does holds up the journal.
+//
+// # Filters
+//
+// Tags have an index, so the events of a few tags are found in a sequence of any
+// length. Positions and versions say where to look at all. Types, streams,
+// categories, times and ids are compared before an event is made of a row, patterns
+// and metadata after it. Whatever is found, the filter decides.
 //
 // # Durability
 //
@@ -29,7 +43,8 @@
 // # Speed
 //
 // Appends of many writers share one transaction (group commit), so the flush is
-// paid once for all that wait. Readers never block writers.
+// paid once for all that wait. [Journal.Transact] and the changes of streams as wholes have one
+// each, between two batches. Readers never block writers.
 //
 // The package knows nothing of aggregates, projections or other journals.
 package sqlite

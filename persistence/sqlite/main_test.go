@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,9 +48,13 @@ func child(ctx context.Context, path string) error {
 	say("begun %d", os.Getpid())
 	failed := make(chan error)
 	for writer := range childWriters {
+		write := childAppend
+		if writer%3 == 1 {
+			write = childTransact
+		}
 		go func() {
 			for {
-				if err := childAppend(ctx, journal, writer, say); err != nil {
+				if err := write(ctx, journal, writer, say); err != nil {
 					failed <- err
 				}
 			}
@@ -81,6 +86,43 @@ func childAppend(ctx context.Context, journal *sqlite.Journal, writer int, say f
 	}
 	say("%s %d %d %d %s", stream, outcomes[0].First, outcomes[0].Last, outcomes[0].Position.Offset, first)
 	return nil
+}
+
+// childTransact appends the same number of events to two streams in a transaction,
+// of which some are rolled back.
+func childTransact(ctx context.Context, journal *sqlite.Journal, writer int, say func(string, ...any)) error {
+	labels := [2]persistence.EventID{persistence.NewEventID(), persistence.NewEventID()}
+	var appends [2]persistence.Append
+	for i, label := range labels {
+		appends[i] = persistence.Append{Stream: persistence.StreamID(fmt.Sprintf("writer-%d-%d", writer, i)), Expected: persistence.Any}
+		for k := range 1 + int(labels[0][15])%3 {
+			appends[i].Events = append(appends[i].Events, persistence.Event{Type: "written", Payload: fmt.Appendf(nil, "%s/%d", label, k)})
+		}
+	}
+	var outcomes []persistence.Outcome
+	back := errors.New("changed his mind")
+	err := journal.Transact(ctx, func(_ context.Context, tx persistence.Transaction) error {
+		for i := range appends {
+			more, err := tx.Append(appends[i])
+			if err != nil {
+				return err
+			}
+			outcomes = append(outcomes, more...)
+		}
+		if labels[1][15]%4 == 0 {
+			return back
+		}
+		return nil
+	})
+	if errors.Is(err, back) {
+		return nil
+	}
+	for i, o := range outcomes {
+		if err == nil {
+			say("%s %d %d %d %s", appends[i].Stream, o.First, o.Last, o.Position.Offset, labels[i])
+		}
+	}
+	return err
 }
 
 // process is a child that appends.

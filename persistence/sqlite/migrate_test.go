@@ -51,8 +51,10 @@ func TestStreamsOfTheFirstStep(t *testing.T) {
 	require.NoError(t, c.exec(fmt.Sprintf("PRAGMA user_version = 1; PRAGMA application_id = %d", applicationID)))
 	require.NoError(t, c.exec(`
 		INSERT INTO stream VALUES (1, 'a-1', 'a');
-		INSERT INTO event VALUES (1, 1, 1, zeroblob(16), 1, 0, 't', '["x","it''s"]', NULL, NULL, CAST('1' AS BLOB)),
-			(2, 1, 2, zeroblob(16), 1, 0, 't', NULL, NULL, NULL, CAST('2' AS BLOB)), (3, 1, 3, zeroblob(16), 1, 0, 't', '["x"]', NULL, NULL, CAST('3' AS BLOB))`))
+		INSERT INTO event (position, stream_id, version, event_id, created_at, schema_id, type, tags, payload) VALUES
+			(1, 1, 1, zeroblob(16), 1, 0, 't', '["x","it''s"]', CAST('1' AS BLOB)),
+			(2, 1, 2, zeroblob(16), 1, 0, 't', NULL, CAST('2' AS BLOB)),
+			(3, 1, 3, zeroblob(16), 1, 0, 't', '["x"]', CAST('3' AS BLOB))`))
 	require.NoError(t, c.close())
 
 	j, err := Open(t.Context(), Config{Path: path})
