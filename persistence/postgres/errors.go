@@ -137,7 +137,11 @@ func readError(ctx context.Context, err error) error {
 // although its replication was to be waited for. Its text depends on the
 // server's language, so every warning of its class counts.
 func syncWaitCancelled(notice *pgproto3.NoticeResponse) bool {
-	return notice.Code == "01000" && (notice.SeverityUnlocalized == "WARNING" || notice.Severity == "WARNING")
+	return weakCommit(notice.Code, notice.SeverityUnlocalized, notice.Severity)
+}
+
+func weakCommit(code, unlocalized, severity string) bool {
+	return code == "01000" && (unlocalized == "WARNING" || severity == "WARNING")
 }
 
 func errLeft(ctx context.Context) error {

@@ -258,12 +258,16 @@ func encodeExact(m *message, works []*work) {
 
 func encodeChecked(m *message, w *work) {
 	m.bind(nameChecked, 11)
+	checkedParameters(m, w)
+	m.endBind()
+}
+
+func checkedParameters(m *message, w *work) {
 	m.int2(partition)
 	m.int8(w.stream)
 	m.int8(int64(w.item.Expected))
 	m.bool(w.item.Named)
 	encodeEvents(m, []*work{w}, len(w.item.Events))
-	m.endBind()
 }
 
 // encodeEvents writes the columns that both functions take: id, schema, type,

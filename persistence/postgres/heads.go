@@ -91,9 +91,11 @@ func (j *Journal) poll(ctx context.Context) {
 			pause.Stop()
 			return
 		case <-pause.C:
-		}
-		if j.heads.waiting.Load() == 0 {
-			continue
+			if j.heads.waiting.Load() == 0 {
+				continue
+			}
+		case <-j.nudged: // who begins to wait a moment later shall know it too
+			pause.Stop()
 		}
 		// A server that is away is asked again; those who wait have their own limits.
 		if head, err := j.Head(ctx); err == nil {

@@ -18,6 +18,7 @@ var (
 	_ persistence.Journal    = (*Journal)(nil)
 	_ persistence.Submitter  = (*Journal)(nil)
 	_ persistence.PageReader = (*Journal)(nil)
+	_ persistence.Transactor = (*Journal)(nil)
 	_ persistence.Scavenger  = (*Journal)(nil)
 	_ persistence.Snapshots  = (*Journal)(nil)
 	_ persistence.Schemas    = (*Journal)(nil)
@@ -41,6 +42,11 @@ type Journal struct {
 	meanRow   mean
 	queue     *appender.Queue
 	committer *committer
+	// transactor serves Transact; ending ends what it has open.
+	transactor *transactor
+	ending     context.Context //nolint:containedctx // the life of the journal, not of a call
+	end        context.CancelFunc
+	nudged     chan struct{}
 
 	goroutines sync.WaitGroup
 	closing    context.CancelFunc
@@ -63,12 +69,17 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 			return nil, err
 		}
 	}
-	j := &Journal{config: config, sql: newStatements(config.Schema), streams: newStreams(config.StreamNames)}
+	j := &Journal{config: config, sql: newStatements(config.Schema), streams: newStreams(config.StreamNames), nudged: make(chan struct{}, 1)}
 	if j.pool, err = pgxpool.NewWithConfig(ctx, config.Pool); err != nil {
+		return nil, fmt.Errorf("open the journal: %w", unavailable("the pool cannot be made", err))
+	}
+	if j.transactor, err = newTransactor(ctx, config); err != nil {
+		j.pool.Close()
 		return nil, fmt.Errorf("open the journal: %w", unavailable("the pool cannot be made", err))
 	}
 	if err := j.check(ctx); err != nil {
 		j.pool.Close()
+		j.transactor.pool.Close()
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	j.start()
@@ -148,6 +159,7 @@ func (j *Journal) start() {
 	// For the life of the journal, which outlives the context of Open.
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // see above
 	j.closing = cancel
+	j.ending, j.end = context.WithCancel(ctx)
 	j.goroutines.Go(j.queue.Run)
 	j.goroutines.Go(func() { j.committer.run(ctx) })
 	j.goroutines.Go(func() { j.poll(ctx) })
@@ -189,10 +201,12 @@ func (j *Journal) close(ctx context.Context) {
 		stop := context.AfterFunc(ctx, j.closing)
 		defer stop()
 		j.heads.close()
+		j.end()
 		j.queue.Close(ctx)
 		j.committer.close()
 		j.closing()
 		j.goroutines.Wait()
 		j.pool.Close()
+		j.transactor.close(ctx)
 	})
 }

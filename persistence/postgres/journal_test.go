@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 func TestJournal(t *testing.T) {
 	t.Parallel()
-	journaltest.Durable{Store: newStore, Crash: crash}.Run(t)
+	journaltest.Durable{Store: newStore, Crash: crash, Damage: damage}.Run(t)
 }
 
 func BenchmarkJournal(b *testing.B) {
@@ -48,6 +48,18 @@ func crash(t testing.TB, journal persistence.Journal) {
 	defer conn.Close(t.Context())
 	_, err = conn.Exec(t.Context(), "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 	require.NoError(t, err)
+}
+
+// damage changes a byte of a stored state.
+func damage(t testing.TB, journal persistence.Journal, stream persistence.StreamID) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), journal.(*postgres.Journal).URL())
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	done, err := conn.Exec(t.Context(), `UPDATE stele.snapshot SET state = set_byte(state, 0, get_byte(state, 0) # 1)
+		WHERE stream_id = (SELECT s.stream_id FROM stele.stream s WHERE s.name = $1)`, string(stream))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, done.RowsAffected())
 }
 
 // patience bounds what tests wait for.

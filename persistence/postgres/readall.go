@@ -80,7 +80,7 @@ type scan struct {
 // fill makes a page. It asks for what is missing, and for more each time, because
 // a filter that has chosen little will go on to.
 func (s *scan) fill(ctx context.Context) error {
-	for limit := s.options.PageRows; !s.ended && !s.full; limit *= 2 {
+	for limit := s.options.PageRows; !s.ended && !s.full; limit = min(2*limit, s.options.Scan()) {
 		wanted := min(limit, s.options.Scan()-s.seen, s.journal.meanRow.rows(s.options.PageBytes-s.bytes))
 		if s.options.Filter == nil && s.options.System {
 			wanted = min(wanted, s.options.PageRows-len(s.page))

@@ -59,7 +59,8 @@ CASE
     WHEN (strpos(name, '-'::text) > 1) THEN "left"(name, (strpos(name, '-'::text) - 1))
     ELSE NULL::text
 END,
-  metadata jsonb
+  metadata jsonb,
+  begins bigint NOT NULL DEFAULT 1
 )
 
 CONSTRAINT event_position ON event PRIMARY KEY (part, "position")
@@ -136,12 +137,12 @@ CREATE OR REPLACE FUNCTION stele.append_checked(p_part smallint, p_own boolean, 
  SET enable_mergejoin TO 'off'
  SET enable_bitmapscan TO 'off'
 AS $function$
-DECLARE n int := cardinality(i); head bigint; alive boolean; found int; v0 bigint; same boolean; r record;
+DECLARE n int := cardinality(i); head bigint; low bigint; alive boolean; found int; v0 bigint; same boolean; r record;
 BEGIN
   PERFORM pg_advisory_xact_lock(437747658, p_part);
   SELECT coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0),
-         st.created OR coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1) >= st.first, false)
-    INTO STRICT head, alive FROM "stele".stream st WHERE st.stream_id = p_stream;
+         st.created OR coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1) >= st.first, false), st.first
+    INTO STRICT head, alive, low FROM "stele".stream st WHERE st.stream_id = p_stream;
   last := head;
   early := false;
   IF named THEN
@@ -165,11 +166,11 @@ BEGIN
   IF outcome IS NULL THEN
     outcome := CASE WHEN k = -1 THEN 'ok'
                     WHEN k = -2 THEN CASE WHEN alive THEN 'ok' ELSE 'conflict' END
-                    WHEN k = 0 THEN CASE WHEN head = 0 OR NOT alive THEN 'ok' ELSE 'conflict' END
+                    WHEN k = 0 THEN CASE WHEN head < low THEN 'ok' ELSE 'conflict' END
                     ELSE CASE WHEN head = k THEN 'ok' ELSE 'conflict' END END;
   END IF;
   IF outcome <> 'ok' THEN
-    IF p_strict THEN RAISE EXCEPTION 'stele: %', outcome USING ERRCODE = 'ST001', DETAIL = head::text; END IF;
+    IF p_strict THEN RAISE EXCEPTION 'stele: %', outcome USING ERRCODE = 'ST001', DETAIL = head::text, HINT = coalesce(reused::text, ''); END IF;
     RETURN;
   END IF;
   SELECT a.base, a.inserted, a.refused, a.early INTO r
@@ -182,6 +183,182 @@ BEGIN
   last := head + n;
   first_position := r.base + 1;
   early := r.early;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.create_stream(p_stream bigint, m text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$ BEGIN
+  UPDATE "stele".stream st SET created = true, metadata = m::jsonb, revision = st.revision + CASE WHEN m IS NULL THEN 0 ELSE 1 END
+  WHERE st.stream_id = p_stream AND NOT st.created
+    AND coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0) < st.first;
+  RETURN FOUND;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.delete_snapshot(p_name text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$ BEGIN
+  DELETE FROM "stele".snapshot sn USING "stele".stream st WHERE st.name = p_name AND sn.stream_id = st.stream_id;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.delete_snapshots(p_category text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$ BEGIN
+  DELETE FROM "stele".snapshot sn USING "stele".stream st WHERE st.category = p_category AND sn.stream_id = st.stream_id;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.delete_stream(p_part smallint, p_stream bigint, k bigint, i uuid, OUT outcome text, OUT last bigint, OUT first_position bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$
+DECLARE alive boolean;
+BEGIN
+  PERFORM pg_advisory_xact_lock(437747658, p_part);
+  SELECT st.created OR coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0) >= st.first
+    INTO alive FROM "stele".stream st WHERE st.stream_id = p_stream;
+  IF alive IS NOT TRUE THEN
+    outcome := 'not_found';
+    RETURN;
+  END IF;
+  SELECT a.outcome, a.last, a.first_position INTO delete_stream.outcome, delete_stream.last, delete_stream.first_position
+    FROM "stele".append_checked(p_part, false, false, p_stream, k, false, ARRAY[i], ARRAY[0], ARRAY['$deleted'], ARRAY[''::bytea], ARRAY[''::bytea],
+                                 ARRAY[NULL::text], ARRAY[NULL::text]) a;
+  IF delete_stream.outcome <> 'ok' THEN
+    RETURN;
+  END IF;
+  UPDATE "stele".stream st SET first = delete_stream.last + 1, begins = delete_stream.last + 1, created = false, metadata = NULL, revision = st.revision + 1
+  WHERE st.stream_id = p_stream;
+  DELETE FROM "stele".event_key ek WHERE ek.stream_id = p_stream;
+  DELETE FROM "stele".snapshot sn WHERE sn.stream_id = p_stream;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.register_schema(p_digest bytea, p_encoding smallint, p_body bytea)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$
+DECLARE id int;
+BEGIN
+  SELECT c.schema_id INTO id FROM "stele".schema c WHERE c.digest = p_digest;
+  IF id IS NULL THEN
+    INSERT INTO "stele".schema (digest, encoding, body) VALUES (p_digest, p_encoding, p_body) ON CONFLICT ON CONSTRAINT schema_digest DO NOTHING;
+    SELECT c.schema_id INTO id FROM "stele".schema c WHERE c.digest = p_digest;
+  END IF;
+  RETURN id;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.save_snapshot(p_stream bigint, p_version bigint, p_event uuid, p_checksum integer, p_fingerprint bytea, p_state bytea)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$
+DECLARE low bigint; made boolean;
+BEGIN
+  SELECT st.first, st.created INTO low, made FROM "stele".stream st WHERE st.stream_id = p_stream FOR SHARE;
+  IF low IS NULL OR p_version < low - 1
+     OR NOT made AND coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0) < low THEN
+    RETURN false;
+  END IF;
+  INSERT INTO "stele".snapshot AS sn (stream_id, version, event_id, schema_id, created_at, checksum, fingerprint, state)
+  VALUES (p_stream, p_version, p_event, 0, clock_timestamp(), p_checksum, p_fingerprint, p_state)
+  ON CONFLICT ON CONSTRAINT snapshot_key DO UPDATE SET version = excluded.version, event_id = excluded.event_id, created_at = excluded.created_at,
+    checksum = excluded.checksum, fingerprint = excluded.fingerprint, state = excluded.state WHERE sn.version <= excluded.version;
+  RETURN FOUND;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.scavenge(p_stream bigint, p_from bigint, p_limit integer, OUT seen bigint, OUT husks bigint, OUT next bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$
+DECLARE low bigint;
+BEGIN
+  SELECT st.first INTO low FROM "stele".stream st WHERE st.stream_id = p_stream;
+  SELECT count(*), coalesce(max(v.version) + 1, p_from) INTO seen, next
+    FROM (SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream AND e.version >= p_from AND e.version < low ORDER BY e.version LIMIT p_limit) v;
+  UPDATE "stele".event e SET type = '$gone', payload = '', headers = '', metadata = NULL, tags = NULL, schema_id = 0
+  WHERE e.stream_id = p_stream AND e.version >= p_from AND e.version < scavenge.next AND e.type NOT IN ('$gone', '$deleted');
+  GET DIAGNOSTICS husks = ROW_COUNT;
+  IF husks > 0 THEN
+    DELETE FROM "stele".event_key ek
+    WHERE ek.stream_id = p_stream AND ek.event_id = ANY (ARRAY(SELECT e.event_id FROM "stele".event e
+      WHERE e.stream_id = p_stream AND e.version >= p_from AND e.version < scavenge.next)) AND ek.version < scavenge.next;
+  END IF;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.set_metadata(p_stream bigint, m text, expected bigint, OUT outcome text, OUT revision bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$
+DECLARE same boolean; low bigint; made boolean;
+BEGIN
+  SELECT st.revision, st.metadata::text IS NOT DISTINCT FROM m::jsonb::text, st.first, st.created
+    INTO set_metadata.revision, same, low, made FROM "stele".stream st WHERE st.stream_id = p_stream FOR NO KEY UPDATE;
+  IF made IS NULL OR NOT made AND coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0) < low THEN
+    outcome := 'not_found';
+  ELSIF same THEN
+    outcome := 'ok';
+  ELSIF expected <> -1 AND expected <> set_metadata.revision THEN
+    outcome := 'conflict';
+  ELSE
+    outcome := 'ok';
+    UPDATE "stele".stream st SET metadata = m::jsonb, revision = st.revision + 1 WHERE st.stream_id = p_stream RETURNING st.revision INTO set_metadata.revision;
+  END IF;
 END $function$
 
 CREATE OR REPLACE FUNCTION stele.stream_ids(n text[], p smallint[])
@@ -198,6 +375,27 @@ AS $function$
 BEGIN
   INSERT INTO "stele".stream (name, part) SELECT u.n, u.p FROM unnest(n, p) u(n, p) ORDER BY u.n ON CONFLICT (name) DO NOTHING;
   RETURN QUERY SELECT u.o, st.stream_id, st.part, st.first FROM unnest(n) WITH ORDINALITY u(n, o) JOIN "stele".stream st ON st.name = u.n;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.truncate_stream(p_stream bigint, p_before bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$
+DECLARE low bigint;
+BEGIN
+  UPDATE "stele".stream st SET first = greatest(st.first, least(p_before,
+      coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0)))
+  WHERE st.stream_id = p_stream
+    AND (st.created OR coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0) >= st.first)
+  RETURNING st.first INTO low;
+  RETURN low;
 END $function$
 
 

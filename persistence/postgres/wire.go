@@ -137,6 +137,21 @@ func (m *message) endArray(start int) {
 	binary.BigEndian.PutUint32(m.buf[start:], uint32(len(m.buf)-start-4))
 }
 
+// parameters are the values that a message without a beginning holds, for the
+// driver to send.
+func (m *message) parameters() [][]byte {
+	var all [][]byte
+	for data := m.buf; len(data) > 0; {
+		size := int32(binary.BigEndian.Uint32(data))
+		if data = data[4:]; size < 0 {
+			all = append(all, nil)
+			continue
+		}
+		all, data = append(all, data[:size:size]), data[size:]
+	}
+	return all
+}
+
 // The readers of results report false when a value is not what the statement
 // promises.
 

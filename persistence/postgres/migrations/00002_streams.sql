@@ -174,7 +174,7 @@ AS {body}
 DECLARE low bigint; made boolean;
 BEGIN
   SELECT st.first, st.created INTO low, made FROM {schema}.stream st WHERE st.stream_id = p_stream FOR SHARE;
-  IF low IS NULL OR p_version + 1 < low
+  IF low IS NULL OR p_version < low - 1
      OR NOT made AND coalesce((SELECT e.version FROM {schema}.event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0) < low THEN
     RETURN false;
   END IF;

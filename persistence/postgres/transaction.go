@@ -1,0 +1,334 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+)
+
+// transactor has the one connection of a journal's transactions. They would take
+// turns for the order lock anyway, and those that wait here keep no connection
+// from the readers.
+type transactor struct {
+	pool *pgxpool.Pool
+	// warned says that a commit may not be as durable as it should be.
+	warned atomic.Bool
+}
+
+func newTransactor(ctx context.Context, config Config) (*transactor, error) {
+	t := new(transactor)
+	own := config.Pool.Copy()
+	own.MaxConns, own.MinConns, own.MinIdleConns = 1, 0, 0
+	told := own.ConnConfig.OnNotice
+	own.ConnConfig.OnNotice = func(conn *pgconn.PgConn, notice *pgconn.Notice) {
+		if weakCommit(notice.Code, notice.SeverityUnlocalized, notice.Severity) {
+			t.warned.Store(true)
+		}
+		if told != nil {
+			told(conn, notice)
+		}
+	}
+	var err error
+	t.pool, err = pgxpool.NewWithConfig(ctx, own)
+	return t, err
+}
+
+// close returns when the connection is given back, or ctx is done: a body that
+// does not end keeps it, and the goroutine with it.
+func (t *transactor) close(ctx context.Context) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		t.pool.Close()
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done():
+	}
+}
+
+// Transact fulfils [persistence.Transactor]. The transaction begins in the server
+// with its first append, and transactions of one journal take turns from there
+// on. Close ends one that is open.
+func (j *Journal) Transact(ctx context.Context, body func(ctx context.Context, tx persistence.Transaction) error) error {
+	if ctx.Err() != nil {
+		return errLeft(ctx)
+	}
+	if j.heads.closed.Load() {
+		return errClosed()
+	}
+	tx := &transaction{journal: j, ctx: ctx}
+	defer tx.end() // also when body panics, or ends its goroutine as a failing test does
+	if err := body(ctx, tx); err != nil {
+		return err
+	}
+	return tx.commit()
+}
+
+// transaction is one that the journal has begun itself.
+type transaction struct {
+	journal *Journal
+	ctx     context.Context //nolint:containedctx // it is that of Transact, which the transaction does not outlive
+	conn    *pgxpool.Conn   // nil before the first append
+	tx      pgx.Tx
+	stop    func() bool // no longer ends the connection when the journal is closed
+
+	poison error
+	over   bool
+	// first is what an unknown outcome is about, newest the highest position.
+	first  *persistence.Append
+	newest int64
+}
+
+// Append fulfils [persistence.Transaction].
+func (tx *transaction) Append(appends ...persistence.Append) ([]persistence.Outcome, error) {
+	if err := tx.usable(); err != nil {
+		return nil, err
+	}
+	outcomes, err := tx.append(appends)
+	tx.poison = err
+	return outcomes, err
+}
+
+func (tx *transaction) usable() error {
+	if tx.over {
+		return &persistence.InvalidError{Field: "transaction", Reason: "has ended"}
+	}
+	return tx.poison
+}
+
+func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outcome, error) {
+	items, err := ownItems(appends)
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.begin(); err != nil {
+		return nil, err
+	}
+	// Names are given outside of the transaction, so that they hold whatever becomes
+	// of it.
+	ids, err := tx.journal.idsOf(tx.ctx, items)
+	if err != nil {
+		return nil, tx.failure("", err)
+	}
+	outcomes := make([]persistence.Outcome, len(items))
+	for i := range items {
+		if tx.first == nil && len(items[i].Events) > 0 {
+			tx.first = &items[i].Append
+		}
+		outcomes[i], err = tx.journal.appendOn(tx.ctx, tx.conn.Conn(), statement{nameChecked, tx.journal.sql.appendChecked}, &items[i], ids[items[i].Stream])
+		if err != nil {
+			return nil, tx.failure(items[i].Stream, err)
+		}
+		if outcomes[i].Err != nil {
+			return nil, outcomes[i].Err
+		}
+		if !outcomes[i].Duplicate && outcomes[i].First > 0 {
+			tx.newest = outcomes[i].Position.Offset + int64(len(items[i].Events)) - 1
+		}
+	}
+	return outcomes, nil
+}
+
+// failure translates an error from before the commit: nothing will be done.
+func (tx *transaction) failure(stream persistence.StreamID, err error) error {
+	if tx.journal.heads.closed.Load() {
+		return errClosed()
+	}
+	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && definite(answered.Code) && tx.ctx.Err() == nil {
+		return refusal(stream, newServerError(answered.Code, answered.Message))
+	}
+	return notBegun(tx.ctx, err)
+}
+
+// begin takes the order lock, which keeps it until the end.
+func (tx *transaction) begin() (err error) {
+	if tx.conn != nil {
+		return nil
+	}
+	j := tx.journal
+	if tx.conn, err = j.transactor.pool.Acquire(tx.ctx); err != nil {
+		return tx.failure("", err)
+	}
+	socket := tx.conn.Conn().PgConn().Conn()
+	// The server undoes what a lost connection had begun, also when the body is busy
+	// elsewhere.
+	tx.stop = context.AfterFunc(j.ending, func() { _ = socket.Close() })
+	j.transactor.warned.Store(false)
+	if tx.tx, err = tx.conn.BeginTx(tx.ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}); err != nil {
+		return tx.failure("", err)
+	}
+	if _, err := collect(tx.ctx, tx.conn.Conn(), statement{"stele_order", j.sql.order}, [][]byte{int2Parameter(partition)}); err != nil {
+		return tx.failure("", err)
+	}
+	return nil
+}
+
+// Read fulfils [persistence.Transaction].
+func (tx *transaction) Read(stream persistence.StreamID, options persistence.ReadOptions) ([]persistence.Recorded, error) {
+	if err := tx.usable(); err != nil {
+		return nil, err
+	}
+	on := tx.journal.withConn
+	if tx.conn != nil {
+		on = func(_ context.Context, do func(*pgx.Conn) error) error { return do(tx.conn.Conn()) }
+	}
+	var events []persistence.Recorded
+	err := tx.journal.read(tx.ctx, on, stream, options, func(e *persistence.Recorded) bool {
+		events = append(events, *e)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
+// commit makes what was appended durable. It goes by what the server answers, not
+// by what the driver believes of its own requests.
+func (tx *transaction) commit() error {
+	if tx.poison != nil || tx.conn == nil {
+		return tx.poison
+	}
+	if tx.ctx.Err() != nil {
+		return errLeft(tx.ctx)
+	}
+	err := tx.tx.Commit(tx.ctx)
+	switch {
+	case errors.Is(err, pgx.ErrTxCommitRollback):
+		return unavailable("the server undid the transaction", err)
+	case err == nil && tx.journal.transactor.warned.Load():
+		err = errUnproven
+	}
+	if err != nil {
+		var about persistence.Append
+		if tx.first != nil {
+			about = *tx.first
+		}
+		return stageError(about.Stream, about.Expected, eventIDs(&about), err)
+	}
+	tx.journal.heads.publish(tx.newest)
+	return nil
+}
+
+// end gives the connection back, and undoes what was not committed.
+func (tx *transaction) end() {
+	tx.over = true
+	if tx.conn == nil {
+		return
+	}
+	if tx.tx != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tx.ctx), tx.journal.config.StatementTimeout)
+		defer cancel()
+		// After a commit it does nothing. An error closes the connection, which undoes
+		// the transaction as well.
+		_ = tx.tx.Rollback(ctx)
+	}
+	tx.stop()
+	tx.conn.Release()
+}
+
+// ownItems checks appends and gives their events ids, in copies.
+func ownItems(appends []persistence.Append) ([]appender.Item, error) {
+	items := make([]appender.Item, len(appends))
+	for i := range appends {
+		a := appends[i]
+		if err := a.Check(); err != nil {
+			return nil, err
+		}
+		named := a.Named()
+		a.Events = slices.Clone(a.Events)
+		for k := range a.Events {
+			if !named {
+				a.Events[k].ID = persistence.NewEventID()
+			}
+		}
+		items[i] = appender.Item{Append: a, Named: named}
+	}
+	return items, nil
+}
+
+// idsOf returns the ids of the streams that appends write to, and makes those
+// that are missing.
+func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persistence.StreamID]int64, error) {
+	ids := map[persistence.StreamID]int64{}
+	for i := range items {
+		if len(items[i].Events) > 0 { // an empty append must not make a stream
+			ids[items[i].Stream] = 0
+		}
+	}
+	names := slices.Sorted(maps.Keys(ids))
+	found, _, err := j.resolve(ctx, names, true)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		ids[name] = found[i]
+	}
+	return ids, nil
+}
+
+// appendOn stores an append on a connection that holds the order lock, by one of
+// the statements that take any expectation. A refusal stands in the outcome.
+func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, item *appender.Item, stream int64) (persistence.Outcome, error) {
+	if len(item.Events) == 0 {
+		rows, err := collect(ctx, conn, statement{j.sql.streamByName, j.sql.streamByName}, [][]byte{[]byte(item.Stream)})
+		if err != nil || len(rows) == 0 {
+			return persistence.Outcome{}, err
+		}
+		version, ok := readInt8(rows[0][1])
+		if !ok {
+			return persistence.Outcome{}, errUndecodable
+		}
+		return persistence.Outcome{Last: persistence.Version(version)}, nil
+	}
+	var m message
+	checkedParameters(&m, &work{item: item, stream: stream})
+	rows, err := collect(ctx, conn, s, m.parameters())
+	if err != nil {
+		return persistence.Outcome{}, err
+	}
+	if len(rows) != 1 {
+		return persistence.Outcome{Err: contradiction(item.Stream)}, nil
+	}
+	return checkedOutcome(item, rows[0]), nil
+}
+
+// checkedOutcome decodes what became of an append.
+func checkedOutcome(item *appender.Item, row [][]byte) persistence.Outcome {
+	last, ok := readInt8(row[1])
+	switch outcome := string(row[0]); {
+	case !ok:
+	case outcome == "ok", outcome == "duplicate":
+		position, ok := readInt8(row[2])
+		if !ok {
+			break
+		}
+		return persistence.Outcome{
+			First: persistence.Version(last) - persistence.Version(len(item.Events)) + 1, Last: persistence.Version(last),
+			Position: persistence.Position{Part: partition, Offset: position}, Duplicate: outcome == "duplicate",
+		}
+	case outcome == "conflict":
+		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: persistence.Version(last)}}
+	case outcome == "id_reused" && len(row[3]) == 16:
+		return persistence.Outcome{Err: &persistence.EventIDReusedError{Stream: item.Stream, ID: persistence.EventID(row[3])}}
+	}
+	return persistence.Outcome{Err: contradiction(item.Stream)}
+}
+
+func eventIDs(a *persistence.Append) []persistence.EventID {
+	ids := make([]persistence.EventID, len(a.Events))
+	for i := range ids {
+		ids[i] = a.Events[i].ID
+	}
+	return ids
+}
