@@ -226,7 +226,9 @@ func TestCheck(t *testing.T) {
 		"an unknown expectation":   {expecting(-3), "expected", false},
 		"a version beyond all":     {expecting(persistence.Exact(persistence.MaxVersion + 1)), "expected", false},
 		"a system stream":          {persistence.Append{Stream: "$timers"}, "", false},
-		"a system type":            {typed("$deleted"), "", false},
+		"a system type":            {typed("$type"), "", false},
+		"a tombstone":              {typed(persistence.TypeDeleted), "type", false},
+		"a husk":                   {typed(persistence.TypeGone), "type", false},
 		"a type with a break":      {typed("a\nb"), "type", false},
 	} {
 		t.Run(name, func(t *testing.T) {

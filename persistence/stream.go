@@ -85,6 +85,8 @@ func checkText(field, text string, limit int) error {
 		return &InvalidError{Field: field, Reason: "is empty"}
 	case len(text) > limit:
 		return &InvalidError{Field: field, Reason: "is too long", Size: len(text), Limit: limit}
+	case plainASCII(text):
+		return nil
 	case !utf8.ValidString(text):
 		return &InvalidError{Field: field, Reason: "is not valid UTF-8"}
 	}
@@ -94,4 +96,15 @@ func checkText(field, text string, limit int) error {
 		}
 	}
 	return nil
+}
+
+// plainASCII reports whether a text consists of printable ASCII alone, as nearly
+// all names do: every call of a journal checks one.
+func plainASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

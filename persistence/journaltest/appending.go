@@ -179,7 +179,7 @@ func appendLeft(t *testing.T, s suite) {
 		}
 	})
 	j.missing("new-1")
-	if _, ok := j.Journal.(persistence.Schemas); ok {
+	if has[persistence.Schemas](j.Journal) {
 		require.Empty(t, j.schemas())
 	}
 }

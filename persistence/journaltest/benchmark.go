@@ -2,6 +2,7 @@ package journaltest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -21,14 +22,21 @@ func Benchmark(b *testing.B, open func(testing.TB) persistence.Journal) {
 		b.Run(fmt.Sprintf("append/batch=%d", size), func(b *testing.B) { benchmarkAppend(b, measured(b, open), size) })
 	}
 	b.Run("append/goroutines=256", func(b *testing.B) { benchmarkConcurrent(b, measured(b, open)) })
-	if _, ok := measured(b, open).Journal.(persistence.Submitter); ok {
+	if has[persistence.Submitter](measured(b, open).Journal) {
 		b.Run("submit/streams=256", func(b *testing.B) { benchmarkSubmit(b, measured(b, open)) })
 	}
 	b.Run("replay/events=10", func(b *testing.B) { benchmarkReplay(b, measured(b, open)) })
-	if _, ok := measured(b, open).Journal.(persistence.PageReader); ok {
+	if has[persistence.PageReader](measured(b, open).Journal) {
 		b.Run("replay/events=10/streams=100", func(b *testing.B) { benchmarkPages(b, measured(b, open)) })
 	}
-	b.Run("tail/events=10000", func(b *testing.B) { benchmarkTail(b, measured(b, open)) })
+	b.Run("tail/events=10000", func(b *testing.B) { benchmarkTail(b, measured(b, open), nil) })
+	b.Run("tail/events=10000/filter=1in10", func(b *testing.B) {
+		benchmarkTail(b, measured(b, open), where(func(recorded *persistence.Recorded) bool { return recorded.Version == 1 }))
+	})
+	if has[persistence.Transactor](measured(b, open).Journal) {
+		b.Run("transact/streams=2", func(b *testing.B) { benchmarkTransact(b, measured(b, open)) })
+	}
+	b.Run("list/streams=1000/page=100", func(b *testing.B) { benchmarkList(b, measured(b, open)) })
 }
 
 func measured(b *testing.B, open func(testing.TB) persistence.Journal) journal {
@@ -117,7 +125,7 @@ func benchmarkConcurrent(b *testing.B, j journal) {
 // 4096 appends under way. What it allocates for an append is one slice of events.
 func benchmarkSubmit(b *testing.B, j journal) {
 	const streams, room = 256, 4096
-	submitter := j.Journal.(persistence.Submitter)
+	submitter := ability[persistence.Submitter](j.Journal)
 	names, chains, versions := benchmarkStreams(streams), make([]persistence.Chain, streams), make([]persistence.Version, streams)
 	free := make(chan struct{}, room)
 	for range room {
@@ -192,7 +200,7 @@ func benchmarkReplay(b *testing.B, j journal) {
 // benchmarkPages measures reading 100 streams of 10 in one call.
 func benchmarkPages(b *testing.B, j journal) {
 	names := j.fill()
-	pages := j.Journal.(persistence.PageReader)
+	pages := ability[persistence.PageReader](j.Journal)
 	requests := make([]persistence.PageRequest, 100)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -208,21 +216,64 @@ func benchmarkPages(b *testing.B, j journal) {
 }
 
 // benchmarkTail measures reading the global sequence in pages of the default
-// size, as a projection does that starts anew.
-func benchmarkTail(b *testing.B, j journal) {
+// size, as a projection does that starts anew; a filter chooses a tenth of it. The
+// events counted are those that were looked at.
+func benchmarkTail(b *testing.B, j journal, filter persistence.Filter) {
 	j.fill()
+	want := replayStreams * replayEvents
+	if filter != nil {
+		want = replayStreams
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		count := 0
-		for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{}) {
+		for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{Filter: filter}) {
 			if err != nil {
 				b.Fatal(err)
 			}
 			count += len(page.Events)
 		}
-		if count != replayStreams*replayEvents {
+		if count != want {
 			b.Fatalf("%d events", count)
 		}
 	}
 	reportEvents(b, replayStreams*replayEvents*b.N)
+}
+
+// benchmarkTransact measures a transaction that appends to two streams at exact
+// versions.
+func benchmarkTransact(b *testing.B, j journal) {
+	events := benchmarkEvents(1)
+	version := persistence.Version(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+			_, err := tx.Append(to("bench-left", persistence.Exact(version), events...), to("bench-right", persistence.Exact(version), events...))
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		version++
+	}
+	reportEvents(b, 2*b.N)
+}
+
+// benchmarkList measures a page of a listing, as a console shows it.
+func benchmarkList(b *testing.B, j journal) {
+	j.fill()
+	names := benchmarkStreams(100)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		count := 0
+		for _, err := range j.List(j.ctx, persistence.ListOptions{Category: "bench", After: string(names[i%len(names)]), Limit: 100}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			count++
+		}
+		if count == 0 {
+			b.Fatal("no streams")
+		}
+	}
 }

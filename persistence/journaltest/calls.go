@@ -24,17 +24,17 @@ func (j journal) calls(stream persistence.StreamID) map[string]error {
 	for _, err := range j.Categories(j.ctx, persistence.ListOptions{}) {
 		errs["Categories"] = err
 	}
-	if schemas, ok := j.Journal.(persistence.Schemas); ok {
+	if schemas, ok := persistence.As[persistence.Schemas](j.Journal); ok {
 		_, errs["RegisterSchema"] = schemas.RegisterSchema(j.ctx, persistence.JSON, []byte("{}"))
 		_, errs["Schemas"] = schemas.Schemas(j.ctx)
 	}
-	if transactor, ok := j.Journal.(persistence.Transactor); ok {
+	if transactor, ok := persistence.As[persistence.Transactor](j.Journal); ok {
 		errs["Transact"] = transactor.Transact(j.ctx, func(context.Context, persistence.Transaction) error {
 			j.t.Errorf("there is nobody to do it for")
 			return nil
 		})
 	}
-	if pages, ok := j.Journal.(persistence.PageReader); ok {
+	if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 		_, errs["ReadPages"] = pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: stream, Limit: 1}})
 	}
 	return errs
@@ -47,7 +47,7 @@ func (j journal) callsOf(stream persistence.StreamID) map[string]error {
 	_, errs["Read backward"] = j.read(stream, persistence.ReadOptions{Backward: true})
 	_, errs["Count"] = j.Count(j.ctx, stream, persistence.ReadOptions{})
 	_, errs["Stream"] = j.Stream(j.ctx, stream)
-	if snapshots, ok := j.Journal.(persistence.Snapshots); ok {
+	if snapshots, ok := persistence.As[persistence.Snapshots](j.Journal); ok {
 		_, _, errs["LoadSnapshot"] = snapshots.LoadSnapshot(j.ctx, stream)
 	}
 	return errs
@@ -60,10 +60,10 @@ func (j journal) writesOf(stream persistence.StreamID) map[string]error {
 	_, errs["SetMetadata"] = j.SetMetadata(j.ctx, stream, persistence.Metadata{"k": persistence.Int(7)}, persistence.AnyRevision)
 	_, errs["Delete"] = j.Delete(j.ctx, stream, persistence.Any)
 	_, errs["Truncate"] = j.Truncate(j.ctx, stream, 2)
-	if scavenger, ok := j.Journal.(persistence.Scavenger); ok {
+	if scavenger, ok := persistence.As[persistence.Scavenger](j.Journal); ok {
 		_, errs["Scavenge"] = scavenger.Scavenge(j.ctx, stream)
 	}
-	if snapshots, ok := j.Journal.(persistence.Snapshots); ok {
+	if snapshots, ok := persistence.As[persistence.Snapshots](j.Journal); ok {
 		errs["SaveSnapshot"] = snapshots.SaveSnapshot(j.ctx, persistence.Snapshot{Stream: stream, Version: 1})
 		errs["DeleteSnapshot"] = snapshots.DeleteSnapshot(j.ctx, stream)
 		errs["DeleteSnapshots"] = snapshots.DeleteSnapshots(j.ctx, string(stream))

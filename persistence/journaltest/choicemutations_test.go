@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/filter"
 )
 
 // relisted makes a hook of what becomes of a whole listing.
@@ -204,6 +205,16 @@ func (r *rigged) recategorised(fault func(streams []persistence.StreamInfo, cate
 	}
 }
 
+// prefiltered makes a hook of how a filter is evaluated over the sequence.
+func (r *rigged) prefiltered(match func(filter.Filter, *persistence.Recorded) bool) {
+	r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+		if f, ok := options.Filter.(filter.Filter); ok {
+			options.Filter = where(func(recorded *persistence.Recorded) bool { return match(f, recorded) })
+		}
+		return r.Journal.ReadAll(ctx, options)
+	}
+}
+
 var filterMutants = map[string]mutant{
 	"counts against the limit what a filter leaves out": {caughtBy: "a filter chooses among the events of a stream", fault: func(r *rigged) {
 		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
@@ -256,6 +267,29 @@ var filterMutants = map[string]mutant{
 			}
 			return r.Journal.Read(ctx, stream, options)
 		}
+	}},
+	"trusts what a filter needs for what it chooses": {caughtBy: "any filter chooses from a journal what it chooses by itself", fault: func(r *rigged) {
+		r.prefiltered(func(f filter.Filter, recorded *persistence.Recorded) bool { return f.Necessary().Holds(recorded) })
+	}},
+	"looks for numbers in the form that they are asked in": {caughtBy: "numbers in a filter are numbers", fault: func(r *rigged) {
+		r.prefiltered(func(f filter.Filter, recorded *persistence.Recorded) bool {
+			for key, values := range f.Necessary().Metadata {
+				if recorded.Metadata[key] != values[0] {
+					return false
+				}
+			}
+			return f.Match(recorded)
+		})
+	}},
+	"looks for text whatever its case": {caughtBy: "text in a filter is text", fault: func(r *rigged) {
+		r.prefiltered(func(f filter.Filter, recorded *persistence.Recorded) bool {
+			folded := *recorded
+			folded.Tags = nil
+			for _, tag := range recorded.Tags {
+				folded.Tags = append(folded.Tags, strings.ToLower(tag))
+			}
+			return f.Match(&folded)
+		})
 	}},
 	"does not check filters": {caughtBy: "a filter that is invalid is refused", fault: func(r *rigged) {
 		r.onCount = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) (int, error) {

@@ -39,7 +39,7 @@ func closeAnswers(t *testing.T, s suite) {
 	require.ErrorIs(t, j.Wait(j.ctx, nil), persistence.ErrUnavailable)
 	require.ErrorIs(t, j.Wait(j.ctx, persistence.Positions{2}), persistence.ErrUnavailable)
 	require.Equal(t, identity, j.Identity())
-	if submitter, ok := j.Journal.(persistence.Submitter); ok {
+	if submitter, ok := persistence.As[persistence.Submitter](j.Journal); ok {
 		err := submitter.Submit(to("closed-1", persistence.Any, note("n")), nil, func(persistence.Outcome) { j.t.Errorf("done is called for what was not taken") })
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
 	}

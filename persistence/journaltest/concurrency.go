@@ -159,7 +159,7 @@ func manyLives(t *testing.T, s suite) {
 	var group, readers errgroup.Group
 	ended, stop := context.WithCancel(j.ctx)
 	defer stop()
-	_, transacts := j.Journal.(persistence.Transactor)
+	transacts := has[persistence.Transactor](j.Journal)
 	for writer := range writers {
 		group.Go(func() error {
 			for round := range rounds {
@@ -262,7 +262,7 @@ func manyReaders(t *testing.T, s suite) {
 	var group errgroup.Group
 	ended, stop := context.WithCancel(j.ctx)
 	defer stop()
-	scavenger, scavenges := j.Journal.(persistence.Scavenger)
+	scavenger, scavenges := persistence.As[persistence.Scavenger](j.Journal)
 	read := make(chan struct{})
 	for range 2 {
 		group.Go(func() error { return j.watchLives(ended, "lives-1", read) })

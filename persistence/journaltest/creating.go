@@ -97,7 +97,7 @@ func createAfter(t *testing.T, s suite) {
 			require.NoError(t, err)
 			require.Zero(t, count)
 		}
-		if pages, ok := j.Journal.(persistence.PageReader); ok {
+		if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 			page, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: "after-1", From: from, Limit: 1}})
 			require.NoError(t, err)
 			require.Empty(t, page[0].Events)

@@ -107,7 +107,7 @@ func (j journal) beginsAt(stream persistence.StreamID, first persistence.Version
 		require.Empty(j.t, events)
 		_, err = j.Count(j.ctx, stream, options)
 		j.truncatedAt(stream, first, err)
-		if pages, ok := j.Journal.(persistence.PageReader); ok {
+		if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 			page, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: stream, From: from, Limit: 9}, {Stream: stream, Limit: 9}})
 			require.NoError(j.t, err)
 			j.truncatedAt(stream, first, page[0].Err)
@@ -196,7 +196,7 @@ func deleteStale(t *testing.T, s suite) {
 		}
 		require.Equal(t, persistence.Outcome{Last: 4}, j.try("stale-1", persistence.Exact(3)), "an append without events tells the tombstone's version")
 	})
-	if _, ok := j.Journal.(persistence.Submitter); ok {
+	if has[persistence.Submitter](j.Journal) {
 		p := j.pipeline(2, new(persistence.Chain))
 		p.submit("stale-1", persistence.Exact(3), note("late"))
 		p.submit("stale-1", persistence.Exact(4), note("fits by chance"))

@@ -17,15 +17,18 @@
 //		return func(t testing.TB) persistence.Journal { … open path … }
 //	}
 //
-// The suite finds the optional abilities [persistence.Submitter] and
-// [persistence.PageReader] by itself. Cases of abilities that a journal does not
-// have are absent; none is ever skipped. Each case is a sentence that a journal
-// can fail, runs in parallel with the others, and opens a journal of its own.
+// The suite finds the optional abilities by itself: [persistence.Submitter],
+// [persistence.PageReader], [persistence.Transactor], [persistence.Scavenger],
+// [persistence.Snapshots] and [persistence.Schemas]. Cases of abilities that a
+// journal does not have are absent; none is ever skipped. Each case is a sentence
+// that a journal can fail, runs in parallel with the others, and opens a journal
+// of its own.
 //
 // Beside tables of single calls there are many writers at once, readers that
 // follow the sequence meanwhile, callers that leave at any moment, a check of
-// linearizability (porcupine), and random calls against a model that are shrunk
-// when they fail (rapid, whose flags the test binary gets: -rapid.checks).
+// linearizability (porcupine), and random calls and filters against a model and
+// against the filters' own evaluator, which are shrunk when they fail (rapid, whose
+// flags the test binary gets: -rapid.checks).
 //
 // The suite is tested as well, by journals that break one promise each, which
 // names the case that must fail. So it catches a journal that
@@ -169,6 +172,9 @@
 //   - goes on from the last event that a filter chose
 //   - asks a filter about everything for one page
 //   - asks a filter about half of an event
+//   - trusts what a filter needs for what it chooses
+//   - looks for numbers in the form that they are asked in
+//   - looks for text whatever its case
 //   - does not check filters
 //   - counts without the filter
 //   - counts without the limit

@@ -210,7 +210,7 @@ func filterInvalid(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("filter-1", 2)
 	reason := &persistence.InvalidError{Field: "filter", Reason: "is only a test"}
-	broken := filter{err: reason, match: func(*persistence.Recorded) bool { t.Error("an invalid filter is asked"); return true }}
+	broken := opaque{err: reason, match: func(*persistence.Recorded) bool { t.Error("an invalid filter is asked"); return true }}
 
 	for _, backward := range []bool{false, true} {
 		for _, stream := range []persistence.StreamID{"filter-1", "missing-1"} {

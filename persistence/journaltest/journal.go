@@ -29,16 +29,27 @@ type journal struct {
 	husks bool
 }
 
-// filter is one that a journal cannot look into: it is asked about every event.
-type filter struct {
+// opaque is a filter that a journal cannot look into: it is asked about every event.
+type opaque struct {
 	match func(*persistence.Recorded) bool
 	err   error
 }
 
-func (f filter) Match(recorded *persistence.Recorded) bool { return f.match(recorded) }
-func (f filter) Check() error                              { return f.err }
+func (f opaque) Match(recorded *persistence.Recorded) bool { return f.match(recorded) }
+func (f opaque) Check() error                              { return f.err }
 
-func where(match func(*persistence.Recorded) bool) persistence.Filter { return filter{match: match} }
+func where(match func(*persistence.Recorded) bool) persistence.Filter { return opaque{match: match} }
+
+// ability is one that the journal is known to have.
+func ability[T any](journal persistence.Journal) T {
+	able, _ := persistence.As[T](journal)
+	return able
+}
+
+func has[T any](journal persistence.Journal) bool {
+	_, ok := persistence.As[T](journal)
+	return ok
+}
 
 // note is a small event that can be told by its text.
 func note(text string) persistence.Event {
@@ -150,7 +161,7 @@ func (j journal) missing(stream persistence.StreamID) {
 	_, err := j.Stream(j.ctx, stream)
 	require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
 	require.Empty(j.t, j.list(persistence.ListOptions{Name: string(stream), System: true}))
-	if pages, ok := j.Journal.(persistence.PageReader); ok {
+	if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 		page, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: stream, Limit: 1}, {Stream: stream, From: 1, Limit: 1}})
 		require.NoError(j.t, err)
 		for i := range page {

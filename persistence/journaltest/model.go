@@ -97,19 +97,19 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"append": m.append, "append again": m.append, "read": m.read, "read all": m.readAll, "stream": m.stream, "list": m.listing,
 		"create": m.creating, "set metadata": m.setMetadata, "delete": m.deleting, "truncate": m.truncating,
 	}
-	if _, ok := m.Journal.(persistence.Submitter); ok {
+	if has[persistence.Submitter](m.Journal) {
 		actions["submit"] = m.submit
 	}
-	if _, ok := m.Journal.(persistence.PageReader); ok {
+	if has[persistence.PageReader](m.Journal) {
 		actions["pages"] = m.pages
 	}
-	if _, ok := m.Journal.(persistence.Transactor); ok {
+	if has[persistence.Transactor](m.Journal) {
 		actions["transact"] = m.transacting
 	}
-	if _, ok := m.Journal.(persistence.Scavenger); ok {
+	if has[persistence.Scavenger](m.Journal) {
 		actions["scavenge"] = m.scavenging
 	}
-	if _, ok := m.Journal.(persistence.Snapshots); ok {
+	if has[persistence.Snapshots](m.Journal) {
 		actions["snapshot"] = m.snapshotting
 	}
 	return actions
@@ -516,7 +516,7 @@ func (m *model) pages(r *rapid.T) {
 		requests = append(requests, persistence.PageRequest{Stream: name, From: persistence.Version(from), Limit: rapid.IntRange(1, 4).Draw(r, "limit")})
 	}
 
-	got, err := m.Journal.(persistence.PageReader).ReadPages(m.ctx, requests)
+	got, err := ability[persistence.PageReader](m.Journal).ReadPages(m.ctx, requests)
 
 	require.NoError(m.t, err)
 	for i, request := range requests {

@@ -17,7 +17,7 @@ var paging = cases{
 
 func pagesOfMany(t *testing.T, s suite) {
 	j := s.open(t)
-	pages := j.Journal.(persistence.PageReader)
+	pages := ability[persistence.PageReader](j.Journal)
 	const streams = 40
 	var requests []persistence.PageRequest
 	var want [][]persistence.Recorded
@@ -49,7 +49,7 @@ func pagesAlone(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("fine-1", 2)
 
-	got, err := j.Journal.(persistence.PageReader).ReadPages(j.ctx, []persistence.PageRequest{
+	got, err := ability[persistence.PageReader](j.Journal).ReadPages(j.ctx, []persistence.PageRequest{
 		{Stream: "fine-1", Limit: 0},
 		{Stream: "fine-1", Limit: -1},
 		{Stream: "fine-1", From: persistence.MaxVersion + 1, Limit: 1},

@@ -194,7 +194,7 @@ func readOwned(t *testing.T, s suite) {
 		scribble(recorded.Event)
 	}
 	j.cameBack("owned-1", fresh()) // and the reader's are hers
-	if pages, ok := j.Journal.(persistence.PageReader); ok {
+	if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 		got, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: "owned-1", Limit: 2}})
 		require.NoError(t, err)
 		for _, recorded := range got[0].Events {

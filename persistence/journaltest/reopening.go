@@ -120,7 +120,7 @@ func (j journal) furnishLives() (keep func(journal)) {
 func (j journal) furnishAbilities() (keep func(journal)) {
 	j.t.Helper()
 	var checks []func(journal)
-	if _, ok := j.Journal.(persistence.Snapshots); ok {
+	if has[persistence.Snapshots](j.Journal) {
 		newest := stateOf("kept-2", 5, "newest")
 		j.save(stateOf("kept-1", 4, "deleted"))
 		j.save(stateOf("kept-2", 2, "older"))
@@ -134,7 +134,7 @@ func (j journal) furnishAbilities() (keep func(journal)) {
 			again.snapshotted(newest)
 		})
 	}
-	if _, ok := j.Journal.(persistence.Schemas); ok {
+	if has[persistence.Schemas](j.Journal) {
 		id := j.register(persistence.JSON, []byte("{}"))
 		j.register(persistence.Protobuf, []byte("descriptors"))
 		schemas := j.schemas()
@@ -145,7 +145,7 @@ func (j journal) furnishAbilities() (keep func(journal)) {
 			require.Greater(again.t, again.register(persistence.JSON, []byte("[]")), schemas[1].ID)
 		})
 	}
-	if _, ok := j.Journal.(persistence.Transactor); ok {
+	if has[persistence.Transactor](j.Journal) {
 		j.commits(to("pair-1", persistence.NoStream, note("left")), to("pair-2", persistence.NoStream, note("right")))
 		changed := errors.New("changed his mind")
 		require.Equal(j.t, changed, j.transact(func(_ context.Context, tx persistence.Transaction) error {

@@ -41,7 +41,7 @@ func (j journal) cameBack(stream persistence.StreamID, given []persistence.Event
 		}
 	}
 	require.True(j.t, samePlain(read, inSequence), "the global sequence shows other events than the stream")
-	if pages, ok := j.Journal.(persistence.PageReader); ok {
+	if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 		page, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: stream, Limit: len(given)}})
 		require.NoError(j.t, err)
 		require.NoError(j.t, page[0].Err)

@@ -22,7 +22,7 @@ var describing = cases{
 
 func (j journal) register(encoding persistence.Encoding, body []byte) persistence.SchemaID {
 	j.t.Helper()
-	id, err := j.Journal.(persistence.Schemas).RegisterSchema(j.ctx, encoding, body)
+	id, err := ability[persistence.Schemas](j.Journal).RegisterSchema(j.ctx, encoding, body)
 	require.NoError(j.t, err)
 	require.Positive(j.t, id)
 	return id
@@ -30,7 +30,7 @@ func (j journal) register(encoding persistence.Encoding, body []byte) persistenc
 
 func (j journal) schemas() []persistence.Schema {
 	j.t.Helper()
-	schemas, err := j.Journal.(persistence.Schemas).Schemas(j.ctx)
+	schemas, err := ability[persistence.Schemas](j.Journal).Schemas(j.ctx)
 	require.NoError(j.t, err)
 	return schemas
 }
@@ -78,7 +78,7 @@ func schemaListed(t *testing.T, s suite) {
 
 func schemaLimits(t *testing.T, s suite) {
 	j := s.open(t)
-	schemas := j.Journal.(persistence.Schemas)
+	schemas := ability[persistence.Schemas](j.Journal)
 	for what, broken := range map[string]persistence.Schema{
 		"empty":       {Encoding: persistence.JSON},
 		"too large":   {Encoding: persistence.Protobuf, Body: make([]byte, persistence.MaxSchema+1)},
@@ -103,7 +103,7 @@ func schemaOnce(t *testing.T, s suite) {
 		var group errgroup.Group
 		for i := range many {
 			group.Go(func() (err error) {
-				ids[i], err = j.Journal.(persistence.Schemas).RegisterSchema(j.ctx, persistence.JSON, fmt.Appendf(nil, "schema %d", round))
+				ids[i], err = ability[persistence.Schemas](j.Journal).RegisterSchema(j.ctx, persistence.JSON, fmt.Appendf(nil, "schema %d", round))
 				return err
 			})
 		}

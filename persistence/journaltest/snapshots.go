@@ -26,7 +26,7 @@ var damaging = cases{
 	"a snapshot that was damaged is none": snapshotDamaged,
 }
 
-func (j journal) snapshots() persistence.Snapshots { return j.Journal.(persistence.Snapshots) }
+func (j journal) snapshots() persistence.Snapshots { return ability[persistence.Snapshots](j.Journal) }
 
 func (j journal) save(snapshot persistence.Snapshot) {
 	j.t.Helper()

@@ -49,7 +49,7 @@ func (p *pipeline) submit(stream persistence.StreamID, expected persistence.Expe
 	index := len(p.outcomes)
 	p.outcomes = append(p.outcomes, persistence.Outcome{})
 	p.open++
-	err := p.Journal.(persistence.Submitter).Submit(
+	err := ability[persistence.Submitter](p.Journal).Submit(
 		persistence.Append{Stream: stream, Expected: expected, Events: events}, p.chain,
 		func(o persistence.Outcome) { p.settled <- settlement{index, o} })
 	if err != nil { // refused at once and failed later are the same to a writer
@@ -189,7 +189,7 @@ func submitApart(t *testing.T, s suite) {
 
 func submitRefused(t *testing.T, s suite) {
 	j := s.open(t)
-	submitter := j.Journal.(persistence.Submitter)
+	submitter := ability[persistence.Submitter](j.Journal)
 	chain := new(persistence.Chain)
 	for _, a := range []persistence.Append{
 		{Events: notes("n", 1)},

@@ -70,45 +70,31 @@ func (s suite) run(t *testing.T) {
 
 // cases are those that the journal's abilities call for.
 func (s suite) cases(t *testing.T) cases {
-	groups := []cases{
-		appending, expecting, naming, reading, sequence, waiting, limits, spelling, tagging, roundTrips,
-		lives, creating, deleting, truncating, listing, filtering, backward,
-		concurrency, following, linearity, leaving, closing, models,
-	}
-	probe := s.open(t)
-	if _, ok := probe.Journal.(persistence.Submitter); ok {
-		groups = append(groups, submitting)
-	}
-	if _, ok := probe.Journal.(persistence.PageReader); ok {
-		groups = append(groups, paging)
-	}
-	if _, ok := probe.Journal.(persistence.Scavenger); ok {
-		groups = append(groups, scavenging)
-	}
-	if _, ok := probe.Journal.(persistence.Transactor); ok {
-		groups = append(groups, transacting)
-	}
-	if _, ok := probe.Journal.(persistence.Snapshots); ok {
-		groups = append(groups, snapshotting)
-	}
-	if _, ok := probe.Journal.(persistence.Snapshots); ok && s.Damage != nil {
-		groups = append(groups, damaging)
-	}
-	if _, ok := probe.Journal.(persistence.Schemas); ok {
-		groups = append(groups, describing)
-	}
-	if s.survives {
-		groups = append(groups, reopening)
-	}
-	if _, ok := probe.Journal.(persistence.Scavenger); ok && s.survives {
-		groups = append(groups, reopeningHusks)
-	}
-	if s.survives && s.Crash != nil {
-		groups = append(groups, crashing)
-	}
+	t.Helper()
+	probe := s.open(t).Journal
 	all := cases{}
-	for _, group := range groups {
-		maps.Copy(all, group)
+	for _, group := range []struct {
+		called bool
+		cases  cases
+	}{
+		{true, appending}, {true, expecting}, {true, naming}, {true, reading}, {true, sequence}, {true, waiting}, {true, limits},
+		{true, spelling}, {true, tagging}, {true, roundTrips}, {true, lives}, {true, creating}, {true, deleting}, {true, truncating},
+		{true, listing}, {true, filtering}, {true, choosing}, {true, backward}, {true, concurrency}, {true, following}, {true, linearity},
+		{true, leaving}, {true, closing}, {true, models},
+		{has[persistence.Submitter](probe), submitting},
+		{has[persistence.PageReader](probe), paging},
+		{has[persistence.Transactor](probe), transacting},
+		{has[persistence.Scavenger](probe), scavenging},
+		{has[persistence.Snapshots](probe), snapshotting},
+		{has[persistence.Snapshots](probe) && s.Damage != nil, damaging},
+		{has[persistence.Schemas](probe), describing},
+		{s.survives, reopening},
+		{s.survives && has[persistence.Scavenger](probe), reopeningHusks},
+		{s.survives && s.Crash != nil, crashing},
+	} {
+		if group.called {
+			maps.Copy(all, group.cases)
+		}
 	}
 	return all
 }

@@ -37,7 +37,7 @@ var transacting = cases{
 type body = func(ctx context.Context, tx persistence.Transaction) error
 
 func (j journal) transact(do body) error {
-	return j.Journal.(persistence.Transactor).Transact(j.ctx, do)
+	return ability[persistence.Transactor](j.Journal).Transact(j.ctx, do)
 }
 
 // commits requires that a transaction is committed in which every append succeeds.
@@ -418,7 +418,7 @@ func transactWaits(t *testing.T, s suite) {
 	const others = 4
 	var group errgroup.Group
 	var p *pipeline
-	_, submits := j.Journal.(persistence.Submitter)
+	submits := has[persistence.Submitter](j.Journal)
 
 	err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
 		_, err := tx.Append(to("old-1", persistence.Exact(1), note("2")))

@@ -129,7 +129,7 @@ func truncateDeleted(t *testing.T, s suite) {
 func (j *journal) scavenge(stream persistence.StreamID) int {
 	j.t.Helper()
 	j.husks = true
-	events, err := j.Journal.(persistence.Scavenger).Scavenge(j.ctx, stream)
+	events, err := ability[persistence.Scavenger](j.Journal).Scavenge(j.ctx, stream)
 	require.NoError(j.t, err)
 	return events
 }

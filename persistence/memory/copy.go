@@ -60,21 +60,25 @@ func copyBytes(data, buffer []byte) (own, rest []byte) {
 
 // recorded is the reader's own copy of the row at a position.
 func (l *log) recorded(position int64) persistence.Recorded {
-	recorded := l.stored(position)
+	r := l.at(position)
 	var buffer []byte
-	if size := len(recorded.Payload) + len(recorded.Headers); size > 0 {
+	if size := len(r.event.Payload) + len(r.event.Headers); size > 0 {
 		buffer = make([]byte, 0, size)
 	}
-	recorded.Event, _ = copyEvent(&recorded.Event, buffer)
-	return recorded
+	event, _ := copyEvent(&r.event, buffer)
+	return r.recorded(event, position)
 }
 
 // stored is the row at a position, whose slices and metadata are the journal's:
 // for filters, which change and keep nothing.
 func (l *log) stored(position int64) persistence.Recorded {
 	r := l.at(position)
+	return r.recorded(r.event, position)
+}
+
+func (r *row) recorded(event persistence.Event, position int64) persistence.Recorded {
 	return persistence.Recorded{
-		Event: r.event, Stream: r.stream, Version: r.version,
+		Event: event, Stream: r.stream, Version: r.version,
 		Position: persistence.Position{Offset: position},
 		At:       time.UnixMicro(r.micros).UTC(),
 	}

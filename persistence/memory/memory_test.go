@@ -97,6 +97,80 @@ func TestSubmitAllocatesNothingForAnAppend(t *testing.T) { //nolint:paralleltest
 	require.Equal(t, 5001, settled)
 }
 
+// While a transaction is open others wait for it, and it may take as long as it
+// wants: who waits can leave, and nobody has to wait for it who closes the journal.
+func TestNobodyIsTiedToAnOpenTransaction(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(memory.Journal)
+		release := make(chan struct{})
+		results := make(chan error, 3)
+		to := func(stream persistence.StreamID) persistence.Append {
+			return persistence.Append{Stream: stream, Expected: persistence.Any, Events: deposit()}
+		}
+		go func() { // ends with its transaction
+			results <- journal.Transact(t.Context(), func(_ context.Context, tx persistence.Transaction) error {
+				_, err := tx.Append(to("account-ann"))
+				<-release
+				return err
+			})
+		}()
+		synctest.Wait()
+		impatient, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+
+		_, err := journal.Append(impatient, to("account-bob"))
+		require.ErrorIs(t, err, persistence.ErrUnavailable)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		var settled []error
+		for range 2 {
+			require.NoError(t, journal.Submit(to("account-cid"), nil, func(o persistence.Outcome) { settled = append(settled, o.Err) }))
+		}
+		go func() { // ends with the journal
+			_, err := journal.Append(t.Context(), to("account-dan"))
+			results <- err
+		}()
+		synctest.Wait()
+		require.Empty(t, settled)
+		require.NoError(t, journal.Close())
+
+		require.ErrorIs(t, <-results, persistence.ErrUnavailable)
+		require.Len(t, settled, 2)
+		for _, err := range settled {
+			require.ErrorIs(t, err, persistence.ErrUnavailable)
+		}
+		close(release)
+		require.ErrorIs(t, <-results, persistence.ErrUnavailable, "nothing of it is stored")
+	})
+}
+
+// What was submitted while a transaction was open is answered before what is
+// submitted later, for its writer counts on the order.
+func TestSubmissionsAreAnsweredInTheirOrder(t *testing.T) {
+	t.Parallel()
+	journal := new(memory.Journal)
+	var answered []persistence.Version
+	submit := func(version persistence.Version) {
+		err := journal.Submit(
+			persistence.Append{Stream: "account-ann", Expected: persistence.Exact(version), Events: deposit()}, nil,
+			func(o persistence.Outcome) { answered = append(answered, o.Last) })
+		require.NoError(t, err)
+	}
+
+	submit(0)
+	err := journal.Transact(t.Context(), func(_ context.Context, tx persistence.Transaction) error {
+		_, err := tx.Append(persistence.Append{Stream: "account-ann", Expected: persistence.Exact(1), Events: deposit()})
+		submit(2)
+		submit(3)
+		return err
+	})
+	submit(4)
+
+	require.NoError(t, err)
+	require.Equal(t, []persistence.Version{1, 3, 4, 5}, answered)
+}
+
 func Example() {
 	journal := new(memory.Journal)
 	defer journal.Close()

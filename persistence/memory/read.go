@@ -126,14 +126,9 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 		}
 		options := persistence.ReadOptions{From: request.From, Limit: request.Limit}
 		view, err := j.streamView(ctx, &j.state, request.Stream, options)
-		if err == nil {
-			page.Events = make([]persistence.Recorded, 0, min(request.Limit, len(view.positions)))
-			err = view.choose(ctx, options, func(position int64) bool {
-				page.Events = append(page.Events, view.log.recorded(position))
-				return true
-			})
-		}
 		switch {
+		case err == nil:
+			page.Events = view.page(options)
 		case errors.Is(err, persistence.ErrUnavailable):
 			return nil, err
 		case !errors.Is(err, persistence.ErrStreamNotFound):
@@ -141,6 +136,17 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 		}
 	}
 	return pages, nil
+}
+
+// page copies the events that forward options without a filter choose.
+func (v *streamView) page(options persistence.ReadOptions) []persistence.Recorded {
+	from, to, _ := v.span(options)
+	to = from + min(options.Limit, to-from)
+	events := make([]persistence.Recorded, 0, to-from)
+	for _, position := range v.positions[from:to] {
+		events = append(events, v.log.recorded(position))
+	}
+	return events
 }
 
 // ReadAll fulfils [persistence.Reader].
