@@ -47,7 +47,14 @@ func planFaults(t *testing.T, conn *pgx.Conn, name, statement string) []string {
 	t.Helper()
 	_, err := conn.Exec(t.Context(), "DEALLOCATE ALL")
 	require.NoError(t, err)
-	arguments := map[string]string{"stream_find": "'{a}'", "stream_names": "'{1}'", "stream_by_name": "'a'", "search": "1, gen_random_uuid(), 9"}[name]
+	const conditions = ", '{t}', NULL, '{a}', 1, NULL, NULL, 9, NULL, NULL"
+	arguments := map[string]string{
+		"stream_find": "'{a}'", "stream_names": "'{1}'", "stream_by_name": "'a'", "snapshot_load": "'a'", "search": "1, gen_random_uuid(), 9",
+		"choose_forward": "0, 0, 9" + conditions, "choose_backward": "0, 0, 9" + conditions,
+		"choose_all": "0, 0, 9" + conditions + ", '{s-1}', '{s}'", "choose_all_backward": "0, 0, 9" + conditions + ", '{s-1}', '{s}'",
+		"read_forward": "0, 0, 9", "read_backward": "0, 0, 9",
+		"list": "'', 'a', 9", "list_category": "'', 'a', 9, 's'", "categories": "'', 'a', 9",
+	}[name]
 	if arguments == "" {
 		arguments = strings.Join([]string{"0", "0", "9"}[:strings.Count(statement, "$")], ", ")
 	}
