@@ -33,6 +33,9 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 	if err != nil {
 		return nil, err
 	}
+	if j.heads.closed.Load() {
+		return nil, errClosed()
+	}
 	conn := tx.Conn()
 	if conn == nil || conn.PgConn().TxStatus() != 'T' {
 		return nil, &persistence.InvalidError{Field: "transaction", Reason: "is not open"}

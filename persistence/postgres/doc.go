@@ -14,6 +14,10 @@
 // it knows the outcome. Only what it cannot find out within
 // Config.ResolveTimeout is answered as unknown.
 //
+// Transactions of the journal have a connection of their own; [Journal.AppendTx]
+// stores events in one of the caller's. The server looks at what is simple in a
+// filter and leaves the bytes of other events where they are; the filter decides.
+//
 // The tables are append-only by permission: a role needs SELECT on them and
 // EXECUTE on the functions, nothing else.
 //

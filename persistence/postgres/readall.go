@@ -90,9 +90,7 @@ func (s *scan) fill(ctx context.Context) error {
 			return err
 		}
 		s.ended = !more
-		if err := s.take(r); err != nil {
-			return err
-		}
+		s.take(r)
 		s.full = s.full || len(s.page) == s.options.PageRows || s.seen >= s.options.Scan()
 	}
 	return nil
@@ -101,8 +99,8 @@ func (s *scan) fill(ctx context.Context) error {
 // chunk reads events behind the last one, with the names of their streams, and
 // reports whether there are more.
 func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err error) {
-	// After an append of another process a replica of the page may be torn only by a
-	// journal that lost rows; it is read again to be sure of what is stored.
+	// There cannot be a hole; it is read again to be sure that what is seen is what is
+	// stored.
 	for range 2 {
 		err = s.journal.withConn(ctx, func(conn *pgx.Conn) error {
 			if r, more, err = s.query(ctx, conn, wanted); err != nil {
@@ -173,14 +171,14 @@ func (s *scan) whole(r *rows) error {
 
 // take moves on through events and puts those on the page that the reader gets,
 // until it is full.
-func (s *scan) take(r *rows) error {
+func (s *scan) take(r *rows) {
 	for i := range r.events {
 		e := &r.events[i]
 		if s.shows(e) {
 			size := recordedSize(e)
 			if s.full = len(s.page) == s.options.PageRows || len(s.page) > 0 && s.bytes+size > s.options.PageBytes; s.full {
 				s.ended = false
-				return nil
+				return
 			}
 			s.bytes += size
 			s.page = append(s.page, *e)
@@ -188,7 +186,6 @@ func (s *scan) take(r *rows) error {
 		s.seen++
 		s.last = e.Position.Offset
 	}
-	return nil
 }
 
 // shows reports whether the reader gets an event. What the server has passed over
