@@ -38,7 +38,7 @@ func TestManyAtOnce(t *testing.T) {
 			for id, length := range lengths {
 				fill(t, journal, fmt.Sprint(id), length)
 			}
-			system := open(t, actors.Config{Journal: wrap(journal)})
+			system := open(t, actors.Config{Journal: wrap(journal), AskTimeout: 30 * time.Second})
 			var group sync.WaitGroup
 			start := make(chan struct{})
 			var failed atomic.Int64
