@@ -203,6 +203,7 @@ func (j journal) unchanged(do func()) {
 	require.Equal(j.t, before, plain(j.all()))
 	require.True(j.t, samePlace(head, j.head()), "the head has moved")
 }
+
 // plain gives events the one form that equal events share: nil for what is
 // empty, and sets in order.
 // is empty.
