@@ -37,7 +37,10 @@ type committer struct {
 	link     *link     // nil while there is none: then flights wait for run to connect
 	closed   bool      // nothing more comes
 
-	lost []backend // of links whose end is not certain; used by run only
+	// Used by run only: the backends of lost links whose end is not certain, and
+	// why the last link was lost.
+	lost  []backend
+	cause error
 }
 
 func newCommitter(j *Journal) *committer {
@@ -195,6 +198,7 @@ func (c *committer) lose(l *link, err error) {
 	if !c.journal.config.Pooler { // else the number is the pooler's, or nobody's
 		c.lost = append(c.lost, l.backend)
 	}
+	c.cause = err
 	c.breaker.failed(err)
 	if c.link == l {
 		c.link = nil
@@ -213,13 +217,16 @@ func (c *committer) lose(l *link, err error) {
 func (c *committer) resume(ctx context.Context) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 10*time.Millisecond, time.Second
-	for c.waiting() {
+	for c.expire(ctx) {
 		err := c.tryResume(ctx)
 		if err == nil {
 			return
 		}
+		c.cause = err
 		c.breaker.failed(err)
-		c.expire(ctx, err)
+		if !c.expire(ctx) {
+			return
+		}
 		timer := time.NewTimer(pause.NextBackOff())
 		select {
 		case <-timer.C:
@@ -227,12 +234,6 @@ func (c *committer) resume(ctx context.Context) {
 			timer.Stop()
 		}
 	}
-}
-
-func (c *committer) waiting() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.inFlight) > 0
 }
 
 func (c *committer) tryResume(ctx context.Context) error {
@@ -283,8 +284,9 @@ func (c *committer) keep(l *link) {
 }
 
 // expire settles the flights that have waited too long: those that may have been
-// stored when their time is over, the others when the breaker is open.
-func (c *committer) expire(ctx context.Context, cause error) {
+// stored when their time is over, the others when the breaker is open. It reports
+// whether any are left.
+func (c *committer) expire(ctx context.Context) (left bool) {
 	refused := c.breaker.refuse()
 	now := time.Now()
 	c.mu.Lock()
@@ -299,9 +301,10 @@ func (c *committer) expire(ctx context.Context, cause error) {
 	c.inFlight = kept
 	c.mu.Unlock()
 	for _, f := range expired {
-		f.fail(cause)
+		f.fail(c.cause)
 		c.release(f)
 	}
+	return len(kept) > 0
 }
 
 // hangUp ends the wait for an answer.

@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -292,20 +294,36 @@ func TestConnectionBreaksAtCommit(t *testing.T) {
 	}
 }
 
-// A batch in flight behind the broken one shares its fate, and its order.
-func TestConnectionBreaksWithTwoBatchesUnderWay(t *testing.T) {
+// Connections break again and again with two batches under way, and while what
+// became of them is being found out.
+func TestConnectionBreaksUnderLoad(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
-	var broken atomic.Int64
-	config := faultyConfig(t, url, func(c *faultyConn) { c.swallow = broken.Add(1) == 3 })
-	config.BatchEvents = 4
+	doubts := &doubtCounter{}
+	config := faultyConfig(t, pgtest.URL(t), func(c *faultyConn) {
+		switch rand.IntN(60) {
+		case 0, 1, 2:
+			c.swallow = true
+		case 3:
+			c.half = true
+		case 4:
+			c.drop = true
+		case 5:
+			c.swallow, c.instead = true, errorMessage("FATAL", "57P01", "terminating connection due to administrator command")
+		case 6:
+			c.swallow, c.instead = true, slices.Concat(errorMessage("ERROR", "57014", "canceling statement"), ready)
+		case 7:
+			c.before = noticeMessage("WARNING", "01000", "canceling wait for synchronous replication due to user request")
+		}
+	})
+	config.BatchEvents = 16
+	config.Logger = slog.New(doubts)
 	journal := open(t, config)
-	w := startWriters(t, journal, 32)
+	w := startWriters(t, journal, 48)
 
-	w.progress(t, 200)
+	eventually(t, patience, "enough connections were lost", func() bool { return doubts.losses.Load() > 100 })
 	w.stop()
 
-	w.compare(t, journal)
+	t.Logf("%s, connections lost %d, events in doubt %d", w.compare(t, journal), doubts.losses.Load(), doubts.events.Load())
 }
 
 // Errors of the server that say for sure that nothing was stored are told as
@@ -418,7 +436,7 @@ func TestUnfencedAppendIsUnknown(t *testing.T) {
 	var requests atomic.Int64
 	config := faultyConfig(t, url, func(c *faultyConn) { c.hang = requests.Add(1) == 1 })
 	config.Pooler = true
-	config.StatementTimeout = 300 * time.Millisecond
+	config.StatementTimeout, config.ResolveTimeout = 300*time.Millisecond, 5*time.Second
 	journal := open(t, config)
 	release := holdOrderLock(t, url)
 
@@ -434,6 +452,24 @@ func TestUnfencedAppendIsUnknown(t *testing.T) {
 		return err == nil && info.Version == 1
 	})
 	require.Equal(t, unknown.IDs[0], readAll(t, journal, "s-1")[0].ID)
+}
+
+// Attempts that are all sent and never answered end in time, too.
+func TestUnansweredAppendIsUnknown(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Config(t)
+	config.StatementTimeout, config.ResolveTimeout = 200*time.Millisecond, time.Second
+	journal := open(t, config)
+	release := holdOrderLock(t, config.URL)
+	defer release()
+
+	outcome := appendOne(t, journal, "s-1", persistence.NoStream, "x")
+
+	require.ErrorIs(t, outcome.Err, persistence.ErrUnknownOutcome)
+	release()
+	eventually(t, patience, "the journal answers again", func() bool {
+		return appendOne(t, journal, "s-2", persistence.Any, "x").Err == nil
+	})
 }
 
 // What cannot be found out in time is unknown; what was never sent is not.
@@ -495,6 +531,40 @@ func TestServerAwayIsToldAtOnce(t *testing.T) {
 	eventually(t, 20*time.Second, "the journal answers again", func() bool {
 		return appendOne(t, journal, "s-3", persistence.Any, "x").Err == nil
 	})
+}
+
+// The connections for reading that a restart has ended are replaced unnoticed.
+func TestReadsSurviveRestarts(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Server(t)
+	journal := open(t, postgres.Config{URL: server.URL(), Migrate: true, Durability: postgres.Relaxed})
+	require.NoError(t, appendOne(t, journal, "s-1", persistence.NoStream, "x").Err)
+	readers := func() {
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				for range 10 {
+					pages, err := journal.ReadPages(t.Context(), []persistence.PageRequest{{Stream: "s-1", Limit: 1}})
+					if err == nil {
+						_, err = journal.Head(t.Context())
+					}
+					if err != nil || len(pages[0].Events) != 1 {
+						t.Errorf("%v", err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		require.Len(t, readAll(t, journal, "s-1"), 1)
+	}
+	readers()
+
+	require.NoError(t, server.Kill())
+	require.NoError(t, server.Restart(t.Context()))
+	readers()
+
+	admin(t, server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stele'")
+	readers()
 }
 
 // A journal that is closed while its server hangs does not hang.
@@ -656,16 +726,21 @@ type faultyConn struct {
 	net.Conn
 	strike func(*faultyConn)
 
+	// mu guards what follows: a request is written while another goroutine waits for
+	// the answer to it.
+	mu sync.Mutex
+
 	// The faults of the request about to go out.
 	drop    bool   // it never reaches the server
 	half    bool   // half of it does, and the connection ends
-	swallow bool   // the server's answer never reaches the client
-	hang    bool   // no answer comes for as long as the client waits
-	instead []byte // what the client gets for an answer; then the connection ends
+	swallow bool   // the server's answer never reaches the client, and the connection ends
+	hang    bool   // no answer reaches the client any more
+	instead []byte // what the client gets for an answer
 	before  []byte // what the client gets before the answer
 
-	answer bytes.Buffer
-	ended  bool
+	dropped [][]byte     // what the client gets for requests that were dropped
+	answer  bytes.Buffer // for the client
+	ended   bool         // nothing follows
 }
 
 var errCut = errors.New("the connection was cut")
@@ -677,6 +752,8 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 	if !slices.ContainsFunc(storing, func(name []byte) bool { return bytes.Contains(p, name) }) {
 		return c.Conn.Write(p)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.strike(c)
 	switch {
 	case c.half:
@@ -685,64 +762,68 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 	case c.drop && c.instead == nil:
 		return 0, c.cut()
 	case c.drop:
-		c.answer.Write(c.instead)
-		c.drop, c.instead = false, nil // the connection stays
-		return len(p), nil
+		// An empty request is answered by a sign of readiness, which lets the reader find
+		// what it is to say instead.
+		c.dropped = append(c.dropped, c.instead)
+		c.drop, c.instead = false, nil
+		_, err := c.Conn.Write([]byte{'S', 0, 0, 0, 4})
+		return len(p), err
 	}
 	return c.Conn.Write(p)
 }
 
+// Read hands the server's messages on one by one, so that a fault that was
+// planted before an answer is met when the answer comes.
 func (c *faultyConn) Read(p []byte) (int, error) {
-	switch {
-	case c.hang:
-		// The server is left with the request; the client gives up by itself.
-		buf := make([]byte, 1)
-		_, err := c.Conn.Read(buf)
-		return 0, err
-	case c.swallow:
-		c.swallow, c.ended = false, true
-		if err := c.readAnswer(); err != nil {
+	for {
+		c.mu.Lock()
+		if c.answer.Len() > 0 {
+			defer c.mu.Unlock()
+			return c.answer.Read(p)
+		}
+		ended := c.ended
+		c.mu.Unlock()
+		if ended {
+			return 0, c.cut()
+		}
+		message, err := c.receive()
+		if err != nil {
 			return 0, err
 		}
-		c.answer.Reset()
-		c.answer.Write(c.instead)
-	case c.before != nil:
+		c.mu.Lock()
+		c.pass(message)
+		c.mu.Unlock()
+	}
+}
+
+func (c *faultyConn) receive() ([]byte, error) {
+	header := make([]byte, 5)
+	if _, err := io.ReadFull(c.Conn, header); err != nil {
+		return nil, err
+	}
+	message := make([]byte, 1+binary.BigEndian.Uint32(header[1:]))
+	copy(message, header)
+	_, err := io.ReadFull(c.Conn, message[5:])
+	return message, err
+}
+
+func (c *faultyConn) pass(message []byte) {
+	last := message[0] == 'Z'
+	switch {
+	case c.hang:
+	case c.swallow:
+		if last {
+			c.swallow, c.ended = false, true
+			c.answer.Write(c.instead)
+		}
+	case len(c.dropped) > 0:
+		c.answer.Write(c.dropped[0])
+		c.dropped = c.dropped[1:]
+	default:
 		c.answer.Write(c.before)
 		c.before = nil
+		c.answer.Write(message)
 	}
-	if c.answer.Len() > 0 {
-		return c.answer.Read(p)
-	}
-	if c.ended {
-		return 0, c.cut()
-	}
-	return c.Conn.Read(p)
-}
-
-// readAnswer reads from the server until it is ready for the next request.
-func (c *faultyConn) readAnswer() error {
-	for {
-		header := make([]byte, 5)
-		if _, err := readFull(c.Conn, header); err != nil {
-			return err
-		}
-		body := make([]byte, binary.BigEndian.Uint32(header[1:])-4)
-		if _, err := readFull(c.Conn, body); err != nil {
-			return err
-		}
-		if header[0] == 'Z' {
-			return nil
-		}
-	}
-}
-
-func readFull(conn net.Conn, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var got int
-		got, err = conn.Read(p[n:])
-		n += got
-	}
-	return n, err
 }
 
 func (c *faultyConn) cut() error {

@@ -104,12 +104,11 @@ func (j *Journal) poll(ctx context.Context) {
 
 // Head fulfils [persistence.Reader].
 func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
-	conn, err := j.pool.Acquire(ctx)
-	if err != nil {
-		return nil, readError(ctx, err)
-	}
-	defer conn.Release()
-	offset, err := j.headOf(ctx, conn.Conn())
+	var offset int64
+	err := j.withConn(ctx, func(conn *pgx.Conn) (err error) {
+		offset, err = j.headOf(ctx, conn)
+		return err
+	})
 	if err != nil {
 		return nil, readError(ctx, err)
 	}

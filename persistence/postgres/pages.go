@@ -34,14 +34,12 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 	for i, at := range asked {
 		ids[at] = found[i]
 	}
-	conn, err := j.pool.Acquire(ctx)
-	if err != nil {
-		return nil, readError(ctx, err)
-	}
-	defer conn.Release()
 	for start := 0; start < len(requests); start += pipelined {
 		end := min(start+pipelined, len(requests))
-		if err := j.readPages(ctx, conn.Conn(), requests[start:end], ids[start:end], pages[start:end]); err != nil {
+		err := j.withConn(ctx, func(conn *pgx.Conn) error {
+			return j.readPages(ctx, conn, requests[start:end], ids[start:end], pages[start:end])
+		})
+		if err != nil {
 			return nil, readError(ctx, err)
 		}
 	}
@@ -90,6 +88,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	}
 	var arena rows
 	for _, i := range asked {
+		pages[i] = persistence.StreamPage{} // an attempt before may have begun it
 		results, err := pipeline.GetResults()
 		if err != nil {
 			return err

@@ -15,19 +15,28 @@ var errUndecodable = errors.New("a row is not what its statement promises")
 // inBinary is the format of all parameters and results.
 var inBinary = []int16{1}
 
-// query runs a statement on a connection of the pool and hands its rows over. A
-// row's values are only valid until row returns.
-func (j *Journal) query(ctx context.Context, s statement, parameters [][]byte, row func([][]byte) error) error {
-	conn, err := j.pool.Acquire(ctx)
-	if err != nil {
-		return err
+// withConn calls do with a connection of the pool. After a restart of the server
+// the pool is full of dead ones, so do is called once more, with a fresh one, when
+// its connection broke: it must be able to begin anew.
+func (j *Journal) withConn(ctx context.Context, do func(*pgx.Conn) error) error {
+	for retried := false; ; retried = true {
+		conn, err := j.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		err = do(conn.Conn())
+		broken := conn.Conn().IsClosed()
+		conn.Release()
+		if err == nil || !broken || retried || ctx.Err() != nil {
+			return err
+		}
+		j.pool.Reset()
 	}
-	defer conn.Release()
-	return queryOn(ctx, conn.Conn(), s, parameters, row)
 }
 
-// queryOn is query on one connection. It stays below the driver's rows, which
-// look a decoder up for every value.
+// queryOn runs a statement and hands its rows over, whose values are only valid
+// until row returns. It stays below the driver's rows, which look a decoder up for
+// every value.
 func queryOn(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte, row func([][]byte) error) error {
 	description, err := conn.Prepare(ctx, s.name, s.sql) // a look-up from the second time on
 	if err != nil {

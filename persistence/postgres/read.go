@@ -6,6 +6,8 @@ import (
 	"iter"
 	"math"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -104,8 +106,11 @@ func (c *cursor) page(ctx context.Context) ([]persistence.Recorded, bool, error)
 	}
 	limit := min(c.left, pageRows, c.journal.meanRow.rows(persistence.DefaultPageBytes))
 	var r rows
-	err := c.journal.query(ctx, s, [][]byte{int8Parameter(c.id), int8Parameter(c.next), int8Parameter(int64(limit))}, func(row [][]byte) error {
-		return r.add(c.stream, row)
+	err := c.journal.withConn(ctx, func(conn *pgx.Conn) error {
+		r = rows{}
+		return queryOn(ctx, conn, s, [][]byte{int8Parameter(c.id), int8Parameter(c.next), int8Parameter(int64(limit))}, func(row [][]byte) error {
+			return r.add(c.stream, row)
+		})
 	})
 	if err != nil {
 		return nil, false, readError(ctx, err)
@@ -141,13 +146,15 @@ func (j *Journal) Stream(ctx context.Context, stream persistence.StreamID) (pers
 	if err := checkStream(stream); err != nil {
 		return info, err
 	}
-	err := j.query(ctx, statement{"stele_stream_by_name", j.sql.streamByName}, [][]byte{[]byte(stream)}, func(row [][]byte) error {
-		version, ok := readInt8(row[1])
-		if !ok {
-			return errUndecodable
-		}
-		info.Version = persistence.Version(version)
-		return nil
+	err := j.withConn(ctx, func(conn *pgx.Conn) error {
+		return queryOn(ctx, conn, statement{"stele_stream_by_name", j.sql.streamByName}, [][]byte{[]byte(stream)}, func(row [][]byte) error {
+			version, ok := readInt8(row[1])
+			if !ok {
+				return errUndecodable
+			}
+			info.Version = persistence.Version(version)
+			return nil
+		})
 	})
 	if err != nil {
 		return info, readError(ctx, err)

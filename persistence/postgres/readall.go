@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
 )
@@ -40,26 +40,14 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 	if ctx.Err() != nil {
 		return persistence.Page{}, context.Cause(ctx)
 	}
-	conn, err := j.pool.Acquire(ctx)
-	if err != nil {
-		return persistence.Page{}, readError(ctx, err)
-	}
-	defer conn.Release()
-	scan, err := j.scan(ctx, conn, options)
-	if err != nil {
-		return persistence.Page{}, readError(ctx, err)
-	}
-	if scan.hole() != 0 {
-		// Positions are given under a lock, so there cannot be a hole; read it again to
-		// be sure that what is seen is what is stored.
-		if scan, err = j.scan(ctx, conn, options); err != nil {
-			return persistence.Page{}, readError(ctx, err)
+	var scan *scan
+	var names map[int64]persistence.StreamID
+	err := j.withConn(ctx, func(conn *pgx.Conn) (err error) {
+		if scan, err = j.scanWhole(ctx, conn, options); err == nil {
+			names, err = j.nameOf(ctx, conn, scan.streams)
 		}
-		if hole := scan.hole(); hole != 0 {
-			return persistence.Page{}, &persistence.CorruptError{Reason: fmt.Sprintf("no event at position %d", hole)}
-		}
-	}
-	names, err := j.nameOf(ctx, conn.Conn(), scan.streams)
+		return err
+	})
 	if err != nil {
 		return persistence.Page{}, readError(ctx, err)
 	}
@@ -78,6 +66,22 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 	return page, nil
 }
 
+// scanWhole is scan without a hole. Positions are given under a lock, so there
+// cannot be one; it is read again to be sure that what is seen is what is stored.
+func (j *Journal) scanWhole(ctx context.Context, conn *pgx.Conn, options persistence.ReadAllOptions) (*scan, error) {
+	s, err := j.scan(ctx, conn, options)
+	if err == nil && s.hole() != 0 {
+		s, err = j.scan(ctx, conn, options)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if hole := s.hole(); hole != 0 {
+		return nil, &persistence.CorruptError{Reason: fmt.Sprintf("no event at position %d", hole)}
+	}
+	return s, nil
+}
+
 // scan is a run of a partition.
 type scan struct {
 	rows
@@ -86,7 +90,7 @@ type scan struct {
 }
 
 // scan reads at least one row after a position, and as many as fit the page.
-func (j *Journal) scan(ctx context.Context, conn *pgxpool.Conn, options persistence.ReadAllOptions) (*scan, error) {
+func (j *Journal) scan(ctx context.Context, conn *pgx.Conn, options persistence.ReadAllOptions) (*scan, error) {
 	after := options.After.Of(partition).Offset
 	s := &scan{after: after, last: after}
 	for !s.atHead {
@@ -94,7 +98,7 @@ func (j *Journal) scan(ctx context.Context, conn *pgxpool.Conn, options persiste
 		wanted := min(options.PageRows-len(s.events), j.meanRow.rows(options.PageBytes-s.bytes))
 		got, full := 0, false
 		parameters := [][]byte{int2Parameter(partition), int8Parameter(s.last), int8Parameter(int64(wanted) + 1)}
-		err := queryOn(ctx, conn.Conn(), statement{"stele_read_all", j.sql.readAll}, parameters, func(row [][]byte) error {
+		err := queryOn(ctx, conn, statement{"stele_read_all", j.sql.readAll}, parameters, func(row [][]byte) error {
 			got++
 			full = full || len(s.events) > 0 && s.bytes+rowSize(row) > options.PageBytes
 			if got > wanted || full {

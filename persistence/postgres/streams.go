@@ -132,7 +132,7 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 		statement.name, statement.sql = "stele_stream_ids", j.sql.streamIDs
 		parameters = append(parameters, zeroArray(len(names)))
 	}
-	err := j.query(ctx, statement, parameters, func(row [][]byte) error {
+	add := func(row [][]byte) error {
 		if create {
 			ordinal, ok := readInt8(row[0])
 			id, ok2 := readInt8(row[1])
@@ -148,7 +148,8 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 		}
 		found[persistence.StreamID(row[1])] = id
 		return nil
-	})
+	}
+	err := j.withConn(ctx, func(conn *pgx.Conn) error { return queryOn(ctx, conn, statement, parameters, add) })
 	if err == nil && create && len(found) < len(names) {
 		err = errUndecodable
 	}

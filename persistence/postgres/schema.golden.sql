@@ -1,0 +1,203 @@
+TABLE event (
+  position bigint NOT NULL,
+  stream_id bigint NOT NULL,
+  version bigint NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  event_id uuid NOT NULL,
+  schema_id integer NOT NULL,
+  part smallint NOT NULL,
+  type text COLLATE C NOT NULL,
+  payload bytea NOT NULL,
+  headers bytea NOT NULL,
+  metadata jsonb,
+  tags text[] COLLATE C
+) WITH {autovacuum_vacuum_insert_scale_factor=0.02,autovacuum_analyze_scale_factor=0.02}
+TABLE event_key (
+  stream_id bigint NOT NULL,
+  event_id uuid NOT NULL,
+  version bigint NOT NULL
+)
+TABLE journal (
+  one boolean NOT NULL DEFAULT true,
+  id uuid NOT NULL DEFAULT gen_random_uuid(),
+  created_at timestamp with time zone NOT NULL DEFAULT now()
+)
+TABLE partition (
+  part smallint NOT NULL,
+  floor bigint NOT NULL DEFAULT 0,
+  early boolean NOT NULL DEFAULT false
+)
+TABLE schema (
+  schema_id integer NOT NULL IDENTITY ALWAYS,
+  digest bytea NOT NULL,
+  encoding smallint NOT NULL,
+  body bytea NOT NULL
+)
+TABLE slice (
+  slice smallint NOT NULL,
+  part smallint NOT NULL
+)
+TABLE snapshot (
+  stream_id bigint NOT NULL,
+  version bigint NOT NULL,
+  event_id uuid NOT NULL,
+  schema_id integer NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  checksum integer NOT NULL,
+  fingerprint bytea NOT NULL,
+  state bytea NOT NULL
+) WITH {fillfactor=50}
+TABLE stream (
+  stream_id bigint NOT NULL IDENTITY ALWAYS,
+  first bigint NOT NULL DEFAULT 1,
+  revision bigint NOT NULL DEFAULT 0,
+  part smallint NOT NULL,
+  created boolean NOT NULL DEFAULT false,
+  name text COLLATE C NOT NULL,
+  category text COLLATE C GENERATED 
+CASE
+    WHEN (strpos(name, '-'::text) > 1) THEN "left"(name, (strpos(name, '-'::text) - 1))
+    ELSE NULL::text
+END,
+  metadata jsonb
+)
+
+CONSTRAINT event_position ON event PRIMARY KEY (part, "position")
+CONSTRAINT event_version ON event UNIQUE (stream_id, version)
+CONSTRAINT event_key_key ON event_key PRIMARY KEY (stream_id, event_id)
+CONSTRAINT journal_key ON journal PRIMARY KEY (one)
+CONSTRAINT journal_one ON journal CHECK (one)
+CONSTRAINT partition_key ON partition PRIMARY KEY (part)
+CONSTRAINT schema_digest ON schema UNIQUE (digest)
+CONSTRAINT schema_key ON schema PRIMARY KEY (schema_id)
+CONSTRAINT slice_key ON slice PRIMARY KEY (slice)
+CONSTRAINT slice_part ON slice FOREIGN KEY (part) REFERENCES stele.partition(part)
+CONSTRAINT slice_range ON slice CHECK (((slice >= 0) AND (slice <= 1023)))
+CONSTRAINT snapshot_key ON snapshot PRIMARY KEY (stream_id)
+CONSTRAINT stream_key ON stream PRIMARY KEY (stream_id)
+CONSTRAINT stream_name ON stream UNIQUE (name)
+
+CREATE UNIQUE INDEX event_key_key ON stele.event_key USING btree (stream_id, event_id)
+CREATE UNIQUE INDEX event_position ON stele.event USING btree (part, "position")
+CREATE UNIQUE INDEX event_version ON stele.event USING btree (stream_id, version)
+CREATE UNIQUE INDEX journal_key ON stele.journal USING btree (one)
+CREATE UNIQUE INDEX partition_key ON stele.partition USING btree (part)
+CREATE UNIQUE INDEX schema_digest ON stele.schema USING btree (digest)
+CREATE UNIQUE INDEX schema_key ON stele.schema USING btree (schema_id)
+CREATE UNIQUE INDEX slice_key ON stele.slice USING btree (slice)
+CREATE UNIQUE INDEX snapshot_key ON stele.snapshot USING btree (stream_id)
+CREATE INDEX stream_category ON stele.stream USING btree (category, name) WHERE (category IS NOT NULL)
+CREATE UNIQUE INDEX stream_key ON stele.stream USING btree (stream_id)
+CREATE UNIQUE INDEX stream_name ON stele.stream USING btree (name)
+
+CREATE OR REPLACE FUNCTION stele.append(p_part smallint, p_own boolean, s bigint[], x bigint[], v bigint[], i uuid[], c integer[], t text[], p bytea[], h bytea[], m text[], g text[], OUT base bigint, OUT inserted integer, OUT refused integer[], OUT early boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$ BEGIN
+  PERFORM pg_advisory_xact_lock(437747658, p_part);
+  SELECT greatest((SELECT e.position FROM "stele".event e WHERE e.part = p_part ORDER BY e.position DESC LIMIT 1), k.floor), k.early AND p_own
+    INTO STRICT base, early FROM "stele".partition k WHERE k.part = p_part;
+  IF early THEN SET LOCAL synchronous_commit = off; END IF; -- outlives the settings of the function, until the commit
+  BEGIN
+    IF EXISTS (SELECT 1 FROM unnest(s, x, v) u(s, x, v) WHERE u.v = u.x + 1 AND u.x > 0
+               AND (SELECT e.version FROM "stele".event e WHERE e.stream_id = u.s AND e.version = u.x) IS NULL) THEN RAISE unique_violation; END IF;
+    INSERT INTO "stele".event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata, tags)
+    SELECT p_part, base + u.o, u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::jsonb, string_to_array(u.g, E'\n')
+    FROM unnest(s, v, i, c, t, p, h, m, g) WITH ORDINALITY u(s, v, i, c, t, p, h, m, g, o);
+    GET DIAGNOSTICS inserted = ROW_COUNT;
+    RETURN;
+  EXCEPTION WHEN unique_violation THEN NULL; -- undoes the attempt, keeps the lock
+  END;
+  SELECT array_agg(u.o::int) INTO refused FROM unnest(s, x, v) WITH ORDINALITY u(s, x, v, o)
+  WHERE (SELECT e.version FROM "stele".event e WHERE e.stream_id = u.s AND e.version = u.x + 1) IS NOT NULL
+     OR (u.x > 0 AND (SELECT e.version FROM "stele".event e WHERE e.stream_id = u.s AND e.version = u.x) IS NULL);
+  IF refused IS NULL THEN RAISE unique_violation USING MESSAGE = 'two appends to one stream in one batch'; END IF;
+  INSERT INTO "stele".event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata, tags)
+  SELECT p_part, base + row_number() OVER (ORDER BY u.o), u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::jsonb, string_to_array(u.g, E'\n')
+  FROM unnest(s, v, i, c, t, p, h, m, g) WITH ORDINALITY u(s, v, i, c, t, p, h, m, g, o) WHERE NOT u.o::int = ANY (refused);
+  GET DIAGNOSTICS inserted = ROW_COUNT;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.append_checked(p_part smallint, p_own boolean, p_strict boolean, p_stream bigint, k bigint, named boolean, i uuid[], c integer[], t text[], p bytea[], h bytea[], m text[], g text[], OUT outcome text, OUT last bigint, OUT first_position bigint, OUT reused uuid, OUT early boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$
+DECLARE n int := cardinality(i); head bigint; alive boolean; found int; v0 bigint; same boolean; r record;
+BEGIN
+  PERFORM pg_advisory_xact_lock(437747658, p_part);
+  SELECT coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0),
+         st.created OR coalesce((SELECT e.version FROM "stele".event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1) >= st.first, false)
+    INTO STRICT head, alive FROM "stele".stream st WHERE st.stream_id = p_stream;
+  last := head;
+  early := false;
+  IF named THEN
+    SELECT count(*), min(ek.version), bool_and(ek.version = e.version AND e.type = u.t AND e.payload = u.p AND e.schema_id = u.c AND e.metadata::text IS NOT DISTINCT FROM u.m::jsonb::text
+                    AND e.tags IS NOT DISTINCT FROM string_to_array(u.g, E'\n'))
+           AND max(ek.version - u.o) = min(ek.version - u.o)
+      INTO found, v0, same
+      FROM unnest(i, c, t, p, m, g) WITH ORDINALITY u(i, c, t, p, m, g, o)
+      JOIN "stele".event_key ek ON ek.stream_id = p_stream AND ek.event_id = u.i
+      JOIN "stele".event e ON e.stream_id = p_stream AND e.version = ek.version;
+    IF found = n AND same THEN
+      outcome := 'duplicate';
+      last := v0 + n - 1;
+      SELECT e.position INTO first_position FROM "stele".event e WHERE e.stream_id = p_stream AND e.version = v0;
+      RETURN;
+    ELSIF found > 0 THEN
+      outcome := 'id_reused';
+      SELECT ek.event_id INTO reused FROM "stele".event_key ek WHERE ek.stream_id = p_stream AND ek.event_id = ANY (i) LIMIT 1;
+    END IF;
+  END IF;
+  IF outcome IS NULL THEN
+    outcome := CASE WHEN k = -1 THEN 'ok'
+                    WHEN k = -2 THEN CASE WHEN alive THEN 'ok' ELSE 'conflict' END
+                    WHEN k = 0 THEN CASE WHEN head = 0 OR NOT alive THEN 'ok' ELSE 'conflict' END
+                    ELSE CASE WHEN head = k THEN 'ok' ELSE 'conflict' END END;
+  END IF;
+  IF outcome <> 'ok' THEN
+    IF p_strict THEN RAISE EXCEPTION 'stele: %', outcome USING ERRCODE = 'ST001', DETAIL = head::text; END IF;
+    RETURN;
+  END IF;
+  SELECT a.base, a.inserted, a.refused, a.early INTO r
+  FROM "stele".append(p_part, p_own, array_fill(p_stream, ARRAY[n]), array_fill(head, ARRAY[n]),
+         ARRAY(SELECT head + o FROM generate_series(1, n) o), i, c, t, p, h, m, g) a;
+  IF r.inserted <> n THEN RAISE EXCEPTION 'stele: inserted % of %', r.inserted, n USING ERRCODE = 'ST002'; END IF;
+  IF named THEN
+    INSERT INTO "stele".event_key (stream_id, event_id, version) SELECT p_stream, u.i, head + u.o FROM unnest(i) WITH ORDINALITY u(i, o);
+  END IF;
+  last := head + n;
+  first_position := r.base + 1;
+  early := r.early;
+END $function$
+
+CREATE OR REPLACE FUNCTION stele.stream_ids(n text[], p smallint[])
+ RETURNS TABLE(o bigint, stream_id bigint, part smallint, first bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+AS $function$
+#variable_conflict use_column
+BEGIN
+  INSERT INTO "stele".stream (name, part) SELECT u.n, u.p FROM unnest(n, p) u(n, p) ORDER BY u.n ON CONFLICT (name) DO NOTHING;
+  RETURN QUERY SELECT u.o, st.stream_id, st.part, st.first FROM unnest(n) WITH ORDINALITY u(n, o) JOIN "stele".stream st ON st.name = u.n;
+END $function$
+
+
