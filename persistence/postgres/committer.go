@@ -174,7 +174,7 @@ func (c *committer) settle(f *flight, a answer) {
 	next := f.settle(a)
 	c.journal.heads.publish(f.newest)
 	c.mu.Lock()
-	c.inFlight = c.inFlight[1:]
+	c.inFlight[0], c.inFlight = nil, c.inFlight[1:]
 	c.mu.Unlock()
 	for _, flight := range next {
 		c.launch(flight)
@@ -190,26 +190,31 @@ func (c *committer) release(f *flight) {
 
 // lose gives a link up. Everything sent on it may have been done.
 func (c *committer) lose(l *link, err error) {
-	l.close(false) // ends a write that is under way, which holds sending
-	c.sending.Lock()
-	defer c.sending.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	l.close(false)                // ends a write that is under way, which holds sending
 	if !c.journal.config.Pooler { // else the number is the pooler's, or nobody's
 		c.lost = append(c.lost, l.backend)
 	}
 	c.cause = err
 	c.breaker.failed(err)
+	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "events", c.doubt(l))
+}
+
+// doubt takes back what was sent on a link, and returns the number of events that
+// may have been stored.
+func (c *committer) doubt(l *link) (events int) {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.link == l {
 		c.link = nil
 	}
-	doubted := 0
 	for _, f := range c.inFlight {
 		if f.link == l {
-			doubted += f.doubt(c.journal.config.ResolveTimeout)
+			events += f.doubt(c.journal.config.ResolveTimeout)
 		}
 	}
-	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "events", doubted)
+	return events
 }
 
 // resume connects, if there is no link, and sends all flights that wait. It

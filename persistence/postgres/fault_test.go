@@ -372,6 +372,42 @@ func TestDefiniteErrorsAreTold(t *testing.T) {
 	}
 }
 
+// A definite error of a later attempt says nothing of the first one, which is
+// looked for.
+func TestDefiniteErrorOfALaterAttempt(t *testing.T) {
+	t.Parallel()
+	for name, expected := range map[string]persistence.Expected{"exact": persistence.Exact(1), "any": persistence.Any} {
+		for first, stored := range map[string]bool{"stored": true, "not stored": false} {
+			t.Run(name+", first attempt "+first, func(t *testing.T) {
+				t.Parallel()
+				url := pgtest.URL(t)
+				var requests atomic.Int64
+				config := faultyConfig(t, url, func(c *faultyConn) {
+					switch requests.Add(1) {
+					case 1:
+						c.swallow, c.drop = stored, !stored
+					case 2:
+						c.drop, c.instead = true, slices.Concat(errorMessage("ERROR", "53100", "disk full"), ready)
+					}
+				})
+				journal := open(t, config)
+				require.NoError(t, appendOne(t, other(t, url), "s-1", persistence.NoStream, "x").Err)
+
+				outcome := appendOne(t, journal, "s-1", expected, "y")
+
+				if stored {
+					require.NoError(t, outcome.Err)
+					require.Equal(t, persistence.Version(2), outcome.First)
+					require.Len(t, readAll(t, journal, "s-1"), 2)
+					return
+				}
+				require.ErrorIs(t, outcome.Err, persistence.ErrUnavailable)
+				require.Len(t, readAll(t, journal, "s-1"), 1)
+			})
+		}
+	}
+}
+
 // A server that has become a standby is left for the one that a new connection
 // finds.
 func TestStandbyIsLeft(t *testing.T) {

@@ -357,12 +357,16 @@ func (f *flight) settleRefused(err *serverError) []*flight {
 	if len(f.calls) == 1 && len(f.calls[0].works) == 1 {
 		c := f.calls[0]
 		w := c.works[0]
-		if !f.doubtful() || w.refused != nil {
-			w.fail(refusal(w.item.Stream, err))
-			return nil
+		switch refused := refusal(w.item.Stream, err); {
+		case !f.doubtful() || c.op == opHead: // whose conflict is certain
+			w.fail(refused)
+		case c.op == opAttempt || c.op == opSearch:
+			w.unknown(err)
+		default:
+			w.refused, w.below = refused, math.MaxInt64
+			return []*flight{f.follow([]call{{opSearch, c.works}})}
 		}
-		w.refused, w.below = refusal(w.item.Stream, err), math.MaxInt64
-		return []*flight{f.follow([]call{{opSearch, c.works}})}
+		return nil
 	}
 	var alone []*flight
 	for i := range f.calls {
