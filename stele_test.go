@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -77,20 +78,20 @@ func TestStart(t *testing.T) {
 // a second node that finds what the first has acknowledged.
 func TestOnSQLite(t *testing.T) {
 	t.Parallel()
-	const aggregates, callers, each = 8, 16, 25
+	const aggregates, callers, each = 64, 16, 25
 	path := filepath.Join(t.TempDir(), "counters.db")
 	for round := range 2 {
 		journal, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
 		require.NoError(t, err)
 		node, err := stele.Start(t.Context(), stele.Config{
-			Journal: journal, Aggregates: stele.Aggregates{Counters}, Runtime: actors.Config{MaxActive: aggregates / 2},
+			Journal: journal, Aggregates: stele.Aggregates{Counters}, Runtime: actors.Config{MaxActive: 2 * callers},
 		})
 		require.NoError(t, err)
 		var group sync.WaitGroup
-		for caller := range callers {
+		for range callers {
 			group.Go(func() {
 				for n := range each {
-					if _, err := Count.Ask(t.Context(), node, fmt.Sprint((caller+n)%aggregates), wrapperspb.UInt64(1)); err != nil {
+					if _, err := Count.Ask(t.Context(), node, fmt.Sprint(rand.N(aggregates)), wrapperspb.UInt64(1)); err != nil {
 						t.Errorf("count: %v", err)
 					}
 				}
