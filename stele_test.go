@@ -90,7 +90,7 @@ func TestOnSQLite(t *testing.T) {
 		var group sync.WaitGroup
 		for range callers {
 			group.Go(func() {
-				for n := range each {
+				for range each {
 					if _, err := Count.Ask(t.Context(), node, fmt.Sprint(rand.N(aggregates)), wrapperspb.UInt64(1)); err != nil {
 						t.Errorf("count: %v", err)
 					}
