@@ -563,10 +563,18 @@ func TestServerAwayIsToldAtOnce(t *testing.T) {
 	require.Less(t, time.Since(began), 500*time.Millisecond)
 	require.Greater(t, refused, 900)
 
+	// Long enough for the breaker to have doubled its pause some times.
+	eventually(t, patience, "the pause is long", func() bool {
+		outcome := appendOne(t, journal, "s-2", persistence.Any, "x")
+		refused, ok := errors.AsType[*persistence.UnavailableError](outcome.Err)
+		return ok && refused.RetryAfter > 3*time.Second
+	})
 	require.NoError(t, server.Restart(t.Context()))
-	eventually(t, 20*time.Second, "the journal answers again", func() bool {
+	began = time.Now()
+	eventually(t, patience, "the journal answers again", func() bool {
 		return appendOne(t, journal, "s-3", persistence.Any, "x").Err == nil
 	})
+	require.Less(t, time.Since(began), 3*time.Second, "the end of the pause is not waited for")
 }
 
 // The connections for reading that a restart has ended are replaced unnoticed.

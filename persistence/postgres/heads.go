@@ -80,9 +80,10 @@ func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
 	return j.heads.wait(ctx, after.Of(partition).Offset)
 }
 
-// poll looks for events of other processes while somebody waits. All waiters
-// share it.
+// poll looks for events of other processes while somebody waits, and for the
+// server while it is away. All who wait share it.
 func (j *Journal) poll(ctx context.Context) {
+	var probed time.Time
 	for {
 		// ±20 %, so that the processes of a cluster do not ask in step.
 		pause := time.NewTimer(time.Duration(float64(j.config.PollInterval) * (0.8 + 0.4*rand.Float64())))
@@ -91,6 +92,12 @@ func (j *Journal) poll(ctx context.Context) {
 			pause.Stop()
 			return
 		case <-pause.C:
+		}
+		if breaker := j.committer.breaker; breaker.open.Load() && time.Since(probed) > breakerProbe {
+			probed = time.Now()
+			if j.pool.Ping(ctx) == nil {
+				breaker.answered()
+			}
 		}
 		if j.heads.waiting.Load() == 0 {
 			continue
