@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +20,7 @@ import (
 	"github.com/stele-es/stele/internal/faultjournal"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
+	"github.com/stele-es/stele/persistence/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -67,6 +71,42 @@ func TestStart(t *testing.T) {
 		require.NoError(t, node.Stop(t.Context()))
 		_, err = Count.Ask(t.Context(), node, "a", wrapperspb.UInt64(1))
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
+	}
+}
+
+// The whole path on a file: callers side by side, aggregates that come and go, and
+// a second node that finds what the first has acknowledged.
+func TestOnSQLite(t *testing.T) {
+	t.Parallel()
+	const aggregates, callers, each = 64, 16, 25
+	path := filepath.Join(t.TempDir(), "counters.db")
+	for round := range 2 {
+		journal, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+		require.NoError(t, err)
+		node, err := stele.Start(t.Context(), stele.Config{
+			Journal: journal, Aggregates: stele.Aggregates{Counters}, Runtime: actors.Config{MaxActive: 2 * callers},
+		})
+		require.NoError(t, err)
+		var group sync.WaitGroup
+		for range callers {
+			group.Go(func() {
+				for range each {
+					if _, err := Count.Ask(t.Context(), node, fmt.Sprint(rand.N(aggregates)), wrapperspb.UInt64(1)); err != nil {
+						t.Errorf("count: %v", err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		total := uint64(0)
+		for id := range aggregates {
+			count, err := Count.Ask(t.Context(), node, fmt.Sprint(id), wrapperspb.UInt64(0))
+			require.NoError(t, err)
+			total += count.Value
+		}
+		require.EqualValues(t, (round+1)*callers*each, total)
+		require.NoError(t, node.Stop(t.Context()))
+		require.NoError(t, journal.Close())
 	}
 }
 

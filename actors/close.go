@@ -7,7 +7,7 @@ import (
 )
 
 // tick keeps the coarse clock and lets idle aggregates go, once a second.
-func (s *System) tick() {
+func (s *System) tick(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
@@ -15,8 +15,8 @@ func (s *System) tick() {
 		case now := <-ticker.C:
 			s.clock.Store(now.Unix())
 			s.passivateIdle(now.Unix())
-		case <-s.closed:
-			return
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }
@@ -89,13 +89,12 @@ func (s *System) shutdown(ctx context.Context) error {
 
 // release ends everything that the activations needed.
 func (s *System) release(ctx context.Context) {
-	close(s.closed)
 	s.recoveries.stop()
 	if s.ownQueue != nil {
 		s.ownQueue.Close(ctx)
 	}
 	s.recoveries.done.Wait()
-	s.tasks.Wait()
+	_ = s.tasks.Stop(context.Background()) //nolint:forbidigo // nothing of it waits for others any more
 	s.actors.Shutdown()
 }
 

@@ -171,7 +171,7 @@ func TestTwoSystems(t *testing.T) {
 	journal := new(memory.Journal)
 	systems := []*actors.System{
 		open(t, actors.Config{Journal: journal}),
-		open(t, actors.Config{Journal: plain{journal}, MaxActive: 2}), // which also forgets
+		open(t, actors.Config{Journal: plain{journal}, MaxActive: 3}), // which also forgets, and has room for its callers
 	}
 	var acked, conflicts [aggregates]atomic.Int64
 	var group sync.WaitGroup

@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime"
@@ -9,12 +10,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"weak"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/internal/faultjournal"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
 )
@@ -35,7 +38,7 @@ func TestManyAtOnce(t *testing.T) {
 			for id, length := range lengths {
 				fill(t, journal, fmt.Sprint(id), length)
 			}
-			system := open(t, actors.Config{Journal: wrap(journal)})
+			system := open(t, actors.Config{Journal: wrap(journal), AskTimeout: 30 * time.Second})
 			var group sync.WaitGroup
 			start := make(chan struct{})
 			var failed atomic.Int64
@@ -56,6 +59,103 @@ func TestManyAtOnce(t *testing.T) {
 			require.EqualValues(t, ids, system.Stats().Recoveries)
 		})
 	}
+}
+
+// Streams that wait to be read are read together. Each has its own outcome, and
+// none waits for the rest of a long one.
+func TestReadTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate, rest := make(chan struct{}), make(chan struct{})
+		journal := faulty(t, faultjournal.Config{Read: func(stream persistence.StreamID, n int) faultjournal.ReadFault {
+			switch {
+			case stream == "list-first":
+				return faultjournal.ReadFault{Until: gate}
+			case stream == "list-long" && n == 2, stream == "list-longer" && n == 2:
+				return faultjournal.ReadFault{Until: rest}
+			case stream == "list-broken" && n == 1:
+				return faultjournal.ReadFault{Err: &persistence.UnavailableError{Reason: "down"}}
+			}
+			return faultjournal.ReadFault{}
+		}})
+		lengths := map[string]int{
+			"first": 0, "empty": 0, "broken": 3, "short": 7, "almost": actors.FirstPage - 1, "exact": actors.FirstPage,
+			"long": actors.FirstPage + 1, "longer": actors.FirstPage + actors.RecoveryPage,
+		}
+		for id, length := range lengths {
+			fill(t, journal.Journal, id, length)
+		}
+		outcomes, err := journal.Append(t.Context(), persistence.Append{Stream: "list-corrupt", Events: []persistence.Event{{Type: "odd"}}})
+		require.NoError(t, err)
+		require.NoError(t, outcomes[0].Err)
+		system := open(t, actors.Config{Journal: journal, Recoveries: 1})
+		answers := map[string]<-chan answer{}
+		for _, id := range []string{"first", "long", "longer", "empty", "broken", "corrupt", "short", "almost", "exact"} {
+			answers[id] = put(t.Context(), system, id, Put{Tag: "x"})
+			synctest.Wait()
+		}
+		began := time.Now()
+
+		close(gate) // from here on one worker reads all the others
+
+		require.ErrorIs(t, (<-answers["broken"]).err, persistence.ErrUnavailable)
+		require.ErrorIs(t, (<-answers["corrupt"]).err, persistence.ErrCorrupt)
+		check := func(ids ...string) {
+			t.Helper()
+			for _, id := range ids {
+				got := <-answers[id]
+				require.NoError(t, got.err)
+				require.Len(t, got.Tags, lengths[id]+1, id)
+			}
+		}
+		check("first", "empty", "short", "almost")
+		time.Sleep(time.Second)
+		close(rest)
+		check("exact", "long", "longer")
+		require.Equal(t, time.Second, time.Since(began))
+		seen, err := PutInto.Ask(t.Context(), system, "broken", Put{Tag: "x"})
+		require.NoError(t, err)
+		require.Len(t, seen.Tags, 4)
+	})
+}
+
+// noPages is a journal whose ReadPages fails as a whole, so often.
+type noPages struct {
+	*faultjournal.Journal
+	left atomic.Int64
+}
+
+func (j *noPages) ReadPages(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
+	if j.left.Add(-1) >= 0 {
+		return nil, errors.New("no idea")
+	}
+	return j.Journal.ReadPages(ctx, requests)
+}
+
+func TestReadTogetherFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner, openGate := gated(t)
+		journal := &noPages{Journal: inner}
+		journal.left.Store(1)
+		system := open(t, actors.Config{Journal: journal, Recoveries: 1})
+		first := put(t.Context(), system, "a", Put{Tag: "x"})
+		synctest.Wait()
+		var others []<-chan answer
+		for i := range 5 {
+			others = append(others, put(t.Context(), system, fmt.Sprint(i), Put{Tag: "x"}))
+			synctest.Wait()
+		}
+		openGate()
+
+		require.NoError(t, (<-first).err)
+		for i, answered := range others {
+			require.Equal(t, persistence.ErrUnavailable, failure(t, (<-answered).err).Kind)
+			time.Sleep(time.Second)
+			_, err := PutInto.Ask(t.Context(), system, fmt.Sprint(i), Put{Tag: "x"})
+			require.NoError(t, err)
+		}
+	})
 }
 
 func fill(t *testing.T, journal persistence.Journal, id string, length int) {

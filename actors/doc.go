@@ -32,9 +32,35 @@
 // (see package codec).
 //
 // A handler only decides: it reads the state, raises events and returns a reply.
-// It does no I/O, reads no clock and rolls no dice other than through [Tx],
-// because it may run more than once for one command. State changes in On methods
-// only, because that is all that a replay sees.
+// It does no I/O, asks nobody, reads no clock and rolls no dice other than
+// through [Tx], because it may run more than once for one command. State changes
+// in On methods only, because that is all that a replay sees. The test kit proves
+// both for every decision that a test makes:
 //
-// The package knows no journal, no network and no projection.
+//	Withdraw.Given(t, Accounts, &bankpb.Deposited{Cents: 100}).
+//		When(&bankpb.Withdraw{Cents: 30}).
+//		Then(&bankpb.Withdrawn{Cents: 30}).
+//		Reply(&bankpb.Balance{Cents: 70})
+//
+// # What a caller is told
+//
+// A reply shows nothing but what is durable, and replies of one aggregate come in
+// the order of its commands. An error of the handler comes back as it is. All
+// other errors are a [*persistence.Error], whose kind says what to do:
+//
+//   - Invalid, NotFound: the program or its input is wrong.
+//   - Overloaded: a queue is full: a mailbox, the node, the queue of recoveries.
+//   - Unavailable: nothing was done; RetryAfter says when to try again if that is
+//     known. Reason tells a journal that is away from a caller who left, a node
+//     that stops, an aggregate in quarantine because its handlers panic.
+//   - Conflict: another writer was faster three times, or the version is not the
+//     one that [IfVersion] names.
+//   - Rejected, with the reason "panic": the handler panicked. The aggregate goes
+//     on with the state that its stream says.
+//   - Corrupt: what is stored cannot be read here. Nothing is ever skipped.
+//   - UnknownOutcome: the command was decided and whether its events are stored is
+//     not known. All other kinds are certain: nothing was stored.
+//
+// The package knows no journal, no network and no projection. Package actorstest
+// starts whole systems for tests.
 package actors

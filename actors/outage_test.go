@@ -127,6 +127,46 @@ func TestBehindAFailedAppend(t *testing.T) {
 	}
 }
 
+// choosy is a journal whose queue is full for the n-th append.
+type choosy struct {
+	*faultjournal.Journal
+	n, full int
+}
+
+func (j *choosy) Submit(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+	if j.n++; j.n == j.full {
+		return &persistence.UnavailableError{Reason: "full", Overloaded: true}
+	}
+	return j.Journal.Submit(a, chain, done)
+}
+
+// What was decided on top of an append that the journal did not take is not
+// stored either, not even when another writer brings about the version that it
+// expects.
+func TestBehindARefusedAppend(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := &choosy{full: 2, Journal: faulty(t, faultjournal.Config{Append: func(_ *persistence.Append, n int) faultjournal.Fault {
+			fault := faultjournal.Fault{Delay: time.Second}
+			if n == 2 {
+				fault.Foreign = []persistence.Event{foreign("theirs")}
+			}
+			return fault
+		}})}
+		system := open(t, actors.Config{Journal: journal})
+		var answers [3]<-chan answer
+		for i := range answers {
+			answers[i] = put(t.Context(), system, "a", Put{Tag: fmt.Sprint(i)})
+			synctest.Wait()
+		}
+
+		require.Equal(t, []string{"0"}, (<-answers[0]).Tags)
+		require.ErrorIs(t, (<-answers[1]).err, persistence.ErrOverloaded)
+		require.ErrorIs(t, (<-answers[2]).err, persistence.ErrOverloaded)
+		require.Equal(t, []string{"0"}, stored(t, journal, "a"))
+	})
+}
+
 // The state is read when somebody asks for it, not because it was lost.
 func TestRebuiltLazily(t *testing.T) {
 	t.Parallel()

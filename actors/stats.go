@@ -16,8 +16,8 @@ type Stats struct {
 	// Rebuilds counts states that were dropped and read again; Conflicts those of
 	// them that another writer caused.
 	Rebuilds, Conflicts uint64
-	// Unknown counts commands answered with an unknown outcome, Panics those whose
-	// handler panicked.
+	// Unknown counts commands whose events the journal may have stored or not,
+	// Panics those whose handler panicked.
 	Unknown, Panics uint64
 }
 

@@ -277,7 +277,9 @@ func TestIdle(t *testing.T) {
 		}
 		require.Equal(t, 2, active())
 		require.EqualValues(t, 3, system.Stats().Recoveries)
-		time.Sleep(62 * time.Second)
+		time.Sleep(59500 * time.Millisecond)
+		require.Equal(t, 2, active(), "nothing goes early")
+		time.Sleep(2500 * time.Millisecond)
 		require.Equal(t, 1, active())
 		time.Sleep(time.Hour)
 		require.Equal(t, 0, active())

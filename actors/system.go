@@ -12,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/lifecycle"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/upcast"
 )
@@ -78,9 +79,8 @@ type System struct {
 	empty    chan struct{} // receives when running has become 0
 	dead     chan struct{} // closed when waiting for answers is in vain
 	close    sync.Once
-	closed   chan struct{}
 	err      error
-	tasks    sync.WaitGroup
+	tasks    *lifecycle.Group
 }
 
 var errSystemClosed = errors.New("the system is closed")
@@ -88,7 +88,7 @@ var errSystemClosed = errors.New("the system is closed")
 // Open starts a system. Everything that is wrong with the configuration and the
 // definitions is reported at once.
 func Open(config Config) (*System, error) {
-	s := &System{config: config, definitions: map[string]*definition{}, empty: make(chan struct{}, 1), dead: make(chan struct{}), closed: make(chan struct{})}
+	s := &System{config: config, definitions: map[string]*definition{}, empty: make(chan struct{}, 1), dead: make(chan struct{})}
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -96,9 +96,9 @@ func Open(config Config) (*System, error) {
 	s.directory.init()
 	s.clock.Store(time.Now().Unix())
 	s.recoveries = newRecoveries(s.config.Journal, s.config.Recoveries)
-	s.submitter()
+	tasks := append(s.submitter(), lifecycle.Component{Name: "clock of the aggregates", Run: s.tick})
 	s.startActors()
-	s.tasks.Go(s.tick) // ended by Close
+	s.tasks = lifecycle.Start(context.Background(), tasks...) //nolint:forbidigo // ended by Close, not by who opened
 	return s, nil
 }
 
@@ -155,15 +155,18 @@ func (s *System) host(d Definition) error {
 	return problem
 }
 
-// submitter finds the way to append without waiting.
-func (s *System) submitter() {
+// submitter finds the way to append without waiting, and what has to run for it.
+func (s *System) submitter() []lifecycle.Component {
 	if direct, ok := persistence.As[persistence.Submitter](s.config.Journal); ok {
 		s.appender = direct
-		return
+		return nil
 	}
 	s.ownQueue = appender.New(appender.Config{Commit: s.commit})
 	s.appender = s.ownQueue
-	s.tasks.Go(s.ownQueue.Run) // ended by Close
+	return []lifecycle.Component{{Name: "append queue", Run: func(context.Context) error {
+		s.ownQueue.Run() // until it is closed
+		return nil
+	}}}
 }
 
 // commit stores a batch through the plain contract of a journal.

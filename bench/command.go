@@ -38,8 +38,9 @@ func measureCommand(s *session) error {
 func (s *session) withNode(j journal, use func(*stele.Node) error) (err error) {
 	node, err := stele.Start(s.ctx, stele.Config{
 		Journal: j, Aggregates: stele.Aggregates{bank.Accounts},
-		// Nothing leaves memory while it is measured.
-		Runtime: actors.Config{Idle: time.Hour, MaxActive: 2 * max(s.scale.idle, s.scale.many)},
+		// Nothing leaves memory while it is measured, and a machine that stands still
+		// for a while spoils a figure, not the run.
+		Runtime: actors.Config{Idle: time.Hour, MaxActive: 2 * max(s.scale.idle, s.scale.many), AskTimeout: 5 * time.Minute},
 	})
 	if err != nil {
 		return err

@@ -298,7 +298,10 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	text := e.Op + ": " + string(e.Kind)
+	text := e.Op
+	if e.Err == nil || !strings.HasPrefix(e.Err.Error(), string(e.Kind)) { // the journals' errors say their kind
+		text += ": " + string(e.Kind)
+	}
 	if e.Reason != "" {
 		text += " (" + e.Reason + ")"
 	}

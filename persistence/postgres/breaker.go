@@ -11,7 +11,8 @@ import (
 
 // breaker answers for a server that is away, so that callers learn it at once
 // instead of one by one. It opens after some failures in a row, for a time that
-// doubles with every further one. When that is over the next append tries.
+// doubles with every further one. When that is over, or when the server answers
+// to a probe, the next append tries.
 type breaker struct {
 	open atomic.Bool // the fast way past the lock
 
@@ -27,6 +28,7 @@ const (
 	breakerFailures = 5
 	breakerPause    = time.Second
 	breakerLongest  = 30 * time.Second
+	breakerProbe    = time.Second
 )
 
 func newBreaker() *breaker { return &breaker{opened: make(chan struct{})} }
@@ -64,6 +66,13 @@ func (b *breaker) failed(err error) {
 	if b.open.CompareAndSwap(false, true) {
 		close(b.opened)
 	}
+}
+
+// answered lets the next append try at once: the server answers something.
+func (b *breaker) answered() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until = time.Time{}
 }
 
 // worked closes the breaker.

@@ -46,6 +46,12 @@ func TestBreaker(t *testing.T) {
 			}
 		}
 
+		require.Error(t, b.refuse())
+		b.answered()
+		require.NoError(t, b.refuse(), "a server that answers is tried at once")
+		fail(1)
+		require.Error(t, b.refuse())
+
 		b.worked()
 		require.NoError(t, b.refuse())
 		select {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -80,6 +81,9 @@ func (c *committer) commit(b *appender.Batch) {
 	select {
 	case c.slots <- struct{}{}:
 		c.hasSlot = true
+		// Those whose appends were just settled are ready to run, but behind this
+		// goroutine: the next batch should have what they append.
+		runtime.Gosched()
 	case <-c.breaker.whenOpen(): // who waits is to be answered, not kept
 	}
 }

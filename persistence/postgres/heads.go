@@ -80,22 +80,32 @@ func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
 	return j.heads.wait(ctx, after.Of(partition).Offset)
 }
 
-// poll looks for events of other processes while somebody waits. All waiters
-// share it.
+// poll looks for events of other processes while somebody waits, and for the
+// server while it is away. All who wait share it.
 func (j *Journal) poll(ctx context.Context) {
+	var probed time.Time
 	for {
 		// ±20 %, so that the processes of a cluster do not ask in step.
 		pause := time.NewTimer(time.Duration(float64(j.config.PollInterval) * (0.8 + 0.4*rand.Float64())))
+		nudged := false
 		select {
 		case <-ctx.Done():
 			pause.Stop()
 			return
 		case <-pause.C:
-			if j.heads.waiting.Load() == 0 {
-				continue
-			}
-		case <-j.nudged: // who begins to wait a moment later shall know it too
+		case <-j.nudged:
+			nudged = true
 			pause.Stop()
+		}
+		if breaker := j.committer.breaker; breaker.open.Load() && time.Since(probed) > breakerProbe {
+			probed = time.Now()
+			if j.pool.Ping(ctx) == nil {
+				breaker.answered()
+			}
+		}
+		// After a nudge, who begins to wait a moment later shall know it too.
+		if j.heads.waiting.Load() == 0 && !nudged {
+			continue
 		}
 		// A server that is away is asked again; those who wait have their own limits.
 		if head, err := j.Head(ctx); err == nil {
