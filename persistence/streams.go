@@ -14,7 +14,9 @@ import (
 // that a version or a position that somebody remembers never means another event.
 //
 // All methods take the names of system streams too, and answer a name that no
-// stream can have with [*InvalidError].
+// stream can have with [*InvalidError]. What ctx means to a change is what it means
+// to an append: when it ends the waiting ends, with [*UnknownOutcomeError], or with
+// [*UnavailableError] when surely nothing was done.
 type Streams interface {
 	// Create makes an empty stream with metadata, which may be nil. A stream that
 	// exists is [*StreamExistsError].

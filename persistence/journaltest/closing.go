@@ -78,12 +78,18 @@ func closeUnderLoad(t *testing.T, s suite) {
 		err := l.entries[i].outcome.Err
 		require.True(t, err == nil || errors.Is(err, persistence.ErrUnavailable) || errors.Is(err, persistence.ErrUnknownOutcome), "%v", err)
 	}
+	for _, d := range l.deletions {
+		require.True(t, d.err == nil || errors.Is(d.err, persistence.ErrUnavailable) || errors.Is(d.err, persistence.ErrUnknownOutcome) || errors.Is(d.err, persistence.ErrStreamNotFound), "%v", d.err)
+	}
 	if s.survives {
-		l.verify(s.use(t, store(t)))
+		again := s.use(t, store(t))
+		l.verify(again)
+		again.wholePairs()
 	}
 }
 
-// load starts writers, numbered from first, who go on until an append fails. It
+// load starts writers, numbered from first, who go on until something fails: most
+// append, one deletes too, and one appends to two streams in a transaction. It
 // returns when all are in full swing, with a function that waits for their end.
 func (j journal) load(l *ledger, first int) (wait func()) {
 	const count = 8
@@ -94,8 +100,7 @@ func (j journal) load(l *ledger, first int) (wait func()) {
 			running := sync.OnceFunc(swing.Done)
 			defer running()
 			for attempt := 0; ; attempt++ {
-				outcome := l.attempt(j, sharedStream(i+attempt), persistence.Any, labelled(first+i, attempt, 1+attempt%3)...)
-				if outcome.Err != nil {
+				if err := j.work(l, first, i, attempt); err != nil {
 					return
 				}
 				if attempt == 2 {
@@ -106,6 +111,19 @@ func (j journal) load(l *ledger, first int) (wait func()) {
 	}
 	swing.Wait()
 	return writers.Wait
+}
+
+func (j journal) work(l *ledger, first, writer, attempt int) error {
+	stream := sharedStream(writer + attempt)
+	switch {
+	case writer == 0 && attempt%4 == 1:
+		if err := l.delete(j, stream, persistence.StreamExists); err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
+			return err
+		}
+	case writer == 1 && has[persistence.Transactor](j.Journal):
+		return j.pair(l, 1000+first, 3*attempt) // every third fails on purpose, not these
+	}
+	return l.attempt(j, stream, persistence.Any, labelled(first+writer, attempt, 1+attempt%3)...).Err
 }
 
 func identityIsOwn(t *testing.T, s suite) {

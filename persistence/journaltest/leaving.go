@@ -19,7 +19,7 @@ var leaving = cases{
 }
 
 // leaveAppends has callers leave at any moment, some before and some after their
-// append is through.
+// append is through, or the deletion that one of them makes too.
 func leaveAppends(t *testing.T, s suite) {
 	j := s.open(t)
 	const writers, attempts = 8, 25
@@ -32,9 +32,12 @@ func leaveAppends(t *testing.T, s suite) {
 				impatient := j
 				var leave context.CancelFunc
 				impatient.ctx, leave = context.WithTimeout(j.ctx, time.Duration(rand.Int64N(int64(2*time.Millisecond))))
-				outcome := l.attempt(impatient, sharedStream(writer+attempt), persistence.Any, labelled(writer, attempt, 1+attempt%2)...)
+				stream := sharedStream(writer + attempt)
+				err := l.attempt(impatient, stream, persistence.Any, labelled(writer, attempt, 1+attempt%2)...).Err
+				if writer == 0 && err == nil {
+					err = l.delete(impatient, stream, persistence.Any)
+				}
 				leave()
-				err := outcome.Err
 				if err != nil && !errors.Is(err, persistence.ErrUnavailable) && !errors.Is(err, persistence.ErrUnknownOutcome) {
 					return err
 				}

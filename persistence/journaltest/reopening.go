@@ -222,5 +222,7 @@ func crashUnderLoad(t *testing.T, s suite) {
 	require.GreaterOrEqual(t, l.acknowledged(), 3)
 
 	l.forget()
-	l.verify(s.use(t, store(t)))
+	again := s.use(t, store(t))
+	l.verify(again)
+	again.wholePairs()
 }

@@ -480,12 +480,31 @@ func transactMany(t *testing.T, s suite) {
 		})
 	}
 
+	if has[persistence.Submitter](j.Journal) {
+		for writer := range 2 {
+			group.Go(func() error {
+				for round := range rounds / 2 {
+					if err := j.pipelined(&l, 200+writer, round); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+	}
+
 	require.NoError(t, group.Wait())
 	l.verify(j)
-	all := j.all()
+	j.wholePairs()
+}
+
+// wholePairs requires that both halves of a pair stand side by side.
+func (j journal) wholePairs() {
+	j.t.Helper()
+	all := append(j.all(), persistence.Recorded{})
 	for i, recorded := range all {
 		if recorded.Type == "left" {
-			require.Equal(t, "right", all[i+1].Type, "nobody commits inside of a transaction")
+			require.Equal(j.t, "right", all[i+1].Type, "a transaction is stored whole, and nobody commits inside of it")
 		}
 	}
 }
@@ -560,6 +579,8 @@ func transactClosed(t *testing.T, s suite) {
 	err := group.Wait()
 	require.True(t, errors.Is(err, persistence.ErrUnavailable) || errors.Is(err, persistence.ErrUnknownOutcome), "%v", err)
 	if s.survives {
-		l.verify(s.use(t, store(t)))
+		again := s.use(t, store(t))
+		l.verify(again)
+		again.wholePairs()
 	}
 }
