@@ -258,7 +258,7 @@ func (j journal) followUntil(ended context.Context, rows int) ([]persistence.Rec
 // a run of versions of one life, and ends no earlier than the version he knew.
 func manyReaders(t *testing.T, s suite) {
 	j := s.open(t)
-	const lives, size = 8, 6
+	const rounds, size = 8, 6
 	var group errgroup.Group
 	ended, stop := context.WithCancel(j.ctx)
 	defer stop()
@@ -268,7 +268,7 @@ func manyReaders(t *testing.T, s suite) {
 		group.Go(func() error { return j.watchLives(ended, "lives-1", read) })
 	}
 
-	for life := range lives {
+	for life := range rounds {
 		text := fmt.Sprint(life)
 		for range size {
 			j.store("lives-1", persistence.Any, note(text), note(text))
