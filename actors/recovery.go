@@ -158,16 +158,18 @@ func (r *recoveries) together(batch []recovery) {
 		switch {
 		case err != nil:
 			a.of.mailbox.post(&recovered{err: err})
+		case errors.Is(pages[i].Err, persistence.ErrTruncated):
+			r.first(a, nil, true) // alone it is found out where the stream begins
 		case pages[i].Err != nil:
 			a.of.mailbox.post(&recovered{err: pages[i].Err})
 		default:
-			r.first(a, pages[i].Events)
+			r.first(a, pages[i].Events, len(pages[i].Events) == recoveryFirstPage)
 		}
 	}
 }
 
 // first folds the first page of a stream.
-func (r *recoveries) first(a recovery, events []persistence.Recorded) {
+func (r *recoveries) first(a recovery, events []persistence.Recorded, more bool) {
 	a.state = a.of.key.kind.newState()
 	for i := range events {
 		if err := next(a.of.key.kind, a.state, &a.version, &events[i]); err != nil {
@@ -175,7 +177,7 @@ func (r *recoveries) first(a recovery, events []persistence.Recorded) {
 			return
 		}
 	}
-	if len(events) < recoveryFirstPage {
+	if !more {
 		a.of.mailbox.post(&recovered{state: a.state, version: a.version})
 		return
 	}
@@ -193,12 +195,32 @@ func (r *recoveries) rest(a *activation, state any, version persistence.Version)
 		switch {
 		case errors.Is(err, persistence.ErrStreamNotFound) && version == 0:
 			return &recovered{state: state}
+		case errors.Is(err, persistence.ErrTruncated) && version == 0:
+			if version, err = r.reborn(a, err); err != nil {
+				return &recovered{err: err}
+			}
 		case err != nil:
 			return &recovered{err: err}
 		case n < recoveryPage:
 			return &recovered{state: state, version: version}
 		}
 	}
+}
+
+// reborn returns the version that a stream begins behind which was deleted and
+// written again. One that was truncated lacks events of its life, and a state
+// without them would be wrong.
+func (r *recoveries) reborn(a *activation, truncated error) (persistence.Version, error) {
+	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
+	defer cancel()
+	info, err := r.reader.Stream(ctx, a.stream)
+	switch {
+	case err != nil:
+		return 0, err
+	case info.First != info.Begin || info.First < 2:
+		return 0, &persistence.CorruptError{Stream: a.stream, Version: info.First, Reason: "events that the state needs are truncated", Err: truncated}
+	}
+	return info.First - 1, nil
 }
 
 func (r *recoveries) page(a *activation, state any, version *persistence.Version) (n int, err error) {

@@ -325,6 +325,9 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 	if j.isClosed() {
 		return nil, errClosed()
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	pages := make([]persistence.StreamPage, len(requests))
 	for i, request := range requests {
 		pages[i] = j.page(ctx, request)
