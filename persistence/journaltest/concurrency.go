@@ -234,7 +234,7 @@ func (j journal) live(l *ledger, writer, round int, transacts bool) error {
 // followUntil follows the sequence until a context ends.
 func (j journal) followUntil(ended context.Context, rows int) ([]persistence.Recorded, error) {
 	var events []persistence.Recorded
-	for at := (persistence.Positions)(nil); ended.Err() == nil; {
+	for at := persistence.Positions(nil); ended.Err() == nil; {
 		for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{After: at, PageRows: rows, System: true}) {
 			if err != nil {
 				return events, err
