@@ -1,0 +1,152 @@
+package tail
+
+import (
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/upcast"
+)
+
+// ring keeps the newest pages that were read for all. Each page goes on where the
+// one before it ends.
+type ring struct {
+	limit int
+
+	mu    sync.RWMutex // protects the rest
+	pages []*sharedPage
+	bytes int
+	live  bool          // nothing lay behind the newest page when it was read
+	grown chan struct{} // closed by the next push
+}
+
+// sharedPage is everything that was stored between two places. It never changes.
+type sharedPage struct {
+	from, next persistence.Positions
+	events     []persistence.Recorded
+	bytes      int
+	system     bool // there are events of the system's streams
+	touched    bool // there are events that have to be upcast
+}
+
+func newRing(limit int) *ring {
+	if limit <= 0 {
+		limit = DefaultBytes
+	}
+	return &ring{limit: limit, grown: make(chan struct{})}
+}
+
+// place is where a subscriber stands.
+type place uint8
+
+const (
+	behind place = iota // older than all that is kept
+	inside              // there is a page for him
+	atEnd               // he has seen all that is kept
+	atHead              // he has, and the journal had nothing more
+)
+
+// view is what a subscriber sees of the ring at a moment.
+type view struct {
+	place
+	page   *sharedPage // inside: the first one that holds something for him; atHead: the newest
+	newest bool        // page is the newest
+	live   bool
+	grown  <-chan struct{}
+}
+
+// look finds what follows a place.
+func (r *ring) look(after persistence.Positions) view {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	v := view{grown: r.grown, live: r.live}
+	n := len(r.pages)
+	switch {
+	case n == 0:
+		v.place = atEnd
+	case covers(after, r.pages[n-1].next):
+		v.place = atEnd
+		if r.live && covers(r.pages[n-1].next, after) {
+			v.place, v.page = atHead, r.pages[n-1]
+		}
+	case covers(after, r.pages[0].from):
+		// What covers a page's end covers the ends of those before it.
+		i := sort.Search(n, func(i int) bool { return !covers(after, r.pages[i].next) })
+		v.place, v.page, v.newest = inside, r.pages[i], i == n-1
+	}
+	return v
+}
+
+// push adds a page that was read behind a place. When the place is not the end of
+// the ring but beyond it, the ring begins anew: whoever needs what it held is
+// behind then and reads by himself.
+func (r *ring) push(after persistence.Positions, page persistence.Page, chain *upcast.Chain) {
+	added := &sharedPage{from: slices.Clone(after), next: slices.Clone(page.Next), events: page.Events, bytes: perPage}
+	for i := range added.events {
+		e := &added.events[i]
+		added.bytes += size(e)
+		added.system = added.system || isSystem(e.Stream)
+		added.touched = added.touched || chain.Touches(e.Type)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.pages); n > 0 && !covers(r.pages[n-1].next, after) {
+		r.pages, r.bytes = nil, 0
+	}
+	if len(r.pages) == 0 || len(added.events) > 0 || !covers(added.from, added.next) {
+		r.pages = append(r.pages, added)
+		r.bytes += added.bytes
+	}
+	for r.bytes > r.limit && len(r.pages) > 1 {
+		r.bytes -= r.pages[0].bytes
+		r.pages[0] = nil // the array behind the slice must not keep it
+		r.pages = r.pages[1:]
+	}
+	r.live = page.AtHead
+	close(r.grown)
+	r.grown = make(chan struct{})
+}
+
+// eventAt returns the id of an event that is kept.
+func (r *ring) eventAt(position persistence.Position) (persistence.EventID, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, page := range slices.Backward(r.pages) {
+		if page.from.Covers(position) || !page.next.Covers(position) {
+			continue
+		}
+		for i := range page.events {
+			if page.events[i].Position == position {
+				return page.events[i].ID, true
+			}
+		}
+	}
+	return persistence.EventID{}, false
+}
+
+// whole reports whether a subscriber gets the page as it is.
+func (v *view) whole(after persistence.Positions, wants *selection) bool {
+	p := v.page
+	return wants.filter == nil && (wants.system || !p.system) && !p.touched &&
+		len(p.events) <= wants.rows && p.bytes <= wants.bytes && covers(p.from, after)
+}
+
+// What a page and an event count beside their bytes.
+const (
+	perPage  = 256
+	perEvent = 256
+)
+
+// size is what an event counts in a page and in the ring.
+func size(e *persistence.Recorded) int {
+	size := perEvent + len(e.Stream) + len(e.Type) + len(e.Payload) + len(e.Headers)
+	for key, value := range e.Metadata {
+		text, _ := value.AsString()
+		size += len(key) + len(text)
+	}
+	for _, tag := range e.Tags {
+		size += len(tag)
+	}
+	return size
+}
