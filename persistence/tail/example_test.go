@@ -23,7 +23,10 @@ func ExampleOpen() {
 			fmt.Println(err)
 			return
 		}
-		if remembered, err = catchUp(ctx, journal, remembered); err != nil {
+		remembered, err = catchUp(ctx, journal, remembered, func(event persistence.Recorded) {
+			fmt.Printf("%s(%s) at %s\n", event.Type, event.Payload, event.Position)
+		})
+		if err != nil {
 			fmt.Println(err)
 			return
 		}
@@ -33,8 +36,9 @@ func ExampleOpen() {
 	// deposited(12) at 2
 }
 
-// catchUp shows what has come since the remembered place, and returns the next one.
-func catchUp(ctx context.Context, journal persistence.Reader, remembered string) (string, error) {
+// catchUp handles what has come since the remembered place, and returns the next
+// one.
+func catchUp(ctx context.Context, journal persistence.Reader, remembered string, handle func(persistence.Recorded)) (string, error) {
 	options := tail.Options{Category: "account"}
 	if remembered != "" {
 		var err error
@@ -51,7 +55,7 @@ func catchUp(ctx context.Context, journal persistence.Reader, remembered string)
 			return "", err
 		}
 		for _, event := range page.Events {
-			fmt.Printf("%s(%s) at %s\n", event.Type, event.Payload, event.Position)
+			handle(event)
 		}
 		if page.AtHead {
 			checkpoint, err := subscription.Checkpoint(ctx, page.Next)
