@@ -68,6 +68,23 @@ func originOf(ctx context.Context) *origin {
 	return o
 }
 
+// originOf is the origin with what the configuration adds to it.
+func (s *System) originOf(ctx context.Context) *origin {
+	o := originOf(ctx)
+	if s.config.Enrich == nil {
+		return o
+	}
+	var next origin
+	if o != nil {
+		next = *o
+	}
+	added := s.config.Enrich(ctx)
+	next.metadata = make(persistence.Metadata, len(added)+len(o.meta()))
+	maps.Copy(next.metadata, added)
+	maps.Copy(next.metadata, o.meta())
+	return &next
+}
+
 func (o *origin) meta() persistence.Metadata {
 	if o == nil {
 		return nil

@@ -93,3 +93,32 @@ func TestMetadataIsCopied(t *testing.T) {
 	_, recorded := headersOf(t, journal, "a")
 	require.Equal(t, persistence.Metadata{"a": persistence.Int(1)}, recorded[0].Metadata)
 }
+
+// What the configuration takes from the caller's context stands beside what the
+// caller says himself, and is held to the same rules.
+func TestEnrich(t *testing.T) {
+	t.Parallel()
+	type tenantKey struct{}
+	journal := new(memory.Journal)
+	system := open(t, actors.Config{Journal: journal, Enrich: func(ctx context.Context) persistence.Metadata {
+		tenant, known := ctx.Value(tenantKey{}).(string)
+		if !known {
+			return persistence.Metadata{"stele.tenant": persistence.String("none")}
+		}
+		return persistence.Metadata{"tenant": persistence.String(tenant), "n": persistence.Int(1)}
+	}})
+	ctx := context.WithValue(t.Context(), tenantKey{}, "acme")
+
+	_, err := PutInto.Ask(ctx, system, "a", Put{Tag: "x"})
+	require.NoError(t, err)
+	_, err = PutInto.Ask(actors.WithActor(actors.WithMetadata(ctx, persistence.Metadata{"n": persistence.Int(2)}), "ann"), system, "a", Put{Tag: "y"})
+	require.NoError(t, err)
+	_, err = PutInto.Ask(t.Context(), system, "a", Put{Tag: "z"})
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+
+	headers, recorded := headersOf(t, journal, "a")
+	require.Len(t, recorded, 2)
+	require.Equal(t, persistence.Metadata{"tenant": persistence.String("acme"), "n": persistence.Int(1)}, recorded[0].Metadata)
+	require.Equal(t, persistence.Metadata{"tenant": persistence.String("acme"), "n": persistence.Int(2)}, recorded[1].Metadata)
+	require.Equal(t, "ann", headers[1].Actor)
+}

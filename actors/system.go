@@ -43,6 +43,11 @@ type Config struct {
 	Idle time.Duration
 	// Recoveries is how many streams are read at once. The default is 50.
 	Recoveries int
+	// Enrich returns metadata for the events of a command from the context of its
+	// caller: a tenant, a user. It comes besides that of [WithMetadata], which wins,
+	// and under the same rules. It runs on the caller's goroutine. The default adds
+	// nothing.
+	Enrich func(ctx context.Context) persistence.Metadata
 	// Upcasters turn events that were stored in an old form into those that the
 	// definitions know, whenever an aggregate is read. The default is none.
 	Upcasters *upcast.Chain
@@ -259,7 +264,7 @@ func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
 	case r.ifVersion < persistence.Any:
 		return nil, &persistence.InvalidError{Field: "version", Reason: "is out of range"}
 	}
-	origin := originOf(ctx)
+	origin := s.originOf(ctx)
 	if err := origin.check(); err != nil {
 		return nil, err
 	}
