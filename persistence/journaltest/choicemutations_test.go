@@ -386,7 +386,7 @@ var backwardMutants = map[string]mutant{
 
 // loose is a transaction that is none: it appends at once.
 type loose struct {
-	ctx context.Context //nolint:containedctx // it is that of Transact
+	ctx context.Context // of Transact
 	r   *rigged
 }
 
@@ -496,7 +496,7 @@ var transactionMutants = map[string]mutant{
 				return do(ctx, tx)
 			})
 			if reason != nil {
-				panic(reason) //nolint:forbidigo // it is the body's own
+				panic(reason)
 			}
 			return err
 		}
@@ -644,7 +644,7 @@ func left(ctx context.Context) error {
 var keepingMutants = map[string]mutant{
 	"lets an older snapshot win": {caughtBy: "a newer snapshot wins", fault: func(r *rigged) {
 		r.onSaveSnapshot = func(ctx context.Context, snapshot persistence.Snapshot) error {
-			_ = r.Journal.DeleteSnapshot(ctx, snapshot.Stream)
+			_ = r.DeleteSnapshot(ctx, snapshot.Stream)
 			return r.Journal.SaveSnapshot(ctx, snapshot)
 		}
 	}},
@@ -689,7 +689,7 @@ var keepingMutants = map[string]mutant{
 	"forgets the snapshots of names that begin alike": {caughtBy: "snapshots are forgotten by stream and by category", fault: func(r *rigged) {
 		r.onForget = func(ctx context.Context, category string) error {
 			for info := range r.Journal.List(ctx, persistence.ListOptions{Prefix: category, System: true}) {
-				_ = r.Journal.DeleteSnapshot(ctx, info.Stream)
+				_ = r.DeleteSnapshot(ctx, info.Stream)
 			}
 			return r.Journal.DeleteSnapshots(ctx, category)
 		}

@@ -385,7 +385,7 @@ func transactLeft(t *testing.T, s suite) {
 	if errors.Is(err, persistence.ErrUnavailable) {
 		require.Empty(t, j.all())
 	}
-	require.Equal(t, len(j.events("left-1")), len(j.events("left-2")), "all or nothing")
+	require.Len(t, j.events("left-2"), len(j.events("left-1")), "all or nothing")
 
 	err = left.transact(func(context.Context, persistence.Transaction) error {
 		t.Error("there is nobody to do it for")

@@ -47,7 +47,7 @@ func planFaults(t *testing.T, conn *pgx.Conn, name, statement string) []string {
 	t.Helper()
 	_, err := conn.Exec(t.Context(), "DEALLOCATE ALL")
 	require.NoError(t, err)
-	const conditions = ", '{t}', NULL, '{a}', 1, NULL, NULL, 9, NULL, NULL"
+	const conditions = ", '{t}', NULL, '{a}', 1, NULL, NULL, 9, NULL, NULL" //nolint:dupword // values
 	arguments := map[string]string{
 		"stream_find": "'{a}'", "stream_names": "'{1}'", "stream_by_name": "'a'", "snapshot_load": "'a'", "search": "1, gen_random_uuid(), 9",
 		"choose_forward": "0, 0, 9" + conditions, "choose_backward": "0, 0, 9" + conditions,
