@@ -312,7 +312,8 @@ func (s *System) await(ctx context.Context, c *call) (any, error) {
 // Decode returns a stored event of an aggregate hosted here as the message that
 // its On takes: for tools and tests that look at a history. Unlike [Command.Ask]
 // it passes errors on as they are; one of kind [persistence.ErrCorrupt] means that
-// the event's type or payload is unknown here.
+// the event's type or payload is unknown here. The event must have the form of
+// today: one that is stored in an older form is to be upcast before.
 func (s *System) Decode(recorded persistence.Recorded) (any, error) {
 	kind := recorded.Stream.Category()
 	d := s.definitions[kind]
