@@ -41,6 +41,9 @@ import (
 // Durable makes a private server flush to the disk.
 var Durable pgserver.Option = pgserver.Durable
 
+// SlowFlush makes a private server flush to a disk that is slower by this much.
+func SlowFlush(longer time.Duration) pgserver.Option { return pgserver.SlowFlush(longer) }
+
 // Server runs a private server until the end of the test. Without options it is
 // as the shared one: a killed process loses nothing, a lost machine everything.
 func Server(t testing.TB, options ...pgserver.Option) *pgserver.Server {

@@ -7,7 +7,8 @@
 //
 // A server listens on a socket in its own directory only, so two never collide.
 // Its data may be lost with the machine, never with a process: see [Durable].
-// Such a server keeps its files in memory where there is room.
+// Such a server keeps its files in memory where there is room. Faults are real:
+// [Server.Kill], [Server.Abort], [Server.Pause], and [SlowFlush] for the disk.
 //
 // The package finds the server's binaries and installs them where that is safe;
 // it does not know what the databases are used for. Tests use package pgtest.

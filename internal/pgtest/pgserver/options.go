@@ -3,6 +3,7 @@ package pgserver
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // Missing is what to do when no server can be had: the text of every error that
@@ -15,6 +16,7 @@ type Option func(*options)
 type options struct {
 	settings map[string]string
 	durable  bool
+	flush    time.Duration // longer than the disk needs
 }
 
 func newOptions(list []Option) *options {

@@ -25,6 +25,7 @@ type Server struct {
 	options   *options
 	directory string
 	lock      *os.File
+	extra     []string // of the environment of the server
 
 	process *os.Process
 	exited  chan struct{} // closed when the process is gone
@@ -54,6 +55,12 @@ func (s *Server) open(ctx context.Context) error {
 	initdb := s.command("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	if s.options.flush > 0 {
+		var err error
+		if s.extra, err = compileSlowFlush(s.directory, s.options.flush); err != nil {
+			return err
+		}
 	}
 	return s.Restart(ctx)
 }
@@ -96,6 +103,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	defer log.Close()
 	cmd := s.command("postgres", append([]string{"-D", s.data(), "-k", s.directory}, s.options.arguments()...)...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(cmd.Environ(), s.extra...)
 	dieWithParent(cmd.SysProcAttr)
 
 	s.exited = make(chan struct{})
@@ -154,6 +162,19 @@ func (s *Server) Kill() error {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	_ = s.process.Signal(syscall.SIGKILL)
+	<-s.exited
+	return eventually(10*time.Second, "the server's processes to end", func() bool {
+		return !slices.ContainsFunc(children, alive)
+	})
+}
+
+// Abort shuts the server down as "pg_ctl stop -m immediate" does: nothing that is
+// only in its memory is written any more. It waits until the processes are gone.
+func (s *Server) Abort() error {
+	children := childrenOf(s.process.Pid)
+	if err := s.process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
 	<-s.exited
 	return eventually(10*time.Second, "the server's processes to end", func() bool {
 		return !slices.ContainsFunc(children, alive)

@@ -28,6 +28,9 @@ func (*Server) Restart(context.Context) error { return nil }
 // Kill does nothing.
 func (*Server) Kill() error { return nil }
 
+// Abort does nothing.
+func (*Server) Abort() error { return nil }
+
 // Pause does nothing.
 func (*Server) Pause() {}
 

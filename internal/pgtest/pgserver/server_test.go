@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
@@ -48,6 +49,39 @@ func TestServerRunsUntilItIsStopped(t *testing.T) {
 	require.NoError(t, s.Stop())
 	require.NoDirExists(t, s.directory)
 	require.False(t, alive(s.process.Pid))
+}
+
+func TestAbortedServerRestarts(t *testing.T) {
+	t.Parallel()
+	s, err := Start(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Stop()) }()
+
+	require.NoError(t, s.Abort())
+	require.False(t, answers(s))
+	require.NoError(t, s.Abort(), "it is down already")
+	require.NoError(t, s.Restart(t.Context()))
+
+	require.True(t, answers(s))
+}
+
+func TestFlushesAreAsSlowAsAsked(t *testing.T) {
+	t.Parallel()
+	const longer = 20 * time.Millisecond
+	s, err := Start(t.Context(), SlowFlush(longer))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Stop()) }()
+	conn, err := pgconn.Connect(t.Context(), s.URL())
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+
+	begun := time.Now()
+	for range 5 {
+		_, err := conn.Exec(t.Context(), "SELECT pg_logical_emit_message(true, 'stele', '')").ReadAll()
+		require.NoError(t, err)
+	}
+
+	require.GreaterOrEqual(t, time.Since(begun), 5*longer)
 }
 
 func TestServerThatCannotStartSaysWhy(t *testing.T) {
