@@ -26,10 +26,11 @@ type Config struct {
 type Node struct{ system *actors.System }
 
 // Start starts a node. Everything that is wrong with the configuration is
-// reported at once, and nothing is left running then.
-func Start(_ context.Context, config Config) (*Node, error) {
+// reported at once, and nothing is left running then. It waits for the journal,
+// which is told what the events look like, until ctx is done.
+func Start(ctx context.Context, config Config) (*Node, error) {
 	config.Runtime.Journal, config.Runtime.Aggregates = config.Journal, config.Aggregates
-	system, err := actors.Open(config.Runtime)
+	system, err := actors.Open(ctx, config.Runtime)
 	if err != nil {
 		return nil, err
 	}

@@ -18,12 +18,13 @@ import (
 	"github.com/stele-es/stele"
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/internal/faultjournal"
+	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/persistence/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 type counter struct{ n uint64 }
 

@@ -426,7 +426,7 @@ func TestOneInvalidAppendFailsAlone(t *testing.T) {
 }
 
 func BenchmarkAsk(b *testing.B) {
-	system, err := actors.Open(actors.Config{Journal: new(memory.Journal), Aggregates: []actors.Definition{Accounts}})
+	system, err := actors.Open(b.Context(), actors.Config{Journal: new(memory.Journal), Aggregates: []actors.Definition{Accounts}})
 	require.NoError(b, err)
 	b.ReportAllocs()
 	b.SetParallelism(256)

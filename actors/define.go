@@ -46,8 +46,9 @@ type handler struct {
 
 // applier changes the state by one type of event.
 type applier struct {
-	event *codec.Type
-	apply func(state, event any)
+	event  *codec.Type
+	apply  func(state, event any)
+	schema persistence.SchemaID // what the system's journal knows the event by
 }
 
 // Part is a piece of a definition.
@@ -167,6 +168,17 @@ func Idle[S any](d time.Duration) Part[S] {
 
 func (d *definition) problem(format string, args ...any) {
 	d.problems = append(d.problems, fmt.Errorf("aggregate %s: "+format, append([]any{d.kind}, args...)...))
+}
+
+// clone returns a copy that one system may make its own.
+func (d *definition) clone() *definition {
+	own := *d
+	own.appliers, own.stored = make(map[reflect.Type]*applier, len(d.appliers)), make(map[string]*applier, len(d.stored))
+	for goType, on := range d.appliers {
+		copied := *on
+		own.appliers[goType], own.stored[on.event.Name()] = &copied, &copied
+	}
+	return &own
 }
 
 // check returns everything that is wrong with the definition.

@@ -103,7 +103,7 @@ func TestMistakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			system, err := actors.Open(c.config)
+			system, err := actors.Open(t.Context(), c.config)
 
 			require.Error(t, err)
 			require.Nil(t, system)

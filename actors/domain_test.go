@@ -149,7 +149,7 @@ func open(t *testing.T, config actors.Config) *actors.System {
 	if config.Aggregates == nil {
 		config.Aggregates = []actors.Definition{lists()}
 	}
-	system, err := actors.Open(config)
+	system, err := actors.Open(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { shut(t, system) })
 	return system

@@ -64,7 +64,7 @@ func (t *till) paidOut(e PaidOut) { t.cents -= e.Cents }
 func Example() {
 	ctx := context.Background()
 	journal := new(memory.Journal)
-	system, err := actors.Open(actors.Config{Journal: journal, Aggregates: []actors.Definition{Tills}})
+	system, err := actors.Open(ctx, actors.Config{Journal: journal, Aggregates: []actors.Definition{Tills}})
 	if err != nil {
 		log.Fatal(err)
 	}

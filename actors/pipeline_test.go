@@ -64,7 +64,7 @@ func TestPipeline(t *testing.T) {
 			if rapid.IntRange(0, 4).Draw(rt, "strict") == 0 {
 				definition = lists(actors.Strict[list]())
 			}
-			system, err := actors.Open(actors.Config{Journal: journal, Aggregates: []actors.Definition{definition}})
+			system, err := actors.Open(t.Context(), actors.Config{Journal: journal, Aggregates: []actors.Definition{definition}})
 			require.NoError(rt, err)
 			rt.Cleanup(func() { require.NoError(rt, system.Close(t.Context())) })
 

@@ -463,7 +463,7 @@ func TestCloseOnStuckJournal(t *testing.T) {
 				free := make(chan struct{})
 				journal := wrap(t, free)
 				definition := lists(actors.Strict[list]())
-				system, err := actors.Open(actors.Config{Journal: journal, Aggregates: []actors.Definition{definition}, AskTimeout: time.Hour})
+				system, err := actors.Open(t.Context(), actors.Config{Journal: journal, Aggregates: []actors.Definition{definition}, AskTimeout: time.Hour})
 				require.NoError(t, err)
 				decided := put(t.Context(), system, "a", Put{Tag: "1"})
 				synctest.Wait()
@@ -507,7 +507,7 @@ func TestCloseOnStuckRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
-		system, err := actors.Open(actors.Config{
+		system, err := actors.Open(t.Context(), actors.Config{
 			Journal: deafJournal{plain{new(memory.Journal)}, free}, Aggregates: []actors.Definition{lists()},
 		})
 		require.NoError(t, err)

@@ -91,10 +91,15 @@ type System struct {
 var errSystemClosed = errors.New("the system is closed")
 
 // Open starts a system. Everything that is wrong with the configuration and the
-// definitions is reported at once.
-func Open(config Config) (*System, error) {
+// definitions is reported at once. Then it tells the journal what the events look
+// like, so that they can be read without this program: see package schema. For
+// that it waits until ctx is done; afterwards ctx means nothing to the system.
+func Open(ctx context.Context, config Config) (*System, error) {
 	s := &System{config: config, definitions: map[string]*definition{}, empty: make(chan struct{}, 1), dead: make(chan struct{})}
 	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if err := s.describe(ctx); err != nil {
 		return nil, err
 	}
 	s.calls.New = func() any { return newCall() }
@@ -150,13 +155,13 @@ func (s *System) host(d Definition) error {
 	if d == nil || d.definition() == nil {
 		return errors.New("a nil definition stands in Config.Aggregates: take what Define returns")
 	}
-	own := *d.definition() // a copy: systems with other defaults may share the definition
+	own := d.definition().clone() // systems with other defaults may share the definition
 	own.upcasters = s.config.Upcasters
 	problem := own.check()
 	if s.definitions[own.kind] != nil {
 		problem = errors.Join(problem, fmt.Errorf("kind %q is listed twice in Config.Aggregates: remove one, or give it another kind", own.kind))
 	}
-	s.definitions[own.kind] = &own
+	s.definitions[own.kind] = own
 	return problem
 }
 

@@ -74,7 +74,7 @@ func (tx *Tx) raise(event any) error {
 	}
 	tx.problem = errHalfApplied
 	on.apply(tx.state, event)
-	tx.events = append(tx.events, persistence.Event{Type: on.event.Name(), Payload: payload})
+	tx.events = append(tx.events, persistence.Event{Type: on.event.Name(), Schema: on.schema, Payload: payload})
 	return nil
 }
 

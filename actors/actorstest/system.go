@@ -68,7 +68,7 @@ func StartWith(t TB, config actors.Config) *System {
 
 func (s *System) open() {
 	s.t.Helper()
-	running, err := actors.Open(s.config)
+	running, err := actors.Open(s.t.Context(), s.config)
 	if err != nil {
 		s.t.Fatalf("start the system: %v", err)
 	}

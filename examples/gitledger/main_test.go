@@ -129,7 +129,7 @@ func (l ledger) ask(t testing.TB, ask func(actors.Asker) error) {
 	t.Helper()
 	journal, err := l.open(t.Context(), l.url, true)
 	require.NoError(t, err)
-	system, err := actors.Open(actors.Config{Journal: journal, Aggregates: []actors.Definition{Files, Ledgers}})
+	system, err := actors.Open(t.Context(), actors.Config{Journal: journal, Aggregates: []actors.Definition{Files, Ledgers}})
 	require.NoError(t, err)
 	require.NoError(t, ask(system))
 	require.NoError(t, system.Close(t.Context()))

@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/stele-es/stele/persistence"
 )
@@ -89,6 +90,15 @@ func (c *Type) Name() string { return c.name }
 
 // GoType is the Go type, as given to [Of].
 func (c *Type) GoType() reflect.Type { return c.goType }
+
+// Descriptor describes a protobuf message; it is nil for a plain struct.
+func (c *Type) Descriptor() protoreflect.MessageDescriptor {
+	if c.form != protobuf {
+		return nil
+	}
+	message, _ := reflect.TypeAssert[proto.Message](reflect.Zero(c.goType))
+	return message.ProtoReflect().Descriptor()
+}
 
 // Encode writes a message. The same message gives the same bytes within one
 // build. Text that is not valid UTF-8 is refused in both forms, because it would

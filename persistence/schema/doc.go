@@ -1,0 +1,21 @@
+// Package schema describes events to those who do not have the program that wrote
+// them, and tells a program whether it can still read what is stored.
+//
+// A node registers what its events look like when it starts, and each event
+// carries the id of its description. So any tool reads any event:
+//
+//	decoder := schema.NewDecoder(journal)
+//	decoded, err := decoder.Decode(ctx, &recorded.Event)
+//	fmt.Println(string(decoded.JSON))
+//
+// and a build can be held to what the journal holds before it goes into production:
+//
+//	findings, err := schema.Check(ctx, journal, schema.Program{Events: actors.Events(Accounts), Upcasters: chain})
+//
+// The messages of a protobuf package are described by one FileDescriptorSet, with
+// all they import and without comments; a plain struct by the JSON Schema of what
+// encoding/json writes for it. The same types always give the same bytes, and so
+// the same schema in a journal.
+//
+// The package knows no journal, and nothing about who uses the events.
+package schema
