@@ -250,16 +250,23 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // Is matches [ErrCorrupt].
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 
-// SchemaError reports a journal whose tables are missing or of another release.
+// SchemaError reports a journal whose tables are missing, of another release, or
+// not as their release makes them.
 type SchemaError struct {
 	Have, Want int64
 	// Fix is the command to run.
 	Fix string
+	// Differences name what is not as the migrations make it, when the release is
+	// right: somebody has changed it by hand.
+	Differences []string
 }
 
 func (e *SchemaError) Error() string {
 	if e.Have == 0 {
 		return fmt.Sprintf("the journal has no tables: run %q", e.Fix)
+	}
+	if len(e.Differences) > 0 {
+		return "the journal's schema was changed by hand: " + strings.Join(e.Differences, ", ")
 	}
 	return fmt.Sprintf("the journal's schema is at migration %d, this program needs %d: run %q", e.Have, e.Want, e.Fix)
 }

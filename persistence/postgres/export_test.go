@@ -36,3 +36,12 @@ func Reads(j *Journal) map[string]string {
 		"list": j.sql.list, "list_category": j.sql.listCategory, "categories": j.sql.categories, "snapshot_load": j.sql.snapshotLoad,
 	}
 }
+
+// Describe lists what is in a schema, as the server describes it.
+func Describe(ctx context.Context, conn *pgx.Conn, schema string) (definitions []string, err error) {
+	objects, err := describe(ctx, conn, schema)
+	for _, o := range objects {
+		definitions = append(definitions, o.Definition)
+	}
+	return definitions, err
+}

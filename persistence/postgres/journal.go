@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/stele-es/stele/internal/appender"
@@ -98,7 +96,7 @@ func (j *Journal) check(ctx context.Context) error {
 	}
 	var have int64
 	err = connection.QueryRow(ctx, j.sql.migration).Scan(&have)
-	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && (answered.Code == "42P01" || answered.Code == "3F000") {
+	if noTables(err) {
 		have, err = 0, nil
 	}
 	if err != nil {

@@ -2,73 +2,156 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/stele-es/stele/persistence"
 )
 
 // Migrate brings the schema of a journal up to date, and makes it when it is
 // missing. It is what Config.Migrate does at Open. Calls at the same time, from
 // any machine, take turns. The role needs the right to create the schema and
-// owns all that is made. A connection pooler in between must pool by session.
+// owns all that is made. What it sends is what [MigrationSQL] prints, a
+// transaction for each migration, so a connection pooler may stand in between.
 func Migrate(ctx context.Context, config Config) error {
 	config, err := config.normal()
 	if err != nil {
 		return fmt.Errorf("migrate the journal: %w", err)
 	}
-	connect := config.Pool.ConnConfig.Copy()
-	// The tool's own table is named without a schema.
-	connect.RuntimeParams["search_path"] = pgx.Identifier{config.Schema}.Sanitize()
-	db := stdlib.OpenDB(*connect)
-	defer db.Close()
-
-	locked, err := db.Conn(ctx)
+	conn, err := connectOnce(ctx, config)
 	if err != nil {
-		return fmt.Errorf("migrate the journal: %w", unavailable("the server cannot be reached", err))
+		return fmt.Errorf("migrate the journal: %w", err)
 	}
-	defer locked.Close() // and with the session its lock
-	if err := migrate(ctx, db, locked, config.Schema); err != nil {
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := migrate(ctx, conn.PgConn(), config.Schema); err != nil {
 		return fmt.Errorf("migrate the journal: %w", public(err))
 	}
 	return nil
 }
 
-func migrate(ctx context.Context, db *sql.DB, locked *sql.Conn, schema string) error {
-	if err := lockMigrations(ctx, locked, schema); err != nil {
-		return err
+// connectOnce opens a connection beside the pools.
+func connectOnce(ctx context.Context, config Config) (*pgx.Conn, error) {
+	connect := config.Pool.ConnConfig.Copy()
+	connect.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	if config.Pool.BeforeConnect != nil {
+		if err := config.Pool.BeforeConnect(ctx, connect); err != nil {
+			return nil, unavailable("the server cannot be reached", err)
+		}
 	}
-	// Whoever may not create schemas may not say IF NOT EXISTS either.
-	var exists bool
-	if err := locked.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema).Scan(&exists); err != nil {
-		return err
+	conn, err := pgx.ConnectConfig(ctx, connect)
+	if err != nil {
+		return nil, unavailable("the server cannot be reached", err)
 	}
-	if !exists {
-		if _, err := locked.ExecContext(ctx, "CREATE SCHEMA "+pgx.Identifier{schema}.Sanitize()); err != nil {
+	return conn, nil
+}
+
+func migrate(ctx context.Context, conn *pgconn.PgConn, schema string) error {
+	for _, step := range steps(schema) {
+		if err := step.run(ctx, conn); err != nil {
 			return err
 		}
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations(schema),
-		goose.WithTableName("migration"), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
+	return nil
 }
 
-// lockMigrations asks again and again instead of waiting in the server: a
-// waiting statement holds a snapshot, which some migrations would wait for.
-func lockMigrations(ctx context.Context, conn *sql.Conn, schema string) error {
+// step is a migration of one schema as the statements of one transaction.
+type step struct {
+	number int64
+	name   string
+	// lock asks for the migrations' lock, have tells whether the step was done, and
+	// do does and notes it. The step 0 makes what the others are noted in.
+	lock, have, do string
+}
+
+// steps are the migrations in order.
+func steps(schema string) []step {
+	fill := filler(schema)
+	all := []step{{have: `SELECT to_regclass({table}) IS NOT NULL`, do: firstStep}}
+	for _, name := range migrationNames() {
+		text, err := migrationFiles.ReadFile("migrations/" + name)
+		if err != nil {
+			panic("postgres: no embedded migration " + name) //nolint:forbidigo // the program is built wrong
+		}
+		number := numberOf(name)
+		_, name, _ = strings.Cut(strings.TrimSuffix(name, ".sql"), "_")
+		before := all[len(all)-1].number
+		placeholders := strings.NewReplacer("{number}", strconv.FormatInt(number, 10), "{before}", strconv.FormatInt(before, 10))
+		all = append(all, step{
+			number: number, name: name,
+			have: placeholders.Replace(haveStep),
+			do:   placeholders.Replace(beforeStep) + strings.TrimSpace(string(text)) + "\n" + placeholders.Replace(afterStep),
+		})
+	}
+	for i := range all {
+		s := &all[i]
+		s.lock, s.have, s.do = fill.Replace(lockStep), fill.Replace(s.have), fill.Replace(s.do)
+	}
+	return all
+}
+
+const (
+	// The second key keeps it apart from the order locks of partitions.
+	lockStep = `SELECT pg_try_advisory_xact_lock({lock}, -1)`
+
+	// Whoever may not create schemas may not say IF NOT EXISTS either. The table is
+	// that of goose, so that its users can go on with [Migrations].
+	firstStep = `DO {body}
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = {name}) THEN CREATE SCHEMA {schema}; END IF;
+END {body};
+CREATE TABLE IF NOT EXISTS {schema}.migration (
+  id         int       GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+  version_id bigint    NOT NULL,
+  is_applied boolean   NOT NULL,
+  tstamp     timestamp NOT NULL DEFAULT now()
+);
+INSERT INTO {schema}.migration (version_id, is_applied, tstamp) SELECT 0, true, now() AT TIME ZONE 'UTC'
+WHERE NOT EXISTS (SELECT FROM {schema}.migration);
+`
+	haveStep = `SELECT EXISTS (SELECT FROM {schema}.migration WHERE version_id >= {number} AND is_applied)`
+
+	beforeStep = `DO {body}
+BEGIN
+  IF (SELECT coalesce(max(version_id) FILTER (WHERE is_applied), -1) FROM {schema}.migration) <> {before} THEN
+    RAISE EXCEPTION 'stele: migration {number} follows {before}, and the schema is not there' USING ERRCODE = 'ST003';
+  END IF;
+END {body};
+`
+	afterStep = `INSERT INTO {schema}.migration (version_id, is_applied, tstamp) VALUES ({number}, true, now() AT TIME ZONE 'UTC');
+`
+)
+
+// run does a step unless it was done. The lock goes with the transaction, so that
+// it holds through a pooler too; and it is asked for again and again instead of
+// waited for in the server, because a waiting statement holds a snapshot, which
+// some migrations would wait for.
+func (s *step) run(ctx context.Context, conn *pgconn.PgConn) error {
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		var taken bool
-		// The second key keeps it apart from the order locks of partitions.
-		if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1, -1)", lockKey(schema)).Scan(&taken); err != nil || taken {
+		if _, err := conn.Exec(ctx, "BEGIN").ReadAll(); err != nil {
+			return err
+		}
+		taken, err := truth(ctx, conn, s.lock)
+		have := false
+		if err == nil && taken {
+			have, err = truth(ctx, conn, s.have)
+		}
+		if err == nil && taken && !have {
+			_, err = conn.Exec(ctx, s.do).ReadAll()
+		}
+		if err != nil {
+			_, _ = conn.Exec(ctx, "ROLLBACK").ReadAll() // the error that led here says more
+			return err
+		}
+		if _, err := conn.Exec(ctx, "COMMIT").ReadAll(); err != nil || taken {
 			return err
 		}
 		select {
@@ -77,4 +160,138 @@ func lockMigrations(ctx context.Context, conn *sql.Conn, schema string) error {
 		case <-poll.C:
 		}
 	}
+}
+
+// truth is the one value of a query.
+func truth(ctx context.Context, conn *pgconn.PgConn, sql string) (bool, error) {
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return false, err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 {
+		return false, errUndecodable
+	}
+	return string(results[0].Rows[0][0]) == "t", nil
+}
+
+// MigrationSQL returns the migrations after a number as one script, 0 for all of
+// them: what [Migrate] does, for who wants to see it or to run it by psql. Each is
+// a transaction that fails on a schema that it does not follow, so a script that
+// is run twice, or beside another one, does no harm.
+func MigrationSQL(schema string, after int64) (string, error) {
+	if err := checkSchema(schema); err != nil {
+		return "", err
+	}
+	if after < 0 || after > newest() {
+		return "", &persistence.InvalidError{Field: "after", Reason: fmt.Sprintf("is not the number of a migration, which go to %d", newest())}
+	}
+	var script strings.Builder
+	for _, s := range steps(schema) {
+		if s.number > 0 && s.number <= after || s.number == 0 && after > 0 {
+			continue
+		}
+		fmt.Fprintf(&script, "BEGIN;\n%s;\n%sCOMMIT;\n\n", strings.Replace(s.lock, "pg_try_", "pg_", 1), s.do)
+	}
+	return script.String(), nil
+}
+
+// Migration is one step in the life of a schema.
+type Migration struct {
+	// Number counts from 1.
+	Number int64
+	// Name says in a word what it is about. One that a later release has applied is
+	// not known here and has none.
+	Name string
+	// AppliedAt is when, in UTC; zero for one that was not.
+	AppliedAt time.Time
+}
+
+// ListMigrations returns the migrations that this program knows and those that
+// the schema has seen, by their numbers. A missing schema has seen none.
+func ListMigrations(ctx context.Context, config Config) ([]Migration, error) {
+	config, err := config.normal()
+	if err != nil {
+		return nil, fmt.Errorf("list the migrations: %w", err)
+	}
+	conn, err := connectOnce(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("list the migrations: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	all, err := listMigrations(ctx, conn, newStatements(config.Schema), config.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("list the migrations: %w", unavailable("the schema cannot be read", err))
+	}
+	return all, nil
+}
+
+func listMigrations(ctx context.Context, conn *pgx.Conn, sql *statements, schema string) ([]Migration, error) {
+	type applied struct {
+		Number int64
+		At     time.Time
+	}
+	rows, _ := conn.Query(ctx, sql.migrations) // its error comes with the rows
+	seen, err := pgx.CollectRows(rows, pgx.RowToStructByPos[applied])
+	if err != nil && !noTables(err) {
+		return nil, err
+	}
+	all := make([]Migration, 0, newest())
+	for _, s := range steps(schema)[1:] {
+		all = append(all, Migration{Number: s.number, Name: s.name})
+	}
+	for _, one := range seen {
+		at := slices.IndexFunc(all, func(m Migration) bool { return m.Number == one.Number })
+		if at < 0 && one.Number > newest() {
+			at = len(all)
+			all = append(all, Migration{Number: one.Number})
+		}
+		if at >= 0 {
+			all[at].AppliedAt = one.At.UTC()
+		}
+	}
+	return all, nil
+}
+
+// noTables reports whether the server said that the schema is not there.
+func noTables(err error) bool {
+	answered, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (answered.Code == "42P01" || answered.Code == "3F000")
+}
+
+// Validate compares a schema with what the migrations make. It returns a
+// [*persistence.SchemaError] when the schema is missing or older, with the fix, or
+// when something in it differs, with what. A newer schema cannot be compared and
+// is fine.
+//
+// The comparison makes the schema anew under another name in a transaction that is
+// rolled back, so the role needs the right to create schemas, as for [Migrate].
+func Validate(ctx context.Context, config Config) error {
+	config, err := config.normal()
+	if err != nil {
+		return fmt.Errorf("validate the schema: %w", err)
+	}
+	conn, err := connectOnce(ctx, config)
+	if err != nil {
+		return fmt.Errorf("validate the schema: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	sql := newStatements(config.Schema)
+	var have int64
+	if err := conn.QueryRow(ctx, sql.migration).Scan(&have); err != nil && !noTables(err) {
+		return fmt.Errorf("validate the schema: %w", unavailable("the schema's version cannot be read", err))
+	}
+	wrong := &persistence.SchemaError{Have: have, Want: newest(), Fix: fixSchema}
+	if have < newest() {
+		return wrong
+	}
+	if have > newest() {
+		return nil
+	}
+	if wrong.Differences, err = differences(ctx, conn, config.Schema); err != nil {
+		return fmt.Errorf("validate the schema: %w", unavailable("the schema cannot be compared", err))
+	}
+	if len(wrong.Differences) > 0 {
+		return wrong
+	}
+	return nil
 }

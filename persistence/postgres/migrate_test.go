@@ -1,12 +1,17 @@
 package postgres_test
 
 import (
+	"errors"
 	"io/fs"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stele-es/stele/internal/pgtest"
@@ -113,6 +118,186 @@ func TestMigrationsAreFilesForOtherTools(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	_, err = postgres.Migrations("pg_stele")
 	require.ErrorIs(t, err, persistence.ErrInvalid)
+}
+
+// The files serve the tool whose form they have, and its table is the journal's.
+func TestMigrationsRunByGoose(t *testing.T) {
+	t.Parallel()
+	config := postgres.Config{URL: pgtest.Database(t), Durability: postgres.Relaxed}
+	execute(t, config.URL, "CREATE SCHEMA stele")
+	files, err := postgres.Migrations("stele")
+	require.NoError(t, err)
+	connect, err := pgx.ParseConfig(config.URL)
+	require.NoError(t, err)
+	connect.RuntimeParams["search_path"] = "stele"
+	db := stdlib.OpenDB(*connect)
+	defer db.Close()
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("migration"), goose.WithLogger(goose.NopLogger()))
+	require.NoError(t, err)
+
+	_, err = provider.Up(t.Context())
+
+	require.NoError(t, err)
+	require.NoError(t, postgres.Validate(t.Context(), config))
+	require.NoError(t, postgres.Migrate(t.Context(), config), "nothing is left to do")
+	open(t, config)
+}
+
+func TestListMigrations(t *testing.T) {
+	t.Parallel()
+	config := postgres.Config{URL: pgtest.Database(t), Durability: postgres.Relaxed}
+
+	none, err := postgres.ListMigrations(t.Context(), config)
+	require.NoError(t, err)
+	require.NoError(t, postgres.Migrate(t.Context(), config))
+	all, err := postgres.ListMigrations(t.Context(), config)
+	require.NoError(t, err)
+	execute(t, config.URL, "INSERT INTO stele.migration (version_id, is_applied) VALUES (99999, true)")
+	later, err := postgres.ListMigrations(t.Context(), config)
+	require.NoError(t, err)
+
+	require.Len(t, none, int(postgres.Newest()))
+	require.Equal(t, postgres.Migration{Number: 1, Name: "journal"}, none[0])
+	require.Len(t, all, len(none))
+	for _, one := range all {
+		require.WithinDuration(t, time.Now(), one.AppliedAt, time.Minute)
+	}
+	require.Len(t, later, len(all)+1)
+	require.EqualValues(t, 99999, later[len(all)].Number)
+}
+
+// A script says what Migrate does, for all of it or from any release on, also in a
+// schema whose name is hard to write; and does nothing where it does not belong.
+func TestMigrationSQLIsWhatMigrateDoes(t *testing.T) {
+	t.Parallel()
+	for _, schema := range []string{"stele", `odd "na'me" \ $$ $body$`} {
+		url := pgtest.Database(t)
+		migrated := postgres.Config{URL: url, Schema: schema, Durability: postgres.Relaxed}
+		require.NoError(t, postgres.Migrate(t.Context(), migrated))
+		want := describe(t, url, schema)
+		for after := range postgres.Newest() {
+			url := pgtest.Database(t)
+			script := func(from, to int64) string {
+				t.Helper()
+				text, err := postgres.MigrationSQL(schema, from)
+				require.NoError(t, err)
+				rest, err := postgres.MigrationSQL(schema, to)
+				require.NoError(t, err)
+				return strings.TrimSuffix(text, rest)
+			}
+			config := postgres.Config{URL: url, Schema: schema, Durability: postgres.Relaxed}
+			if after > 0 {
+				psql(t, url, script(0, after))
+				err := postgres.Validate(t.Context(), config)
+				require.ErrorIs(t, err, persistence.ErrSchema)
+				require.ErrorContains(t, err, "postgres.Migrate")
+			}
+			newest := postgres.Newest()
+			if after+1 < newest {
+				require.Error(t, try(t, url, script(after+1, newest)), "it does not follow")
+			}
+
+			psql(t, url, script(after, newest))
+
+			require.Equal(t, want, describe(t, url, schema), "from %d", after)
+			require.NoError(t, postgres.Validate(t.Context(), config))
+			require.ErrorContains(t, try(t, url, script(after, newest)), "ST003", "again")
+			require.NoError(t, postgres.Migrate(t.Context(), config))
+			journal := open(t, config)
+			require.NoError(t, appendOne(t, journal, "s-1", persistence.NoStream, "x").Err)
+			require.NoError(t, journal.Close())
+		}
+	}
+	_, err := postgres.MigrationSQL("stele", postgres.Newest()+1)
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+	_, err = postgres.MigrationSQL("pg_stele", 0)
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+	text, err := postgres.MigrationSQL("stele", postgres.Newest())
+	require.NoError(t, err)
+	require.Empty(t, text)
+}
+
+// From every earlier release the schema becomes the same, and what was stored stays.
+func TestMigrateFromEveryRelease(t *testing.T) {
+	t.Parallel()
+	want := describe(t, pgtest.URL(t), "stele")
+	for release := int64(1); release < postgres.Newest(); release++ {
+		url := pgtest.Database(t)
+		all, err := postgres.MigrationSQL("stele", 0)
+		require.NoError(t, err)
+		rest, err := postgres.MigrationSQL("stele", release)
+		require.NoError(t, err)
+		execute(t, url, strings.TrimSuffix(all, rest))
+		execute(t, url, `SELECT stele.append(0::smallint, false, ARRAY[i.stream_id], ARRAY[0::bigint], ARRAY[1::bigint], ARRAY[gen_random_uuid()], ARRAY[0], ARRAY['t'], ARRAY[''::bytea],
+			ARRAY[''::bytea], ARRAY[NULL::text], ARRAY[NULL::text]) FROM stele.stream_ids(ARRAY['s-1'], ARRAY[0::smallint]) i`)
+
+		require.NoError(t, postgres.Migrate(t.Context(), postgres.Config{URL: url}))
+
+		require.Equal(t, want, describe(t, url, "stele"), "from %d", release)
+		require.Len(t, readAll(t, other(t, url), "s-1"), 1)
+	}
+}
+
+func TestValidateNamesWhatDiffers(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Config(t)
+	require.NoError(t, postgres.Validate(t.Context(), config))
+	cases := map[string]struct{ change, want string }{
+		"a function":       {"CREATE OR REPLACE FUNCTION stele.delete_snapshots(p_category text) RETURNS void LANGUAGE sql AS ''", "function delete_snapshots(p_category text) differs"},
+		"an index":         {"DROP INDEX stele.stream_category", "index stream_category is missing"},
+		"a column":         {"ALTER TABLE stele.stream ALTER COLUMN revision DROP NOT NULL", "table stream differs"},
+		"a constraint":     {"ALTER TABLE stele.slice DROP CONSTRAINT slice_range", "constraint slice_range on slice is missing"},
+		"something added":  {"CREATE INDEX own ON stele.event (type)", "index own is not of the journal"},
+		"something hidden": {"CREATE TRIGGER own BEFORE INSERT ON stele.event FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()", "trigger own on event is not of the journal"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := pgtest.Config(t)
+			execute(t, config.URL, c.change)
+
+			err := postgres.Validate(t.Context(), config)
+
+			schema, ok := errors.AsType[*persistence.SchemaError](err)
+			require.True(t, ok, "%v", err)
+			require.Equal(t, []string{c.want}, schema.Differences)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	execute(t, config.URL, "INSERT INTO stele.migration (version_id, is_applied) VALUES (99999, true)")
+	require.NoError(t, postgres.Validate(t.Context(), config), "a later release's")
+	require.ErrorIs(t, postgres.Validate(t.Context(), postgres.Config{URL: pgtest.Database(t)}), persistence.ErrSchema)
+}
+
+// describe lists what is in a schema, without the schema's name.
+func describe(t *testing.T, url, schema string) []string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	definitions, err := postgres.Describe(t.Context(), conn, schema)
+	require.NoError(t, err)
+	require.NotEmpty(t, definitions)
+	return definitions
+}
+
+// psql runs a script as its users do.
+func psql(t *testing.T, url, script string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url)
+	cmd.Stdin = strings.NewReader(script)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+// try runs a script that may fail, which leaves no transaction open.
+func try(t *testing.T, url, script string) error {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), script)
+	return err
 }
 
 // Names that something on the way might read as syntax.

@@ -12,31 +12,37 @@ TABLE event (
   metadata jsonb,
   tags text[] COLLATE C
 ) WITH {autovacuum_vacuum_insert_scale_factor=0.02,autovacuum_analyze_scale_factor=0.02}
+
 TABLE event_key (
   stream_id bigint NOT NULL,
   event_id uuid NOT NULL,
   version bigint NOT NULL
 )
+
 TABLE journal (
   one boolean NOT NULL DEFAULT true,
   id uuid NOT NULL DEFAULT gen_random_uuid(),
   created_at timestamp with time zone NOT NULL DEFAULT now()
 )
+
 TABLE partition (
   part smallint NOT NULL,
   floor bigint NOT NULL DEFAULT 0,
   early boolean NOT NULL DEFAULT false
 )
+
 TABLE schema (
   schema_id integer NOT NULL IDENTITY ALWAYS,
   digest bytea NOT NULL,
   encoding smallint NOT NULL,
   body bytea NOT NULL
 )
+
 TABLE slice (
   slice smallint NOT NULL,
   part smallint NOT NULL
 )
+
 TABLE snapshot (
   stream_id bigint NOT NULL,
   version bigint NOT NULL,
@@ -47,6 +53,7 @@ TABLE snapshot (
   fingerprint bytea NOT NULL,
   state bytea NOT NULL
 ) WITH {fillfactor=50}
+
 TABLE stream (
   stream_id bigint NOT NULL IDENTITY ALWAYS,
   first bigint NOT NULL DEFAULT 1,
@@ -63,32 +70,56 @@ END,
   begins bigint NOT NULL DEFAULT 1
 )
 
-CONSTRAINT event_position ON event PRIMARY KEY (part, "position")
-CONSTRAINT event_version ON event UNIQUE (stream_id, version)
 CONSTRAINT event_key_key ON event_key PRIMARY KEY (stream_id, event_id)
+
+CONSTRAINT event_position ON event PRIMARY KEY (part, "position")
+
+CONSTRAINT event_version ON event UNIQUE (stream_id, version)
+
 CONSTRAINT journal_key ON journal PRIMARY KEY (one)
+
 CONSTRAINT journal_one ON journal CHECK (one)
+
 CONSTRAINT partition_key ON partition PRIMARY KEY (part)
+
 CONSTRAINT schema_digest ON schema UNIQUE (digest)
+
 CONSTRAINT schema_key ON schema PRIMARY KEY (schema_id)
+
 CONSTRAINT slice_key ON slice PRIMARY KEY (slice)
+
 CONSTRAINT slice_part ON slice FOREIGN KEY (part) REFERENCES stele.partition(part)
+
 CONSTRAINT slice_range ON slice CHECK (((slice >= 0) AND (slice <= 1023)))
+
 CONSTRAINT snapshot_key ON snapshot PRIMARY KEY (stream_id)
+
 CONSTRAINT stream_key ON stream PRIMARY KEY (stream_id)
+
 CONSTRAINT stream_name ON stream UNIQUE (name)
 
 CREATE UNIQUE INDEX event_key_key ON stele.event_key USING btree (stream_id, event_id)
+
 CREATE UNIQUE INDEX event_position ON stele.event USING btree (part, "position")
+
 CREATE UNIQUE INDEX event_version ON stele.event USING btree (stream_id, version)
+
 CREATE UNIQUE INDEX journal_key ON stele.journal USING btree (one)
+
 CREATE UNIQUE INDEX partition_key ON stele.partition USING btree (part)
+
 CREATE UNIQUE INDEX schema_digest ON stele.schema USING btree (digest)
+
 CREATE UNIQUE INDEX schema_key ON stele.schema USING btree (schema_id)
+
 CREATE UNIQUE INDEX slice_key ON stele.slice USING btree (slice)
+
 CREATE UNIQUE INDEX snapshot_key ON stele.snapshot USING btree (stream_id)
+
 CREATE INDEX stream_category ON stele.stream USING btree (category, name) WHERE (category IS NOT NULL)
+
 CREATE UNIQUE INDEX stream_key ON stele.stream USING btree (stream_id)
+
 CREATE UNIQUE INDEX stream_name ON stele.stream USING btree (name)
 
 CREATE OR REPLACE FUNCTION stele.append(p_part smallint, p_own boolean, s bigint[], x bigint[], v bigint[], i uuid[], c integer[], t text[], p bytea[], h bytea[], m text[], g text[], OUT base bigint, OUT inserted integer, OUT refused integer[], OUT early boolean)
@@ -125,6 +156,7 @@ AS $function$ BEGIN
   FROM unnest(s, v, i, c, t, p, h, m, g) WITH ORDINALITY u(s, v, i, c, t, p, h, m, g, o) WHERE NOT u.o::int = ANY (refused);
   GET DIAGNOSTICS inserted = ROW_COUNT;
 END $function$
+
 
 CREATE OR REPLACE FUNCTION stele.append_checked(p_part smallint, p_own boolean, p_strict boolean, p_stream bigint, k bigint, named boolean, i uuid[], c integer[], t text[], p bytea[], h bytea[], m text[], g text[], OUT outcome text, OUT last bigint, OUT first_position bigint, OUT reused uuid, OUT early boolean)
  RETURNS record
@@ -185,6 +217,7 @@ BEGIN
   early := r.early;
 END $function$
 
+
 CREATE OR REPLACE FUNCTION stele.create_stream(p_stream bigint, m text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -202,6 +235,7 @@ AS $function$ BEGIN
   RETURN FOUND;
 END $function$
 
+
 CREATE OR REPLACE FUNCTION stele.delete_snapshot(p_name text)
  RETURNS void
  LANGUAGE plpgsql
@@ -216,6 +250,7 @@ AS $function$ BEGIN
   DELETE FROM "stele".snapshot sn USING "stele".stream st WHERE st.name = p_name AND sn.stream_id = st.stream_id;
 END $function$
 
+
 CREATE OR REPLACE FUNCTION stele.delete_snapshots(p_category text)
  RETURNS void
  LANGUAGE plpgsql
@@ -229,6 +264,7 @@ CREATE OR REPLACE FUNCTION stele.delete_snapshots(p_category text)
 AS $function$ BEGIN
   DELETE FROM "stele".snapshot sn USING "stele".stream st WHERE st.category = p_category AND sn.stream_id = st.stream_id;
 END $function$
+
 
 CREATE OR REPLACE FUNCTION stele.delete_stream(p_part smallint, p_stream bigint, k bigint, i uuid, OUT outcome text, OUT last bigint, OUT first_position bigint)
  RETURNS record
@@ -262,6 +298,7 @@ BEGIN
   DELETE FROM "stele".snapshot sn WHERE sn.stream_id = p_stream;
 END $function$
 
+
 CREATE OR REPLACE FUNCTION stele.register_schema(p_digest bytea, p_encoding smallint, p_body bytea)
  RETURNS integer
  LANGUAGE plpgsql
@@ -282,6 +319,7 @@ BEGIN
   END IF;
   RETURN id;
 END $function$
+
 
 CREATE OR REPLACE FUNCTION stele.save_snapshot(p_stream bigint, p_version bigint, p_event uuid, p_checksum integer, p_fingerprint bytea, p_state bytea)
  RETURNS boolean
@@ -308,6 +346,7 @@ BEGIN
   RETURN FOUND;
 END $function$
 
+
 CREATE OR REPLACE FUNCTION stele.scavenge(p_stream bigint, p_from bigint, p_limit integer, OUT seen bigint, OUT husks bigint, OUT next bigint)
  RETURNS record
  LANGUAGE plpgsql
@@ -333,6 +372,7 @@ BEGIN
       WHERE e.stream_id = p_stream AND e.version >= p_from AND e.version < scavenge.next)) AND ek.version < scavenge.next;
   END IF;
 END $function$
+
 
 CREATE OR REPLACE FUNCTION stele.set_metadata(p_stream bigint, m text, expected bigint, OUT outcome text, OUT revision bigint)
  RETURNS record
@@ -361,6 +401,7 @@ BEGIN
   END IF;
 END $function$
 
+
 CREATE OR REPLACE FUNCTION stele.stream_ids(n text[], p smallint[])
  RETURNS TABLE(o bigint, stream_id bigint, part smallint, first bigint)
  LANGUAGE plpgsql
@@ -376,6 +417,7 @@ BEGIN
   INSERT INTO "stele".stream (name, part) SELECT u.n, u.p FROM unnest(n, p) u(n, p) ORDER BY u.n ON CONFLICT (name) DO NOTHING;
   RETURN QUERY SELECT u.o, st.stream_id, st.part, st.first FROM unnest(n) WITH ORDINALITY u(n, o) JOIN "stele".stream st ON st.name = u.n;
 END $function$
+
 
 CREATE OR REPLACE FUNCTION stele.truncate_stream(p_stream bigint, p_before bigint)
  RETURNS bigint
@@ -397,5 +439,4 @@ BEGIN
   RETURNING st.first INTO low;
   RETURN low;
 END $function$
-
 

@@ -24,7 +24,8 @@ type statements struct {
 	appendExact, appendChecked, attempt, search      string
 	streamIDs, streamFind, streamByName, streamNames string
 	head                                             string
-	identity, migration, server, backend, fence      string
+	identity, migration, migrations                  string
+	server, backend, fence                           string
 
 	list, listCategory, categories                        string
 	create, setMetadata, deleteStream, truncate, scavenge string
@@ -58,7 +59,7 @@ func newStatements(schema string) *statements {
 		streamIDs: load("stream_ids"), streamFind: load("stream_find"),
 		streamByName: load("stream_by_name"), streamNames: load("stream_names"),
 		head:     load("head"),
-		identity: load("identity"), migration: load("migration"), server: load("server"), backend: load("backend"), fence: load("fence"),
+		identity: load("identity"), migration: load("migration"), migrations: load("migrations"), server: load("server"), backend: load("backend"), fence: load("fence"),
 		list: load("list"), listCategory: load("list_category"), categories: load("categories"),
 		create: load("create"), setMetadata: load("set_metadata"), deleteStream: load("delete"), truncate: load("truncate"), scavenge: load("scavenge"),
 		snapshotLoad: load("snapshot_load"), snapshotSave: load("snapshot_save"),
@@ -84,10 +85,24 @@ func filler(schema string) *strings.Replacer {
 	}
 	return strings.NewReplacer(
 		"{schema}", pgx.Identifier{schema}.Sanitize(),
-		"{lock}", strconv.Itoa(int(lockKey(schema))),
+		"{name}", literal(schema),
+		"{table}", literal(pgx.Identifier{schema, "migration"}.Sanitize()),
+		"{lock}", lockText(schema),
 		"{body}", body,
 	)
 }
+
+// literal is a text as SQL has it. With a backslash it has a form of its own, which
+// no setting of the server changes.
+func literal(text string) string {
+	quoted := strings.ReplaceAll(text, "'", "''")
+	if strings.Contains(text, `\`) {
+		return " E'" + strings.ReplaceAll(quoted, `\`, `\\`) + "'"
+	}
+	return "'" + quoted + "'"
+}
+
+func lockText(schema string) string { return strconv.Itoa(int(lockKey(schema))) }
 
 // lockKey is the first key of the order lock. It depends on the schema, so that
 // two journals in one database do not wait for each other.
@@ -171,7 +186,12 @@ func migrationNames() []string {
 // newest is the number of the last migration that this program knows.
 func newest() int64 {
 	names := migrationNames()
-	number, _, _ := strings.Cut(names[len(names)-1], "_")
+	return numberOf(names[len(names)-1])
+}
+
+// numberOf is what the name of a migration begins with.
+func numberOf(name string) int64 {
+	number, _, _ := strings.Cut(name, "_")
 	version, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
 		panic("postgres: a migration's name does not begin with its number") //nolint:forbidigo // the program is built wrong
