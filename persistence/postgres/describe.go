@@ -20,13 +20,7 @@ type object struct {
 
 // describe returns what is in a schema, but for what tools note their migrations in.
 func describe(ctx context.Context, conn *pgx.Conn, schema string) ([]object, error) {
-	// No statement has a parameter in common with another, so one text serves all
-	// protocols.
-	text, err := sqlFiles.ReadFile("sql/describe.sql")
-	if err != nil {
-		return nil, err
-	}
-	rows, err := conn.Query(ctx, withoutComments(string(text)), pgx.QueryExecModeSimpleProtocol, schema)
+	rows, err := conn.Query(ctx, newStatements(schema).describe, pgx.QueryExecModeSimpleProtocol, schema)
 	if err != nil {
 		return nil, err
 	}

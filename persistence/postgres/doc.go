@@ -18,8 +18,10 @@
 // stores events in one of the caller's. The server looks at what is simple in a
 // filter and leaves the bytes of other events where they are; the filter decides.
 //
-// The tables are append-only by permission: a role needs SELECT on them and
-// EXECUTE on the functions, nothing else.
+// The tables are append-only by permission: a program's role needs SELECT on them
+// and EXECUTE on the functions that append, nothing else. [RolesSQL] prints the
+// rights of all roles, [MigrationSQL] what [Migrate] does, and [Validate] compares a
+// schema with it.
 //
 // The package knows nothing of aggregates, projections or nodes.
 package postgres

@@ -100,7 +100,7 @@ func definite(code string) bool {
 // refusal translates a definite error into what an append's writer can do.
 func refusal(stream persistence.StreamID, err *serverError) error {
 	switch {
-	case err.code == "42501":
+	case err.code == notPermitted:
 		return &persistence.UnavailableError{Reason: "the role may not execute the journal's functions", Err: err}
 	case strings.HasPrefix(err.code, "42"):
 		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}
@@ -110,6 +110,18 @@ func refusal(stream persistence.StreamID, err *serverError) error {
 		return &persistence.CorruptError{Stream: stream, Reason: "the append function contradicts itself", Err: err}
 	}
 	return &persistence.UnavailableError{Reason: "the server refused for now", Err: err}
+}
+
+// notPermitted is what the server answers to a role without a right.
+const notPermitted = "42501"
+
+// permitted makes an error of its own of what an operator has not given the
+// program's role the right to do: to try again is of no use.
+func permitted(what string, err error) error {
+	if answered, ok := errors.AsType[*serverError](err); ok && answered.code == notPermitted {
+		return &persistence.InvalidError{Field: what, Reason: "is not permitted to the role of the program, see postgres.RolesSQL"}
+	}
+	return err
 }
 
 // readError translates an error of a read. Reads change nothing, so whatever is

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -45,3 +46,6 @@ func Describe(ctx context.Context, conn *pgx.Conn, schema string) (definitions [
 	}
 	return definitions, err
 }
+
+// Functions are those that a role has rights on.
+func Functions() []string { return append(slices.Clone(appFunctions), adminFunctions...) }

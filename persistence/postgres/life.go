@@ -95,7 +95,7 @@ func (j *Journal) Truncate(ctx context.Context, stream persistence.StreamID, bef
 	}
 	row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_truncate", j.sql.truncate}, []byte(stream), int8Parameter(int64(before)))
 	if err != nil {
-		return 0, err
+		return 0, permitted("truncate", err)
 	}
 	if row[0] == nil {
 		return 0, &persistence.StreamNotFoundError{Stream: stream}
@@ -116,7 +116,7 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 		row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_scavenge", j.sql.scavenge},
 			[]byte(stream), int8Parameter(from), int4Parameter(scavengeRows))
 		if err != nil {
-			return events, err
+			return events, permitted("scavenge", err)
 		}
 		seen, ok1 := readInt8(row[0])
 		husks, ok2 := readInt8(row[1])

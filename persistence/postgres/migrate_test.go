@@ -228,7 +228,7 @@ func TestMigrateFromEveryRelease(t *testing.T) {
 		rest, err := postgres.MigrationSQL("stele", release)
 		require.NoError(t, err)
 		execute(t, url, strings.TrimSuffix(all, rest))
-		execute(t, url, `SELECT stele.append(0::smallint, false, ARRAY[i.stream_id], ARRAY[0::bigint], ARRAY[1::bigint], ARRAY[gen_random_uuid()], ARRAY[0], ARRAY['t'], ARRAY[''::bytea],
+		execute(t, url, `SELECT stele.append(0::smallint, false, ARRAY[i.stream_id], ARRAY[0::bigint], ARRAY[1::bigint], ARRAY[gen_random_uuid()], ARRAY[0], ARRAY['t'], ARRAY['p'::bytea],
 			ARRAY[''::bytea], ARRAY[NULL::text], ARRAY[NULL::text]) FROM stele.stream_ids(ARRAY['s-1'], ARRAY[0::smallint]) i`)
 
 		require.NoError(t, postgres.Migrate(t.Context(), postgres.Config{URL: url}))
@@ -346,48 +346,6 @@ func TestSchemasDoNotBlockEachOther(t *testing.T) {
 	require.Empty(t, blocked, "the lock of the first schema is held")
 	release()
 	require.NoError(t, (<-blocked).Err)
-}
-
-// Tables are append-only by permission: this is all that a program needs.
-func TestLeastPrivileges(t *testing.T) {
-	t.Parallel()
-	url := pgtest.URL(t)
-	role := "stele_app_" + strings.ReplaceAll(persistence.NewEventID().String(), "-", "")
-	execute(t, url, "CREATE ROLE "+role+" LOGIN")
-	t.Cleanup(func() {
-		conn, err := pgx.Connect(contextOfCleanup(t), url)
-		require.NoError(t, err)
-		defer conn.Close(contextOfCleanup(t))
-		_, err = conn.Exec(contextOfCleanup(t), "DROP OWNED BY "+role+"; DROP ROLE "+role)
-		require.NoError(t, err)
-	})
-	config := postgres.Config{URL: strings.Replace(url, "postgres@", role+"@", 1), Durability: postgres.Relaxed}
-
-	_, err := postgres.Open(t.Context(), config)
-	require.ErrorIs(t, err, persistence.ErrUnavailable)
-	require.ErrorContains(t, err, "42501")
-
-	execute(t, url, "GRANT USAGE ON SCHEMA stele TO "+role+"; GRANT SELECT ON ALL TABLES IN SCHEMA stele TO "+role)
-	reader := open(t, config)
-	outcome := appendOne(t, reader, "s-1", persistence.NoStream, "x")
-	require.ErrorIs(t, outcome.Err, persistence.ErrUnavailable, "PUBLIC may execute nothing")
-	require.ErrorContains(t, outcome.Err, "42501")
-
-	execute(t, url, "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA stele TO "+role)
-	writer := open(t, config)
-	require.NoError(t, appendOne(t, writer, "s-1", persistence.NoStream, "x").Err)
-	require.NoError(t, appendOne(t, writer, "s-1", persistence.Any, "x").Err)
-	require.Len(t, readAll(t, writer, "s-1"), 2)
-	for _, change := range []string{
-		"UPDATE stele.event SET type = 'x'", "DELETE FROM stele.event", "INSERT INTO stele.stream (name, part) VALUES ('s-2', 0)", "TRUNCATE stele.event",
-		"CREATE TABLE stele.own (n int)",
-	} {
-		conn, err := pgx.Connect(t.Context(), config.URL)
-		require.NoError(t, err)
-		_, err = conn.Exec(t.Context(), change)
-		require.ErrorContains(t, err, "42501", change)
-		require.NoError(t, conn.Close(t.Context()))
-	}
 }
 
 func TestPublicMayExecuteNothing(t *testing.T) {

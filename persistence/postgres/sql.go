@@ -24,7 +24,7 @@ type statements struct {
 	appendExact, appendChecked, attempt, search      string
 	streamIDs, streamFind, streamByName, streamNames string
 	head                                             string
-	identity, migration, migrations                  string
+	identity, migration, migrations, describe        string
 	server, backend, fence                           string
 
 	list, listCategory, categories                        string
@@ -59,7 +59,7 @@ func newStatements(schema string) *statements {
 		streamIDs: load("stream_ids"), streamFind: load("stream_find"),
 		streamByName: load("stream_by_name"), streamNames: load("stream_names"),
 		head:     load("head"),
-		identity: load("identity"), migration: load("migration"), migrations: load("migrations"), server: load("server"), backend: load("backend"), fence: load("fence"),
+		identity: load("identity"), migration: load("migration"), migrations: load("migrations"), describe: load("describe"), server: load("server"), backend: load("backend"), fence: load("fence"),
 		list: load("list"), listCategory: load("list_category"), categories: load("categories"),
 		create: load("create"), setMetadata: load("set_metadata"), deleteStream: load("delete"), truncate: load("truncate"), scavenge: load("scavenge"),
 		snapshotLoad: load("snapshot_load"), snapshotSave: load("snapshot_save"),
@@ -76,20 +76,21 @@ func withoutComments(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// filler replaces the placeholders of the SQL files. The schema's name is
-// quoted; a function's body is quoted by something that the name does not hold.
-func filler(schema string) *strings.Replacer {
+// filler replaces the placeholders of the SQL files, and more of them with their
+// values. The schema's name is quoted; a function's body is quoted by something
+// that no value holds.
+func filler(schema string, more ...string) *strings.Replacer {
 	body := "$body$"
-	for strings.Contains(schema, body) {
+	for strings.Contains(schema+strings.Join(more, " "), body) {
 		body = "$x" + body[1:]
 	}
-	return strings.NewReplacer(
+	return strings.NewReplacer(append(more,
 		"{schema}", pgx.Identifier{schema}.Sanitize(),
 		"{name}", literal(schema),
 		"{table}", literal(pgx.Identifier{schema, "migration"}.Sanitize()),
 		"{lock}", lockText(schema),
 		"{body}", body,
-	)
+	)...)
 }
 
 // literal is a text as SQL has it. With a backslash it has a form of its own, which

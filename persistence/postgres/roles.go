@@ -1,0 +1,126 @@
+package postgres
+
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Roles are the names of the database roles that share a journal. Roles without a
+// name are left out.
+type Roles struct {
+	// Owner owns the schema and everything in it, and runs the migrations.
+	Owner string
+	// App is what programs log in as, or are members of: it reads everything and
+	// changes nothing but through the functions that append, so that whoever has its
+	// password can add to the history and cannot rewrite it.
+	App string
+	// AppTruncates lets App truncate streams too. Without it [Journal.Truncate] is
+	// refused with [*persistence.InvalidError].
+	AppTruncates bool
+	// Admin does what App does, truncates and scavenges.
+	Admin string
+	// Read reads everything, for consoles and exports.
+	Read string
+}
+
+// appFunctions are what programs need; adminFunctions make events unreadable.
+// Functions that only others call need no right: they run as their owner.
+var (
+	appFunctions = []string{
+		"append", "append_checked", "stream_ids", "create_stream", "set_metadata", "delete_stream",
+		"save_snapshot", "delete_snapshot", "delete_snapshots", "register_schema",
+	}
+	adminFunctions = []string{"truncate_stream", "scavenge"}
+)
+
+// RolesSQL returns a script that makes the roles that are missing, without the
+// right to log in, and gives them their rights on a schema that is current. It is
+// run by a superuser or by who may create roles and owns the schema, and again
+// after each migration; running it twice does no harm. Rights that others were
+// given it leaves alone.
+func RolesSQL(schema string, roles Roles) (string, error) {
+	if err := checkSchema(schema); err != nil {
+		return "", err
+	}
+	for _, name := range []string{roles.Owner, roles.App, roles.Admin, roles.Read} {
+		if err := checkRole(name); err != nil {
+			return "", err
+		}
+	}
+	script := roleScript{schema: schema}
+	if roles.Owner != "" {
+		script.create(roles.Owner)
+		script.add(ownSQL, roles.Owner)
+	}
+	for _, reader := range []string{roles.App, roles.Admin, roles.Read} {
+		if reader == "" {
+			continue
+		}
+		script.create(reader)
+		script.add("GRANT USAGE ON SCHEMA {schema} TO {role};\nGRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};\n", reader)
+	}
+	if roles.App != "" {
+		script.execute(roles.App, appFunctions...)
+		verb, to := "REVOKE", "FROM"
+		if roles.AppTruncates {
+			verb, to = "GRANT", "TO"
+		}
+		script.add(verb+" EXECUTE ON FUNCTION {schema}.truncate_stream "+to+" {role};\n", roles.App)
+	}
+	if roles.Admin != "" {
+		script.execute(roles.Admin, append(adminFunctions, appFunctions...)...)
+	}
+	return script.text.String(), nil
+}
+
+func checkRole(name string) error {
+	switch {
+	case len(name) > 63 || strings.ContainsRune(name, 0):
+		return &persistence.InvalidError{Field: "role", Reason: "must have at most 63 bytes and no zero byte"}
+	case strings.HasPrefix(name, "pg_") || name == "public" || name == "none":
+		return &persistence.InvalidError{Field: "role", Reason: "is a name that Postgres reserves"}
+	}
+	return nil
+}
+
+// ownSQL gives a schema and all that is in it to a role.
+const ownSQL = `ALTER SCHEMA {schema} OWNER TO {role};
+DO {body}
+DECLARE thing text;
+BEGIN
+  FOR thing IN SELECT format('TABLE %I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name} AND c.relkind = 'r'
+    UNION ALL SELECT 'FUNCTION ' || p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = {name}
+  LOOP
+    EXECUTE 'ALTER ' || thing || ' OWNER TO ' || quote_ident({rolename});
+  END LOOP;
+END {body};
+`
+
+// roleScript is a script under construction.
+type roleScript struct {
+	schema string
+	text   strings.Builder
+}
+
+// add writes statements about a role.
+func (s *roleScript) add(sql, role string) {
+	fill := filler(s.schema, "{role}", pgx.Identifier{role}.Sanitize(), "{rolename}", literal(role))
+	s.text.WriteString(fill.Replace(sql))
+}
+
+func (s *roleScript) create(role string) {
+	s.add(`DO {body}
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {rolename}) THEN CREATE ROLE {role} NOLOGIN; END IF;
+END {body};
+`, role)
+}
+
+func (s *roleScript) execute(role string, functions ...string) {
+	for _, function := range functions {
+		s.add("GRANT EXECUTE ON FUNCTION {schema}."+function+" TO {role};\n", role)
+	}
+}
