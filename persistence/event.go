@@ -86,6 +86,9 @@ type Recorded struct {
 	// id, version and position of the stored one. Both are 0 for an event that
 	// stands for itself: as it was stored, or read as one other.
 	Sub, SubCount uint16
+	// Named reports that the writer chose the id, so that a repetition is recognised.
+	// Only who reads with [ReadAllOptions.Whole] is told.
+	Named bool
 	// At is when the journal stored the event, in UTC with microseconds. It is for
 	// people; order is by version and position only.
 	At time.Time
@@ -160,11 +163,16 @@ func (a *Append) checkIDs() error {
 }
 
 func (e *Event) check() error {
-	if err := checkText("type", e.Type, MaxEventType); err != nil {
-		return err
-	}
 	if e.Type == TypeDeleted || e.Type == TypeGone {
 		return &InvalidError{Field: "type", Reason: "is one that only the journal itself writes"}
+	}
+	return e.checkStored()
+}
+
+// checkStored checks what holds for the journal's own events too.
+func (e *Event) checkStored() error {
+	if err := checkText("type", e.Type, MaxEventType); err != nil {
+		return err
 	}
 	if len(e.Payload) > MaxPayload {
 		return &InvalidError{Field: "payload", Reason: "is too large", Size: len(e.Payload), Limit: MaxPayload}

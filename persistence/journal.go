@@ -123,7 +123,8 @@ type Reader interface {
 	//
 	// The sequence is what has happened: it shows tombstones, and it goes on showing
 	// the events that were deleted or truncated until they are scavenged. Those are
-	// passed over then, and no position is missing in between.
+	// passed over then, and no position is missing in between; see
+	// [ReadAllOptions.Whole].
 	ReadAll(ctx context.Context, options ReadAllOptions) iter.Seq2[Page, error]
 
 	// Count returns how many events [Reader.Read] would yield with these options, or
@@ -198,6 +199,10 @@ type ReadAllOptions struct {
 	PageRows, PageBytes int
 	// System includes streams whose name begins with "$".
 	System bool
+	// Whole yields what only a copy needs: events that were scavenged, of which type
+	// [TypeGone], stream, version, id and time are left, and [Recorded.Named]. It is
+	// slower, and cannot be joined with Backward.
+	Whole bool
 }
 
 // Normal returns the options with defaults filled in, or an [*InvalidError].
@@ -210,6 +215,9 @@ func (o ReadAllOptions) Normal() (ReadAllOptions, error) {
 	}
 	if err := checkFilter(o.Filter); err != nil {
 		return o, err
+	}
+	if o.Whole && o.Backward {
+		return o, &InvalidError{Field: "backward", Reason: "does not read the whole sequence"}
 	}
 	for _, offset := range o.After {
 		if offset < 0 {

@@ -50,8 +50,8 @@ type Streams interface {
 	List(ctx context.Context, options ListOptions) iter.Seq2[StreamInfo, error]
 
 	// Categories yields the categories of the streams that exist, once each, by
-	// name, bytewise. The options choose among the categories; Category and
-	// Metadata are not allowed.
+	// name, bytewise. The options choose among the categories; Category, Metadata and
+	// Deleted are not allowed.
 	Categories(ctx context.Context, options ListOptions) iter.Seq2[string, error]
 }
 
@@ -106,6 +106,9 @@ type StreamInfo struct {
 	Begin    Version
 	Metadata Metadata
 	Revision Revision
+	// Deleted says that the stream ended by the tombstone at Version and does not
+	// exist. Only [ListOptions.Deleted] yields such streams.
+	Deleted bool
 }
 
 // ListOptions choose among names. The zero value chooses all. Several conditions
@@ -132,6 +135,9 @@ type ListOptions struct {
 	Offset int
 	// System includes names that begin with "$".
 	System bool
+	// Deleted includes streams that were deleted and do not exist any more, which
+	// only a copy needs.
+	Deleted bool
 }
 
 // MaxPattern is the length of a pattern in bytes.
@@ -161,6 +167,9 @@ func (o *ListOptions) CategoryMatcher() (func(category string) bool, error) {
 	}
 	if len(o.Metadata) > 0 {
 		return nil, &InvalidError{Field: "metadata", Reason: "does not choose among categories"}
+	}
+	if o.Deleted {
+		return nil, &InvalidError{Field: "deleted", Reason: "does not choose among categories"}
 	}
 	return o.Matcher()
 }

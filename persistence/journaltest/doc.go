@@ -19,8 +19,8 @@
 //
 // The suite finds the optional abilities by itself: [persistence.Submitter],
 // [persistence.PageReader], [persistence.Transactor], [persistence.Scavenger],
-// [persistence.Snapshots] and [persistence.Schemas]. Cases of abilities that a
-// journal does not have are absent; none is ever skipped. Each case is a sentence
+// [persistence.Importer], [persistence.Snapshots] and [persistence.Schemas]. Cases
+// of abilities that a journal does not have are absent; none is ever skipped. Each case is a sentence
 // that a journal can fail, runs in parallel with the others, and opens a journal
 // of its own.
 //
@@ -222,6 +222,28 @@
 //   - lists schemas without order
 //   - has no limit for schemas
 //   - has a metadata map for all
+//   - gives imported events the time of the import
+//   - knows no imported ids
+//   - knows all imported ids
+//   - makes sense of what no journal has stored
+//   - stores a part of an import that it refuses
+//   - imports what lies behind a hole
+//   - takes any event for the one that was imported
+//   - refuses what was imported already
+//   - compares what was scavenged
+//   - goes on at an imported tombstone
+//   - imports when nobody looks
+//   - imports without a wake
+//   - forgets streams that are imported empty
+//   - brings back what was truncated before an import
+//   - begins revisions again in a copy
+//   - takes back metadata for an older state
+//   - imports the state of streams that have not come as far
+//   - overlooks other metadata at the same revision
+//   - hides what is gone from who copies
+//   - hides which ids are recognised from who copies
+//   - reads the whole sequence backward
+//   - hides deleted streams from who asks for them
 //
 // A rule of journals belongs here and never into the tests of one journal. The
 // package knows no journal.

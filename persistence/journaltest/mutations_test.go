@@ -38,6 +38,7 @@ func mutants() map[string]mutant {
 	for _, group := range []map[string]mutant{
 		appendMutants, nameMutants, orderMutants, readMutants, sequenceMutants, lifeMutants, reopenMutants,
 		creationMutants, deletionMutants, truncationMutants, listMutants, filterMutants, backwardMutants, transactionMutants, keepingMutants,
+		importMutants,
 	} {
 		maps.Copy(all, group)
 	}

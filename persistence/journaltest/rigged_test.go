@@ -41,6 +41,9 @@ type rigged struct {
 	onRegister     func(context.Context, persistence.Encoding, []byte) (persistence.SchemaID, error)
 	onSchemas      func(context.Context) ([]persistence.Schema, error)
 
+	onImport        func(context.Context, []persistence.Recorded) (persistence.Position, error)
+	onImportStreams func(context.Context, []persistence.StreamInfo) error
+
 	damaged map[persistence.StreamID]bool // streams whose snapshot was damaged
 }
 
@@ -308,4 +311,18 @@ func (r *rigged) Schemas(ctx context.Context) ([]persistence.Schema, error) {
 		return r.onSchemas(ctx)
 	}
 	return r.Journal.Schemas(ctx)
+}
+
+func (r *rigged) Import(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
+	if r.onImport != nil {
+		return r.onImport(ctx, events)
+	}
+	return r.Journal.Import(ctx, events)
+}
+
+func (r *rigged) ImportStreams(ctx context.Context, streams []persistence.StreamInfo) error {
+	if r.onImportStreams != nil {
+		return r.onImportStreams(ctx, streams)
+	}
+	return r.Journal.ImportStreams(ctx, streams)
 }

@@ -39,6 +39,7 @@ type complete interface {
 	persistence.Journal
 	persistence.Transactor
 	persistence.Scavenger
+	persistence.Importer
 	persistence.Snapshots
 	persistence.Schemas
 }
@@ -162,6 +163,14 @@ func (h *handle) Transact(ctx context.Context, body func(context.Context, persis
 
 func (h *handle) Scavenge(ctx context.Context, stream persistence.StreamID) (int, error) {
 	return asked(h, func() (int, error) { return h.store.Scavenge(ctx, stream) })
+}
+
+func (h *handle) Import(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
+	return asked(h, func() (persistence.Position, error) { return h.store.Import(ctx, events) })
+}
+
+func (h *handle) ImportStreams(ctx context.Context, streams []persistence.StreamInfo) error {
+	return h.use(func() error { return h.store.ImportStreams(ctx, streams) })
 }
 
 func (h *handle) LoadSnapshot(ctx context.Context, stream persistence.StreamID) (snapshot persistence.Snapshot, found bool, err error) {

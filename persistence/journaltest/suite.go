@@ -12,7 +12,7 @@ import (
 
 // Run tests a journal that is gone when it is closed. Every call of open returns
 // a new, empty journal of one partition; the suite closes it. What else must go
-// belongs to t.Cleanup. Journals are opened side by side, about 170 in all.
+// belongs to t.Cleanup. Journals are opened side by side, about 180 in all.
 func Run(t *testing.T, open func(testing.TB) persistence.Journal) {
 	t.Helper()
 	newSuite(Durable{Store: func(testing.TB) func(testing.TB) persistence.Journal { return open }}).run(t)
@@ -105,6 +105,7 @@ func (s suite) cases(t *testing.T) cases {
 		{has[persistence.PageReader](probe), paging},
 		{has[persistence.Transactor](probe), transacting},
 		{has[persistence.Scavenger](probe), scavenging},
+		{has[persistence.Importer](probe), importing},
 		{has[persistence.Snapshots](probe), snapshotting},
 		{has[persistence.Snapshots](probe) && s.Damage != nil, damaging},
 		{has[persistence.Schemas](probe), describing},

@@ -20,8 +20,8 @@ type Config struct {
 // not durable. Besides [persistence.Journal] it has all abilities that package
 // persistence knows: it is a [persistence.Submitter], which settles every append
 // before Submit returns unless a transaction is open, a [persistence.PageReader],
-// a [persistence.Transactor], a [persistence.Scavenger], and keeps
-// [persistence.Snapshots] and [persistence.Schemas]. It must not be copied after
+// a [persistence.Transactor], a [persistence.Scavenger], a [persistence.Importer],
+// and keeps [persistence.Snapshots] and [persistence.Schemas]. It must not be copied after
 // first use.
 type Journal struct {
 	now func() time.Time
@@ -51,6 +51,7 @@ var (
 	_ persistence.PageReader = (*Journal)(nil)
 	_ persistence.Transactor = (*Journal)(nil)
 	_ persistence.Scavenger  = (*Journal)(nil)
+	_ persistence.Importer   = (*Journal)(nil)
 	_ persistence.Snapshots  = (*Journal)(nil)
 	_ persistence.Schemas    = (*Journal)(nil)
 )

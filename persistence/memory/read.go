@@ -164,11 +164,25 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 				return
 			}
 			page := view.page(options)
+			if options.Whole {
+				j.tellNamed(page.Events)
+			}
 			next := page.Next.Of(0) // Next itself belongs to the reader
 			if !yield(page, nil) || page.AtHead {
 				return
 			}
 			options.After = options.After.With(next)
+		}
+	}
+}
+
+// tellNamed fills in which ids are recognised.
+func (j *Journal) tellNamed(events []persistence.Recorded) {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	for i := range events {
+		if s := j.state.find(events[i].Stream); s != nil {
+			events[i].Named = s.versionOf(events[i].ID) == events[i].Version
 		}
 	}
 }
@@ -202,7 +216,7 @@ func (l *log) page(options persistence.ReadAllOptions) persistence.Page {
 // shows reports whether a reader of the sequence gets the event at a position.
 func (l *log) shows(position int64, options persistence.ReadAllOptions) bool {
 	r := l.at(position)
-	if r.event.Type == persistence.TypeGone || r.stream[0] == '$' && !options.System {
+	if r.event.Type == persistence.TypeGone && !options.Whole || r.stream[0] == '$' && !options.System {
 		return false
 	}
 	if options.Filter == nil {

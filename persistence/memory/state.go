@@ -102,6 +102,7 @@ func (s *stream) conflict(id persistence.StreamID, expected persistence.Expected
 func (s *stream) info() persistence.StreamInfo {
 	return persistence.StreamInfo{
 		Stream: s.id, Version: s.version(), First: s.first, Begin: s.begin, Metadata: maps.Clone(s.metadata), Revision: s.revision,
+		Deleted: !s.exists(),
 	}
 }
 

@@ -105,10 +105,7 @@ func (j *Journal) Delete(ctx context.Context, id persistence.StreamID, expected 
 	}
 	tombstone := persistence.Append{Stream: id, Events: []persistence.Event{{Type: persistence.TypeDeleted}}}
 	outcome := j.state.write(s, &tombstone, j.time())
-	s.begin, s.first = outcome.Last+1, outcome.Last+1
-	s.created, s.metadata, s.named = false, nil, nil
-	s.revision++
-	delete(j.snapshots, id)
+	j.end(s)
 	j.signal()
 	return outcome.Last, nil
 }
@@ -165,6 +162,9 @@ func (j *Journal) List(ctx context.Context, options persistence.ListOptions) ite
 		}
 		var found []persistence.StreamInfo
 		err = j.each(ctx, persistence.StreamID(options.After), func(s *stream) bool {
+			if !s.exists() && (!options.Deleted || s.begin == 1) {
+				return true
+			}
 			if match(string(s.id)) && (options.Category == "" || s.id.Category() == options.Category) && options.MatchesMetadata(s.metadata) {
 				found = append(found, s.info())
 			}
@@ -184,7 +184,7 @@ func (j *Journal) Categories(ctx context.Context, options persistence.ListOption
 		}
 		found := map[string]bool{}
 		err = j.each(ctx, "", func(s *stream) bool {
-			if category := s.id.Category(); category > options.After && !found[category] && match(category) {
+			if category := s.id.Category(); s.exists() && category > options.After && !found[category] && match(category) {
 				found[category] = true
 			}
 			return true
@@ -212,8 +212,8 @@ func yieldPart[T any](found []T, err error, options persistence.ListOptions, yie
 	}
 }
 
-// each calls visit with the streams behind a name that exist, by name, until it
-// returns false. It holds mu meanwhile.
+// each calls visit with the streams behind a name, also those that do not exist,
+// by name, until it returns false. It holds mu meanwhile.
 func (j *Journal) each(ctx context.Context, after persistence.StreamID, visit func(*stream) bool) error {
 	names, err := j.sorted(ctx)
 	if err != nil {
@@ -228,7 +228,7 @@ func (j *Journal) each(ctx context.Context, after persistence.StreamID, visit fu
 		at++
 	}
 	for _, name := range names[at:] {
-		if s := j.state.find(name); s.exists() && !visit(s) {
+		if !visit(j.state.find(name)) {
 			break
 		}
 	}

@@ -33,7 +33,7 @@ func Reads(j *Journal) map[string]string {
 		"attempt": j.sql.attempt, "search": j.sql.search, "stream_find": j.sql.streamFind, "stream_by_name": j.sql.streamByName,
 		"stream_names": j.sql.streamNames, "head": j.sql.head,
 		"read_forward": j.sql.readForward, "read_backward": j.sql.readBackward, "choose_forward": j.sql.chooseForward, "choose_backward": j.sql.chooseBackward,
-		"read_all": j.sql.readAll, "read_all_backward": j.sql.readAllBackward, "choose_all": j.sql.chooseAll, "choose_all_backward": j.sql.chooseAllBackward,
+		"read_all": j.sql.readAll, "read_all_backward": j.sql.readAllBackward, "read_whole": j.sql.readWhole, "choose_all": j.sql.chooseAll, "choose_all_backward": j.sql.chooseAllBackward,
 		"list": j.sql.list, "list_category": j.sql.listCategory, "categories": j.sql.categories, "snapshot_load": j.sql.snapshotLoad,
 	}
 }

@@ -18,6 +18,7 @@ var (
 	_ persistence.PageReader = (*Journal)(nil)
 	_ persistence.Transactor = (*Journal)(nil)
 	_ persistence.Scavenger  = (*Journal)(nil)
+	_ persistence.Importer   = (*Journal)(nil)
 	_ persistence.Snapshots  = (*Journal)(nil)
 	_ persistence.Schemas    = (*Journal)(nil)
 )

@@ -135,25 +135,36 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 // row. What fails before it is sent was not done; what fails later may have been,
 // unless the server's error proves otherwise.
 func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, s statement, parameters ...[]byte) (row [][]byte, err error) {
+	row, err, sent := j.once(ctx, s, parameters)
+	switch {
+	case sent && err != nil:
+		return nil, stageError(stream, expected, ids, err)
+	case err == nil && row == nil:
+		return nil, contradiction(stream)
+	}
+	return row, err
+}
+
+// once sends a statement at most once and returns its row, if it answers with one.
+// An error from before it was sent is translated, one from afterwards is the
+// driver's.
+func (j *Journal) once(ctx context.Context, s statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // sent says what err is
 	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
+		return nil, errLeft(ctx), false
 	}
 	conn, err := j.pool.Acquire(ctx)
 	if err != nil {
-		return nil, notBegun(ctx, err)
+		return nil, notBegun(ctx, err), false
 	}
 	defer conn.Release()
 	if _, err := conn.Conn().Prepare(ctx, s.name, s.sql); err != nil {
-		return nil, notBegun(ctx, err)
+		return nil, notBegun(ctx, err), false
 	}
 	rows, err := collect(ctx, conn.Conn(), s, parameters)
-	if err != nil {
-		return nil, stageError(stream, expected, ids, err)
+	if err == nil && len(rows) == 1 {
+		row = rows[0]
 	}
-	if len(rows) != 1 {
-		return nil, contradiction(stream)
-	}
-	return rows[0], nil
+	return row, err, true
 }
 
 // collect is queryOn for few rows.

@@ -29,14 +29,15 @@ func (j *Journal) List(ctx context.Context, options persistence.ListOptions) ite
 				return match(string(info.Stream)) && options.MatchesMetadata(info.Metadata)
 			},
 			decode: func(row [][]byte) (persistence.StreamInfo, error) {
-				info, _, err := readInfo(row)
+				info, exists, err := readInfo(row)
+				info.Deleted = !exists
 				return info, err
 			},
 		}
 		s := statement{"stele_list", j.sql.list}
-		var more [][]byte
+		more := [][]byte{boolParameter(options.Deleted)}
 		if options.Category != "" {
-			s, more = statement{"stele_list_category", j.sql.listCategory}, [][]byte{[]byte(options.Category)}
+			s, more = statement{"stele_list_category", j.sql.listCategory}, append(more, []byte(options.Category))
 		}
 		if err := l.run(ctx, j, s, more...); err != nil {
 			yield(persistence.StreamInfo{}, err)

@@ -53,7 +53,7 @@ func planFaults(t *testing.T, conn *pgx.Conn, name, statement string) []string {
 		"choose_forward": "0, 0, 9" + conditions, "choose_backward": "0, 0, 9" + conditions,
 		"choose_all": "0, 0, 9" + conditions + ", '{s-1}', '{s}'", "choose_all_backward": "0, 0, 9" + conditions + ", '{s-1}', '{s}'",
 		"read_forward": "0, 0, 9", "read_backward": "0, 0, 9",
-		"list": "'', 'a', 9", "list_category": "'', 'a', 9, 's'", "categories": "'', 'a', 9",
+		"list": "'', 'a', 9, true", "list_category": "'', 'a', 9, true, 's'", "categories": "'', 'a', 9",
 	}[name]
 	if arguments == "" {
 		arguments = strings.Join([]string{"0", "0", "9"}[:strings.Count(statement, "$")], ", ")

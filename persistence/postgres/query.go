@@ -71,3 +71,9 @@ func int4Parameter(v int32) []byte {
 	m.int4(v)
 	return m.buf[4:]
 }
+
+func boolParameter(v bool) []byte {
+	var m message
+	m.bool(v)
+	return m.buf[4:]
+}

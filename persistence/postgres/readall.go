@@ -45,7 +45,7 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 	if options.Backward && len(options.After) == 0 {
 		s.last, s.anywhere = math.MaxInt64, true
 	}
-	if options.Filter != nil {
+	if options.Filter != nil && !options.Whole {
 		s.conditions = newConditions(options.Filter).ofAll()
 	}
 	if err := s.fill(ctx); err != nil {
@@ -139,6 +139,8 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, 
 func (s *scan) statement() statement {
 	sql := &s.journal.sql.reading
 	switch {
+	case s.options.Whole:
+		return statement{"stele_read_whole", sql.readWhole}
 	case s.conditions == nil && !s.options.Backward:
 		return statement{"stele_read_all", sql.readAll}
 	case s.conditions == nil:
@@ -191,7 +193,7 @@ func (s *scan) take(r *rows) {
 // shows reports whether the reader gets an event. What the server has passed over
 // has no type.
 func (s *scan) shows(e *persistence.Recorded) bool {
-	if e.Type == "" || e.Type == persistence.TypeGone || !s.options.System && strings.HasPrefix(string(e.Stream), "$") {
+	if e.Type == "" || e.Type == persistence.TypeGone && !s.options.Whole || !s.options.System && strings.HasPrefix(string(e.Stream), "$") {
 		return false
 	}
 	return s.options.Filter == nil || s.options.Filter.Match(e)

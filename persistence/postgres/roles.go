@@ -20,20 +20,21 @@ type Roles struct {
 	// AppTruncates lets App truncate streams too. Without it [Journal.Truncate] is
 	// refused with [*persistence.InvalidError].
 	AppTruncates bool
-	// Admin does what App does, truncates and scavenges.
+	// Admin does what App does, truncates, scavenges and imports.
 	Admin string
 	// Read reads everything, for consoles and exports.
 	Read string
 }
 
-// appFunctions are what programs need; adminFunctions make events unreadable.
+// appFunctions are what programs need; adminFunctions make events unreadable, or
+// store what is said to have happened elsewhere.
 // Functions that only others call need no right: they run as their owner.
 var (
 	appFunctions = []string{
 		"append", "append_checked", "stream_ids", "create_stream", "set_metadata", "delete_stream",
 		"save_snapshot", "delete_snapshot", "delete_snapshots", "register_schema",
 	}
-	adminFunctions = []string{"truncate_stream", "scavenge"}
+	adminFunctions = []string{"truncate_stream", "scavenge", "import_events", "import_streams"}
 )
 
 // RolesSQL returns a script that makes the roles that are missing, without the

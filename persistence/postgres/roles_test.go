@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -115,6 +116,15 @@ func TestRoles(t *testing.T) {
 		husks, err := admin.Scavenge(t.Context(), "s-1")
 		require.NoError(t, err)
 		require.Equal(t, 1, husks)
+		elsewhere := persistence.Recorded{Stream: "import-1", Version: 1, At: time.Unix(1, 0)}
+		elsewhere.ID, elsewhere.Type = persistence.NewEventID(), "t"
+		_, err = admin.Import(t.Context(), []persistence.Recorded{elsewhere})
+		require.NoError(t, err)
+		require.NoError(t, admin.ImportStreams(t.Context(), []persistence.StreamInfo{{Stream: "import-1", Version: 1, First: 1, Begin: 1}}))
+		_, err = app.Import(t.Context(), []persistence.Recorded{elsewhere})
+		require.ErrorIs(t, err, persistence.ErrInvalid)
+		require.ErrorContains(t, err, "import is not permitted")
+		require.ErrorIs(t, app.ImportStreams(t.Context(), []persistence.StreamInfo{{Stream: "import-1", First: 1, Begin: 1}}), persistence.ErrInvalid)
 		require.NoError(t, appendOne(t, admin, "s-1", persistence.Exact(2), "x").Err)
 		refused(t, as(t, url, roles.Admin), rewriting...)
 	})

@@ -10,7 +10,7 @@ import (
 // until the next row, so the bytes move to chunks that many events share.
 type rows struct {
 	events  []persistence.Recorded
-	numbers []int64 // of each row the last column, where there is one more
+	numbers []int64 // of each row the column behind the event's, where there is one
 	bytes   int
 	chunk   []byte
 	types   map[string]string
@@ -20,7 +20,8 @@ const chunkSize = 32 << 10
 
 // add decodes a row of one of the read statements. What comes without its bytes,
 // because it cannot match, has no type. The last column is the id of the row's
-// stream, or the first version that can be read of the given one.
+// stream, or the first version that can be read of the given one; behind it may
+// stand whether the event's id is a key.
 func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 	version, ok1 := readInt8(row[0])
 	position, ok2 := readInt8(row[1])
@@ -57,6 +58,9 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: errUndecodable.Error()}
 		}
 		r.numbers = append(r.numbers, id)
+	}
+	if len(row) > 11 { // NULL unless the id is a key
+		e.Named = len(row[11]) == 1 && row[11][0] == 1
 	}
 	r.bytes += rowSize(row)
 	r.events = append(r.events, e)

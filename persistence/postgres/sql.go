@@ -32,6 +32,7 @@ type statements struct {
 	snapshotLoad, snapshotSave                            string
 	snapshotDelete, snapshotsDelete                       string
 	schemaRegister, schemas, order, appendStrict          string
+	importEvents, importStreams                           string
 }
 
 // reading are the statements for events: of a stream or all, in both directions,
@@ -39,6 +40,7 @@ type statements struct {
 type reading struct {
 	readForward, readBackward, chooseForward, chooseBackward string
 	readAll, readAllBackward, chooseAll, chooseAllBackward   string
+	readWhole                                                string
 }
 
 func newStatements(schema string) *statements {
@@ -54,6 +56,7 @@ func newStatements(schema string) *statements {
 		reading: reading{
 			readForward: load("read_forward"), readBackward: load("read_backward"), chooseForward: load("choose_forward"), chooseBackward: load("choose_backward"),
 			readAll: load("read_all"), readAllBackward: load("read_all_backward"), chooseAll: load("choose_all"), chooseAllBackward: load("choose_all_backward"),
+			readWhole: load("read_whole"),
 		},
 		appendExact: load("append"), appendChecked: load("append_checked"), attempt: load("attempt"), search: load("search"),
 		streamIDs: load("stream_ids"), streamFind: load("stream_find"),
@@ -65,6 +68,7 @@ func newStatements(schema string) *statements {
 		snapshotLoad: load("snapshot_load"), snapshotSave: load("snapshot_save"),
 		snapshotDelete: load("snapshot_delete"), snapshotsDelete: load("snapshots_delete"),
 		schemaRegister: load("schema_register"), schemas: load("schemas"), order: load("order"), appendStrict: load("append_strict"),
+		importEvents: load("import_events"), importStreams: load("import_streams"),
 	}
 }
 

@@ -23,6 +23,8 @@ const (
 	oidInt4  = 23
 	oidText  = 25
 	oidUUID  = 2950
+	oidBool  = 16
+	oidTime  = 1184 // timestamptz
 )
 
 func (m *message) begin(kind byte) {

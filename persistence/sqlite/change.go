@@ -46,6 +46,11 @@ func (j *Journal) leave() {
 // change has do write in one transaction, which is about a stream or, with an
 // empty name, about none. An error of do rolls back and comes back.
 func (j *Journal) change(ctx context.Context, name persistence.StreamID, do func(*writer) error) error {
+	return j.changeAll(ctx, []persistence.StreamID{name}, do)
+}
+
+// changeAll is change for many streams, which are not known afterwards.
+func (j *Journal) changeAll(ctx context.Context, names []persistence.StreamID, do func(*writer) error) error {
 	if err := j.take(ctx); err != nil {
 		return err
 	}
@@ -61,12 +66,14 @@ func (j *Journal) change(ctx context.Context, name persistence.StreamID, do func
 		return j.abandon(err)
 	}
 	if err != nil {
-		return j.refuse(err, name)
+		return j.refuse(err, names...)
 	}
 	// What was changed is asked for again when it is needed.
-	j.writer.known.remove(name)
+	for _, name := range names {
+		j.writer.known.remove(name)
+	}
 	if err := j.writer.commit.run(); err != nil {
-		return j.uncommitted(name, err)
+		return j.uncommitted(names, err)
 	}
 	return nil
 }
@@ -82,11 +89,15 @@ func (j *Journal) refuse(err error, touched ...persistence.StreamID) error {
 }
 
 // uncommitted answers a commit that failed.
-func (j *Journal) uncommitted(name persistence.StreamID, err error) error {
+func (j *Journal) uncommitted(names []persistence.StreamID, err error) error {
 	if undone(err) {
 		return j.abandon(err)
 	}
 	j.config.Logger.Error("commit failed, opening the file again", "err", err)
 	j.drop()
-	return &persistence.UnknownOutcomeError{Stream: name, Err: err}
+	unknown := &persistence.UnknownOutcomeError{Err: err}
+	if len(names) > 0 {
+		unknown.Stream = names[0]
+	}
+	return unknown
 }

@@ -30,7 +30,7 @@ type Config struct {
 // Journal keeps streams in a file; use [Open]. Besides [persistence.Journal] it
 // has all abilities that package persistence knows: it is a [persistence.Submitter],
 // a [persistence.PageReader], a [persistence.Transactor], a [persistence.Scavenger],
-// and keeps [persistence.Snapshots] and [persistence.Schemas].
+// a [persistence.Importer], and keeps [persistence.Snapshots] and [persistence.Schemas].
 type Journal struct {
 	config  Config
 	file    string // Path without symbolic links
@@ -58,6 +58,7 @@ var (
 	_ persistence.PageReader = (*Journal)(nil)
 	_ persistence.Transactor = (*Journal)(nil)
 	_ persistence.Scavenger  = (*Journal)(nil)
+	_ persistence.Importer   = (*Journal)(nil)
 	_ persistence.Snapshots  = (*Journal)(nil)
 	_ persistence.Schemas    = (*Journal)(nil)
 )

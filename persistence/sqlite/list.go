@@ -100,7 +100,8 @@ func (r *reader) streamsFrom(from string, options *persistence.ListOptions, matc
 			next = name
 			return false
 		}
-		if at.exists() && match(name) && options.MatchesMetadata(info.Metadata) {
+		info.Deleted = !at.exists()
+		if (!info.Deleted || options.Deleted && info.Begin > 1) && match(name) && options.MatchesMetadata(info.Metadata) {
 			found = append(found, info)
 		}
 		return true

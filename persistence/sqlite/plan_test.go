@@ -42,6 +42,8 @@ var plans = map[string][]string{
 	"read_backward":            {part},
 	"read_all":                 {positions, streamOf},
 	"read_all_backward":        {positions, streamOf},
+	"read_whole":               {positions, streamOf, correlated, "SEARCH k USING PRIMARY KEY (stream_id=? AND event_id=?)"},
+	"stream_import":            {"SEARCH main.stream USING INTEGER PRIMARY KEY (rowid=?)"},
 	"tagged":                   {byTag},
 	"tag_delete":               {"SEARCH main.event_tag USING PRIMARY KEY (tag=? AND position=?)"},
 	"head":                     {"SEARCH main.event"},

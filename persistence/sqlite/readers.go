@@ -28,6 +28,7 @@ type reader struct {
 	begin, commit            *stmt
 	read, readBackward       *stmt
 	readAll, readAllBackward *stmt
+	readWhole                *stmt
 	findStream, lastPosition *stmt
 	list, listCategory       *stmt
 	nextCategory             *stmt
@@ -136,6 +137,7 @@ func newReader(c *conn) (*reader, error) {
 		{&r.readBackward, whole("read_backward")},
 		{&r.readAll, whole("read_all")},
 		{&r.readAllBackward, whole("read_all_backward")},
+		{&r.readWhole, whole("read_whole")},
 		{&r.findStream, query("stream_find")},
 		{&r.lastPosition, query("head")},
 		{&r.list, query("stream_list")},

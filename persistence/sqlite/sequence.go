@@ -70,7 +70,9 @@ func (s *sequence) read(r *reader) error {
 // not be bounded.
 func (s *sequence) window(head int64) (low, high int64, tags []string) {
 	least, most := s.prefilter.offsets()
-	tags = s.prefilter.tags(s.options.Backward)
+	if !s.options.Whole {
+		tags = s.prefilter.tags(s.options.Backward)
+	}
 	scan := int64(s.options.Scan())
 	if tags != nil {
 		scan = head
@@ -109,7 +111,7 @@ func (s *sequence) readPart(r *reader, low, high int64, tags []string) error {
 	}
 	gapless := tags == nil && s.prefilter.plain()
 	var broken error
-	err := r.sequence(s.prefilter, tags, s.options.Backward, low, high, func(row []driver.Value) bool {
+	err := r.sequence(s, tags, low, high, func(row []driver.Value) bool {
 		name, _ := row[len(row)-1].(string)
 		recorded, size, err := decode(row, persistence.StreamID(name))
 		if err == nil && (name == "" || gapless && recorded.Position.Offset != want) {
@@ -118,6 +120,9 @@ func (s *sequence) readPart(r *reader, low, high int64, tags []string) error {
 		if err != nil {
 			broken = err
 			return false
+		}
+		if s.options.Whole {
+			recorded.Named = row[len(row)-2] == int64(1)
 		}
 		want = recorded.Position.Offset + step
 		return s.take(recorded, size)
@@ -136,7 +141,7 @@ func (s *sequence) readPart(r *reader, low, high int64, tags []string) error {
 // take puts an event into the page if it belongs there and has room, and reports
 // whether to go on.
 func (s *sequence) take(recorded persistence.Recorded, size int) bool {
-	hidden := recorded.Stream[0] == '$' && !s.options.System || recorded.Type == persistence.TypeGone
+	hidden := recorded.Stream[0] == '$' && !s.options.System || recorded.Type == persistence.TypeGone && !s.options.Whole
 	if hidden || !s.prefilter.chooses(&recorded) {
 		return true
 	}
@@ -156,13 +161,15 @@ func (s *sequence) take(recorded persistence.Recorded, size int) bool {
 }
 
 // sequence calls fn with the rows of a part of the sequence.
-func (r *reader) sequence(p *prefilter, tags []string, backward bool, low, high int64, fn func([]driver.Value) bool) error {
-	name, query := "read_all", r.readAll
-	if backward {
+func (r *reader) sequence(s *sequence, tags []string, low, high int64, fn func([]driver.Value) bool) error {
+	p, name, query := s.prefilter, "read_all", r.readAll
+	switch {
+	case tags != nil:
+		return r.tagged(p, tags, s.options.Backward, low, high, fn)
+	case s.options.Whole:
+		name, query = "read_whole", r.readWhole
+	case s.options.Backward:
 		name, query = "read_all_backward", r.readAllBackward
-	}
-	if tags != nil {
-		return r.tagged(p, tags, backward, low, high, fn)
 	}
 	args := []driver.Value{low, high}
 	if p.plain() {

@@ -1,0 +1,173 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+)
+
+// Import fulfils [persistence.Importer]. It is for the role of administrators, see
+// [RolesSQL].
+func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
+	position := persistence.Position{Part: partition}
+	if err := persistence.CheckImport(events); err != nil {
+		return position, err
+	}
+	if len(events) == 0 {
+		return position, nil
+	}
+	ids, err := streamIDs(ctx, j, events, func(r *persistence.Recorded) persistence.StreamID { return r.Stream })
+	if err != nil {
+		return position, err
+	}
+	row, err := j.importing(ctx, statement{"stele_import_events", j.sql.importEvents}, importedEvents(events, ids), func(kind string, at int, detail int64) error {
+		r := &events[at]
+		if kind == "id_reused" {
+			return &persistence.EventIDReusedError{Stream: r.Stream, ID: r.ID}
+		}
+		return &persistence.ConflictError{Stream: r.Stream, Expected: persistence.Exact(r.Version - 1), Actual: persistence.Version(detail)}
+	})
+	if err != nil {
+		return position, err
+	}
+	last, ok := readInt8(row[0])
+	if !ok {
+		return position, contradiction("")
+	}
+	position.Offset = last
+	j.heads.publish(last)
+	return position, nil
+}
+
+// ImportStreams fulfils [persistence.Importer]. It is for the role of
+// administrators, see [RolesSQL].
+func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.StreamInfo) error {
+	if err := persistence.CheckImportStreams(streams); err != nil {
+		return err
+	}
+	if len(streams) == 0 {
+		return nil
+	}
+	ids, err := streamIDs(ctx, j, streams, func(i *persistence.StreamInfo) persistence.StreamID { return i.Stream })
+	if err != nil {
+		return err
+	}
+	_, err = j.importing(ctx, statement{"stele_import_streams", j.sql.importStreams}, importedStreams(streams, ids), func(kind string, at int, detail int64) error {
+		told := &streams[at]
+		if kind == "revision" {
+			return &persistence.RevisionError{Stream: told.Stream, Expected: told.Revision, Actual: persistence.Revision(detail)}
+		}
+		return &persistence.ConflictError{Stream: told.Stream, Expected: persistence.Exact(told.Version), Actual: persistence.Version(detail)}
+	})
+	return err
+}
+
+// streamIDs returns the id of each one's stream, made when it is missing.
+func streamIDs[T any](ctx context.Context, j *Journal, all []T, stream func(*T) persistence.StreamID) ([]int64, error) {
+	if ctx.Err() != nil {
+		return nil, errLeft(ctx)
+	}
+	places := map[persistence.StreamID]int{}
+	var names []persistence.StreamID
+	for i := range all {
+		if name := stream(&all[i]); !hasKey(places, name) {
+			places[name] = len(names)
+			names = append(names, name)
+		}
+	}
+	found, _, err := j.resolve(ctx, names, true)
+	if err != nil {
+		return nil, notBegun(ctx, err)
+	}
+	ids := make([]int64, len(all))
+	for i := range all {
+		ids[i] = found[places[stream(&all[i])]]
+	}
+	return ids, nil
+}
+
+func hasKey[K comparable, V any](all map[K]V, key K) bool {
+	_, known := all[key]
+	return known
+}
+
+// importing sends an import. What the server refuses is told by its kind, the
+// index of what does not fit, and the version or revision that is there.
+func (j *Journal) importing(ctx context.Context, s statement, parameters [][]byte, refused func(kind string, at int, detail int64) error) ([][]byte, error) {
+	row, err, sent := j.once(ctx, s, parameters)
+	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && sent && answered.Code == "ST001" {
+		at, atErr := strconv.Atoi(answered.Hint)
+		detail, _ := strconv.ParseInt(answered.Detail, 10, 64)
+		if kind, ours := strings.CutPrefix(answered.Message, "stele: "); ours && atErr == nil && at > 0 {
+			return nil, refused(kind, at-1, detail)
+		}
+	}
+	switch {
+	case sent && err != nil:
+		return nil, permitted("import", stageError("", persistence.Any, nil, err))
+	case err == nil && row == nil:
+		return nil, contradiction("")
+	}
+	return row, err
+}
+
+func importedEvents(events []persistence.Recorded, ids []int64) [][]byte {
+	var m message
+	m.int2(partition)
+	column := func(oid uint32, add func(i int)) {
+		start := m.array(oid, len(events))
+		for i := range events {
+			add(i)
+		}
+		m.endArray(start)
+	}
+	firsts := map[persistence.StreamID]persistence.Version{}
+	for i := range events {
+		if !hasKey(firsts, events[i].Stream) {
+			firsts[events[i].Stream] = events[i].Version
+		}
+	}
+	column(oidInt8, func(i int) { m.int8(ids[i]) })
+	column(oidInt8, func(i int) { m.int8(int64(firsts[events[i].Stream])) })
+	column(oidInt8, func(i int) { m.int8(int64(events[i].Version)) })
+	column(oidTime, func(i int) { m.int8(events[i].At.UnixMicro() - epoch) })
+	column(oidBool, func(i int) { m.bool(events[i].Named) })
+	bare := make([]persistence.Event, len(events))
+	for i := range events {
+		bare[i] = events[i].Event
+	}
+	encodeEvents(&m, []*work{{item: &appender.Item{Append: persistence.Append{Events: bare}}}}, len(events))
+	return m.parameters()
+}
+
+func importedStreams(streams []persistence.StreamInfo, ids []int64) [][]byte {
+	var m message
+	m.int2(partition)
+	column := func(oid uint32, add func(i int)) {
+		start := m.array(oid, len(streams))
+		for i := range streams {
+			add(i)
+		}
+		m.endArray(start)
+	}
+	column(oidInt8, func(i int) { m.int8(ids[i]) })
+	column(oidInt8, func(i int) { m.int8(int64(streams[i].Version)) })
+	column(oidInt8, func(i int) { m.int8(int64(streams[i].First)) })
+	column(oidInt8, func(i int) { m.int8(int64(streams[i].Begin)) })
+	column(oidBool, func(i int) { m.bool(streams[i].Empty()) })
+	column(oidInt8, func(i int) { m.int8(int64(streams[i].Revision)) })
+	column(oidText, func(i int) {
+		if metadata := persistence.EncodeMetadata(streams[i].Metadata); metadata != nil {
+			m.bytes(metadata)
+		} else {
+			m.null()
+		}
+	})
+	return m.parameters()
+}
