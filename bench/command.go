@@ -106,11 +106,11 @@ func (s *session) measureThroughput() error {
 		l, _, err := s.deposits(1)
 		return l.rate(), err
 	}
-	fed, err := s.beside(many, s.fed)
+	fed, err := beside(s, many, s.fed)
 	if err != nil {
 		return err
 	}
-	heated, err := s.beside(hot, many)
+	heated, err := beside(s, hot, many)
 	if err != nil {
 		return err
 	}
@@ -119,9 +119,13 @@ func (s *session) measureThroughput() error {
 		throughput, allocations = atLeast(250_000), atMost(15)
 	}
 	callers := fmt.Sprintf("%d-callers", s.scale.callers)
-	s.value("commands-"+callers, fed[0].ours, "commands/s", throughput)
-	s.against("commands-"+callers+"-vs-appender", fed[0], "commands/s", none)
-	s.against("hot-aggregate-"+callers+fmt.Sprintf("-vs-%d", s.scale.many), heated[0], "commands/s", atLeast(0.8))
+	rates := make([]float64, len(fed[0]))
+	for i := range fed[0] {
+		rates[i] = fed[0][i].ours
+	}
+	s.middle("commands-"+callers, rates, "commands/s", throughput)
+	s.against("commands-"+callers+"-vs-appender", compared(fed[0], identity), "commands/s", none)
+	s.against("hot-aggregate-"+callers+fmt.Sprintf("-vs-%d", s.scale.many), compared(heated[0], identity), "commands/s", atLeast(0.8))
 	s.value("allocations-per-command", total.objects/float64(commands), "objects", allocations)
 	s.value("allocated-per-command", total.bytes/float64(commands), "B", none)
 	s.value("processor-time-per-command", total.processor.Seconds()*1e6/float64(commands), "µs", none)
@@ -135,7 +139,7 @@ func (s *session) fed() (rate float64, err error) {
 		each := max(1, s.scale.many/s.scale.callers)
 		writers := make([]writer, s.scale.callers)
 		for i := range writers {
-			writers[i] = newWriter(j, newLanes(fmt.Sprint("account-", i), each), deposited)
+			writers[i] = newWriter(j, newLanes(fmt.Sprint("account-", i), each), func(l *lane) persistence.Append { return l.exactly(deposited(l)) })
 		}
 		if _, err := once(len(writers), len(writers)*each, func(i int) error { return writers[i%len(writers)].append(i / len(writers)) }); err != nil {
 			return err

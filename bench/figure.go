@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // figure is one measured figure, as -o json prints it. What does not apply is
-// null. The aim is for the ratio where there is one, else for the value.
+// null. The aim is for the ratio where there is one, else for the value; low and
+// high are the least and the greatest of it among the rounds.
 type figure struct {
 	Scenario string   `json:"scenario"`
 	Journal  string   `json:"journal"`
@@ -20,6 +22,8 @@ type figure struct {
 	Unit     string   `json:"unit"`
 	Ceiling  *float64 `json:"ceiling"`
 	Ratio    *float64 `json:"ratio"`
+	Low      *float64 `json:"low"`
+	High     *float64 `json:"high"`
 	Aim      *float64 `json:"aim"`
 	Met      *bool    `json:"met"`
 
@@ -45,10 +49,27 @@ func (a aim) met(value float64) bool {
 	return value >= a.bound
 }
 
-func printJSON(out io.Writer, figures []figure) error {
+// among notes between which values the rounds lie.
+func (f figure) among(rounds []float64) figure {
+	if len(rounds) > 1 {
+		low, high := slices.Min(rounds), slices.Max(rounds)
+		f.Low, f.High = &low, &high
+	}
+	return f
+}
+
+// report is what -o json prints: all figures, and what they were measured on.
+type report struct {
+	Machine machine `json:"machine"`
+	// Journals says how each measured one was configured.
+	Journals map[string]string `json:"journals"`
+	Figures  []figure          `json:"figures"`
+}
+
+func printJSON(out io.Writer, r report) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(figures)
+	return encoder.Encode(r)
 }
 
 // printTable prints the figures of one scenario on one journal.
@@ -65,8 +86,9 @@ func printTable(out io.Writer, figures []figure) {
 		{Number: 4, Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Number: 5, Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Number: 6, Align: text.AlignRight, AlignHeader: text.AlignRight},
+		{Number: 7, Align: text.AlignRight, AlignHeader: text.AlignRight},
 	})
-	t.AppendHeader(table.Row{figures[0].Scenario + " on " + figures[0].Journal, "value", "unit", "ceiling", "ratio", "aim", "met"})
+	t.AppendHeader(table.Row{figures[0].Scenario + " on " + figures[0].Journal, "value", "unit", "ceiling", "ratio", "rounds", "aim", "met"})
 	for _, f := range figures {
 		t.AppendRow(f.row())
 	}
@@ -74,12 +96,15 @@ func printTable(out io.Writer, figures []figure) {
 }
 
 func (f *figure) row() table.Row {
-	row := table.Row{f.Metric, number(f.Value), f.Unit, "", "", "", ""}
+	row := table.Row{f.Metric, number(f.Value), f.Unit, "", "", "", "", ""}
 	if f.Ceiling != nil {
 		row[3], row[4] = number(*f.Ceiling), fmt.Sprintf("%.2f", *f.Ratio)
 	}
+	if f.Low != nil {
+		row[5] = number(*f.Low) + "–" + number(*f.High)
+	}
 	if f.Aim != nil {
-		row[5], row[6] = f.direction+" "+number(*f.Aim), map[bool]string{true: "yes", false: "NO"}[*f.Met]
+		row[6], row[7] = f.direction+" "+number(*f.Aim), map[bool]string{true: "yes", false: "NO"}[*f.Met]
 	}
 	return row
 }

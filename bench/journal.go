@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -14,85 +13,183 @@ import (
 
 // measureJournal measures a journal by itself, without aggregates.
 func measureJournal(s *session) error {
-	rows := newRows()
+	made := newRows()
 	for _, writers := range s.scale.appends {
 		measure := s.measureAppends
 		if writers == 1 {
 			measure = s.measureSingle
 		}
-		if err := measure(rows, writers); err != nil {
+		if err := measure(made, writers); err != nil {
 			return fmt.Errorf("append from %d: %w", writers, err)
 		}
 	}
-	if err := s.measureLog(rows); err != nil {
-		return fmt.Errorf("measure the log: %w", err)
+	for _, part := range []struct {
+		name string
+		do   func(*rows) error
+	}{
+		{"expectations", s.measureExpectations},
+		{"nodes", s.measureNodes},
+		{"delivery", s.measureDelivery},
+		{"reads", s.measureReads},
+	} {
+		if err := part.do(made); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
-	return s.measureReads(rows)
+	return nil
 }
 
-// measureAppends measures throughput beside the rivals for this many writers.
+// measureAppends measures throughput beside the rivals for this many writers, and
+// for the most writers also what their appends cost.
 func (s *session) measureAppends(rows *rows, writers int) error {
 	latencies := newHistogram()
-	ours := func() (float64, error) {
+	ours := func() (load, error) {
 		l, err := s.appends(rows, writers)
 		if err == nil {
 			latencies.Merge(l.latency)
 		}
-		return l.rate(), err
+		return l, err
 	}
 	metric := fmt.Sprintf("append-%d", writers)
-	if err := s.beat(metric, writers, "events/s", ours, load.rate); err != nil {
+	rounds, err := s.beat(metric, writers, "events/s", ours, load.rate)
+	if err != nil {
 		return err
 	}
 	s.percentiles(metric, latencies, 50, 99, 99.9)
+	if writers != s.scale.appends[0] {
+		return nil
+	}
+	slowest := make([]comparison, len(rounds))
+	for i := range rounds {
+		slowest[i] = comparison{ours: rounds[i].ours.micros(99.9), ceiling: rounds[i].ours.middle()}
+	}
+	s.against(metric+"-p99.9-vs-p50", slowest, "µs", s.durable(atMost(3)))
+	return s.reportCosts(rows, writers, rounds)
+}
+
+// durable is an aim for journals whose appends wait for a flush, and which take
+// their time for it.
+func (s *session) durable(a aim) aim {
+	if s.journal == "memory" {
+		return none
+	}
+	return a
+}
+
+// reportCosts reports what one event costs, beside the first rival's.
+func (s *session) reportCosts(rows *rows, writers int, rounds []neighbours[load]) error {
+	generator, err := s.generator(rows, writers)
+	if err != nil {
+		return err
+	}
+	client, log, server := make([]float64, len(rounds)), make([]float64, len(rounds)), true
+	for i, r := range rounds {
+		client[i], log[i] = r.ours.clientTime()-generator, r.ours.logged()
+		server = server && r.before.cost.server > 0 && r.ours.cost.server > 0 && r.after.cost.server > 0
+	}
+	if _, apart := s.store.(meter); !apart {
+		s.middle("client-time-per-event", client, "µs", none)
+		return nil
+	}
+	s.middle("client-time-per-event", client, "µs", atMost(2))
+	rival := s.store.rivals()[0].name
+	if server {
+		s.against("server-time-per-event-vs-"+rival, compared(rounds, load.serverTime), "µs", atMost(1.4))
+	}
+	s.middle("log-per-event", log, "B", atMost(640))
+	s.against("log-per-event-vs-"+rival, compared(rounds, load.logged), "B", none)
+	return nil
+}
+
+// generator is what this process needs for making an event and taking its outcome,
+// when the journal does nothing: it is not the journal's.
+func (s *session) generator(rows *rows, writers int) (float64, error) {
+	l, err := metered(s.ctx, within{}, func() (load, error) {
+		return pump(nothing{}, newLanes("bench", writers), rows.event, during(s.scale.window/4))
+	})
+	return l.clientTime(), err
+}
+
+// nothing fulfils persistence.Submitter and stores nothing.
+type nothing struct{}
+
+func (nothing) Submit(a persistence.Append, _ *persistence.Chain, done func(persistence.Outcome)) error {
+	done(persistence.Outcome{Last: persistence.Version(a.Expected) + persistence.Version(len(a.Events))})
 	return nil
 }
 
 // measureSingle measures the latency of one writer who waits for each append.
 func (s *session) measureSingle(rows *rows, writers int) error {
 	latencies := newHistogram()
-	ours := func() (float64, error) {
-		l, err := s.single(rows)
-		if err != nil {
-			return 0, err
+	ours := func() (load, error) {
+		l, err := s.single(rows.exactly, s.scale.window)
+		if err == nil {
+			latencies.Merge(l.latency)
 		}
-		latencies.Merge(l.latency)
-		return l.micros(50), nil
+		return l, err
 	}
-	if err := s.beat("append-1-p50", writers, "µs", ours, func(l load) float64 { return l.micros(50) }); err != nil {
+	if _, err := s.beat("append-1-p50", writers, "µs", ours, load.middle); err != nil {
 		return err
 	}
 	s.percentiles("append-1", latencies, 99, 99.9)
 	return nil
 }
 
-// beat compares a figure with that of every rival for this many writers.
-func (s *session) beat(metric string, writers int, unit string, ours sample, figure func(load) float64) error {
+// measureExpectations measures what it costs to expect no version, and to choose
+// the event's id, beside the same without.
+func (s *session) measureExpectations(rows *rows) error {
+	sampled := func(next func(*lane) persistence.Append) sample[load] {
+		return func() (load, error) { return s.single(next, s.scale.window/2) }
+	}
+	for _, kind := range []struct {
+		metric string
+		next   func(*lane) persistence.Append
+		aim    aim
+	}{
+		{"append-any", func(l *lane) persistence.Append {
+			return persistence.Append{Stream: l.stream, Expected: persistence.Any, Events: []persistence.Event{rows.event(l)}}
+		}, atMost(2)},
+		{"append-named", func(l *lane) persistence.Append {
+			event := rows.event(l)
+			event.ID = persistence.NewEventID()
+			return l.exactly(event)
+		}, atMost(2.5)},
+	} {
+		rounds, err := beside(s, sampled(kind.next), sampled(rows.exactly))
+		if err != nil {
+			return fmt.Errorf("%s: %w", kind.metric, err)
+		}
+		s.against(kind.metric+"-p50-vs-exact", compared(rounds[0], load.middle), "µs", kind.aim)
+	}
+	return nil
+}
+
+// beat compares a figure with that of every rival for this many writers, and
+// returns the rounds beside the first one.
+func (s *session) beat(metric string, writers int, unit string, ours sample[load], figure func(load) float64) ([]neighbours[load], error) {
 	var rivals []rival
-	var samples []sample
+	var samples []sample[load]
 	for _, r := range s.store.rivals() {
 		if _, measured := r.aims[writers]; !measured {
 			continue
 		}
 		rivals = append(rivals, r)
-		samples = append(samples, func() (float64, error) {
+		samples = append(samples, func() (load, error) {
 			l, err := r.run(s.ctx, writers, s.scale.window)
 			if err != nil {
-				return 0, fmt.Errorf("measure the rival %s: %w", r.name, err)
+				return load{}, fmt.Errorf("measure the rival %s: %w", r.name, err)
 			}
-			return figure(l), nil
+			return l, nil
 		})
 	}
-	if len(rivals) == 0 {
-		value, err := s.alone(ours)
-		s.value(metric, value, unit, none)
-		return err
+	rounds, err := beside(s, ours, samples...)
+	if err != nil {
+		return nil, err
 	}
-	compared, err := s.beside(ours, samples...)
-	for i := range compared {
-		s.against(metric+"-vs-"+rivals[i].name, compared[i], unit, rivals[i].aims[writers])
+	for i := range rounds {
+		s.against(metric+"-vs-"+rivals[i].name, compared(rounds[i], figure), unit, rivals[i].aims[writers])
 	}
-	return err
+	return rounds[0], nil
 }
 
 func (s *session) percentiles(metric string, latencies *hdrhistogram.Histogram, which ...float64) {
@@ -118,190 +215,30 @@ func (s *session) fresh(use func(journal) error) (err error) {
 // appends lets aggregates append that each wait for theirs. Their streams exist
 // already: making a stream is not part of an append.
 func (s *session) appends(rows *rows, writers int) (l load, err error) {
+	m, ok := s.store.(meter)
+	if !ok {
+		m = within{}
+	}
 	err = s.fresh(func(j journal) error {
 		lanes := newLanes("bench", writers)
 		if _, err := pump(j, lanes, rows.event, upTo(1)); err != nil {
 			return err
 		}
-		l, err = pump(j, lanes, rows.event, during(s.scale.window))
+		l, err = metered(s.ctx, m, func() (load, error) { return pump(j, lanes, rows.event, during(s.scale.window)) })
 		return err
 	})
 	return l, err
 }
 
-func (s *session) single(rows *rows) (l load, err error) {
+// single lets one writer append to one stream, which exists already.
+func (s *session) single(next func(*lane) persistence.Append, window time.Duration) (l load, err error) {
 	err = s.fresh(func(j journal) error {
-		w := newWriter(j, newLanes("bench", 1), rows.event)
-		l, err = single(s.scale.window, w.append)
+		w := newWriter(j, newLanes("bench", 1), next)
+		if err := w.append(0); err != nil {
+			return err
+		}
+		l, err = single(window, w.append)
 		return err
 	})
 	return l, err
-}
-
-// measureLog measures the bytes that an event adds to the store's log, where the
-// store can tell, beside those of the first rival.
-func (s *session) measureLog(rows *rows) error {
-	store, ok := s.store.(logged)
-	if !ok {
-		return nil
-	}
-	writers := s.scale.appends[0]
-	ours := func() (bytes float64, err error) {
-		err = s.fresh(func(j journal) error {
-			lanes := newLanes("bench", writers)
-			if _, err := pump(j, lanes, rows.event, upTo(1)); err != nil {
-				return err
-			}
-			bytes, err = perEvent(s.ctx, store, func() (load, error) { return pump(j, lanes, rows.event, upTo(1+eventsEach)) })
-			return err
-		})
-		return bytes, err
-	}
-	rival := s.store.rivals()[0]
-	ceiling := func() (float64, error) {
-		return perEvent(s.ctx, store, func() (load, error) { return rival.run(s.ctx, writers, s.scale.window/2) })
-	}
-	compared, err := s.beside(ours, ceiling)
-	if err != nil {
-		return err
-	}
-	s.against("log-per-event-vs-"+rival.name, compared[0], "B", none)
-	return nil
-}
-
-func perEvent(ctx context.Context, store logged, do func() (load, error)) (float64, error) {
-	before, err := store.logged(ctx)
-	if err != nil {
-		return 0, err
-	}
-	l, err := do()
-	if err != nil {
-		return 0, err
-	}
-	after, err := store.logged(ctx)
-	return float64(after-before) / float64(l.count), err
-}
-
-// Sizes of what is read.
-const (
-	eventsEach  = 10   // events of a stream
-	wave        = 1000 // streams that are written to at the same time
-	tailPage    = 1000 // rows
-	replayBatch = 32   // streams read in one call, as the runtime does
-	replayers   = 4
-)
-
-// measureReads measures the tail, which reads the global sequence, and the
-// replay, which reads stream by stream, beside one plain SELECT of all rows.
-func (s *session) measureReads(rows *rows) (err error) {
-	const space = "read"
-	j, err := s.store.open(s.ctx, space)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		err = errors.Join(err, j.Close(), s.store.drop(context.WithoutCancel(s.ctx), space))
-	}()
-	if err := fill(j, "bench", s.scale.read, rows.event); err != nil {
-		return fmt.Errorf("fill: %w", err)
-	}
-	for _, read := range []struct {
-		metric string
-		all    func() (int, error)
-	}{
-		{"tail", func() (int, error) { return s.tail(j) }},
-		{"replay", func() (int, error) { return s.replay(j) }},
-	} {
-		ours := s.reading(read.all)
-		if err := s.besideScan(read.metric, space, ours, none); err != nil {
-			return fmt.Errorf("%s: %w", read.metric, err)
-		}
-	}
-	return nil
-}
-
-// besideScan compares a rate of events with that of reading the rows of a space
-// without the journal, where the store can.
-func (s *session) besideScan(metric, space string, ours sample, a aim) error {
-	store, ok := s.store.(scanner)
-	if !ok {
-		rate, err := s.alone(ours)
-		s.value(metric, rate, "events/s", none)
-		return err
-	}
-	compared, err := s.beside(ours, s.reading(func() (int, error) { return store.scan(s.ctx, space) }))
-	if err != nil {
-		return err
-	}
-	s.against(metric+"-vs-select", compared[0], "events/s", a)
-	return nil
-}
-
-// fill writes ten events to every stream. They lie between those of a thousand
-// others, as the events of aggregates that live at the same time.
-func fill(j journal, prefix string, streams int, event func(*lane) persistence.Event) error {
-	lanes := newLanes(prefix, streams)
-	for len(lanes) > 0 {
-		n := min(wave, len(lanes))
-		if _, err := pump(j, lanes[:n], event, upTo(eventsEach)); err != nil {
-			return err
-		}
-		lanes = lanes[n:]
-	}
-	return nil
-}
-
-// reading makes a sample of reading everything, over and over for a time.
-func (s *session) reading(all func() (int, error)) sample {
-	return func() (float64, error) {
-		l := load{}
-		start := time.Now()
-		for l.elapsed < s.scale.window/2 {
-			n, err := all()
-			if err != nil {
-				return 0, err
-			}
-			l.count += n
-			l.elapsed = time.Since(start)
-		}
-		return l.rate(), nil
-	}
-}
-
-func (s *session) tail(j journal) (count int, err error) {
-	for page, err := range j.ReadAll(s.ctx, persistence.ReadAllOptions{PageRows: tailPage}) {
-		if err != nil {
-			return count, err
-		}
-		count += len(page.Events)
-	}
-	return count, s.complete(count)
-}
-
-func (s *session) complete(count int) error {
-	if want := s.scale.read * eventsEach; count != want {
-		return fmt.Errorf("read %d events of %d", count, want)
-	}
-	return nil
-}
-
-func (s *session) replay(j journal) (int, error) {
-	batches := (s.scale.read + replayBatch - 1) / replayBatch
-	var events atomic.Int64
-	_, err := once(replayers, batches, func(batch int) error {
-		var requests []persistence.PageRequest
-		for i := batch * replayBatch; i < min((batch+1)*replayBatch, s.scale.read); i++ {
-			requests = append(requests, persistence.PageRequest{Stream: streamName("bench", i), From: 1, Limit: 100})
-		}
-		pages, err := j.ReadPages(s.ctx, requests)
-		for i := range pages {
-			err = errors.Join(err, pages[i].Err)
-			events.Add(int64(len(pages[i].Events)))
-		}
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	return int(events.Load()), s.complete(int(events.Load()))
 }

@@ -19,14 +19,23 @@ type load struct {
 	count   int
 	elapsed time.Duration
 	latency *hdrhistogram.Histogram // in nanoseconds; nil when not recorded
+	cost    cost                    // where it was metered
 }
 
 func (l load) rate() float64 { return float64(l.count) / l.elapsed.Seconds() }
+
+// Costs of one event: microseconds of processors, and bytes of the log.
+func (l load) clientTime() float64 { return l.cost.client.Seconds() * 1e6 / float64(l.count) }
+func (l load) serverTime() float64 { return l.cost.server.Seconds() * 1e6 / float64(l.count) }
+func (l load) logged() float64     { return float64(l.cost.logged) / float64(l.count) }
 
 // micros is a percentile of the latencies in microseconds.
 func (l load) micros(percentile float64) float64 {
 	return float64(l.latency.ValueAtQuantile(percentile)) / 1e3
 }
+
+// middle is the median of the latencies in microseconds.
+func (l load) middle() float64 { return l.micros(50) }
 
 func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(100, int64(time.Minute), 3)
@@ -206,6 +215,11 @@ func newLanes(prefix string, count int) []*lane {
 	return lanes
 }
 
+// exactly is an append of events that expects what the lane has.
+func (l *lane) exactly(events ...persistence.Event) persistence.Append {
+	return persistence.Append{Stream: l.stream, Expected: persistence.Exact(l.version), Events: events}
+}
+
 // pump keeps one append of every lane in flight, as that many aggregates would,
 // but without a goroutine for each. It ends when more has said no for every lane.
 func pump(to persistence.Submitter, lanes []*lane, event func(*lane) persistence.Event, more func(*lane) bool) (load, error) {
@@ -263,8 +277,7 @@ func (p *pumped) settled(feeder int, l *lane) bool {
 
 func (p *pumped) submit(l *lane) bool {
 	l.since = time.Now()
-	a := persistence.Append{Stream: l.stream, Expected: persistence.Exact(l.version), Events: []persistence.Event{p.event(l)}}
-	err := p.to.Submit(a, &l.chain, func(o persistence.Outcome) {
+	err := p.to.Submit(l.exactly(p.event(l)), &l.chain, func(o persistence.Outcome) {
 		l.outcome, l.until = o, time.Now()
 		p.ready <- l
 	})
@@ -293,20 +306,19 @@ func upTo(version persistence.Version) func(*lane) bool {
 type writer struct {
 	to      persistence.Submitter
 	lanes   []*lane
-	event   func(*lane) persistence.Event
+	next    func(*lane) persistence.Append
 	outcome chan persistence.Outcome
 	done    func(persistence.Outcome)
 }
 
-func newWriter(to persistence.Submitter, lanes []*lane, event func(*lane) persistence.Event) writer {
+func newWriter(to persistence.Submitter, lanes []*lane, next func(*lane) persistence.Append) writer {
 	outcome := make(chan persistence.Outcome, 1)
-	return writer{to: to, lanes: lanes, event: event, outcome: outcome, done: func(o persistence.Outcome) { outcome <- o }}
+	return writer{to: to, lanes: lanes, next: next, outcome: outcome, done: func(o persistence.Outcome) { outcome <- o }}
 }
 
 func (w *writer) append(i int) error {
 	l := w.lanes[i%len(w.lanes)]
-	a := persistence.Append{Stream: l.stream, Expected: persistence.Exact(l.version), Events: []persistence.Event{w.event(l)}}
-	if err := w.to.Submit(a, &l.chain, w.done); err != nil {
+	if err := w.to.Submit(w.next(l), &l.chain, w.done); err != nil {
 		return err
 	}
 	o := <-w.outcome

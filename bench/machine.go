@@ -10,10 +10,22 @@ import (
 	"strings"
 )
 
-// printMachine says what the figures were measured on.
-func printMachine(ctx context.Context, log io.Writer) {
-	fmt.Fprintf(log, "%-8s  %s, GOMAXPROCS %d, %s/%s\n", "machine", processor(), runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH)
-	fmt.Fprintf(log, "%-8s  %s, commit %s\n", "program", runtime.Version(), commit(ctx))
+// machine is what the figures were measured on, and with which program.
+type machine struct {
+	Processor  string `json:"processor"`
+	GOMAXPROCS int    `json:"gomaxprocs"`
+	Platform   string `json:"platform"`
+	Go         string `json:"go"`
+	Commit     string `json:"commit"`
+}
+
+func thisMachine(ctx context.Context) machine {
+	return machine{processor(), runtime.GOMAXPROCS(0), runtime.GOOS + "/" + runtime.GOARCH, runtime.Version(), commit(ctx)}
+}
+
+func (m machine) describe(log io.Writer) {
+	fmt.Fprintf(log, "%-8s  %s, GOMAXPROCS %d, %s\n", "machine", m.Processor, m.GOMAXPROCS, m.Platform)
+	fmt.Fprintf(log, "%-8s  %s, commit %s\n", "program", m.Go, m.Commit)
 }
 
 // processor is the model's name where the system tells it.

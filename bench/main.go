@@ -59,6 +59,8 @@ type settings struct {
 	postgres string
 	// relaxed takes a server that does not flush, which tests do.
 	relaxed bool
+	// slow makes every flush of a private server take a millisecond longer.
+	slow bool
 }
 
 func main() {
@@ -100,7 +102,7 @@ func parse(args []string, log io.Writer) (*plan, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // run says what is wrong
 	flags.Usage = func() { help(flags, log) }
-	quick := flags.Bool("quick", false, "measure for at most 40 s per scenario and journal")
+	quick := flags.Bool("quick", false, "measure for two minutes at most per scenario and journal")
 	output := flags.String("o", "table", "`table or json`")
 	journal := flags.String("journal", "", "the only `journal` to measure: memory, sqlite or postgres")
 	flags.StringVar(&p.profile, "cpuprofile", "", "write a profile of this process's processor time to a `file`")
@@ -172,42 +174,41 @@ func (p *plan) measure(ctx context.Context, settings settings, out, log io.Write
 		}
 		defer pprof.StopCPUProfile()
 	}
+	r := report{Machine: thisMachine(ctx), Journals: map[string]string{}, Figures: []figure{}}
 	if !p.json {
-		printMachine(ctx, log)
+		r.Machine.describe(log)
 	}
-	figures := []figure{}
 	for _, b := range p.journals {
-		some, err := p.measureOn(ctx, b, settings, out, log)
-		if err != nil {
+		if err := p.measureOn(ctx, b, settings, &r, out, log); err != nil {
 			return fmt.Errorf("measure on %s: %w", b.name, err)
 		}
-		figures = append(figures, some...)
 	}
 	if p.json {
-		return printJSON(out, figures)
+		return printJSON(out, r)
 	}
 	return nil
 }
 
-func (p *plan) measureOn(ctx context.Context, b backend, settings settings, out, log io.Writer) (figures []figure, err error) {
+func (p *plan) measureOn(ctx context.Context, b backend, settings settings, r *report, out, log io.Writer) (err error) {
 	store, err := b.open(ctx, settings)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// What is left behind must go even when the run was interrupted.
 	defer func() { err = errors.Join(err, store.close(context.WithoutCancel(ctx))) }()
+	r.Journals[b.name] = store.about()
 	if !p.json {
 		fmt.Fprintf(log, "%-8s  %s\n", b.name, store.about())
 	}
 	for _, scenario := range p.scenarios {
 		s := &session{ctx: ctx, scenario: scenario.name, journal: b.name, store: store, scale: p.scale, begun: time.Now()}
 		if err := scenario.run(s); err != nil {
-			return nil, fmt.Errorf("%s: %w", scenario.name, err)
+			return fmt.Errorf("%s: %w", scenario.name, err)
 		}
 		if !p.json {
 			printTable(out, s.figures)
 		}
-		figures = append(figures, s.figures...)
+		r.Figures = append(r.Figures, s.figures...)
 	}
-	return figures, nil
+	return nil
 }

@@ -18,7 +18,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 // tiny is the least that goes everywhere. Its figures mean nothing.
 func tiny() scale {
-	return scale{rounds: 1, window: 5 * time.Millisecond, appends: []int{256, 16, 1}, read: 40, callers: 4, many: 8, idle: 50}
+	return scale{
+		rounds: 2, window: 5 * time.Millisecond, appends: []int{256, 16, 1}, read: 40,
+		callers: 4, many: 8, idle: 50, nodes: 2, writers: 3, loads: []float64{0.5},
+	}
 }
 
 // Every scenario runs on every journal, and says what it found in the form that
@@ -50,13 +53,21 @@ func TestScenarios(t *testing.T) {
 
 func requireFigures(t *testing.T, out []byte, scenario, journal string) {
 	t.Helper()
-	var figures []map[string]any
-	require.NoError(t, json.Unmarshal(out, &figures))
-	require.NotEmpty(t, figures)
+	var printed struct {
+		Machine  map[string]any
+		Journals map[string]string
+		Figures  []map[string]any
+	}
+	require.NoError(t, json.Unmarshal(out, &printed))
+	for _, key := range []string{"processor", "gomaxprocs", "platform", "go", "commit"} {
+		require.NotEmpty(t, printed.Machine[key], key)
+	}
+	require.NotEmpty(t, printed.Journals[journal])
+	require.NotEmpty(t, printed.Figures)
 	seen := map[string]bool{}
-	for _, f := range figures {
+	for _, f := range printed.Figures {
 		metric, _ := f["metric"].(string)
-		require.Len(t, f, 9, metric)
+		require.Len(t, f, 11, metric)
 		require.Equal(t, scenario, f["scenario"])
 		require.Equal(t, journal, f["journal"])
 		require.NotEmpty(t, metric)
@@ -72,6 +83,13 @@ func requireFigures(t *testing.T, out []byte, scenario, journal string) {
 		require.Equal(t, compared, hasRatio, metric)
 		if compared {
 			require.InEpsilon(t, value/ceiling, ratio, 1e-9, metric)
+		}
+
+		low, among := f["low"].(float64)
+		high, among2 := f["high"].(float64)
+		require.Equal(t, among, among2, metric)
+		if among {
+			require.LessOrEqual(t, low, high, metric)
 		}
 
 		require.Contains(t, f, "aim", metric)
@@ -127,12 +145,12 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// The ratio that is reported is the median of the rounds, and each round has the
-// ceilings next to it.
+// Each round has the ceilings next to it, and the one that is reported has the
+// median of the ratios.
 func TestBeside(t *testing.T) {
 	t.Parallel()
 	s := &session{scale: scale{rounds: 3}}
-	series := func(values ...float64) sample {
+	series := func(values ...float64) sample[float64] {
 		return func() (float64, error) {
 			next := values[0]
 			values = values[1:]
@@ -140,11 +158,15 @@ func TestBeside(t *testing.T) {
 		}
 	}
 
-	compared, err := s.beside(series(10, 60, 30), series(10, 30, 30, 70), series(1, 1, 1, 1))
+	rounds, err := beside(s, series(10, 60, 30), series(10, 30, 30, 70), series(1, 1, 1, 1))
 
 	require.NoError(t, err)
-	// The ratios are 10/20, 60/30 and 30/50, and then 10, 60 and 30.
-	require.Equal(t, []comparison{{30, 50}, {30, 1}}, compared)
+	require.Equal(t, []comparison{{10, 20}, {60, 30}, {30, 50}}, compared(rounds[0], identity))
+	require.Equal(t, []comparison{{10, 1}, {60, 1}, {30, 1}}, compared(rounds[1], identity))
+	s.against("reported", compared(rounds[0], identity), "events/s", none)
+	require.InDelta(t, 0.6, *s.figures[0].Ratio, 1e-9)
+	require.InDelta(t, 0.5, *s.figures[0].Low, 1e-9)
+	require.InDelta(t, 2, *s.figures[0].High, 1e-9)
 }
 
 func TestReport(t *testing.T) {
@@ -153,17 +175,26 @@ func TestReport(t *testing.T) {
 
 	s.value("plain", 5, "B", none)
 	s.value("small enough", 5, "B", atMost(6))
-	s.against("not enough", comparison{1, 4}, "events/s", atLeast(0.5))
-	s.against("nothing beside", comparison{1, 0}, "events/s", atLeast(0.5))
+	s.middle("the middle", []float64{7, 5, 1}, "B", none)
+	s.against("not enough", []comparison{{1, 4}, {1, 2}, {1, 8}}, "events/s", atLeast(0.5))
+	s.against("nothing beside", []comparison{{1, 0}}, "events/s", atLeast(0.5))
 
 	var out bytes.Buffer
-	require.NoError(t, printJSON(&out, s.figures))
-	require.JSONEq(t, `[
-		{"scenario":"journal","journal":"memory","metric":"plain","value":5,"unit":"B","ceiling":null,"ratio":null,"aim":null,"met":null},
-		{"scenario":"journal","journal":"memory","metric":"small enough","value":5,"unit":"B","ceiling":null,"ratio":null,"aim":6,"met":true},
-		{"scenario":"journal","journal":"memory","metric":"not enough","value":1,"unit":"events/s","ceiling":4,"ratio":0.25,"aim":0.5,"met":false},
-		{"scenario":"journal","journal":"memory","metric":"nothing beside","value":1,"unit":"events/s","ceiling":null,"ratio":null,"aim":null,"met":null}
-	]`, out.String())
+	require.NoError(t, printJSON(&out, report{
+		Machine:  machine{Processor: "fast", GOMAXPROCS: 2, Platform: "here", Go: "go1", Commit: "abc"},
+		Journals: map[string]string{"memory": "is in memory"}, Figures: s.figures,
+	}))
+	require.JSONEq(t, `{
+		"machine": {"processor":"fast","gomaxprocs":2,"platform":"here","go":"go1","commit":"abc"},
+		"journals": {"memory":"is in memory"},
+		"figures": [
+			{"scenario":"journal","journal":"memory","metric":"plain","value":5,"unit":"B","ceiling":null,"ratio":null,"low":null,"high":null,"aim":null,"met":null},
+			{"scenario":"journal","journal":"memory","metric":"small enough","value":5,"unit":"B","ceiling":null,"ratio":null,"low":null,"high":null,"aim":6,"met":true},
+			{"scenario":"journal","journal":"memory","metric":"the middle","value":5,"unit":"B","ceiling":null,"ratio":null,"low":1,"high":7,"aim":null,"met":null},
+			{"scenario":"journal","journal":"memory","metric":"not enough","value":1,"unit":"events/s","ceiling":4,"ratio":0.25,"low":0.125,"high":0.5,"aim":0.5,"met":false},
+			{"scenario":"journal","journal":"memory","metric":"nothing beside","value":1,"unit":"events/s","ceiling":null,"ratio":null,"low":null,"high":null,"aim":null,"met":null}
+		]
+	}`, out.String())
 }
 
 func TestNumber(t *testing.T) {

@@ -46,6 +46,9 @@ func (r *rows) event(l *lane) persistence.Event {
 	return persistence.Event{Type: eventType, Payload: r.payload(l.index + int(l.version)), Metadata: r.metadata}
 }
 
+// exactly is the next append of a lane: one event, behind what the lane has.
+func (r *rows) exactly(l *lane) persistence.Append { return l.exactly(r.event(l)) }
+
 // row is one row for a rival: what a journal would have stored.
 type row struct {
 	position, stream, version int64

@@ -31,25 +31,50 @@ type scale struct {
 	callers, many int
 	// idle are the aggregates that are kept in memory, and recovered.
 	idle int
+	// nodes append to one journal where that is what is measured.
+	nodes int
+	// writers append while a subscription follows, at these parts of what they can do.
+	writers int
+	loads   []float64
 }
 
 func thorough() scale {
 	return scale{
 		rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000,
-		callers: 512, many: 1000, idle: 100_000,
+		callers: 512, many: 1000, idle: 100_000, nodes: 16, writers: 256, loads: []float64{0.1, 0.5, 0.9},
 	}
 }
 
-// quickly keeps every scenario within 40 s, setting the store up included.
+// quickly keeps a scenario within two minutes, setting the store up included; on an
+// idle machine it takes one.
 func quickly() scale {
-	return scale{
-		rounds: 3, window: 400 * time.Millisecond, budget: 22 * time.Second, appends: []int{4096, 256, 16, 1}, read: 5000,
-		callers: 512, many: 1000, idle: 20_000,
-	}
+	s := thorough()
+	s.rounds, s.window, s.budget = 3, 400*time.Millisecond, 100*time.Second
+	s.read, s.idle = 5000, 20_000
+	return s
 }
 
 // sample measures once.
-type sample func() (float64, error)
+type sample[T any] func() (T, error)
+
+// neighbours are what a sample of ours has found, and what the ceiling's found
+// right before and right after it. A machine's speed moves within seconds, so a
+// sample is compared with its neighbours only.
+type neighbours[T any] struct{ ours, before, after T }
+
+// by compares one figure of what was found with the mean of the two beside it.
+func (n neighbours[T]) by(figure func(T) float64) comparison {
+	return comparison{ours: figure(n.ours), ceiling: (figure(n.before) + figure(n.after)) / 2}
+}
+
+// compared compares one figure in every round.
+func compared[T any](rounds []neighbours[T], figure func(T) float64) []comparison {
+	comparisons := make([]comparison, len(rounds))
+	for i := range rounds {
+		comparisons[i] = rounds[i].by(figure)
+	}
+	return comparisons
+}
 
 // comparison is a figure of ours and that of its ceiling beside it.
 type comparison struct{ ours, ceiling float64 }
@@ -57,17 +82,15 @@ type comparison struct{ ours, ceiling float64 }
 func (c comparison) ratio() float64 { return c.ours / c.ceiling }
 
 // beside measures ours between samples of its ceilings, round after round, and
-// returns for each ceiling the round whose ratio is the median. A machine's speed
-// moves within seconds, so a sample is compared with its neighbours only: the
-// mean of the ceiling before and of the one after.
-func (s *session) beside(ours sample, ceilings ...sample) ([]comparison, error) {
-	rounds := make([][]comparison, len(ceilings)) // by ceiling
+// returns the rounds for each ceiling.
+func beside[T any](s *session, ours sample[T], ceilings ...sample[T]) ([][]neighbours[T], error) {
+	rounds := make([][]neighbours[T], len(ceilings)) // by ceiling
 	before, err := all(ceilings)
 	if err != nil {
 		return nil, err
 	}
 	for round := 0; s.another(round); round++ {
-		value, err := ours()
+		found, err := ours()
 		if err != nil {
 			return nil, err
 		}
@@ -76,15 +99,11 @@ func (s *session) beside(ours sample, ceilings ...sample) ([]comparison, error) 
 			return nil, err
 		}
 		for i := range ceilings {
-			rounds[i] = append(rounds[i], comparison{ours: value, ceiling: (before[i] + after[i]) / 2})
+			rounds[i] = append(rounds[i], neighbours[T]{found, before[i], after[i]})
 		}
 		before = after
 	}
-	medians := make([]comparison, len(ceilings))
-	for i := range rounds {
-		medians[i] = median(rounds[i], comparison.ratio)
-	}
-	return medians, nil
+	return rounds, nil
 }
 
 // another reports whether there is a further round.
@@ -93,21 +112,21 @@ func (s *session) another(round int) bool {
 	return round < s.scale.rounds && (round == 0 || !late)
 }
 
-// alone measures what has no ceiling, and returns the median.
-func (s *session) alone(ours sample) (float64, error) {
-	var values []float64
+// alone measures what has no ceiling, round after round.
+func alone[T any](s *session, ours sample[T]) ([]T, error) {
+	var rounds []T
 	for round := 0; s.another(round); round++ {
-		value, err := ours()
+		found, err := ours()
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		values = append(values, value)
+		rounds = append(rounds, found)
 	}
-	return median(values, func(v float64) float64 { return v }), nil
+	return rounds, nil
 }
 
-func all(samples []sample) ([]float64, error) {
-	values := make([]float64, len(samples))
+func all[T any](samples []sample[T]) ([]T, error) {
+	values := make([]T, len(samples))
 	for i, sample := range samples {
 		var err error
 		if values[i], err = sample(); err != nil {
@@ -131,22 +150,36 @@ func median[T any](values []T, rank func(T) float64) T {
 	return sorted[(len(sorted)-1)/2]
 }
 
-// value reports a figure that has no ceiling.
+// value reports a figure that has neither a ceiling nor rounds.
 func (s *session) value(metric string, value float64, unit string, a aim) {
 	s.report(figure{Metric: metric, Value: value, Unit: unit}, value, a)
 }
 
-// against reports a figure with its ceiling.
-func (s *session) against(metric string, c comparison, unit string, a aim) {
+// middle reports the median of the rounds of a figure that has no ceiling.
+func (s *session) middle(metric string, rounds []float64, unit string, a aim) {
+	value := median(rounds, identity)
+	s.report(figure{Metric: metric, Value: value, Unit: unit}.among(rounds), value, a)
+}
+
+// against reports a figure with its ceiling: of all rounds the one with the median
+// ratio.
+func (s *session) against(metric string, rounds []comparison, unit string, a aim) {
+	c := median(rounds, comparison.ratio)
 	f := figure{Metric: metric, Value: c.ours, Unit: unit}
 	if c.ceiling > 0 {
 		ratio := c.ratio()
 		f.Ceiling, f.Ratio = &c.ceiling, &ratio
-		s.report(f, ratio, a)
+		ratios := make([]float64, len(rounds))
+		for i := range rounds {
+			ratios[i] = rounds[i].ratio()
+		}
+		s.report(f.among(ratios), ratio, a)
 		return
 	}
 	s.report(f, 0, none)
 }
+
+func identity(v float64) float64 { return v }
 
 func (s *session) report(f figure, judged float64, a aim) {
 	f.Scenario, f.Journal, f.direction = s.scenario, s.journal, a.direction

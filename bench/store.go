@@ -42,8 +42,3 @@ type scanner interface {
 	// scan reads all rows in the order of their positions and returns their number.
 	scan(ctx context.Context, space string) (int, error)
 }
-
-// logged is a store that knows how many bytes its write-ahead log has got.
-type logged interface {
-	logged(ctx context.Context) (int64, error)
-}

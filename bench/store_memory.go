@@ -54,7 +54,7 @@ func (m *memoryStore) slice(_ context.Context, writers int, window time.Duration
 	if writers > 1 {
 		return pump(s, lanes, m.rows.event, during(window))
 	}
-	w := newWriter(s, lanes, m.rows.event)
+	w := newWriter(s, lanes, m.rows.exactly)
 	return single(window, w.append)
 }
 

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// slower fulfils the interface. Somebody else's server is taken as it is.
+func (p *postgresStore) slower(ctx context.Context) (shared, error) {
+	if p.server == nil {
+		return lent{p}, nil
+	}
+	return newPostgres(ctx, settings{slow: true})
+}
+
+// lent is a store that its owner closes.
+type lent struct{ *postgresStore }
+
+func (lent) close(context.Context) error { return nil }
+
+// columnsOf is how many parameters a row of the insert has.
+const columnsOf = 5
+
+// unordered fulfils shared: the positions come from a sequence, which waits for no
+// commit. So they do not stand in the order of the commits, which a journal cannot
+// do without.
+func (p *postgresStore) unordered(ctx context.Context, nodes, batch int, window time.Duration) (_ load, err error) {
+	table, err := p.rivalTable(ctx)
+	if err != nil {
+		return load{}, err
+	}
+	sequence := p.schema("rival") + ".unordered"
+	if _, err := p.conn.Exec(ctx, "CREATE SEQUENCE IF NOT EXISTS "+sequence); err != nil {
+		return load{}, err
+	}
+	conns := make([]*pgx.Conn, nodes)
+	defer func() {
+		for _, conn := range conns {
+			if conn != nil {
+				err = errors.Join(err, conn.Close(ctx))
+			}
+		}
+	}()
+	for i := range conns {
+		if conns[i], err = pgx.Connect(ctx, p.url); err != nil {
+			return load{}, err
+		}
+		if _, err := conns[i].Prepare(ctx, "unordered", unorderedInsert(table, sequence, batch)); err != nil {
+			return load{}, err
+		}
+	}
+	inserts := make([]unorderedRows, nodes)
+	l, err := closedLoop(nodes, window, func(caller, i int) error {
+		in := &inserts[caller]
+		in.fill(p.rows, int64(caller+1), int64(i*batch), batch)
+		result := conns[caller].PgConn().ExecPrepared(ctx, "unordered", in.parameters, []int16{1}, nil).Read()
+		if result.Err == nil && result.CommandTag.RowsAffected() != int64(batch) {
+			return fmt.Errorf("insert: %d rows of %d", result.CommandTag.RowsAffected(), batch)
+		}
+		return result.Err
+	})
+	l.count *= batch
+	return l, err
+}
+
+func unorderedInsert(table, sequence string, batch int) string {
+	var b strings.Builder
+	b.WriteString("INSERT INTO " + table + " (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata) VALUES ")
+	for i := range batch {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		n := i * columnsOf
+		fmt.Fprintf(&b, "(0, nextval('%s'), $%d::bigint, $%d::bigint, $%d::uuid, 0, '%s', $%d::bytea, '', $%d::jsonb)",
+			strings.ReplaceAll(sequence, "'", "''"), n+1, n+2, n+3, eventType, n+4, n+5)
+	}
+	return b.String()
+}
+
+// unorderedRows are the parameters of one insert, in binary form.
+type unorderedRows struct {
+	parameters [][]byte
+	fixed      []byte // what the short parameters point into
+}
+
+func (u *unorderedRows) fill(rows *rows, stream, version int64, batch int) {
+	u.parameters, u.fixed = u.parameters[:0], u.fixed[:0]
+	metadata := append([]byte{1}, rows.encoded...) // the version of jsonb
+	for range batch {
+		version++
+		id := newID()
+		start := len(u.fixed)
+		u.fixed = binary.BigEndian.AppendUint64(u.fixed, uint64(stream))
+		u.fixed = binary.BigEndian.AppendUint64(u.fixed, uint64(version))
+		u.fixed = append(u.fixed, id[:]...)
+		row := u.fixed[start:]
+		u.parameters = append(u.parameters, row[:8], row[8:16], row[16:], rows.payload(int(version)), metadata)
+	}
+}
