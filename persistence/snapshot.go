@@ -60,6 +60,7 @@ type Snapshots interface {
 	// DeleteSnapshot forgets the snapshot of one stream; none is fine.
 	DeleteSnapshot(ctx context.Context, stream StreamID) error
 	// DeleteSnapshots forgets those of all streams of a category, which must not be
-	// empty.
-	DeleteSnapshots(ctx context.Context, category string) error
+	// empty, that were stored before a time, whenever that was if it is zero. It returns
+	// how many.
+	DeleteSnapshots(ctx context.Context, category string, before time.Time) (int, error)
 }

@@ -2,6 +2,7 @@ package journaltest
 
 import (
 	"context"
+	"time"
 
 	"github.com/stele-es/stele/persistence"
 )
@@ -27,6 +28,7 @@ func (j journal) calls(stream persistence.StreamID) map[string]error {
 	if schemas, ok := persistence.As[persistence.Schemas](j.Journal); ok {
 		_, errs["RegisterSchema"] = schemas.RegisterSchema(j.ctx, persistence.JSON, []byte("{}"))
 		_, errs["Schemas"] = schemas.Schemas(j.ctx)
+		_, errs["Uses"] = schemas.Uses(j.ctx)
 	}
 	if transactor, ok := persistence.As[persistence.Transactor](j.Journal); ok {
 		errs["Transact"] = transactor.Transact(j.ctx, func(context.Context, persistence.Transaction) error {
@@ -66,7 +68,7 @@ func (j journal) writesOf(stream persistence.StreamID) map[string]error {
 	if snapshots, ok := persistence.As[persistence.Snapshots](j.Journal); ok {
 		errs["SaveSnapshot"] = snapshots.SaveSnapshot(j.ctx, persistence.Snapshot{Stream: stream, Version: 1})
 		errs["DeleteSnapshot"] = snapshots.DeleteSnapshot(j.ctx, stream)
-		errs["DeleteSnapshots"] = snapshots.DeleteSnapshots(j.ctx, string(stream))
+		_, errs["DeleteSnapshots"] = snapshots.DeleteSnapshots(j.ctx, string(stream), time.Time{})
 	}
 	return errs
 }

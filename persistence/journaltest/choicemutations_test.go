@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/filter"
@@ -687,11 +688,30 @@ var keepingMutants = map[string]mutant{
 		}
 	}},
 	"forgets the snapshots of names that begin alike": {caughtBy: "snapshots are forgotten by stream and by category", fault: func(r *rigged) {
-		r.onForget = func(ctx context.Context, category string) error {
+		r.onForget = func(ctx context.Context, category string, before time.Time) (int, error) {
 			for info := range r.Journal.List(ctx, persistence.ListOptions{Prefix: category, System: true}) {
 				_ = r.DeleteSnapshot(ctx, info.Stream)
 			}
-			return r.Journal.DeleteSnapshots(ctx, category)
+			return r.Journal.DeleteSnapshots(ctx, category, before)
+		}
+	}},
+	"forgets snapshots whatever their age": {caughtBy: "snapshots are forgotten by age", fault: func(r *rigged) {
+		r.onForget = func(ctx context.Context, category string, _ time.Time) (int, error) {
+			return r.Journal.DeleteSnapshots(ctx, category, time.Time{})
+		}
+	}},
+	"forgets the snapshot of the very moment": {caughtBy: "snapshots are forgotten by age", fault: func(r *rigged) {
+		r.onForget = func(ctx context.Context, category string, before time.Time) (int, error) {
+			if !before.IsZero() {
+				before = before.Add(time.Microsecond)
+			}
+			return r.Journal.DeleteSnapshots(ctx, category, before)
+		}
+	}},
+	"does not count the snapshots that it forgets": {caughtBy: "snapshots are forgotten by stream and by category", fault: func(r *rigged) {
+		r.onForget = func(ctx context.Context, category string, before time.Time) (int, error) {
+			_, err := r.Journal.DeleteSnapshots(ctx, category, before)
+			return 0, err
 		}
 	}},
 	"cuts snapshots that are too large": {caughtBy: "a snapshot that breaks a limit is refused", fault: func(r *rigged) {
@@ -792,6 +812,30 @@ var keepingMutants = map[string]mutant{
 				return 1, nil
 			}
 			return r.Journal.RegisterSchema(ctx, encoding, content)
+		}
+	}},
+	"counts no events without a schema": {caughtBy: "events are counted by category, type and schema", fault: func(r *rigged) {
+		r.onUses = func(uses []persistence.Use) []persistence.Use {
+			return slices.DeleteFunc(uses, func(use persistence.Use) bool { return use.Schema == 0 })
+		}
+	}},
+	"counts no events of streams without a category": {caughtBy: "events are counted by category, type and schema", fault: func(r *rigged) {
+		r.onUses = func(uses []persistence.Use) []persistence.Use {
+			return slices.DeleteFunc(uses, func(use persistence.Use) bool { return use.Category == "" })
+		}
+	}},
+	"counts one event of each sort": {caughtBy: "events are counted by category, type and schema", fault: func(r *rigged) {
+		r.onUses = func(uses []persistence.Use) []persistence.Use {
+			for i := range uses {
+				uses[i].Events = 1
+			}
+			return uses
+		}
+	}},
+	"counts events without order": {caughtBy: "events are counted by category, type and schema", fault: func(r *rigged) {
+		r.onUses = func(uses []persistence.Use) []persistence.Use {
+			slices.Reverse(uses)
+			return uses
 		}
 	}},
 	"has a metadata map for all": {caughtBy: "metadata of a stream belongs to the caller", fault: func(r *rigged) {

@@ -210,6 +210,9 @@
 //   - keeps the snapshot of a deleted stream
 //   - lets a snapshot come back that was on its way
 //   - forgets the snapshots of names that begin alike
+//   - forgets snapshots whatever their age
+//   - forgets the snapshot of the very moment
+//   - does not count the snapshots that it forgets
 //   - cuts snapshots that are too large
 //   - takes fingerprints for text
 //   - loads a snapshot that was damaged
@@ -221,6 +224,10 @@
 //   - takes schemas for text
 //   - lists schemas without order
 //   - has no limit for schemas
+//   - counts no events without a schema
+//   - counts no events of streams without a category
+//   - counts one event of each sort
+//   - counts events without order
 //   - has a metadata map for all
 //   - gives imported events the time of the import
 //   - knows no imported ids

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
@@ -37,9 +38,10 @@ type rigged struct {
 	onTransact     func(context.Context, body) error
 	onLoadSnapshot func(context.Context, persistence.StreamID) (persistence.Snapshot, bool, error)
 	onSaveSnapshot func(context.Context, persistence.Snapshot) error
-	onForget       func(context.Context, string) error
+	onForget       func(context.Context, string, time.Time) (int, error)
 	onRegister     func(context.Context, persistence.Encoding, []byte) (persistence.SchemaID, error)
 	onSchemas      func(context.Context) ([]persistence.Schema, error)
+	onUses         func([]persistence.Use) []persistence.Use
 
 	onImport        func(context.Context, []persistence.Recorded) (persistence.Position, error)
 	onImportStreams func(context.Context, []persistence.StreamInfo) error
@@ -292,11 +294,11 @@ func (r *rigged) SaveSnapshot(ctx context.Context, snapshot persistence.Snapshot
 	return r.Journal.SaveSnapshot(ctx, snapshot)
 }
 
-func (r *rigged) DeleteSnapshots(ctx context.Context, category string) error {
+func (r *rigged) DeleteSnapshots(ctx context.Context, category string, before time.Time) (int, error) {
 	if r.onForget != nil {
-		return r.onForget(ctx, category)
+		return r.onForget(ctx, category, before)
 	}
-	return r.Journal.DeleteSnapshots(ctx, category)
+	return r.Journal.DeleteSnapshots(ctx, category, before)
 }
 
 func (r *rigged) RegisterSchema(ctx context.Context, encoding persistence.Encoding, content []byte) (persistence.SchemaID, error) {
@@ -325,4 +327,12 @@ func (r *rigged) ImportStreams(ctx context.Context, streams []persistence.Stream
 		return r.onImportStreams(ctx, streams)
 	}
 	return r.Journal.ImportStreams(ctx, streams)
+}
+
+func (r *rigged) Uses(ctx context.Context) ([]persistence.Use, error) {
+	uses, err := r.Journal.Uses(ctx)
+	if r.onUses != nil {
+		uses = r.onUses(uses)
+	}
+	return uses, err
 }

@@ -3,6 +3,7 @@ package journaltest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,11 +14,12 @@ import (
 
 // describing holds for journals that are [persistence.Schemas].
 var describing = cases{
-	"a schema is known by its content":             schemaContent,
-	"schemas are listed by id":                     schemaListed,
-	"a schema that breaks a limit is refused":      schemaLimits,
-	"of many who register a schema all get one id": schemaOnce,
-	"a schema belongs to who gives and gets it":    schemaOwned,
+	"a schema is known by its content":                schemaContent,
+	"schemas are listed by id":                        schemaListed,
+	"a schema that breaks a limit is refused":         schemaLimits,
+	"of many who register a schema all get one id":    schemaOnce,
+	"events are counted by category, type and schema": schemaUses,
+	"a schema belongs to who gives and gets it":       schemaOwned,
 }
 
 func (j journal) register(encoding persistence.Encoding, body []byte) persistence.SchemaID {
@@ -113,6 +115,45 @@ func schemaOnce(t *testing.T, s suite) {
 		}
 	}
 	require.Len(t, j.schemas(), rounds)
+}
+
+func schemaUses(t *testing.T, s suite) {
+	j := s.open(t)
+	counted := func() []persistence.Use {
+		uses, err := ability[persistence.Schemas](j.Journal).Uses(j.ctx)
+		require.NoError(t, err)
+		return uses
+	}
+	require.Empty(t, counted())
+	one, two := j.register(persistence.JSON, []byte("one")), j.register(persistence.JSON, []byte("two"))
+	event := func(eventType string, schema persistence.SchemaID) persistence.Event {
+		return persistence.Event{Type: eventType, Schema: schema}
+	}
+	j.store("user-1", persistence.NoStream, event("made", 0), event("made", one), event("made", one), event("named", one))
+	j.store("user-2", persistence.NoStream, event("made", two), event("it's", one), event("NULL", 0))
+	j.store("alone", persistence.NoStream, event("made", one))
+	j.store("$sys-1", persistence.NoStream, event("made", one), event("$own", one))
+	j.store("gone-1", persistence.NoStream, event("made", one))
+	j.delete("gone-1")
+	want := []persistence.Use{
+		{Type: "made", Schema: one, Events: 1},
+		{Category: "$sys", Type: "made", Schema: one, Events: 1},
+		{Category: "gone", Type: "made", Schema: one, Events: 1},
+		{Category: "user", Type: "NULL", Events: 1},
+		{Category: "user", Type: "it's", Schema: one, Events: 1},
+		{Category: "user", Type: "made", Events: 1},
+		{Category: "user", Type: "made", Schema: one, Events: 2},
+		{Category: "user", Type: "made", Schema: two, Events: 1},
+		{Category: "user", Type: "named", Schema: one, Events: 1},
+	}
+
+	require.Equal(t, want, counted())
+
+	if scavenger, ok := persistence.As[persistence.Scavenger](j.Journal); ok {
+		_, err := scavenger.Scavenge(j.ctx, "gone-1")
+		require.NoError(t, err)
+		require.Equal(t, slices.Delete(want, 2, 3), counted(), "what was scavenged says nothing any more")
+	}
 }
 
 func schemaOwned(t *testing.T, s suite) {

@@ -17,6 +17,7 @@ var snapshotting = cases{
 	"a newer snapshot wins":                               snapshotNewer,
 	"a snapshot that breaks a limit is refused":           snapshotLimits,
 	"snapshots are forgotten by stream and by category":   snapshotForgotten,
+	"snapshots are forgotten by age":                      snapshotAged,
 	"the snapshot of a deleted stream does not come back": snapshotDeleted,
 	"a snapshot belongs to who saves and who loads it":    snapshotOwned,
 }
@@ -152,18 +153,57 @@ func snapshotForgotten(t *testing.T, s suite) {
 	j.save(older)
 	j.snapshotted(older)
 
-	require.NoError(t, j.snapshots().DeleteSnapshots(j.ctx, "u%r"))
+	require.Equal(t, 1, j.forgotten("u%r", time.Time{}))
 	j.noSnapshot("u%r-1")
 	j.loads("user-1", "user-2", "user-3", "users-1", "User-1", "user")
-	require.NoError(t, j.snapshots().DeleteSnapshots(j.ctx, "user"))
+	require.Equal(t, 3, j.forgotten("user", time.Time{}))
 	j.loads("users-1", "User-1", "user")
 	for _, stream := range all[:3] {
 		j.noSnapshot(stream)
 	}
-	require.NoError(t, j.snapshots().DeleteSnapshots(j.ctx, "nobody"))
-	require.ErrorIs(t, j.snapshots().DeleteSnapshots(j.ctx, ""), persistence.ErrInvalid)
+	require.Zero(t, j.forgotten("user", time.Time{}))
+	require.Zero(t, j.forgotten("nobody", time.Time{}))
+	_, err := j.snapshots().DeleteSnapshots(j.ctx, "", time.Time{})
+	require.ErrorIs(t, err, persistence.ErrInvalid)
 	j.loads("users-1", "User-1", "user")
 	require.Len(t, j.events("user-1"), 1, "events are not snapshots")
+}
+
+// forgotten is how many snapshots of a category it was made to forget.
+func (j journal) forgotten(category string, before time.Time) int {
+	j.t.Helper()
+	n, err := j.snapshots().DeleteSnapshots(j.ctx, category, before)
+	require.NoError(j.t, err)
+	return n
+}
+
+func snapshotAged(t *testing.T, s suite) {
+	j := s.open(t)
+	at := func(stream persistence.StreamID) time.Time {
+		snapshot, found, err := j.snapshots().LoadSnapshot(j.ctx, stream)
+		require.NoError(t, err)
+		require.True(t, found)
+		return snapshot.At
+	}
+	for _, stream := range []persistence.StreamID{"aged-1", "aged-2", "other-1"} {
+		j.grow(stream, 1)
+		j.save(stateOf(stream, 1, "old"))
+	}
+	oldest := at("aged-1")
+	for !at("aged-2").After(oldest) { // the clock may be slower than the journal
+		j.save(stateOf("aged-2", 1, "young"))
+	}
+	young := at("aged-2")
+
+	require.Zero(t, j.forgotten("aged", oldest), "before means before")
+	j.loads("aged-1", "aged-2")
+	require.Equal(t, 1, j.forgotten("aged", young))
+	j.noSnapshot("aged-1")
+	j.loads("aged-2", "other-1")
+	require.Zero(t, j.forgotten("aged", young))
+	require.Equal(t, 1, j.forgotten("aged", young.Add(time.Hour)))
+	require.Zero(t, j.forgotten("other", time.Unix(0, 0)))
+	j.loads("other-1")
 }
 
 // loads requires that streams have a snapshot.

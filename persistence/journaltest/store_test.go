@@ -6,6 +6,7 @@ import (
 	"iter"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
@@ -189,8 +190,8 @@ func (h *handle) DeleteSnapshot(ctx context.Context, stream persistence.StreamID
 	return h.use(func() error { return h.store.DeleteSnapshot(ctx, stream) })
 }
 
-func (h *handle) DeleteSnapshots(ctx context.Context, category string) error {
-	return h.use(func() error { return h.store.DeleteSnapshots(ctx, category) })
+func (h *handle) DeleteSnapshots(ctx context.Context, category string, before time.Time) (int, error) {
+	return asked(h, func() (int, error) { return h.store.DeleteSnapshots(ctx, category, before) })
 }
 
 func (h *handle) RegisterSchema(ctx context.Context, encoding persistence.Encoding, body []byte) (persistence.SchemaID, error) {
@@ -199,6 +200,10 @@ func (h *handle) RegisterSchema(ctx context.Context, encoding persistence.Encodi
 
 func (h *handle) Schemas(ctx context.Context) ([]persistence.Schema, error) {
 	return asked(h, func() ([]persistence.Schema, error) { return h.store.Schemas(ctx) })
+}
+
+func (h *handle) Uses(ctx context.Context) ([]persistence.Use, error) {
+	return asked(h, func() ([]persistence.Use, error) { return h.store.Uses(ctx) })
 }
 
 func (h *handle) Wait(ctx context.Context, after persistence.Positions) error {

@@ -53,3 +53,20 @@ func (j *Journal) Schemas(ctx context.Context) ([]persistence.Schema, error) {
 	}
 	return schemas, nil
 }
+
+// Uses fulfils [persistence.Schemas].
+func (j *Journal) Uses(ctx context.Context) ([]persistence.Use, error) {
+	view, err := j.view(ctx)
+	if err != nil {
+		return nil, err
+	}
+	uses := persistence.Uses{}
+	for position := int64(1); position <= view.size; position++ {
+		if ctx.Err() != nil {
+			return nil, errLeft(ctx)
+		}
+		r := view.at(position)
+		uses.Add(r.stream.Category(), r.event.Type, r.event.Schema, 1)
+	}
+	return uses.Sorted(), nil
+}

@@ -55,26 +55,30 @@ func (j *Journal) DeleteSnapshot(ctx context.Context, id persistence.StreamID) e
 	if err := id.CheckName(); err != nil {
 		return err
 	}
-	return j.deleteSnapshots(ctx, func(s persistence.StreamID, _ persistence.Snapshot) bool { return s == id })
+	_, err := j.deleteSnapshots(ctx, func(s persistence.StreamID, _ persistence.Snapshot) bool { return s == id })
+	return err
 }
 
 // DeleteSnapshots fulfils [persistence.Snapshots].
-func (j *Journal) DeleteSnapshots(ctx context.Context, category string) error {
+func (j *Journal) DeleteSnapshots(ctx context.Context, category string, before time.Time) (int, error) {
 	if err := persistence.CheckCategory(category); err != nil {
-		return err
+		return 0, err
 	}
-	return j.deleteSnapshots(ctx, func(s persistence.StreamID, _ persistence.Snapshot) bool { return s.Category() == category })
+	return j.deleteSnapshots(ctx, func(s persistence.StreamID, snapshot persistence.Snapshot) bool {
+		return s.Category() == category && (before.IsZero() || snapshot.At.Before(before))
+	})
 }
 
-func (j *Journal) deleteSnapshots(ctx context.Context, chosen func(persistence.StreamID, persistence.Snapshot) bool) error {
+func (j *Journal) deleteSnapshots(ctx context.Context, chosen func(persistence.StreamID, persistence.Snapshot) bool) (int, error) {
 	if ctx.Err() != nil {
-		return errLeft(ctx)
+		return 0, errLeft(ctx)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
-		return errClosed()
+		return 0, errClosed()
 	}
+	had := len(j.snapshots)
 	maps.DeleteFunc(j.snapshots, chosen)
-	return nil
+	return had - len(j.snapshots), nil
 }

@@ -44,3 +44,31 @@ func (j *Journal) Schemas(ctx context.Context) ([]persistence.Schema, error) {
 	}
 	return schemas, nil
 }
+
+// useRows is how many events one statement looks at, so that none takes long.
+const useRows = 100_000
+
+// Uses fulfils [persistence.Schemas].
+func (j *Journal) Uses(ctx context.Context) ([]persistence.Use, error) {
+	head, err := j.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	uses := persistence.Uses{}
+	for after, last := int64(0), head.Of(partition).Offset; after < last; after += useRows {
+		rows, err := j.ask(ctx, statement{"stele_schema_uses", j.sql.schemaUses},
+			int2Parameter(partition), int8Parameter(after), int8Parameter(min(after+useRows, last)))
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			schema, ok1 := readInt4(row[2])
+			events, ok2 := readInt8(row[3])
+			if !ok1 || !ok2 {
+				return nil, &persistence.CorruptError{Reason: errUndecodable.Error()}
+			}
+			uses.Add(string(row[0]), string(row[1]), persistence.SchemaID(schema), events)
+		}
+	}
+	return uses.Sorted(), nil
+}

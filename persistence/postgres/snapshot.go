@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/crc32"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -78,12 +79,16 @@ func (j *Journal) DeleteSnapshot(ctx context.Context, stream persistence.StreamI
 }
 
 // DeleteSnapshots fulfils [persistence.Snapshots].
-func (j *Journal) DeleteSnapshots(ctx context.Context, category string) error {
+func (j *Journal) DeleteSnapshots(ctx context.Context, category string, before time.Time) (int, error) {
 	if err := persistence.CheckCategory(category); err != nil {
-		return err
+		return 0, err
 	}
-	_, err := j.ask(ctx, statement{"stele_snapshots_delete", j.sql.snapshotsDelete}, []byte(category))
-	return err
+	var at []byte // NULL
+	if !before.IsZero() {
+		at = int8Parameter(before.UnixMicro() - epoch)
+	}
+	rows, err := j.ask(ctx, statement{"stele_snapshots_forget", j.sql.snapshotsDelete}, []byte(category), at)
+	return len(rows), err
 }
 
 // ask runs a statement that may be repeated without harm.

@@ -31,7 +31,8 @@ type statements struct {
 	create, setMetadata, deleteStream, truncate, scavenge string
 	snapshotLoad, snapshotSave                            string
 	snapshotDelete, snapshotsDelete                       string
-	schemaRegister, schemas, order, appendStrict          string
+	schemaRegister, schemas, schemaUses                   string
+	order, appendStrict                                   string
 	importEvents, importStreams                           string
 }
 
@@ -67,7 +68,8 @@ func newStatements(schema string) *statements {
 		create: load("create"), setMetadata: load("set_metadata"), deleteStream: load("delete"), truncate: load("truncate"), scavenge: load("scavenge"),
 		snapshotLoad: load("snapshot_load"), snapshotSave: load("snapshot_save"),
 		snapshotDelete: load("snapshot_delete"), snapshotsDelete: load("snapshots_delete"),
-		schemaRegister: load("schema_register"), schemas: load("schemas"), order: load("order"), appendStrict: load("append_strict"),
+		schemaRegister: load("schema_register"), schemas: load("schemas"), schemaUses: load("schema_uses"),
+		order: load("order"), appendStrict: load("append_strict"),
 		importEvents: load("import_events"), importStreams: load("import_streams"),
 	}
 }

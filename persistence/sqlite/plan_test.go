@@ -56,6 +56,7 @@ var plans = map[string][]string{
 	"snapshot_delete_category": {"SEARCH main.snapshot USING INTEGER PRIMARY KEY (rowid=?)", "LIST SUBQUERY", "SEARCH main.stream USING COVERING INDEX stream_category (category=?)"},
 	"schema_find":              {"SEARCH main.schema USING COVERING INDEX sqlite_autoindex_schema_1 (digest=? AND encoding=?)"},
 	"schema_list":              {"SEARCH main.schema USING INTEGER PRIMARY KEY (rowid>?)"},
+	"schema_uses":              {positions, streamOf, "USE TEMP B-TREE FOR GROUP BY"},
 }
 
 // filtered are queries that filters were added to.

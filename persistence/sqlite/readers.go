@@ -35,6 +35,7 @@ type reader struct {
 	categoryExists           *stmt
 	loadSnapshot             *stmt
 	findSchema, listSchemas  *stmt
+	schemaUses               *stmt
 }
 
 func newReaders(file string) *readers {
@@ -147,6 +148,7 @@ func newReader(c *conn) (*reader, error) {
 		{&r.loadSnapshot, query("snapshot_load")},
 		{&r.findSchema, query("schema_find")},
 		{&r.listSchemas, query("schema_list")},
+		{&r.schemaUses, query("schema_uses")},
 	})
 }
 

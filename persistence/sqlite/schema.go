@@ -84,3 +84,35 @@ func (j *Journal) Schemas(ctx context.Context) ([]persistence.Schema, error) {
 	}
 	return all, nil
 }
+
+// useRows is how many events are looked at while a reader is held.
+const useRows = 20_000
+
+// Uses fulfils [persistence.Schemas].
+func (j *Journal) Uses(ctx context.Context) ([]persistence.Use, error) {
+	head, err := j.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	uses := persistence.Uses{}
+	for low, last := int64(1), head.Of(0).Offset; low <= last; low += useRows {
+		err := j.reading(ctx, func(r *reader) error {
+			var c columns
+			err := r.schemaUses.each([]driver.Value{low, min(low+useRows-1, last)}, func(row []driver.Value) bool {
+				category, _ := row[0].(string) // NULL is none
+				eventType, _ := row[1].(string)
+				c.row = row
+				uses.Add(category, eventType, persistence.SchemaID(c.integer(2)), c.integer(3))
+				return !c.wrong
+			})
+			if err == nil && c.wrong {
+				err = &persistence.CorruptError{Reason: "the schema of an event is no number"}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return uses.Sorted(), nil
+}

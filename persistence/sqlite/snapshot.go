@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
@@ -85,12 +86,21 @@ func (j *Journal) DeleteSnapshot(ctx context.Context, name persistence.StreamID)
 }
 
 // DeleteSnapshots fulfils [persistence.Snapshots].
-func (j *Journal) DeleteSnapshots(ctx context.Context, category string) error {
+func (j *Journal) DeleteSnapshots(ctx context.Context, category string, before time.Time) (int, error) {
 	if err := persistence.CheckCategory(category); err != nil {
-		return err
+		return 0, err
 	}
-	return j.change(ctx, "", func(w *writer) error {
-		_, err := w.do("snapshot_delete_category", category)
+	micros := int64(math.MaxInt64)
+	if !before.IsZero() {
+		micros = before.UnixMicro()
+	}
+	var forgotten int64
+	err := j.change(ctx, "", func(w *writer) (err error) {
+		forgotten, err = w.do("snapshot_delete_category", category, micros)
 		return err
 	})
+	if err != nil {
+		return 0, err
+	}
+	return int(forgotten), nil
 }
