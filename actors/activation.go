@@ -38,11 +38,10 @@ type activation struct {
 	slot    slot
 
 	phase   phase
-	state   any
-	version persistence.Version // of the optimistic state
-	chain   *persistence.Chain  // of the appends decided on this state
-	dirty   bool                // the state shows what will not be stored
-	current *call               // being decided; neither pending nor answered yet
+	past                       // the optimistic one, but for the position
+	chain   *persistence.Chain // of the appends decided on this state
+	dirty   bool               // the state shows what will not be stored
+	current *call              // being decided; neither pending nor answered yet
 
 	// pending are the decided commands in order; their answers wait for durability.
 	// Depth counts what of them is on its way to the journal.
@@ -50,6 +49,8 @@ type activation struct {
 	depth   depth
 	// redo are commands to decide again after a recovery, before the mailbox's.
 	redo fifo.Queue[*call]
+	// looking are commands whose outcome is looked up in the journal.
+	looking []*call
 
 	held     bool // the mailbox keeps commands back
 	stopping bool
@@ -99,6 +100,8 @@ func (a *activation) receive(ctx actor.Context) {
 		message.settled = true
 	case *recovered:
 		a.recovered(message)
+	case *lookedUp:
+		a.lookedUp(message)
 	case *stop:
 		a.stopping = true
 	case *actor.Started:
@@ -136,9 +139,17 @@ func (a *activation) handle(c *call) {
 	}
 }
 
-// decide runs the handler on the live state and queues what it decided.
+// decide runs the handler on the live state and queues what it decided. A command
+// that was done before gets the outcome of then instead.
 func (a *activation) decide(c *call) {
 	a.current = c
+	if c.class != generated && a.repeated(c) {
+		return
+	}
+	if c.verdict != nil {
+		a.remember(c, nil, c.verdict)
+		return
+	}
 	if expected := c.ifVersion; expected != persistence.Any && !expected.Accepts(a.version) {
 		conflict := &persistence.ConflictError{Stream: a.stream, Expected: expected, Actual: a.version}
 		a.answerLater(c, nil, c.border(conflict))
@@ -151,15 +162,23 @@ func (a *activation) decide(c *call) {
 	if err == nil && tx.problem != nil {
 		err = c.border(tx.problem)
 	}
+	refused := err != nil && c.class == sent && tx.problem == nil && !tx.panicked
 	switch {
+	case refused && tx.dirty():
+		c.verdict, a.dirty = err, true
+		a.redo.Push(c) // the receipt follows when the state is clean
+		a.current = nil
+	case refused:
+		a.remember(c, nil, err)
 	case err != nil:
 		a.dirty = a.dirty || tx.dirty()
 		a.answerLater(c, nil, err)
-	case len(tx.events) == 0:
+	case len(tx.events) == 0 && !c.lasting():
 		a.answerLater(c, reply, nil)
+	case len(tx.events) == 0:
+		a.remember(c, reply, nil)
 	default:
-		c.reply, c.err = reply, nil
-		a.submit(c, tx.events)
+		a.accept(c, reply, tx.events)
 	}
 }
 
@@ -168,6 +187,7 @@ func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
 	defer func() {
 		tx.state = nil
 		if reason := recover(); reason != nil {
+			tx.panicked = true
 			a.panicked(c, reason)
 			reply, err = nil, c.border(&persistence.Error{Kind: persistence.ErrRejected, Reason: "panic"})
 		}
@@ -202,6 +222,7 @@ func (a *activation) answerLater(c *call, reply any, err error) {
 
 // queue gives a decided command its place in the order of answers.
 func (a *activation) queue(c *call) {
+	c.last, c.repeats = a.version, 0
 	a.depth.add(c, 1)
 	a.pending.Push(c)
 	a.current = nil
@@ -209,13 +230,16 @@ func (a *activation) queue(c *call) {
 
 // submit hands the events of a decided command to the journal.
 func (a *activation) submit(c *call, events []persistence.Event) {
-	about, metadata := headers(c.id, c.handler.command.Name(), c.origin), c.origin.meta()
+	metadata := c.origin.meta()
 	for i := range events {
-		events[i].Headers, events[i].Metadata = about, metadata
+		events[i].Metadata = metadata
 	}
 	appended := persistence.Append{Stream: a.stream, Expected: persistence.Exact(a.version), Events: events}
 	c.owner, c.settled, c.events, c.bytes = a, false, len(events), appended.Size()
 	a.version += persistence.Version(len(events))
+	if c.class != generated {
+		a.memory = a.memory.add(remembered{c.id, a.version, c.now.Unix()}, a.system.recoveries.keep)
+	}
 	a.queue(c)
 	if err := a.system.appender.Submit(appended, a.chain, c.done); err != nil {
 		a.chain.Fail(err)
@@ -260,6 +284,15 @@ func (a *activation) answer() {
 		}
 		a.pending.Pop()
 		a.depth.add(c, -1)
+		if c.repeats > 0 {
+			a.lookUp(lookup{of: a, call: c, at: c.repeats})
+			continue
+		}
+		if c.events > 0 {
+			a.position = c.outcome.Position
+			a.position.Offset += int64(c.events) - 1
+		}
+		c.receipt = Receipt{Command: c.id, Version: c.last, Position: a.position}
 		a.finish()
 		c.answer()
 	}
@@ -303,7 +336,7 @@ func (a *activation) rebuild() {
 	for _, c := range append(calls, a.redo.Clear()...) {
 		a.redo.Push(c)
 	}
-	a.state, a.dirty, a.depth, a.phase = nil, false, depth{}, lost
+	a.past, a.dirty, a.depth, a.phase = past{}, false, depth{}, lost
 	switch {
 	case len(a.panics) >= maxPanics:
 		a.isolate()
@@ -334,8 +367,11 @@ func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 	}
 	for _, c := range calls {
 		switch {
-		case c.outcome.Err == nil: // it raised nothing
+		case c.outcome.Err == nil && c.repeats == 0: // it raised nothing
 			a.refuse(c, unavailable("append", nil))
+			continue
+		case c.outcome.Err == nil: // what it repeats failed
+			a.refuse(c, err)
 			continue
 		case persistence.KindOf(c.outcome.Err) == persistence.ErrUnknownOutcome:
 			a.system.stats.unknown.Add(1)
@@ -402,7 +438,7 @@ func (a *activation) recovered(r *recovered) {
 	switch {
 	case r.err == nil:
 		a.system.stats.recoveries.Add(1)
-		a.phase, a.state, a.version = live, r.state, r.version
+		a.phase, a.past = live, r.past
 		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
 	case errors.Is(r.err, errNobodyWaits):
 		a.phase = lost
@@ -438,7 +474,7 @@ func (a *activation) finish() {
 
 // stopWhenIdle ends the activation as soon as it owes nobody an answer.
 func (a *activation) stopWhenIdle(ctx actor.Context) {
-	if a.pending.Len() > 0 || a.redo.Len() > 0 || a.phase == recovering || a.phase == draining || a.mailbox.waiting() > 0 {
+	if a.pending.Len() > 0 || a.redo.Len() > 0 || len(a.looking) > 0 || a.phase == recovering || a.phase == draining || a.mailbox.waiting() > 0 {
 		return
 	}
 	a.system.park(a, a.mailbox.close())
@@ -450,6 +486,11 @@ func (a *activation) crash(ctx actor.Context, reason any) {
 	a.system.config.Logger.Error("activation crashed", slog.String("stream", string(a.stream)), slog.Any("err", stackOf(reason)))
 	a.system.markStopping(a)
 	calls := append(a.pending.Clear(), a.redo.Clear()...)
+	for _, c := range a.looking {
+		c.astray = true // the lookup has it still
+		calls = append(calls, c)
+	}
+	a.looking = nil
 	if a.current != nil {
 		calls = append(calls, a.current)
 	}

@@ -15,6 +15,7 @@ import (
 // It is reused after its answer was received. One whose caller left is not, so
 // that a late answer can never reach another caller.
 type call struct {
+	identity
 	key     key
 	handler *handler
 	message any
@@ -22,7 +23,7 @@ type call struct {
 	ctx       context.Context //nolint:containedctx // it travels with the command
 	origin    *origin
 	ifVersion persistence.Expected
-	id        persistence.CommandID
+	digest    digest // of commands whose id is not generated
 	deadline  time.Time
 	now       time.Time // when it was first decided
 
@@ -32,12 +33,17 @@ type call struct {
 	timed    bool          // it runs
 	reply    any
 	err      error
+	receipt  Receipt
 
 	// The rest belongs to the activation.
 	owner   *activation
 	events  int
 	bytes   int
-	rounds  int // decisions lost to conflicts
+	last    persistence.Version // of the aggregate after it
+	rounds  int                 // decisions lost to conflicts
+	verdict error               // a rejection that is to be remembered, decided already
+	repeats persistence.Version // of the event with the outcome, when it was done before
+	looked  *persistence.Chain  // of the state below which the journal does not have it
 	settled bool
 	astray  bool // answered although the journal has it still: never to be reused
 	outcome persistence.Outcome

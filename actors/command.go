@@ -25,11 +25,16 @@ type Asker interface {
 
 // Request is a command on its way. Only [Command.Ask] makes one.
 type Request struct {
-	kind, id  string
-	command   reflect.Type
-	reply     reflect.Type
-	message   any
-	ifVersion persistence.Expected // Any unless the caller named a version
+	identity
+	kind, aggregate string // aggregate is its id
+	command         reflect.Type
+	reply           reflect.Type
+	message         any
+	ifVersion       persistence.Expected // Any unless the caller named a version
+	key             string               // of Once, when keyed
+	keyed           bool
+	receipt         *Receipt
+	await           []Awaitable
 }
 
 // AskOption changes how one command is asked.
@@ -47,9 +52,10 @@ func IfVersion(version persistence.Version) AskOption {
 // durable and its reply is here. An aggregate exists as soon as it is asked; the
 // handler decides what that means.
 //
-// An error that the handler returned comes back unchanged. Every other error is
-// a [*persistence.Error]: only the kind [persistence.ErrUnknownOutcome] leaves
-// open whether something was done. When ctx ends the call returns at once:
+// An error that the handler returned comes back unchanged; out of the memory of a
+// command that is repeated it comes as a [*RejectedError]. Every other error is a
+// [*persistence.Error]: only the kind [persistence.ErrUnknownOutcome] leaves
+// open whether something was done, and [Again] resolves it. When ctx ends the call returns at once:
 // unavailable if the command had not been decided, unknown if it had. A ctx
 // without deadline gets that of [Config.AskTimeout].
 //
@@ -57,13 +63,19 @@ func IfVersion(version persistence.Version) AskOption {
 // plain struct that holds pointers and the error was of ctx.
 func (c Command[C, R]) Ask(ctx context.Context, to Asker, id string, command C, options ...AskOption) (R, error) {
 	request := Request{
-		kind: c.kind, id: id, message: command, ifVersion: persistence.Any,
+		kind: c.kind, aggregate: id, message: command, ifVersion: persistence.Any,
 		command: reflect.TypeFor[C](), reply: reflect.TypeFor[R](),
 	}
 	for _, option := range options {
 		option(&request)
 	}
+	if len(request.await) > 0 && request.receipt == nil {
+		request.receipt = &Receipt{}
+	}
 	reply, err := to.Ask(ctx, request)
 	typed, _ := reply.(R) // a handler of this contract returns no other type
+	if err == nil && len(request.await) > 0 {
+		err = wait(ctx, request.await, request.receipt.Position)
+	}
 	return typed, err
 }

@@ -30,6 +30,8 @@ type definition struct {
 	handlers map[reflect.Type]*handler // by type of the command
 	appliers map[reflect.Type]*applier // by type of the event
 	stored   map[string]*applier       // by stored name of the event
+	rejects  map[string]error          // by code
+	codes    []string                  // of them, in the order of the definition
 	strict   bool
 	idle     time.Duration
 	problems []error
@@ -40,7 +42,8 @@ type definition struct {
 // handler decides one type of command.
 type handler struct {
 	command *codec.Type
-	reply   reflect.Type
+	shape   uint64 // of the command
+	reply   *codec.Type
 	decide  func(state any, tx *Tx, command any) (any, error)
 }
 
@@ -64,6 +67,7 @@ func Define[S any](kind string, parts ...Part[S]) *Aggregate[S] {
 		handlers: map[reflect.Type]*handler{},
 		appliers: map[reflect.Type]*applier{},
 		stored:   map[string]*applier{},
+		rejects:  map[string]error{},
 	}}
 	if err := persistence.CheckKind(kind); err != nil {
 		a.d.problem("%w", err)
@@ -103,7 +107,8 @@ func Handle[S, C, R any](contract Command[C, R], decide func(*S, *Tx, C) (R, err
 			a.d.problem("command %s: %w", reflect.TypeFor[C](), err)
 			return
 		}
-		if _, err := codec.Of[R](); err != nil {
+		reply, err := codec.Of[R]()
+		if err != nil {
 			a.d.problem("reply to %s: %w", command.Name(), err)
 		}
 		if contract.kind != a.d.kind {
@@ -119,7 +124,8 @@ func Handle[S, C, R any](contract Command[C, R], decide func(*S, *Tx, C) (R, err
 		}
 		a.d.handlers[command.GoType()] = &handler{
 			command: command,
-			reply:   reflect.TypeFor[R](),
+			shape:   codec.Shape(command.GoType()),
+			reply:   reply,
 			decide: func(state any, tx *Tx, message any) (any, error) {
 				return decide(state.(*S), tx, message.(C))
 			},

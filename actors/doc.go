@@ -42,13 +42,32 @@
 //		Then(&bankpb.Withdrawn{Cents: 30}).
 //		Reply(&bankpb.Balance{Cents: 70})
 //
+// # Doing it once
+//
+// A caller who does not know whether a command was done must be able to ask again.
+// With a key of his own he may do so as often as he likes, for as long as
+// [Config.RememberFor] says, on any node: the command has one effect and he gets
+// the first reply.
+//
+//	balance, err := Withdraw.Ask(ctx, node, "ann", &bankpb.Withdraw{Cents: 30}, actors.Once("order-77"))
+//
+// Without a key the system gives the command an id, which stands in the error when
+// the outcome is unknown; [Again] resolves it. [ReceiptTo] tells where the reply
+// stands in the global sequence, and [Await] waits until projections have come so
+// far.
+//
 // # What a caller is told
 //
 // A reply shows nothing but what is durable, and replies of one aggregate come in
-// the order of its commands. An error of the handler comes back as it is. All
-// other errors are a [*persistence.Error], whose kind says what to do:
+// the order of its commands. An error of the handler comes back as it is; what
+// shall be recognised outside of the process is made with [NewError] or registered
+// with [Rejects]. All other errors are a [*persistence.Error], whose kind says what
+// to do:
 //
-//   - Invalid, NotFound: the program or its input is wrong.
+//   - Invalid, NotFound: the program or its input is wrong. NotFound with the reason
+//     "reply-not-kept" answers a repeated command that was done: its reply was too
+//     large to keep, or the events are truncated.
+//   - EventIDReused: the key or the id belongs to another command.
 //   - Overloaded: a queue is full: a mailbox, the node, the queue of recoveries.
 //   - Unavailable: nothing was done; RetryAfter says when to try again if that is
 //     known. Reason tells a journal that is away from a caller who left, a node
@@ -59,7 +78,8 @@
 //     on with the state that its stream says.
 //   - Corrupt: what is stored cannot be read here. Nothing is ever skipped.
 //   - UnknownOutcome: the command was decided and whether its events are stored is
-//     not known. All other kinds are certain: nothing was stored.
+//     not known; [Again] finds out. All other kinds are certain: the call has stored
+//     nothing.
 //
 // The package knows no journal, no network and no projection. Package actorstest
 // starts whole systems for tests.

@@ -211,6 +211,9 @@ func history(ctx context.Context, journal persistence.Reader, id string) ([]stri
 		if errors.Is(err, persistence.ErrStreamNotFound) {
 			break
 		}
+		if err == nil && strings.HasPrefix(recorded.Type, "$") {
+			continue
+		}
 		var event Kept
 		if err = errors.Join(err, json.Unmarshal(recorded.Payload, &event)); err != nil {
 			return nil, err

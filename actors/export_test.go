@@ -1,5 +1,11 @@
 package actors
 
+import (
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
 // Bounds that tests count against.
 const (
 	MaxDepthCalls    = maxDepthCalls
@@ -25,3 +31,14 @@ func Check(config Config) error {
 	s := &System{config: config, definitions: map[string]*definition{}}
 	return s.check()
 }
+
+// Sent asks as the runtime does for a command that an aggregate has sent.
+func Sent(id persistence.CommandID, born time.Time) AskOption {
+	return func(r *Request) { r.identity = identity{id: id, class: sent, born: born} }
+}
+
+// RememberedBy is what recovery looks for in the headers of events.
+var RememberedBy = rememberedBy
+
+// Journal is the one of the configuration.
+func (s *System) Journal() persistence.Journal { return s.config.Journal }

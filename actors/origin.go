@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"strings"
 	"unicode/utf8"
@@ -128,11 +129,15 @@ const (
 	headerCorrelation
 	_ // traceparent, which nothing sets yet
 	headerActor
+	headerDigest
+	headerReply
+	headerRejection
+	headerReplyLeftOut
 )
 
 // headers encodes what the events of one command say about it.
 func headers(id persistence.CommandID, command string, o *origin) []byte {
-	out := make([]byte, 0, 2+16+2+16+2+len(command)+20)
+	out := make([]byte, 0, 2+16+2+16+2+len(command)+28)
 	out = appendField(out, headerCommandID, id[:])
 	out = appendField(out, headerCommand, []byte(command))
 	correlation := [16]byte(id)
@@ -147,6 +152,44 @@ func headers(id persistence.CommandID, command string, o *origin) []byte {
 		out = appendField(out, headerActor, []byte(o.actor))
 	}
 	return out
+}
+
+// typeReceipt is the event of a command that raised none and whose outcome has to
+// be remembered. All it says stands in its headers.
+const typeReceipt = "$stele.receipt"
+
+// Sizes of replies that are stored. A caller who chose an id may rely on its reply,
+// so that a larger one fails the command; for the others it is a convenience.
+const (
+	maxReply     = 48 << 10
+	maxKeptReply = 1 << 10
+)
+
+// outcomeHeaders adds the outcome of a command to the headers of its last event.
+func (c *call) outcomeHeaders(out []byte, reply any, refusal error) ([]byte, error) {
+	if c.class != generated {
+		out = appendField(out, headerDigest, c.digest[:])
+	}
+	switch {
+	case refusal != nil:
+		return appendField(out, headerRejection, c.key.kind.rejection(refusal).encode()), nil
+	case c.handler.reply.IsNil(reply):
+		return out, nil
+	}
+	data, err := c.handler.reply.Encode(reply)
+	limit := maxReply
+	if c.class == generated {
+		limit = maxKeptReply
+	}
+	switch {
+	case err == nil && len(data) <= limit:
+		return appendField(out, headerReply, data), nil
+	case c.class == generated:
+		return protowire.AppendVarint(protowire.AppendTag(out, headerReplyLeftOut, protowire.VarintType), 1), nil
+	case err != nil:
+		return nil, &persistence.Error{Kind: persistence.ErrInvalid, Err: fmt.Errorf("encode %s: %w", c.handler.reply.Name(), err)}
+	}
+	return nil, &persistence.InvalidError{Field: "reply " + c.handler.reply.Name(), Reason: "is too large to be remembered", Size: len(data), Limit: limit}
 }
 
 func appendField(out []byte, field protowire.Number, value []byte) []byte {

@@ -27,37 +27,46 @@ type recoveries struct {
 	reader persistence.Reader
 	pages  persistence.PageReader // nil when the journal cannot
 	max    int
+	keep   retention
 	ctx    context.Context //nolint:containedctx // ends with the system: workers outlive every call
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex // protects the rest
 	queue   fifo.Queue[recovery]
+	lookups fifo.Queue[lookup]
+	turn    bool // a lookup comes before a recovery
 	workers int
 	closed  bool
 	done    sync.WaitGroup
 }
 
+// past is what the events of a stream come to.
+type past struct {
+	state    any
+	version  persistence.Version
+	position persistence.Position // of the event at the version
+	memory   *memory
+}
+
 // recovery is a stream to read: from its beginning, or from where reading it
 // together with others has ended.
 type recovery struct {
-	of      *activation
-	state   any // nil at the beginning
-	version persistence.Version
+	of   *activation
+	past // without a state at the beginning
 	// wanted: somebody waits who is not in the mailbox.
 	wanted bool
 }
 
 // recovered is the message that a recovery ends with.
 type recovered struct {
-	state   any
-	version persistence.Version
-	err     error
+	past
+	err error
 }
 
 var errNobodyWaits = errors.New("nobody waits for the aggregate any more")
 
-func newRecoveries(journal persistence.Journal, limit int) *recoveries {
-	r := &recoveries{reader: journal, max: limit}
+func newRecoveries(journal persistence.Journal, limit int, keep retention) *recoveries {
+	r := &recoveries{reader: journal, max: limit, keep: keep}
 	r.pages, _ = persistence.As[persistence.PageReader](journal)
 	r.ctx, r.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return r
@@ -80,6 +89,10 @@ func (r *recoveries) enqueue(a *activation, wanted bool) error {
 // push adds to the queue and sees to it that somebody works. The lock is held.
 func (r *recoveries) push(what recovery) {
 	r.queue.Push(what)
+	r.hire()
+}
+
+func (r *recoveries) hire() {
 	if r.workers < r.max {
 		r.workers++
 		r.done.Go(r.work) // owned by the system, see Close
@@ -88,19 +101,26 @@ func (r *recoveries) push(what recovery) {
 
 func (r *recoveries) work() {
 	for {
-		batch := r.take()
-		if len(batch) == 0 {
+		batch, one := r.take()
+		switch {
+		case one.call != nil:
+			r.lookUp(one)
+		case len(batch) > 0:
+			r.recover(batch)
+		default:
 			return
 		}
-		r.recover(batch)
 	}
 }
 
 // take returns what to read next: several streams from their beginning, or the
-// rest of one.
-func (r *recoveries) take() []recovery {
+// rest of one; in turn with these, a single outcome.
+func (r *recoveries) take() ([]recovery, lookup) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.turn = !r.turn || r.queue.Len() == 0; r.turn && r.lookups.Len() > 0 {
+		return nil, r.lookups.Pop()
+	}
 	n := 1
 	if r.pages != nil {
 		n = recoveryBatch
@@ -119,7 +139,7 @@ func (r *recoveries) take() []recovery {
 	if len(batch) == 0 {
 		r.workers--
 	}
-	return batch
+	return batch, lookup{}
 }
 
 // recover reads a batch of aggregates and tells each of them.
@@ -140,7 +160,8 @@ func (r *recoveries) recover(batch []recovery) {
 		if a.state == nil {
 			a.state = a.of.key.kind.newState()
 		}
-		a.of.mailbox.post(r.rest(a.of, a.state, a.version))
+		err := r.rest(&a)
+		a.of.mailbox.post(&recovered{a.past, err})
 	}
 }
 
@@ -172,13 +193,13 @@ func (r *recoveries) together(batch []recovery) {
 func (r *recoveries) first(a recovery, events []persistence.Recorded, more bool) {
 	a.state = a.of.key.kind.newState()
 	for i := range events {
-		if err := next(a.of.key.kind, a.state, &a.version, &events[i]); err != nil {
+		if err := r.next(&a, &events[i]); err != nil {
 			a.of.mailbox.post(&recovered{err: err})
 			return
 		}
 	}
 	if !more {
-		a.of.mailbox.post(&recovered{state: a.state, version: a.version})
+		a.of.mailbox.post(&recovered{past: a.past})
 		return
 	}
 	r.mu.Lock()
@@ -189,20 +210,20 @@ func (r *recoveries) first(a recovery, events []persistence.Recorded, more bool)
 var errNoProgress = fmt.Errorf("no page of events within %s", recoveryNoProgress)
 
 // rest reads what follows a version, page by page.
-func (r *recoveries) rest(a *activation, state any, version persistence.Version) *recovered {
+func (r *recoveries) rest(a *recovery) error {
 	for {
-		n, err := r.page(a, state, &version)
+		n, err := r.page(a)
 		switch {
-		case errors.Is(err, persistence.ErrStreamNotFound) && version == 0:
-			return &recovered{state: state}
-		case errors.Is(err, persistence.ErrTruncated) && version == 0:
-			if version, err = r.reborn(a, err); err != nil {
-				return &recovered{err: err}
+		case errors.Is(err, persistence.ErrStreamNotFound) && a.version == 0:
+			return nil
+		case errors.Is(err, persistence.ErrTruncated) && a.version == 0:
+			if a.version, err = r.reborn(a.of, err); err != nil {
+				return err
 			}
 		case err != nil:
-			return &recovered{err: err}
+			return err
 		case n < recoveryPage:
-			return &recovered{state: state, version: version}
+			return nil
 		}
 	}
 }
@@ -223,15 +244,15 @@ func (r *recoveries) reborn(a *activation, truncated error) (persistence.Version
 	return info.First - 1, nil
 }
 
-func (r *recoveries) page(a *activation, state any, version *persistence.Version) (n int, err error) {
+func (r *recoveries) page(a *recovery) (n int, err error) {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
-	options := persistence.ReadOptions{From: *version + 1, Limit: recoveryPage}
-	for recorded, err := range r.reader.Read(ctx, a.stream, options) {
+	options := persistence.ReadOptions{From: a.version + 1, Limit: recoveryPage}
+	for recorded, err := range r.reader.Read(ctx, a.of.stream, options) {
 		if err != nil {
 			return n, err
 		}
-		if err := next(a.key.kind, state, version, &recorded); err != nil {
+		if err := r.next(a, &recorded); err != nil {
 			return n, err
 		}
 		n++
@@ -240,12 +261,19 @@ func (r *recoveries) page(a *activation, state any, version *persistence.Version
 }
 
 // next folds one event after checking that it is the one that must follow.
-func next(d *definition, state any, version *persistence.Version, recorded *persistence.Recorded) error {
-	if recorded.Version != *version+1 {
-		return corrupt(recorded, fmt.Sprintf("follows version %d", *version), nil)
+func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
+	if recorded.Version != a.version+1 {
+		return corrupt(recorded, fmt.Sprintf("follows version %d", a.version), nil)
 	}
-	*version = recorded.Version
-	return d.refold(state, recorded)
+	a.version, a.position = recorded.Version, recorded.Position
+	id, known, err := rememberedBy(recorded.Headers)
+	switch {
+	case err != nil:
+		return corrupt(recorded, "the headers cannot be decoded", err)
+	case known:
+		a.memory = a.memory.add(remembered{id, recorded.Version, recorded.At.Unix()}, r.keep)
+	}
+	return a.of.key.kind.refold(a.state, recorded)
 }
 
 // stop ends what is under way and takes nothing more. The workers are gone when

@@ -52,8 +52,8 @@ func (c Command[C, R]) Given(t TB, of Definition, history ...any) Scenario[C, R]
 	switch {
 	case h == nil:
 		t.Fatalf("arrange: kind %s does not handle %s: add a Handle", d.kind, reflect.TypeFor[C]())
-	case h.reply != reflect.TypeFor[R]():
-		t.Fatalf("arrange: %s is answered by %s, not by %s", h.command.Name(), h.reply, reflect.TypeFor[R]())
+	case h.reply.GoType() != reflect.TypeFor[R]():
+		t.Fatalf("arrange: %s is answered by %s, not by %s", h.command.Name(), h.reply.GoType(), reflect.TypeFor[R]())
 	}
 	return Scenario[C, R]{t: t, d: d, history: history, id: "test", now: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}
 }
@@ -120,18 +120,9 @@ func (s Scenario[C, R]) decide(command C) decision[R] {
 		s.t.Fatalf("raise: %v", tx.problem)
 	}
 	if d.err = err; err == nil {
-		d.reply, _ = s.stored(codecOf[R](s.t, h), reply).(R)
+		d.reply, _ = s.stored(h.reply, reply).(R)
 	}
 	return d
-}
-
-func codecOf[R any](t TB, h *handler) *codec.Type {
-	t.Helper()
-	of, err := codec.Of[R]()
-	if err != nil {
-		t.Fatalf("reply to %s: %v", h.command.Name(), err)
-	}
-	return of
 }
 
 // stored is a message as it comes back from its encoding.

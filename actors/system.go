@@ -41,6 +41,14 @@ type Config struct {
 	// Idle is how long an unused aggregate stays in memory, to the second. The
 	// default is 2 minutes; a definition may choose otherwise with [Idle].
 	Idle time.Duration
+	// RememberFor is how long a command that was asked with [Once] is known again at
+	// least, unless RememberMax more commands came to the same aggregate since. The
+	// default is 7 days.
+	RememberFor time.Duration
+	// RememberMax is how many commands with an id of their caller's an aggregate
+	// knows again. Each takes some 70 bytes while the aggregate is in memory. The
+	// default is 1000.
+	RememberMax int
 	// Recoveries is how many streams are read at once. The default is 50.
 	Recoveries int
 	// Enrich returns metadata for the events of a command from the context of its
@@ -105,7 +113,7 @@ func Open(ctx context.Context, config Config) (*System, error) {
 	s.calls.New = func() any { return newCall() }
 	s.directory.init()
 	s.clock.Store(time.Now().Unix())
-	s.recoveries = newRecoveries(s.config.Journal, s.config.Recoveries)
+	s.recoveries = newRecoveries(s.config.Journal, s.config.Recoveries, s.keep())
 	tasks := append(s.submitter(), lifecycle.Component{Name: "clock of the aggregates", Run: s.tick})
 	s.startActors()
 	s.tasks = lifecycle.Start(context.Background(), tasks...) //nolint:forbidigo // ended by Close, not by who opened
@@ -130,7 +138,8 @@ func (s *System) check() error {
 	problems = append(problems,
 		setDefault("AskTimeout", &c.AskTimeout, 10*time.Second), setDefault("Mailbox", &c.Mailbox, 1024),
 		setDefault("MaxInFlight", &c.MaxInFlight, 65536), setDefault("MaxActive", &c.MaxActive, 100_000),
-		setDefault("Idle", &c.Idle, 2*time.Minute), setDefault("Recoveries", &c.Recoveries, 50))
+		setDefault("Idle", &c.Idle, 2*time.Minute), setDefault("Recoveries", &c.Recoveries, 50),
+		setDefault("RememberFor", &c.RememberFor, 7*24*time.Hour), setDefault("RememberMax", &c.RememberMax, 1000))
 	s.minIdle = c.Idle
 	for _, d := range s.definitions {
 		if d.idle == 0 {
@@ -164,6 +173,9 @@ func (s *System) host(d Definition) error {
 	s.definitions[own.kind] = own
 	return problem
 }
+
+// keep is what the aggregates remember of commands.
+func (s *System) keep() retention { return retention{s.config.RememberFor, s.config.RememberMax} }
 
 // submitter finds the way to append without waiting, and what has to run for it.
 func (s *System) submitter() []lifecycle.Component {
@@ -232,6 +244,9 @@ func (s *System) Ask(ctx context.Context, request Request) (any, error) {
 		// Without the id, which may be what is wrong.
 		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Err: err}
 	}
+	if request.receipt != nil {
+		*request.receipt = Receipt{Command: c.id}
+	}
 	if s.inFlight.Add(1) > int64(s.config.MaxInFlight) {
 		err = overloaded("too-many-in-flight")
 	} else {
@@ -243,7 +258,7 @@ func (s *System) Ask(ctx context.Context, request Request) (any, error) {
 		s.recycle(c)
 		return nil, err
 	}
-	return s.await(ctx, c)
+	return s.await(ctx, c, request.receipt)
 }
 
 // prepare checks a request and makes it a call.
@@ -252,18 +267,18 @@ func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
 	if d == nil {
 		return nil, &unknownKindError{r.kind}
 	}
-	if err := persistence.CheckID(r.id); err != nil {
+	if err := persistence.CheckID(r.aggregate); err != nil {
 		return nil, err
 	}
-	if size := len(r.kind) + 1 + len(r.id); size > persistence.MaxStreamName {
+	if size := len(r.kind) + 1 + len(r.aggregate); size > persistence.MaxStreamName {
 		return nil, &persistence.InvalidError{Field: "id", Reason: "and kind are too long", Size: size, Limit: persistence.MaxStreamName}
 	}
 	h := d.handlers[r.command]
 	switch {
 	case h == nil:
 		return nil, &persistence.InvalidError{Field: "command", Reason: fmt.Sprintf("kind %s does not handle %s", r.kind, r.command)}
-	case h.reply != r.reply:
-		return nil, &persistence.InvalidError{Field: "reply", Reason: fmt.Sprintf("%s is answered by %s, not by %s", h.command.Name(), h.reply, r.reply)}
+	case h.reply.GoType() != r.reply:
+		return nil, &persistence.InvalidError{Field: "reply", Reason: fmt.Sprintf("%s is answered by %s, not by %s", h.command.Name(), h.reply.GoType(), r.reply)}
 	case h.command.IsNil(r.message):
 		return nil, &persistence.InvalidError{Field: "command", Reason: h.command.Name() + " is nil"}
 	case r.ifVersion < persistence.Any:
@@ -273,16 +288,25 @@ func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
 	if err := origin.check(); err != nil {
 		return nil, err
 	}
+	if err := r.identify(); err != nil {
+		return nil, err
+	}
+	var content digest
+	if r.class != generated {
+		var err error
+		if content, err = digestOf(h, r.message); err != nil {
+			return nil, err
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, &persistence.UnavailableError{Reason: "the caller has left", Err: err}
 	}
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else
-	c.key, c.handler, c.message = key{d, r.id}, h, r.message
+	c.key, c.handler, c.message = key{d, r.aggregate}, h, r.message
 	if !s.config.TrustCallers {
 		c.message = h.command.Clone(r.message)
 	}
-	c.ctx, c.origin, c.ifVersion = ctx, origin, r.ifVersion
-	c.id = persistence.CommandID(persistence.NewEventID())
+	c.ctx, c.origin, c.ifVersion, c.identity, c.digest = ctx, origin, r.ifVersion, r.identity, content
 	c.bound(ctx, s.config.AskTimeout)
 	return c, nil
 }
@@ -290,11 +314,11 @@ func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
 // await waits for the answer or for the caller's end, whichever comes first. Of
 // the caller's context it reports the error and not the cause, which may be the
 // error of another command and would be taken for this one's.
-func (s *System) await(ctx context.Context, c *call) (any, error) {
+func (s *System) await(ctx context.Context, c *call, receipt *Receipt) (any, error) {
 	var left *persistence.Error
 	select {
 	case <-c.answered:
-		return s.received(c)
+		return s.received(c, receipt)
 	case <-ctx.Done():
 		left = unavailable("caller-left", ctx.Err())
 	case <-c.timeout():
@@ -307,7 +331,7 @@ func (s *System) await(ctx context.Context, c *call) (any, error) {
 	}
 	select {
 	case <-c.answered:
-		return s.received(c)
+		return s.received(c, receipt)
 	default:
 		left.Kind = persistence.ErrUnknownOutcome
 		return nil, c.border(left)
@@ -329,8 +353,11 @@ func (s *System) Decode(recorded persistence.Recorded) (any, error) {
 	return event, err
 }
 
-func (s *System) received(c *call) (any, error) {
+func (s *System) received(c *call, receipt *Receipt) (any, error) {
 	reply, err := c.reply, c.err
+	if receipt != nil && err == nil {
+		*receipt = c.receipt
+	}
 	if !c.astray {
 		s.recycle(c)
 	}

@@ -31,6 +31,15 @@ type Headers struct {
 	CorrelationId []byte                 `protobuf:"bytes,4,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"` // the same for everything that one outside call set off
 	Traceparent   string                 `protobuf:"bytes,5,opt,name=traceparent,proto3" json:"traceparent,omitempty"`                          // W3C trace context, only when a span was active
 	Actor         string                 `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`                                      // who acted, as the caller named him
+	// Digest of the command's content. It makes a repetition of the command find
+	// this event.
+	Digest []byte `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The reply, encoded; empty is a reply without content, absent is none.
+	Reply []byte `protobuf:"bytes,8,opt,name=reply,proto3,oneof" json:"reply,omitempty"`
+	// Why the command was refused. Only a receipt has it.
+	Rejection *Rejection `protobuf:"bytes,9,opt,name=rejection,proto3" json:"rejection,omitempty"`
+	// There was a reply, too large to be kept.
+	ReplyLeftOut  bool `protobuf:"varint,10,opt,name=reply_left_out,json=replyLeftOut,proto3" json:"reply_left_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -107,11 +116,100 @@ func (x *Headers) GetActor() string {
 	return ""
 }
 
+func (x *Headers) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *Headers) GetReply() []byte {
+	if x != nil {
+		return x.Reply
+	}
+	return nil
+}
+
+func (x *Headers) GetRejection() *Rejection {
+	if x != nil {
+		return x.Rejection
+	}
+	return nil
+}
+
+func (x *Headers) GetReplyLeftOut() bool {
+	if x != nil {
+		return x.ReplyLeftOut
+	}
+	return false
+}
+
+// Rejection is a refusal of the domain.
+type Rejection struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // of the aggregate that defines the code
+	Code          string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"` // stable, for programs
+	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"` // for people
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rejection) Reset() {
+	*x = Rejection{}
+	mi := &file_stele_v1_headers_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rejection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rejection) ProtoMessage() {}
+
+func (x *Rejection) ProtoReflect() protoreflect.Message {
+	mi := &file_stele_v1_headers_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rejection.ProtoReflect.Descriptor instead.
+func (*Rejection) Descriptor() ([]byte, []int) {
+	return file_stele_v1_headers_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Rejection) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Rejection) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Rejection) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 var File_stele_v1_headers_proto protoreflect.FileDescriptor
 
 const file_stele_v1_headers_proto_rawDesc = "" +
 	"\n" +
-	"\x16stele/v1/headers.proto\x12\bstele.v1\"\xc4\x01\n" +
+	"\x16stele/v1/headers.proto\x12\bstele.v1\"\xda\x02\n" +
 	"\aHeaders\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\fR\tcommandId\x12\x18\n" +
@@ -119,7 +217,17 @@ const file_stele_v1_headers_proto_rawDesc = "" +
 	"\fcausation_id\x18\x03 \x01(\fR\vcausationId\x12%\n" +
 	"\x0ecorrelation_id\x18\x04 \x01(\fR\rcorrelationId\x12 \n" +
 	"\vtraceparent\x18\x05 \x01(\tR\vtraceparent\x12\x14\n" +
-	"\x05actor\x18\x06 \x01(\tR\x05actorB2Z0github.com/stele-es/stele/proto/stele/v1;stelev1b\x06proto3"
+	"\x05actor\x18\x06 \x01(\tR\x05actor\x12\x16\n" +
+	"\x06digest\x18\a \x01(\fR\x06digest\x12\x19\n" +
+	"\x05reply\x18\b \x01(\fH\x00R\x05reply\x88\x01\x01\x121\n" +
+	"\trejection\x18\t \x01(\v2\x13.stele.v1.RejectionR\trejection\x12$\n" +
+	"\x0ereply_left_out\x18\n" +
+	" \x01(\bR\freplyLeftOutB\b\n" +
+	"\x06_reply\"G\n" +
+	"\tRejection\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04textB2Z0github.com/stele-es/stele/proto/stele/v1;stelev1b\x06proto3"
 
 var (
 	file_stele_v1_headers_proto_rawDescOnce sync.Once
@@ -133,16 +241,18 @@ func file_stele_v1_headers_proto_rawDescGZIP() []byte {
 	return file_stele_v1_headers_proto_rawDescData
 }
 
-var file_stele_v1_headers_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_stele_v1_headers_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_stele_v1_headers_proto_goTypes = []any{
-	(*Headers)(nil), // 0: stele.v1.Headers
+	(*Headers)(nil),   // 0: stele.v1.Headers
+	(*Rejection)(nil), // 1: stele.v1.Rejection
 }
 var file_stele_v1_headers_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: stele.v1.Headers.rejection:type_name -> stele.v1.Rejection
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_stele_v1_headers_proto_init() }
@@ -150,13 +260,14 @@ func file_stele_v1_headers_proto_init() {
 	if File_stele_v1_headers_proto != nil {
 		return
 	}
+	file_stele_v1_headers_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stele_v1_headers_proto_rawDesc), len(file_stele_v1_headers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

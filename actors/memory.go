@@ -1,0 +1,131 @@
+package actors
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/stele-es/stele/internal/fifo"
+	"github.com/stele-es/stele/persistence"
+)
+
+// memory is which commands an aggregate knows again, and where their outcomes are
+// stored. It is made from the headers of the events, like the state from the
+// events, and is as durable as they are: what was decided on it fails together
+// with it. A nil memory is empty.
+//
+// The outcome itself is read from the journal when somebody repeats a command,
+// which is rare; a memory holds 32 bytes for each command, and about as much
+// again for finding it when there are many.
+type memory struct {
+	commands fifo.Queue[remembered] // oldest first
+	// places finds a command by its id: how many were remembered before it. It is nil
+	// while there are few.
+	places map[persistence.CommandID]uint64
+	gone   uint64 // commands that were forgotten
+	// forgotten is the time of the newest one of them, in unix seconds. What was asked
+	// later than that and is not here was not stored.
+	forgotten int64
+}
+
+// remembered is a command with an outcome.
+type remembered struct {
+	id      persistence.CommandID
+	version persistence.Version // of the event whose headers hold the outcome
+	at      int64               // unix seconds when it was stored
+}
+
+// retention bounds a memory.
+type retention struct {
+	age   time.Duration
+	count int
+}
+
+// fewCommands are found faster one by one than in a map.
+const fewCommands = 16
+
+// find returns where the outcome of a command is stored.
+func (m *memory) find(id persistence.CommandID) (persistence.Version, bool) {
+	if m == nil {
+		return 0, false
+	}
+	if m.places != nil {
+		place, found := m.places[id]
+		if !found {
+			return 0, false
+		}
+		return m.commands.At(int(place - m.gone)).version, true //nolint:gosec // within the queue
+	}
+	for i := range m.commands.Len() {
+		if command := m.commands.At(i); command.id == id {
+			return command.version, true
+		}
+	}
+	return 0, false
+}
+
+// complete reports that a command born at this time would be here if it had been
+// stored. Clocks differ between nodes, by less than a minute.
+func (m *memory) complete(born time.Time) bool {
+	return m == nil || m.forgotten == 0 || !born.IsZero() && born.Add(-clockSkew).Unix() > m.forgotten
+}
+
+const clockSkew = time.Minute
+
+// add remembers a command and forgets those that the retention does not cover.
+func (m *memory) add(command remembered, keep retention) *memory {
+	if m == nil {
+		m = &memory{}
+	}
+	if m.places != nil {
+		m.places[command.id] = m.gone + uint64(m.commands.Len()) //nolint:gosec // a length
+	}
+	m.commands.Push(command)
+	m.forget(command.at, keep)
+	if m.places == nil && m.commands.Len() > fewCommands {
+		m.places = make(map[persistence.CommandID]uint64, 2*fewCommands)
+		for i := range m.commands.Len() {
+			m.places[m.commands.At(i).id] = m.gone + uint64(i) //nolint:gosec // an index
+		}
+	}
+	return m
+}
+
+func (m *memory) forget(now int64, keep retention) {
+	oldest := now - int64(keep.age/time.Second)
+	for m.commands.Len() > keep.count || m.commands.Len() > 0 && m.commands.At(0).at < oldest {
+		command := m.commands.Pop()
+		if m.places[command.id] == m.gone {
+			delete(m.places, command.id)
+		}
+		m.gone++
+		m.forgotten = max(m.forgotten, command.at)
+	}
+}
+
+// rememberedBy is the command whose outcome stands in the headers of an event, if
+// it is one to remember. Headers that are no headers are an error: an outcome may
+// be in them.
+func rememberedBy(headers []byte) (id persistence.CommandID, ok bool, err error) {
+	for len(headers) > 0 {
+		field, kind, n := protowire.ConsumeTag(headers)
+		if n < 0 {
+			return id, false, protowire.ParseError(n)
+		}
+		headers = headers[n:]
+		if n = protowire.ConsumeFieldValue(field, kind, headers); n < 0 {
+			return id, false, protowire.ParseError(n)
+		}
+		switch {
+		case kind != protowire.BytesType:
+		case field == headerCommandID:
+			if value, _ := protowire.ConsumeBytes(headers); len(value) == len(id) {
+				copy(id[:], value)
+			}
+		case field == headerDigest:
+			ok = true
+		}
+		headers = headers[n:]
+	}
+	return id, ok && id != persistence.CommandID{}, nil
+}

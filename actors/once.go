@@ -1,0 +1,121 @@
+package actors
+
+import (
+	"slices"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// accept hands a decided command's events to the journal, its reply in the headers
+// of the last.
+func (a *activation) accept(c *call, reply any, events []persistence.Event) {
+	about := headers(c.id, c.handler.command.Name(), c.origin)
+	for i := range events[:len(events)-1] {
+		events[i].Headers = about
+	}
+	last := about
+	if len(events) > 1 {
+		last = slices.Clone(about)
+	}
+	last, err := c.outcomeHeaders(last, reply, nil)
+	if err != nil {
+		a.dirty = true
+		a.answerLater(c, nil, c.border(err))
+		return
+	}
+	events[len(events)-1].Headers = last
+	c.reply, c.err = reply, nil
+	a.submit(c, events)
+}
+
+// remember stores the outcome of a command that has no event of its own.
+func (a *activation) remember(c *call, reply any, refusal error) {
+	last, err := c.outcomeHeaders(headers(c.id, c.handler.command.Name(), c.origin), reply, refusal)
+	if err != nil {
+		a.answerLater(c, nil, c.border(err))
+		return
+	}
+	c.reply, c.err = reply, refusal
+	a.submit(c, []persistence.Event{{Type: typeReceipt, Headers: last}})
+}
+
+// repeated reports that a command needs no decision here and now: it was done
+// before, or the journal has to be asked whether it was.
+func (a *activation) repeated(c *call) bool {
+	version, found := a.memory.find(c.id)
+	for i := 0; i < a.pending.Len() && !found && c.class == again; i++ {
+		if earlier := *a.pending.At(i); earlier.id == c.id && earlier.events > 0 {
+			version, found = earlier.last, true
+		}
+	}
+	switch {
+	case found:
+		a.answerLater(c, nil, nil)
+		c.repeats = version
+		return true
+	case c.looked == a.chain, c.class == named, a.memory.complete(c.born) && (c.class == sent || c.born.IsZero()):
+		return false
+	}
+	a.lookUp(lookup{of: a, call: c, below: a.version, chain: a.chain})
+	return true
+}
+
+// lookUp has the journal asked about a command. The aggregate goes on meanwhile.
+func (a *activation) lookUp(l lookup) {
+	a.current = nil
+	if l.at == 0 && l.below == 0 {
+		l.call.looked = l.chain
+		a.redo.Push(l.call)
+		return
+	}
+	if err := a.system.recoveries.look(l); err != nil {
+		a.refuse(l.call, err)
+		return
+	}
+	a.looking = append(a.looking, l.call)
+}
+
+// lookedUp takes what the journal said about a command.
+func (a *activation) lookedUp(l *lookedUp) {
+	c := l.call
+	at := slices.Index(a.looking, c)
+	if at < 0 {
+		return
+	}
+	a.looking = slices.Delete(a.looking, at, at+1)
+	switch {
+	case !l.found && l.err != nil:
+		a.refuse(c, l.err)
+	case l.found:
+		a.current = nil
+		c.reply, c.err, c.receipt = l.reply, l.err, l.receipt
+		if _, domain := l.err.(*RejectedError); l.err != nil && !domain { //nolint:errorlint // the outermost counts
+			c.err = c.border(l.err)
+		}
+		a.finish()
+		c.answer()
+	default:
+		c.looked = l.chain
+		a.resume(c)
+	}
+}
+
+// resume decides a command for which the activation did not wait, in whatever phase
+// it is by now.
+func (a *activation) resume(c *call) {
+	now := time.Now()
+	switch a.phase {
+	case failed, quarantined:
+		if now.Before(a.retryAt) {
+			a.refuse(c, a.blocked(now))
+			return
+		}
+		fallthrough
+	case lost:
+		a.redo.Push(c)
+		a.recover()
+	default: // advance goes on with it
+		a.redo.Push(c)
+	}
+}

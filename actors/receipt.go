@@ -1,0 +1,86 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Receipt says what became of a command beyond its reply. See [ReceiptTo].
+type Receipt struct {
+	// Command is the id under which the command was asked, also when it failed.
+	Command persistence.CommandID
+	// Version is that of the aggregate after the command: what the reply shows.
+	Version persistence.Version
+	// Position is that of the newest event of the aggregate at this version, the zero
+	// Position when it has none: a projection that has passed it knows what the reply
+	// says.
+	Position persistence.Position
+	// Repeated says that the command had been done before and that this is the
+	// outcome of then.
+	Repeated bool
+}
+
+// ReceiptTo fills the receipt when Ask returns.
+func ReceiptTo(receipt *Receipt) AskOption { return func(r *Request) { r.receipt = receipt } }
+
+// Awaitable is what [Await] can wait for: a projection that runs somewhere.
+type Awaitable interface {
+	// Name is the projection's, for errors.
+	Name() string
+	// WaitFor returns when everything at and before the position has been applied and
+	// can be read. When ctx ends first, or the projection does not run, the error says
+	// how far behind it is. The zero position is always reached.
+	WaitFor(ctx context.Context, position persistence.Position) error
+}
+
+// Await lets Ask return only when the projections show what the reply says, so
+// that the caller reads what he has written. When one does not get there before
+// ctx ends, or within ten seconds if ctx has no deadline, Ask returns the reply
+// together with a [*BehindError]: the command itself has succeeded.
+func Await(projections ...Awaitable) AskOption {
+	return func(r *Request) { r.await = append(r.await, projections...) }
+}
+
+// ErrBehind says that a command has succeeded and that a projection does not show
+// it yet.
+var ErrBehind = errors.New("the projection is behind")
+
+// BehindError is the [ErrBehind] of one projection.
+type BehindError struct {
+	Projection string
+	// Want is the position that the projection has not reached.
+	Want persistence.Position
+	// Err is what the projection said, how far behind it is for one.
+	Err error
+}
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("the command is done, but projection %s has not reached position %s: %v", e.Projection, e.Want, e.Err)
+}
+
+func (e *BehindError) Unwrap() error { return e.Err }
+
+// Is matches [ErrBehind].
+func (e *BehindError) Is(target error) bool { return target == ErrBehind }
+
+// awaitTimeout bounds [Await] for callers without a deadline.
+const awaitTimeout = 10 * time.Second
+
+// wait waits until the projections have reached a position.
+func wait(ctx context.Context, projections []Awaitable, position persistence.Position) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, awaitTimeout)
+		defer cancel()
+	}
+	for _, p := range projections {
+		if err := p.WaitFor(ctx, position); err != nil {
+			return &BehindError{Projection: p.Name(), Want: position, Err: err}
+		}
+	}
+	return nil
+}
