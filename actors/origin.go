@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -176,20 +177,27 @@ func (c *call) outcomeHeaders(out []byte, reply any, refusal error) ([]byte, err
 	case c.handler.reply.IsNil(reply):
 		return out, nil
 	}
-	data, err := c.handler.reply.Encode(reply)
-	limit := maxReply
+	// In place, because every command passes here: most replies are short enough for
+	// a length of one byte, and the others are moved.
+	whole := append(protowire.AppendTag(out, headerReply, protowire.BytesType), 0)
+	start := len(whole)
+	whole, err := c.handler.reply.Append(whole, reply)
+	size, limit := len(whole)-start, maxReply
 	if c.class == generated {
 		limit = maxKeptReply
 	}
 	switch {
-	case err == nil && len(data) <= limit:
-		return appendField(out, headerReply, data), nil
+	case err == nil && size < 0x80:
+		whole[start-1] = byte(size)
+		return whole, nil
+	case err == nil && size <= limit:
+		return appendField(out, headerReply, slices.Clone(whole[start:])), nil
 	case c.class == generated:
 		return protowire.AppendVarint(protowire.AppendTag(out, headerReplyLeftOut, protowire.VarintType), 1), nil
 	case err != nil:
 		return nil, &persistence.Error{Kind: persistence.ErrInvalid, Err: fmt.Errorf("encode %s: %w", c.handler.reply.Name(), err)}
 	}
-	return nil, &persistence.InvalidError{Field: "reply " + c.handler.reply.Name(), Reason: "is too large to be remembered", Size: len(data), Limit: limit}
+	return nil, &persistence.InvalidError{Field: "reply " + c.handler.reply.Name(), Reason: "is too large to be remembered", Size: size, Limit: limit}
 }
 
 func appendField(out []byte, field protowire.Number, value []byte) []byte {

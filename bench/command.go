@@ -15,6 +15,7 @@ import (
 	"github.com/stele-es/stele/examples/bank/bank"
 	"github.com/stele-es/stele/examples/bank/bankpb"
 	"github.com/stele-es/stele/persistence"
+	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // measureCommand measures commands of the bank example from Ask to reply.
@@ -286,8 +287,10 @@ func deposited(*lane) persistence.Event { return bankEvent(&bankpb.Deposited{Cen
 // bankEvent is an event as the runtime stores it, with headers of the usual size.
 func bankEvent(message proto.Message) persistence.Event {
 	payload, _ := proto.Marshal(message) // cannot fail: no field is required
-	return persistence.Event{Type: string(message.ProtoReflect().Descriptor().FullName()), Payload: payload, Headers: usualHeaders[:]}
+	return persistence.Event{Type: string(message.ProtoReflect().Descriptor().FullName()), Payload: payload, Headers: usualHeaders}
 }
 
-// usualHeaders are as long as those of a deposit; journals do not look into them.
-var usualHeaders [2 + 16 + 2 + len("bank.v1.Deposit") + 2 + 16]byte
+// usualHeaders are those of a deposit.
+var usualHeaders, _ = proto.Marshal(&stelev1.Headers{ // cannot fail: the text is valid
+	CommandId: make([]byte, 16), Command: "bank.v1.Deposit", CorrelationId: make([]byte, 16), Reply: make([]byte, 2),
+})

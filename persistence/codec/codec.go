@@ -104,7 +104,19 @@ func (c *Type) Descriptor() protoreflect.MessageDescriptor {
 // build. Text that is not valid UTF-8 is refused in both forms, because it would
 // come back changed. The error is a [*persistence.InvalidError] or wraps what the
 // message's own marshaller said.
-func (c *Type) Encode(message any) ([]byte, error) {
+func (c *Type) Encode(message any) ([]byte, error) { return c.Append(nil, message) }
+
+// Append is Encode behind what stands in out already. With an error out comes back
+// as it was.
+func (c *Type) Append(out []byte, message any) ([]byte, error) {
+	data, err := c.append(out, message)
+	if err != nil {
+		return out, err
+	}
+	return data, nil
+}
+
+func (c *Type) append(out []byte, message any) ([]byte, error) {
 	if c.IsNil(message) {
 		return nil, &persistence.InvalidError{Field: c.name, Reason: "is nil"}
 	}
@@ -112,13 +124,13 @@ func (c *Type) Encode(message any) ([]byte, error) {
 		return nil, &persistence.InvalidError{Field: c.name, Reason: fmt.Sprintf("cannot be made of a %T", message)}
 	}
 	if m, ok := message.(proto.Message); ok && c.form == protobuf {
-		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
-		if err != nil {
-			return nil, err // without the part that could be written
-		}
-		return data, nil
+		return proto.MarshalOptions{Deterministic: true}.MarshalAppend(out, m)
 	}
-	return c.encodeJSON(message)
+	data, err := c.encodeJSON(message)
+	if len(out) == 0 {
+		return data, err
+	}
+	return append(out, data...), err
 }
 
 func (c *Type) encodeJSON(message any) ([]byte, error) {
