@@ -64,7 +64,7 @@ func areas() []Area {
 	faces := with(node, "")
 	public := []string{
 		"", "actors", "cluster", "console", "httpapi", "keyvault", "persistence", "projections", "proto",
-		"persistence/memory", "persistence/postgres", "persistence/sqlite",
+		"persistence/memory", "persistence/postgres", "persistence/prooph", "persistence/sqlite",
 	}
 	return []Area{
 		{Folder: "internal/fifo"},
@@ -77,6 +77,7 @@ func areas() []Area {
 		{Folder: "persistence/memory", Imports: with(leaves, "persistence", "internal/appender")},
 		{Folder: "persistence/sqlite", Imports: with(leaves, "persistence", "internal/appender")},
 		{Folder: "persistence/postgres", Imports: with(leaves, "persistence", "internal/appender")},
+		{Folder: "persistence/prooph", Imports: []string{"persistence"}},
 		{Folder: "persistence/journaltest", Imports: []string{"persistence"}},
 		{Folder: "internal/pgtest", Imports: []string{"persistence", "persistence/postgres"}},
 
@@ -118,7 +119,7 @@ func fences() []Fence {
 			Reason: "a single-node program links no gRPC",
 		},
 		{
-			Module: "github.com/jackc/pgx", Within: append([]string{"persistence/postgres", "internal/pgtest"}, programs...),
+			Module: "github.com/jackc/pgx", Within: append([]string{"persistence/postgres", "persistence/prooph", "internal/pgtest"}, programs...),
 			Reason: "a program without Postgres links no driver for it",
 		},
 		{

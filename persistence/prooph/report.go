@@ -1,0 +1,87 @@
+package prooph
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// MaxFindings is how many findings a report keeps of each problem. All are
+// counted.
+const MaxFindings = 100
+
+// Report is what an import did, or what [Check] found that it would do.
+type Report struct {
+	// Tables were read, and Streams were made of them.
+	Tables, Streams int
+	// Rows were read: of them Stored are in the journal, also those that were there
+	// before, and Skipped were left out. Refused is at most 1, or in the report of
+	// [Check] all rows at which an import would end. In that one Stored are the rows
+	// that it would store were those gone.
+	Rows, Stored, Skipped, Refused int64
+	// Renumbered rows have another version than they claim, because of a mended
+	// problem or a skipped row before them.
+	Renumbered int64
+	// Problems counts all that was found. A row may have several.
+	Problems map[Problem]int64
+	// Findings are the first of each problem, in the order of rows.
+	Findings []Finding
+}
+
+// Finding is one problem of one row. It holds no payload and no metadata.
+type Finding struct {
+	Problem Problem
+	// Table is the name of the stream in prooph, and No the number of the row in its
+	// table; 0 means the whole stream.
+	Table string
+	No    int64
+	// Stream is where the row belongs, and Claimed the version that it claims, as far
+	// as they are known.
+	Stream  persistence.StreamID
+	Claimed persistence.Version
+	// Policy is what was done.
+	Policy Policy
+	// Err is the rule that was broken, if it is one of ours.
+	Err error
+}
+
+// String is the finding in one line.
+func (f Finding) String() string {
+	var line strings.Builder
+	fmt.Fprintf(&line, "%s: %s", f.Policy, f.Problem)
+	if f.Claimed > 0 {
+		fmt.Fprintf(&line, " %d", f.Claimed)
+	}
+	fmt.Fprintf(&line, " in %q", f.Table)
+	if f.No > 0 {
+		fmt.Fprintf(&line, " row %d", f.No)
+	}
+	if f.Stream != "" && string(f.Stream) != f.Table {
+		fmt.Fprintf(&line, " of %q", f.Stream)
+	}
+	if f.Err != nil {
+		fmt.Fprintf(&line, ": %v", f.Err)
+	}
+	return line.String()
+}
+
+// RefusedError ends an import at a row that does not fit. The rows before it may
+// be stored.
+type RefusedError struct{ Finding Finding }
+
+func (e *RefusedError) Error() string { return "import from prooph: " + e.Finding.String() }
+func (e *RefusedError) Unwrap() error { return e.Finding.Err }
+
+// Is matches [persistence.ErrInvalid].
+func (e *RefusedError) Is(target error) bool { return target == persistence.ErrInvalid }
+
+func (r *Report) add(f Finding) {
+	if r.Problems == nil {
+		r.Problems = map[Problem]int64{}
+	}
+	r.Problems[f.Problem]++
+	if r.Problems[f.Problem] <= MaxFindings {
+		r.Findings = append(r.Findings, f)
+	}
+}
