@@ -3,8 +3,9 @@ package persistence
 import (
 	"context"
 	"iter"
-	"regexp"
 	"strings"
+
+	"github.com/stele-es/stele/persistence/internal/pattern"
 )
 
 // Streams is the part of a [Journal] that treats streams as wholes.
@@ -119,7 +120,7 @@ type ListOptions struct {
 	// Prefix is what names begin with.
 	Prefix string
 	// Pattern is an RE2 expression that names match somewhere, at most [MaxPattern]
-	// bytes.
+	// bytes, and 4096 steps once its repetitions are written out.
 	Pattern string
 	// Category is the category of the streams.
 	Category string
@@ -149,13 +150,16 @@ func (o *ListOptions) Matcher() (func(name string) bool, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	pattern, err := regexp.Compile(o.Pattern)
-	if err != nil {
+	regex, steps, ok := pattern.Compile(o.Pattern)
+	switch {
+	case !ok:
 		return nil, &InvalidError{Field: "pattern", Reason: "is not an RE2 expression"}
+	case regex == nil:
+		return nil, &InvalidError{Field: "pattern", Reason: "repeats too much", Size: steps, Limit: pattern.MaxSteps}
 	}
 	return func(name string) bool {
 		return (o.Name == "" || name == o.Name) && strings.HasPrefix(name, o.Prefix) &&
-			(o.System || !strings.HasPrefix(name, "$")) && (o.Pattern == "" || pattern.MatchString(name))
+			(o.System || !strings.HasPrefix(name, "$")) && (o.Pattern == "" || regex.MatchString(name))
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/internal/pattern"
 )
 
 // Limits of one filter. Filters beyond them are invalid.
@@ -18,7 +19,7 @@ const (
 	// MaxRegexSteps is the size of all regular expressions of a filter together once
 	// their repetitions are written out: x{1000} counts 1000 times. To match takes up
 	// to so many steps for each byte of text.
-	MaxRegexSteps = 4096
+	MaxRegexSteps = pattern.MaxSteps
 	// MaxOperand is the size of any other text operand in bytes; no event holds more.
 	MaxOperand = persistence.MaxMetadataBytes
 )

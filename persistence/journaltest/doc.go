@@ -177,6 +177,10 @@
 //   - looks for text whatever its case
 //   - does not check filters
 //   - counts without the filter
+//   - refuses without saying what is wrong
+//   - takes a filter that is wrong for one that chooses nothing
+//   - takes the greatest place for none
+//   - binds no more than some of the operands
 //   - counts without the limit
 //   - counts what was truncated
 //   - reads the sequence backward from the place he is given on

@@ -37,7 +37,7 @@ func mutants() map[string]mutant {
 	all := map[string]mutant{}
 	for _, group := range []map[string]mutant{
 		appendMutants, nameMutants, orderMutants, readMutants, sequenceMutants, lifeMutants, reopenMutants,
-		creationMutants, deletionMutants, truncationMutants, listMutants, filterMutants, backwardMutants, transactionMutants, keepingMutants,
+		creationMutants, deletionMutants, truncationMutants, listMutants, filterMutants, refusalMutants, backwardMutants, transactionMutants, keepingMutants,
 		importMutants,
 	} {
 		maps.Copy(all, group)

@@ -84,6 +84,7 @@ func (s suite) cases(t *testing.T) cases {
 		{true, sequence},
 		{true, waiting},
 		{true, limits},
+		{true, refusing},
 		{true, spelling},
 		{true, tagging},
 		{true, roundTrips},

@@ -51,10 +51,10 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 	if err := s.fill(ctx); err != nil {
 		return persistence.Page{}, readError(ctx, err)
 	}
-	if s.last == math.MaxInt64 { // backward through an empty journal: nothing lies before its beginning
+	if s.anywhere && s.seen == 0 { // backward through an empty journal: nothing lies before its beginning
 		s.last = 0
 	}
-	if !options.Backward {
+	if !options.Backward && s.seen > 0 { // a place that a reader only claims is no head
 		j.heads.publish(s.last)
 	}
 	next := options.After.With(persistence.Position{Part: partition, Offset: s.last})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -260,4 +261,19 @@ func TestOpenRefusesStandbys(t *testing.T) {
 
 	require.ErrorIs(t, err, persistence.ErrUnavailable)
 	require.ErrorContains(t, err, "standby")
+}
+
+func TestAClaimedPlaceWakesNobody(t *testing.T) {
+	t.Parallel()
+	journal := pgtest.Journal(t)
+	for _, after := range []int64{7, math.MaxInt64} {
+		for page, err := range journal.ReadAll(t.Context(), persistence.ReadAllOptions{After: persistence.Positions{after}}) {
+			require.NoError(t, err)
+			require.Equal(t, persistence.Positions{after}, page.Next)
+		}
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+
+	require.ErrorIs(t, journal.Wait(gone, nil), context.Canceled, "nothing was stored")
 }

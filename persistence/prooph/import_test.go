@@ -25,7 +25,7 @@ func imported(t *testing.T, config prooph.Config) (*stub, prooph.Report) {
 	report, err := prooph.Import(t.Context(), journal, config)
 	require.NoError(t, err)
 	require.Equal(t, checked, report, "a check tells what an import does")
-	require.Equal(t, int(report.Stored), len(journal.events))
+	require.Len(t, journal.events, int(report.Stored))
 	require.Equal(t, report.Rows, report.Stored+report.Skipped)
 	return journal, report
 }
