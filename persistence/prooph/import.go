@@ -32,7 +32,7 @@ func Check(ctx context.Context, config Config) (Report, error) {
 // and a stream without events is created. Events are not named: prooph has no
 // idempotent appends that could be repeated here.
 func Import(ctx context.Context, journal persistence.Journal, config Config) (Report, error) {
-	able, ok := persistence.As[importer](journal)
+	able, ok := persistence.As[persistence.Importer](journal)
 	if !ok {
 		return Report{}, &persistence.InvalidError{Field: "journal", Reason: "cannot import"}
 	}
@@ -57,7 +57,7 @@ func (nothing) describe(context.Context, persistence.StreamID, persistence.Metad
 
 // into is a journal as a target.
 type into struct {
-	importer
+	persistence.Importer
 	streams persistence.Streams
 }
 
@@ -220,8 +220,4 @@ func (t *transfer) describe(ctx context.Context, table *table) error {
 		return fmt.Errorf("import the stream %s from prooph: %w", stream, err)
 	}
 	return nil
-}
-
-type importer interface {
-	Import(ctx context.Context, events []persistence.Recorded) (persistence.Position, error)
 }

@@ -148,22 +148,13 @@ func versions(claimed ...int) []event {
 	return events
 }
 
-// stub is a journal that keeps what is imported as it came, and fails before a
-// call when it has one to fail at.
+// stub is a journal that keeps what is imported as it came.
 type stub struct {
 	persistence.Journal
 	events []persistence.Recorded
-	failAt int
-	calls  int
 }
 
-var errStub = fmt.Errorf("the stub fails")
-
 func (s *stub) Import(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
-	s.calls++
-	if s.calls == s.failAt {
-		return persistence.Position{}, errStub
-	}
 	s.events = append(s.events, events...)
 	for i := range events {
 		if _, err := s.Append(ctx, persistence.Append{Stream: events[i].Stream, Expected: persistence.Any, Events: []persistence.Event{events[i].Event}}); err != nil {
@@ -172,6 +163,8 @@ func (s *stub) Import(ctx context.Context, events []persistence.Recorded) (persi
 	}
 	return persistence.Position{Offset: int64(len(s.events))}, nil
 }
+
+func (s *stub) ImportStreams(context.Context, []persistence.StreamInfo) error { return nil }
 
 // said are the stream, version and payload of events.
 func said(events []persistence.Recorded) []string {
