@@ -9,10 +9,11 @@
 // the batch in flight is the timer: batches grow with the load and an idle
 // queue adds nothing but the hand-over.
 //
-// Order: a stream has at most one append in flight. Those that wait behind it
-// keep their order; consecutive ones of a [persistence.Chain] become one. A chain
-// that leads into another stream waits there until what stands before is settled.
-// For the rest it is first come, first served between streams.
+// Order: a stream has at most one append in flight, and one more in the next batch
+// when that continues its chain and the committer allows it. Those that wait
+// behind keep their order; consecutive ones of a [persistence.Chain] become one. A
+// chain that leads into another stream waits there until what stands before is
+// settled. For the rest it is first come, first served between streams.
 //
 // The package knows nothing of any store: what a commit is and what its errors
 // mean is the business of the journal that owns the queue.
@@ -58,11 +59,28 @@ type Queue struct {
 }
 
 // lane holds the appends of one stream in order. It exists while it is ready,
-// held, or has an append in flight, and is never two of these.
+// held, or has an append in flight.
 type lane struct {
 	stream  persistence.StreamID
 	waiting fifo.Queue[entry]
+	ready   bool // stands in the queue's list, for the next batch
 	held    bool // its oldest append belongs to a chain whose turn is elsewhere
+	flying  int  // appends in batches that are not settled
+	// tail is the batch of the newest append in flight when the next one may build on
+	// it; chain is that append's, and next what one that builds on it expects.
+	tail  *Batch
+	chain *persistence.Chain
+	next  persistence.Expected
+}
+
+// follows reports whether the oldest append that waits may go into the batch behind
+// the one that is in flight.
+func (l *lane) follows() bool {
+	if l.tail == nil || l.waiting.Len() == 0 {
+		return false
+	}
+	first := l.waiting.At(0)
+	return first.chain == l.chain && !first.named && len(first.append.Events) > 0 && first.append.Expected == l.next
 }
 
 type entry struct {
@@ -133,6 +151,9 @@ func (q *Queue) enqueue(e entry) error {
 	}
 	l.waiting.Push(e)
 	q.queueTurn(e.chain, l)
+	if l.flying > 0 && l.waiting.Len() == 1 && l.follows() {
+		q.makeReady(l)
+	}
 	return nil
 }
 
@@ -148,7 +169,12 @@ func (q *Queue) newLane(stream persistence.StreamID) *lane {
 	return l
 }
 
+// makeReady puts a lane into the list unless it stands there.
 func (q *Queue) makeReady(l *lane) {
+	if l.ready {
+		return
+	}
+	l.ready = true
 	q.ready.Push(l)
 	if q.ready.Len() == 1 {
 		q.changed.Broadcast()
@@ -159,7 +185,7 @@ func (q *Queue) makeReady(l *lane) {
 func (q *Queue) discard(l *lane) {
 	delete(q.lanes, l.stream)
 	if len(q.spare) < 1024 {
-		l.stream = ""
+		l.stream, l.tail, l.chain = "", nil, nil
 		q.spare = append(q.spare, l)
 	}
 }

@@ -15,7 +15,10 @@ type Item struct {
 	persistence.Append
 	// Named reports that the caller chose the ids, so that duplicates must be
 	// looked for.
-	Named   bool
+	Named bool
+	// Follows is the batch that the item was decided on and that is not settled yet,
+	// or nil: see [Batch.LetFollow].
+	Follows *Batch
 	entries []entry
 	lane    *lane
 }
@@ -41,14 +44,16 @@ func (q *Queue) form() *Batch {
 	bytes := 0
 	for q.ready.Len() > 0 && batch.Events < q.config.BatchEvents {
 		l := *q.ready.At(0)
-		if l.waiting.Len() == 0 {
-			q.discard(q.ready.Pop())
+		if l.waiting.Len() == 0 || l.flying > 0 && !l.follows() {
+			q.ready.Pop().ready = false
+			q.rest(l)
 			continue
 		}
 		first := l.waiting.At(0)
-		turn := q.turn(first.chain, l)
-		if turn == 0 {
-			q.ready.Pop().held = true
+		turn := q.turn(first.chain, l) - l.flying // of which those in flight are a part
+		if turn <= 0 {
+			q.ready.Pop().ready = false
+			l.held = l.flying == 0
 			continue
 		}
 		if len(batch.Items) > 0 && (batch.Events+len(first.append.Events) > q.config.BatchEvents || bytes+first.size > q.config.BatchBytes) {
@@ -57,7 +62,8 @@ func (q *Queue) form() *Batch {
 		if batch.Items == nil {
 			batch.Items = make([]Item, 0, min(q.ready.Len(), q.config.BatchEvents))
 		}
-		item, size := q.ready.Pop().takeItem(turn, q.config.BatchEvents-batch.Events, q.config.BatchBytes-bytes)
+		q.ready.Pop().ready = false
+		item, size := l.takeItem(turn, q.config.BatchEvents-batch.Events, q.config.BatchBytes-bytes)
 		bytes += size
 		batch.Events += len(item.Events)
 		batch.Items = append(batch.Items, item)
@@ -69,7 +75,7 @@ func (q *Queue) form() *Batch {
 // far as its chain's turn and the batch's room reach.
 func (l *lane) takeItem(turn, events, bytes int) (Item, int) {
 	first := l.waiting.Pop()
-	item := Item{Append: first.append, Named: first.named, entries: []entry{first}, lane: l}
+	item := Item{Append: first.append, Named: first.named, Follows: l.tail, entries: []entry{first}, lane: l}
 	size, count := first.size, len(first.append.Events)
 	for l.waiting.Len() > 0 && len(item.entries) < turn {
 		next := l.waiting.At(0)
@@ -87,6 +93,8 @@ func (l *lane) takeItem(turn, events, bytes int) (Item, int) {
 			item.Events = append(item.Events, item.entries[i].append.Events...)
 		}
 	}
+	l.flying += len(item.entries)
+	l.tail, l.chain = nil, nil
 	return item, size
 }
 
@@ -97,6 +105,31 @@ func continues(item *Item, next *entry, count int) bool {
 	version, exact := item.Expected.Version()
 	return exact && next.append.Expected == persistence.Exact(version+persistence.Version(count))
 }
+
+// LetFollow lets the next batch hold appends that continue the chains of this one
+// before it is settled. The committer may call it when it stores the next batch
+// after this one and only if this one was stored as a whole: from Commit, before
+// any item is settled. An item that follows one that failed then must be settled
+// with what [Batch.Broken] returns, and not stored.
+func (b *Batch) LetFollow() {
+	q := b.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range b.Items {
+		item := &b.Items[i]
+		version, exact := item.Expected.Version()
+		if l, chain := item.lane, item.entries[0].chain; chain != nil && exact && !item.Named && len(item.Events) > 0 {
+			l.tail, l.chain, l.next = b, chain, persistence.Exact(version+persistence.Version(len(item.Events)))
+			if l.follows() {
+				q.makeReady(l)
+			}
+		}
+	}
+}
+
+// Broken returns why item i must not be stored: an append that it was decided on
+// has failed. Nil means that there is none such so far.
+func (b *Batch) Broken(i int) error { return b.Items[i].entries[0].chain.Err() }
 
 // Settle tells the outcome of item i to all who wait for it, and then lets the
 // next append of its stream go, so that a stream's outcomes are told in order. It
@@ -118,18 +151,29 @@ func (b *Batch) Settle(i int, o persistence.Outcome) {
 		e.done(part)
 	}
 	b.queue.answer(broken, o.Err)
-	b.queue.finish(item)
+	b.finish(item)
 }
 
 // finish frees the lane and the room of a settled item.
-func (q *Queue) finish(item *Item) {
+func (b *Batch) finish(item *Item) {
+	q := b.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.endTurn(item.entries[0].chain, len(item.entries))
-	if l := item.lane; l.waiting.Len() > 0 {
-		q.makeReady(l)
-	} else {
-		q.discard(l)
+	if item.lane.flying -= len(item.entries); item.lane.tail == b {
+		item.lane.tail = nil
 	}
+	q.rest(item.lane)
 	q.giveBack(item.entries)
+}
+
+// rest finds the place of a lane that is not in a batch for the moment.
+func (q *Queue) rest(l *lane) {
+	switch {
+	case l.ready || l.held:
+	case l.waiting.Len() == 0 && l.flying == 0:
+		q.discard(l)
+	case l.waiting.Len() > 0 && (l.flying == 0 || l.follows()):
+		q.makeReady(l)
+	}
 }

@@ -3,6 +3,7 @@ package appender
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -27,8 +28,10 @@ type model struct {
 	chains  []*persistence.Chain
 	waiting []*modelEntry
 	batches []*Batch
+	newest  *Batch
 	open    map[*Batch][]int // items not settled yet
 	flying  map[persistence.StreamID][]*modelEntry
+	follow  map[persistence.StreamID]*modelEntry // what may follow one in flight continues, and expects
 	appends int
 	bytes   int
 	made    int
@@ -39,6 +42,7 @@ type modelEntry struct {
 	append persistence.Append
 	chain  *persistence.Chain
 	named  bool
+	item   *Item // that it is a part of
 	told   []persistence.Outcome
 }
 
@@ -52,12 +56,14 @@ func TestModel(t *testing.T) {
 			}),
 			chains: []*persistence.Chain{nil, {}, {}},
 			open:   map[*Batch][]int{}, flying: map[persistence.StreamID][]*modelEntry{},
+			follow: map[persistence.StreamID]*modelEntry{},
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"submit":    m.submit,
 			"continue":  m.continueChain,
 			"form":      m.form,
 			"settle":    m.settle,
+			"let":       m.letFollow,
 			"new chain": func(t *rapid.T) { m.chains[rapid.IntRange(1, 2).Draw(t, "chain")] = new(persistence.Chain) },
 			"":          m.check,
 		})
@@ -72,7 +78,11 @@ func (m *model) submit(t *rapid.T) {
 
 // continueChain submits what a writer who pipelines would.
 func (m *model) continueChain(t *rapid.T) {
-	for _, e := range slices.Backward(m.waiting) {
+	var flying []*modelEntry
+	for _, stream := range slices.Sorted(maps.Keys(m.flying)) { // in an order that can be repeated
+		flying = append(flying, m.flying[stream]...)
+	}
+	for _, e := range slices.Backward(append(flying, m.waiting...)) {
 		if version, exact := e.append.Expected.Version(); exact && e.chain != nil {
 			m.hand(t, e.append.Stream, persistence.Exact(version+persistence.Version(len(e.append.Events))), e.chain, false)
 			return
@@ -117,12 +127,11 @@ func (m *model) form(t *rapid.T) {
 	if len(batch.Items) == 0 {
 		return
 	}
-	m.batches = append(m.batches, batch)
+	m.batches, m.newest = append(m.batches, batch), batch
 	events, bytes := 0, 0
 	for i := range batch.Items {
 		item := &batch.Items[i]
 		m.open[batch] = append(m.open[batch], i)
-		require.Empty(t, m.flying[item.Stream], "one in flight for each stream")
 		size := m.takeItem(t, item)
 		events, bytes = events+len(item.Events), bytes+size
 	}
@@ -137,7 +146,7 @@ func (m *model) form(t *rapid.T) {
 func (m *model) free() int {
 	free, seen := 0, map[persistence.StreamID]bool{}
 	for _, e := range m.waiting {
-		if !seen[e.append.Stream] && len(m.flying[e.append.Stream]) == 0 && m.hasTurn(e) {
+		if !seen[e.append.Stream] && (len(m.flying[e.append.Stream]) == 0 && m.hasTurn(e) || m.mayFollow(e)) {
 			free++
 		}
 		seen[e.append.Stream] = true
@@ -159,14 +168,54 @@ func (m *model) hasTurn(e *modelEntry) bool {
 	return m.waiting[first] == e
 }
 
+// letFollow allows what continues the newest batch, as a committer does who stores
+// the next one after it and only if all of it was stored.
+func (m *model) letFollow(t *rapid.T) {
+	if len(m.batches) == 0 {
+		t.Skip("nothing is in flight")
+	}
+	batch := m.batches[len(m.batches)-1]
+	if len(m.open[batch]) < len(batch.Items) || batch != m.newest {
+		t.Skip("some of it is settled")
+	}
+
+	batch.LetFollow()
+
+	for i := range batch.Items {
+		item := &batch.Items[i]
+		chain := item.entries[0].chain
+		if version, exact := item.Expected.Version(); exact && !item.Named && len(item.Events) > 0 && chain != nil {
+			next := persistence.Exact(version + persistence.Version(len(item.Events)))
+			m.follow[item.Stream] = &modelEntry{chain: chain, append: persistence.Append{Expected: next}}
+		}
+	}
+}
+
+// mayFollow reports whether an append may be in flight behind another one of its
+// stream.
+func (m *model) mayFollow(e *modelEntry) bool {
+	tail := m.follow[e.append.Stream]
+	if tail == nil || len(m.flying[e.append.Stream]) == 0 || e.chain != tail.chain || e.append.Expected != tail.append.Expected || e.named || len(e.append.Events) == 0 {
+		return false
+	}
+	first := slices.IndexFunc(m.waiting, func(other *modelEntry) bool { return other.chain == e.chain })
+	return m.waiting[first] == e
+}
+
 // takeItem requires that an item consists of the oldest appends of its stream,
 // joined only where one continues the chain of the other.
 func (m *model) takeItem(t *rapid.T, item *Item) (size int) {
 	var events []persistence.Event
-	for len(m.flying[item.Stream]) < len(item.entries) {
+	var joined []*modelEntry
+	if flying := m.flying[item.Stream]; len(flying) > 0 {
+		require.Same(t, m.batchOf(flying[len(flying)-1].item), item.Follows)
+	} else {
+		require.Nil(t, item.Follows)
+	}
+	for len(joined) < len(item.entries) {
 		at := slices.IndexFunc(m.waiting, func(e *modelEntry) bool { return e.append.Stream == item.Stream })
 		e := m.waiting[at]
-		if joined := m.flying[item.Stream]; len(joined) > 0 {
+		if len(joined) > 0 {
 			first := slices.IndexFunc(m.waiting, func(other *modelEntry) bool { return other.chain == e.chain })
 			require.Equal(t, at, first, "nothing of the chain is left out")
 			version, exact := item.Expected.Version()
@@ -175,15 +224,18 @@ func (m *model) takeItem(t *rapid.T, item *Item) (size int) {
 			require.Equal(t, version+persistence.Version(len(events)), next)
 			require.NotEmpty(t, e.append.Events)
 		} else {
-			require.True(t, m.hasTurn(e))
+			require.True(t, item.Follows != nil && m.mayFollow(e) || item.Follows == nil && m.hasTurn(e))
 			require.Equal(t, e.append.Expected, item.Expected)
 			require.Equal(t, e.named, item.Named)
 		}
 		m.waiting = slices.Delete(m.waiting, at, at+1)
-		m.flying[item.Stream] = append(m.flying[item.Stream], e)
+		e.item = item
+		joined = append(joined, e)
 		events = append(events, e.append.Events...)
 		size += e.append.Size()
 	}
+	m.flying[item.Stream] = append(m.flying[item.Stream], joined...)
+	delete(m.follow, item.Stream)
 	require.Len(t, item.Events, len(events))
 	for i := range events {
 		require.Equal(t, events[i].Type, item.Events[i].Type)
@@ -196,6 +248,12 @@ func (m *model) takeItem(t *rapid.T, item *Item) (size int) {
 	return size
 }
 
+func (m *model) batchOf(item *Item) *Batch {
+	return m.batches[slices.IndexFunc(m.batches, func(b *Batch) bool {
+		return slices.ContainsFunc(m.open[b], func(i int) bool { return &b.Items[i] == item })
+	})]
+}
+
 func (m *model) settle(t *rapid.T) {
 	if len(m.batches) == 0 {
 		t.Skip("nothing is in flight")
@@ -205,15 +263,23 @@ func (m *model) settle(t *rapid.T) {
 	items := m.open[batch]
 	k := rapid.IntRange(0, len(items)-1).Draw(t, "item")
 	item := &batch.Items[items[k]]
-	told := m.flying[item.Stream]
+	if m.flying[item.Stream][0].item != item {
+		t.Skip("one before it is not settled")
+	}
+	told := m.flying[item.Stream][:len(item.entries):len(item.entries)]
 	outcome := persistence.Outcome{First: 11, Last: 10 + persistence.Version(len(item.Events)), Position: persistence.Position{Offset: 101}}
 	if rapid.IntRange(0, 3).Draw(t, "fails") == 0 {
 		outcome = persistence.Outcome{Err: errors.New("refused")}
 	}
+	if broken := batch.Broken(items[k]); broken != nil {
+		outcome = persistence.Outcome{Err: broken}
+	}
 
 	batch.Settle(items[k], outcome)
 
-	m.flying[item.Stream] = nil
+	if m.flying[item.Stream] = m.flying[item.Stream][len(told):]; len(m.flying[item.Stream]) == 0 {
+		delete(m.follow, item.Stream)
+	}
 	if m.open[batch] = slices.Delete(items, k, k+1); len(m.open[batch]) == 0 {
 		m.batches = slices.Delete(m.batches, at, at+1)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -32,11 +33,18 @@ type committer struct {
 	sending sync.Mutex
 	request message // reused, under sending
 
+	// early says that writers release the order lock early: then the log is flushed
+	// behind every flight.
+	early atomic.Bool
+
 	mu       sync.Mutex
 	arrived  sync.Cond // inFlight has become non-empty, or closed true
 	inFlight []*flight // in the order they are sent and answered
 	link     *link     // nil while there is none: then flights wait for run to connect
 	closed   bool      // nothing more comes
+	newest   proof     // the newest event that the link has stored
+	caution  caution
+	rivals   rivals
 
 	// Used by run only: the backends of lost links whose end is not certain, and
 	// why the last link was lost.
@@ -103,23 +111,44 @@ func (c *committer) launch(f *flight) {
 	if f.epoch != c.journal.streams.current() {
 		link = nil // its streams must be looked up again: run does it
 	}
-	if n := len(c.inFlight); n > 0 && c.inFlight[n-1].link == nil {
+	var last *flight
+	if n := len(c.inFlight); n > 0 {
+		last = c.inFlight[n-1]
+	}
+	if last != nil && last.link == nil {
 		link = nil // nothing overtakes
 	}
-	f.link = link
+	if f.follows && !f.goBehind(last) {
+		link = nil // what it builds on is to be settled first: run waits for that
+	}
+	c.board(f, link)
 	c.inFlight = append(c.inFlight, f)
 	c.arrived.Signal()
 	c.mu.Unlock()
-	if link != nil {
-		c.write(f)
+	if link == nil {
+		return
 	}
+	if f.lean() {
+		f.batch.LetFollow()
+	}
+	c.write(f)
+}
+
+// board puts a flight on a link, or none. The caller holds mu.
+func (c *committer) board(f *flight, l *link) {
+	f.link = l
+	f.flush = c.early.Load() || f.doubtful() // what an earlier attempt has stored may not be flushed
+	f.early = f.flush && c.journal.config.EarlyRelease != EarlyOff
 }
 
 // write sends a flight on its link. A failure is met by run, when it reads; so
 // that it need not wait for that, the link is closed. The caller holds sending.
 func (c *committer) write(f *flight) {
+	c.mu.Lock()
+	newest := c.newest
+	c.mu.Unlock()
 	c.request.buf = c.request.buf[:0]
-	f.encode(&c.request)
+	f.encode(&c.request, newest)
 	if err := f.link.send(c.request.buf); err != nil {
 		f.link.close(false)
 	}
@@ -142,7 +171,7 @@ func (c *committer) run(ctx context.Context) {
 			c.resume(ctx)
 			continue
 		}
-		answer, err := f.link.receive(len(f.calls))
+		answer, err := f.link.receive(len(f.calls), f.flush)
 		if err == nil && (answer.warned || answer.err != nil && !f.proves(answer.err)) {
 			err = errUnproven
 		}
@@ -175,7 +204,8 @@ func (c *committer) head() *flight {
 
 // settle ends a flight whose answer is there, and launches what it led to.
 func (c *committer) settle(f *flight, a answer) {
-	next := f.settle(a)
+	next := f.settle(c, a)
+	c.journal.flushed(f.newest)
 	c.journal.heads.publish(f.newest)
 	c.mu.Lock()
 	c.inFlight[0], c.inFlight = nil, c.inFlight[1:]
@@ -255,18 +285,12 @@ func (c *committer) tryResume(ctx context.Context) error {
 			return err
 		}
 		// The server may have lost its newest data, and then ids mean other streams.
-		c.journal.streams.reset()
+		c.forget()
+		c.early.Store(link.early)
 	}
 	c.sending.Lock()
 	defer c.sending.Unlock()
-	c.mu.Lock()
-	var unsent []*flight
-	for _, f := range c.inFlight {
-		if f.link == nil {
-			unsent = append(unsent, f)
-		}
-	}
-	c.mu.Unlock()
+	unsent := c.unsent()
 	bound, cancel := context.WithTimeout(ctx, c.journal.config.StatementTimeout)
 	defer cancel()
 	for _, f := range unsent {
@@ -278,12 +302,39 @@ func (c *committer) tryResume(ctx context.Context) error {
 	c.keep(link)
 	for _, f := range unsent {
 		c.mu.Lock()
-		f.link = link
+		c.board(f, link)
 		c.mu.Unlock()
 		f.fenced = len(c.lost) == 0 && !c.journal.config.Pooler
 		c.write(f)
 	}
 	return nil
+}
+
+// unsent are the flights that can be sent. One that builds on others must be the
+// first, and then stands alone.
+func (c *committer) unsent() (all []*flight) {
+	c.mu.Lock()
+	first := c.inFlight[0]
+	c.mu.Unlock()
+	if first.link == nil && first.follows {
+		first.standAlone()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(first.calls) == 0 {
+		c.inFlight[0], c.inFlight = nil, c.inFlight[1:]
+		c.release(first)
+	}
+	for _, f := range c.inFlight {
+		if f.link != nil {
+			continue
+		}
+		if f.follows {
+			break
+		}
+		all = append(all, f)
+	}
+	return all
 }
 
 func (c *committer) keep(l *link) {

@@ -44,6 +44,8 @@ type Config struct {
 	Migrate bool
 	// Durability is Durable by default.
 	Durability Durability
+	// EarlyRelease is EarlyAuto by default.
+	EarlyRelease EarlyRelease
 	// Pooler says that connections go through a pooler that pools by transaction.
 	// The journal then sends no settings of a session and cannot end a lost
 	// backend, so some unknown outcomes stay unknown.
@@ -109,6 +111,9 @@ func (c Config) normal() (Config, error) {
 	}
 	if c.Durability != Durable && c.Durability != Relaxed {
 		invalid("durability", "is neither Durable nor Relaxed")
+	}
+	if c.EarlyRelease < EarlyAuto || c.EarlyRelease > EarlyOn {
+		invalid("early release", "is none of EarlyAuto, EarlyOff and EarlyOn")
 	}
 	count := func(name string, field *int, value int) {
 		if *field < 0 {

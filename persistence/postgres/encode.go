@@ -2,26 +2,29 @@ package postgres
 
 import "github.com/stele-es/stele/persistence"
 
-// encode writes the requests of the flight.
-func (f *flight) encode(m *message) {
+// encode writes the requests of the flight. The newest event that the link has
+// stored proves what the flight's appends rest on.
+func (f *flight) encode(m *message, newest proof) {
 	for i := range f.calls {
 		c := &f.calls[i]
 		w := c.works[0]
 		switch c.op {
+		case opLean:
+			encodeLean(m, f, c.works, newest)
 		case opExact:
-			encodeExact(m, c.works)
+			encodeExact(m, f, c.works)
 		case opChecked:
-			encodeChecked(m, w)
+			encodeChecked(m, f, w)
 		case opAttempt:
 			version, _ := w.item.Expected.Version()
 			m.bind(nameAttempt, 3)
-			m.int8(w.stream)
+			m.int8(w.stream.id)
 			m.int8(int64(version))
 			m.int8(int64(version) + int64(len(w.item.Events)))
 			m.endBind()
 		case opSearch:
 			m.bind(nameSearch, 3)
-			m.int8(w.stream)
+			m.int8(w.stream.id)
 			m.bytes(w.item.Events[0].ID[:])
 			m.int8(w.below)
 			m.endBind()
@@ -32,107 +35,120 @@ func (f *flight) encode(m *message) {
 		}
 	}
 	m.sync()
+	if f.flush {
+		m.bind(nameFlush, 0)
+		m.endBind()
+		m.sync()
+	}
 }
 
-func encodeExact(m *message, works []*work) {
+func encodeExact(m *message, f *flight, works []*work) {
 	n := 0
 	for _, w := range works {
 		n += len(w.item.Events)
 	}
-	m.bind(nameExact, 11)
+	m.bind(nameExact, 12)
 	m.int2(partition)
+	m.bool(f.early)
+	encodeStreams(m, works, n)
 	start := m.array(oidInt8, n)
-	for _, w := range works {
-		for range w.item.Events {
-			m.int8(w.stream)
-		}
-	}
-	m.endArray(start)
-	start = m.array(oidInt8, n)
 	for _, w := range works {
 		for range w.item.Events {
 			m.int8(int64(w.item.Expected))
 		}
 	}
 	m.endArray(start)
-	start = m.array(oidInt8, n)
-	for _, w := range works {
-		for i := range w.item.Events {
-			m.int8(int64(w.item.Expected) + int64(i) + 1)
-		}
-	}
-	m.endArray(start)
+	encodeVersions(m, works, n)
 	encodeEvents(m, works, n)
 	m.endBind()
 }
 
-func encodeChecked(m *message, w *work) {
-	m.bind(nameChecked, 11)
-	checkedParameters(m, w)
+func encodeChecked(m *message, f *flight, w *work) {
+	m.bind(nameChecked, 12)
+	checkedParameters(m, f.early, w)
 	m.endBind()
 }
 
-func checkedParameters(m *message, w *work) {
+// checkedParameters are those of the function that takes any expectation. Who
+// releases the order lock early flushes behind it.
+func checkedParameters(m *message, early bool, w *work) {
 	m.int2(partition)
-	m.int8(w.stream)
+	m.bool(early)
+	m.int8(w.stream.id)
 	m.int8(int64(w.item.Expected))
 	m.bool(w.item.Named)
 	encodeEvents(m, []*work{w}, len(w.item.Events))
 }
 
-// encodeEvents writes the columns that both functions take: id, schema, type,
-// payload, headers, metadata, tags.
+// encodeEvents writes the columns that the exact function and the one for any
+// expectation take.
 func encodeEvents(m *message, works []*work, n int) {
-	start := m.array(oidUUID, n)
-	for _, w := range works {
-		for i := range w.item.Events {
-			m.bytes(w.item.Events[i].ID[:])
+	encodeIDs(m, works, n)
+	encodeSchemas(m, works, n)
+	encodeTypes(m, works, n)
+	encodePayloads(m, works, n)
+	encodeHeaders(m, works, n)
+	encodeMetadata(m, works, n, oidText)
+	encodeTags(m, works, n)
+}
+
+// The writers of columns write an array of n elements: one for each event, or none
+// when n is 0.
+
+func encodeStreams(m *message, works []*work, n int) {
+	column(m, works, n, oidInt8, func(w *work, _ int, _ *persistence.Event) { m.int8(w.stream.id) })
+}
+
+func encodeVersions(m *message, works []*work, n int) {
+	column(m, works, n, oidInt8, func(w *work, i int, _ *persistence.Event) { m.int8(int64(w.item.Expected) + int64(i) + 1) })
+}
+
+func encodeIDs(m *message, works []*work, n int) {
+	column(m, works, n, oidUUID, func(_ *work, _ int, e *persistence.Event) { m.bytes(e.ID[:]) })
+}
+
+func encodeSchemas(m *message, works []*work, n int) {
+	column(m, works, n, oidInt4, func(_ *work, _ int, e *persistence.Event) { m.int4(int32(e.Schema)) })
+}
+
+func encodeTypes(m *message, works []*work, n int) {
+	column(m, works, n, oidText, func(_ *work, _ int, e *persistence.Event) { m.string(e.Type) })
+}
+
+func encodePayloads(m *message, works []*work, n int) {
+	column(m, works, n, oidBytea, func(_ *work, _ int, e *persistence.Event) { m.bytes(e.Payload) })
+}
+
+func encodeHeaders(m *message, works []*work, n int) {
+	column(m, works, n, oidBytea, func(_ *work, _ int, e *persistence.Event) { m.bytes(e.Headers) })
+}
+
+// encodeMetadata writes metadata as text or as jsonb.
+func encodeMetadata(m *message, works []*work, n int, oid uint32) {
+	column(m, works, n, oid, func(_ *work, _ int, e *persistence.Event) {
+		metadata := persistence.EncodeMetadata(e.Metadata)
+		switch {
+		case metadata == nil:
+			m.null()
+		case oid == oidJSONB:
+			m.jsonb(metadata)
+		default:
+			m.bytes(metadata)
 		}
-	}
-	m.endArray(start)
-	start = m.array(oidInt4, n)
-	for _, w := range works {
-		for i := range w.item.Events {
-			m.int4(int32(w.item.Events[i].Schema))
-		}
-	}
-	m.endArray(start)
-	start = m.array(oidText, n)
-	for _, w := range works {
-		for i := range w.item.Events {
-			m.string(w.item.Events[i].Type)
-		}
-	}
-	m.endArray(start)
-	start = m.array(oidBytea, n)
-	for _, w := range works {
-		for i := range w.item.Events {
-			m.bytes(w.item.Events[i].Payload)
-		}
-	}
-	m.endArray(start)
-	start = m.array(oidBytea, n)
-	for _, w := range works {
-		for i := range w.item.Events {
-			m.bytes(w.item.Events[i].Headers)
-		}
-	}
-	m.endArray(start)
-	start = m.array(oidText, n)
-	for _, w := range works {
-		for i := range w.item.Events {
-			if metadata := persistence.EncodeMetadata(w.item.Events[i].Metadata); metadata != nil {
-				m.bytes(metadata)
-			} else {
-				m.null()
+	})
+}
+
+func encodeTags(m *message, works []*work, n int) {
+	column(m, works, n, oidText, func(_ *work, _ int, e *persistence.Event) { m.tags(e.Tags) })
+}
+
+func column(m *message, works []*work, n int, oid uint32, write func(w *work, i int, e *persistence.Event)) {
+	start := m.array(oid, n)
+	if n > 0 {
+		for _, w := range works {
+			for i := range w.item.Events {
+				write(w, i, &w.item.Events[i])
 			}
-		}
-	}
-	m.endArray(start)
-	start = m.array(oidText, n)
-	for _, w := range works {
-		for i := range w.item.Events {
-			m.tags(w.item.Events[i].Tags)
 		}
 	}
 	m.endArray(start)

@@ -61,7 +61,7 @@ type faultyConn struct {
 var errCut = errors.New("the connection was cut")
 
 // storing are the beginnings of the requests that store events.
-var storing = [][]byte{[]byte("\x00stele_append\x00\x00\x01\x00\x01"), []byte("\x00stele_append_checked\x00\x00\x01\x00\x01")}
+var storing = [][]byte{[]byte("\x00stele_append_lean\x00\x00\x01\x00\x01"), []byte("\x00stele_append\x00\x00\x01\x00\x01"), []byte("\x00stele_append_checked\x00\x00\x01\x00\x01")}
 
 func (c *faultyConn) Write(p []byte) (int, error) {
 	if !slices.ContainsFunc(storing, func(name []byte) bool { return bytes.Contains(p, name) }) {
@@ -79,6 +79,9 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 	case c.drop:
 		// An empty request is answered by a sign of readiness, which lets the reader find
 		// what it is to say instead.
+		if bytes.Contains(p, []byte("\x00stele_flush\x00")) { // which is answered apart
+			c.instead = slices.Concat(c.instead, []byte("C\x00\x00\x00\x0dSELECT 1\x00"), ready)
+		}
 		c.dropped = append(c.dropped, c.instead)
 		c.drop, c.instead = false, nil
 		_, err := c.Conn.Write([]byte{'S', 0, 0, 0, 4})

@@ -14,9 +14,18 @@ import (
 // in the server: it has one answer, and what does not fit is refused inside it.
 type flight struct {
 	calls []call
-	link  *link  // that it was sent on, nil while it waits
-	epoch uint64 // of the ids of its streams
-	slot  bool   // gives a slot back at its end
+	batch *appender.Batch // that it is, unless it follows from another flight
+	link  *link           // that it was sent on, nil while it waits
+	epoch uint64          // of the ids of its streams
+	slot  bool            // gives a slot back at its end
+	// follows says that it holds appends that were decided on others which are not
+	// settled. before proves those when they were sent just before; else the flight
+	// waits until it is the first.
+	follows bool
+	before  proof
+	// flush says that the log is flushed behind it, before it is answered; early that
+	// its own commit then need not wait for that.
+	flush, early bool
 	// deadline is when to give up finding out what became of it; zero while it has
 	// surely not been stored.
 	deadline time.Time
@@ -26,8 +35,8 @@ type flight struct {
 	newest int64
 }
 
-// call is one statement and the appends it is about. Only opExact has more than
-// one.
+// call is one statement and the appends it is about. Only opLean and opExact have
+// more than one.
 type call struct {
 	op    op
 	works []*work
@@ -36,7 +45,8 @@ type call struct {
 type op int
 
 const (
-	opExact   op = iota // store appends that expect an exact version
+	opLean    op = iota // store appends that expect an exact version, all or none
+	opExact             // store appends that expect an exact version, each alone
 	opChecked           // store an append that needs a closer look
 	opAttempt           // see whether an append stands where it wanted to
 	opSearch            // see whether an append that named no version was stored
@@ -48,7 +58,9 @@ type work struct {
 	batch  *appender.Batch
 	index  int
 	item   *appender.Item
-	stream int64
+	stream *stream
+	// proven says that the server need not look for the event before the append.
+	proven bool
 	// floor is a position before which the append cannot stand.
 	floor int64
 	// below is where opSearch goes on.
@@ -61,24 +73,26 @@ type work struct {
 // prepare turns a batch into a flight. Its streams get their ids here, beside the
 // batch before it.
 func (c *committer) prepare(b *appender.Batch) (*flight, error) {
-	f := &flight{slot: true}
+	f := &flight{batch: b, slot: true}
+	group := c.group(b)
 	works := make([]work, len(b.Items))
 	ordered := make([]*work, len(b.Items))
 	floor := c.journal.heads.offset.Load()
-	exact := 0 // of the works before, how many belong to one call
+	grouped := 0 // of the works before, how many belong to one call
 	for i := range b.Items {
 		w := &works[i]
 		*w = work{batch: b, index: i, item: &b.Items[i], floor: floor}
 		ordered[i] = w
-		op := w.first()
+		op := w.first(group)
+		f.follows = f.follows || w.item.Follows != nil
 		// What came first gets the lower position, so only neighbours share a call.
-		if op == opExact && exact > 0 {
-			f.calls[len(f.calls)-1].works = ordered[i-exact : i+1]
+		if op == group && grouped > 0 {
+			f.calls[len(f.calls)-1].works = ordered[i-grouped : i+1]
 		} else {
 			f.calls = append(f.calls, call{op, ordered[i : i+1]})
 		}
-		if exact++; op != opExact {
-			exact = 0
+		if grouped++; op != group {
+			grouped = 0
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.journal.config.StatementTimeout) //nolint:forbidigo // a batch has no one caller
@@ -86,14 +100,15 @@ func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 	return f, f.address(ctx, c.journal)
 }
 
-// first is the statement that an append begins with.
-func (w *work) first() op {
+// first is the statement that an append begins with; group is the one for those
+// that expect an exact version.
+func (w *work) first(group op) op {
 	_, exact := w.item.Expected.Version()
 	switch {
 	case len(w.item.Events) == 0:
 		return opHead
 	case exact && !w.item.Named:
-		return opExact
+		return group
 	}
 	return opChecked
 }
@@ -110,13 +125,14 @@ func (f *flight) address(ctx context.Context, j *Journal) error {
 			}
 		}
 	}
-	ids, epoch, err := j.resolve(ctx, names, true)
+	streams, epoch, err := j.resolve(ctx, names, true)
 	if err != nil {
 		return err
 	}
 	f.epoch = epoch
 	for i, w := range works {
-		w.stream = ids[i]
+		w.stream = streams[i]
+		w.proven = w.item.Follows != nil || int64(w.item.Expected) <= w.stream.stored.Load()
 	}
 	return nil
 }
@@ -130,6 +146,9 @@ func (f *flight) doubt(limit time.Duration) (events int) {
 	f.link = nil
 	for i := range f.calls {
 		c := &f.calls[i]
+		if c.op == opLean {
+			c.op = opExact // which can be repeated
+		}
 		if c.op != opExact && c.op != opChecked {
 			continue
 		}
@@ -194,19 +213,21 @@ func (f *flight) proves(err *serverError) bool { return definite(err.code) }
 
 // settle ends the appends that the answer decides, and returns the flights that
 // the others need.
-func (f *flight) settle(a answer) []*flight {
+func (f *flight) settle(c *committer, a answer) []*flight {
 	if a.err != nil {
 		return f.settleRefused(a.err)
 	}
 	var next []call
-	for i := range f.calls {
-		c := &f.calls[i]
-		if c.op == opExact {
-			next = append(next, f.settleExact(c.works, a.rows[i])...)
-			continue
-		}
-		if op, more := f.settleOne(c.op, c.works[0], a.rows[i]); more {
-			next = append(next, call{op, c.works})
+	for i, call := range f.calls {
+		switch call.op {
+		case opLean:
+			next = append(next, f.settleLean(c, call.works, a.rows[i])...)
+		case opExact:
+			next = append(next, f.settleExact(c, call.works, a.rows[i])...)
+		default:
+			if op, more := f.settleOne(c, call.op, call.works[0], a.rows[i]); more {
+				next = append(next, one(op, call.works[0]))
+			}
 		}
 	}
 	if len(next) == 0 {
@@ -216,8 +237,10 @@ func (f *flight) settle(a answer) []*flight {
 }
 
 func (f *flight) follow(calls []call) *flight {
-	return &flight{calls: calls, epoch: f.epoch, deadline: f.deadline, fenced: f.fenced}
+	return &flight{calls: calls, follows: f.follows, epoch: f.epoch, deadline: f.deadline, fenced: f.fenced}
 }
+
+func one(op op, w *work) call { return call{op, []*work{w}} }
 
 // settleRefused handles an error that undid the whole flight. One append is to
 // blame: each is tried again alone.
@@ -238,15 +261,19 @@ func (f *flight) settleRefused(err *serverError) []*flight {
 	}
 	var alone []*flight
 	for i := range f.calls {
+		op := f.calls[i].op
+		if op == opLean {
+			op = opExact
+		}
 		for _, w := range f.calls[i].works {
-			alone = append(alone, f.follow([]call{{f.calls[i].op, []*work{w}}}))
+			alone = append(alone, f.follow([]call{one(op, w)}))
 		}
 	}
 	return alone
 }
 
 // settleExact settles the appends that the exact function stored.
-func (f *flight) settleExact(works []*work, rows [][][]byte) (next []call) {
+func (f *flight) settleExact(c *committer, works []*work, rows [][][]byte) (next []call) {
 	base, refused, ok := readExact(works, rows)
 	if !ok {
 		for _, w := range works {
@@ -254,15 +281,15 @@ func (f *flight) settleExact(works []*work, rows [][][]byte) (next []call) {
 		}
 		return nil
 	}
-	position := base
+	stored := make([]*work, 0, len(works))
 	for i, w := range works {
 		if refused[i] {
-			next = append(next, call{f.afterRefusal(w), []*work{w}})
-			continue
+			next = append(next, one(f.afterRefusal(w), w))
+		} else {
+			stored = append(stored, w)
 		}
-		f.stored(w, int64(w.item.Expected)+1, position+1, false)
-		position += int64(len(w.item.Events))
 	}
+	f.storedAll(c, stored, base)
 	return next
 }
 
@@ -308,10 +335,10 @@ func (f *flight) afterRefusal(w *work) op {
 
 // settleOne handles the answer to a statement about one append. It returns the
 // statement to go on with, if there is one.
-func (f *flight) settleOne(did op, w *work, rows [][][]byte) (next op, more bool) {
+func (f *flight) settleOne(c *committer, did op, w *work, rows [][][]byte) (next op, more bool) {
 	switch did {
 	case opChecked:
-		return f.settleChecked(w, rows)
+		return f.settleChecked(c, w, rows)
 	case opAttempt:
 		return f.settleAttempt(w, rows)
 	case opSearch:
@@ -320,35 +347,22 @@ func (f *flight) settleOne(did op, w *work, rows [][][]byte) (next op, more bool
 	return 0, w.settleHead(rows)
 }
 
-func (f *flight) settleChecked(w *work, rows [][][]byte) (next op, more bool) {
-	if len(rows) != 1 || len(rows[0]) != 4 {
+func (f *flight) settleChecked(c *committer, w *work, rows [][][]byte) (next op, more bool) {
+	if len(rows) != 1 || len(rows[0]) != 5 || len(rows[0][4]) != 1 {
 		w.corrupt("the append function contradicts itself")
 		return 0, false
 	}
-	last, ok := readInt8(rows[0][1])
-	if !ok {
-		w.corrupt("the append function contradicts itself")
-		return 0, false
-	}
-	switch outcome := string(rows[0][0]); outcome {
-	case "ok", "duplicate":
-		position, ok := readInt8(rows[0][2])
-		if !ok {
-			w.corrupt("the append function contradicts itself")
-			return 0, false
+	outcome := checkedOutcome(w.item, rows[0])
+	if rows[0][4][0] != 0 {
+		c.early.Store(true)
+		if outcome.Duplicate && !f.flush {
+			return opChecked, true // somebody else has stored it and may not have flushed it yet
 		}
-		f.stored(w, last-int64(len(w.item.Events))+1, position, outcome == "duplicate")
-	case "conflict":
-		w.conflict(last)
-	case "id_reused":
-		if len(rows[0][3]) != 16 {
-			w.corrupt("the append function contradicts itself")
-			return 0, false
-		}
-		w.fail(&persistence.EventIDReusedError{Stream: w.item.Stream, ID: persistence.EventID(rows[0][3])})
-	default:
-		w.corrupt("the append function contradicts itself")
 	}
+	if outcome.Err == nil {
+		f.newest = max(f.newest, outcome.Position.Offset+int64(len(w.item.Events))-1)
+	}
+	w.settle(outcome)
 	return 0, false
 }
 

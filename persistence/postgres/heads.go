@@ -97,6 +97,7 @@ func (j *Journal) poll(ctx context.Context) {
 			nudged = true
 			pause.Stop()
 		}
+		j.chooseRelease(ctx)
 		if breaker := j.committer.breaker; breaker.open.Load() && time.Since(probed) > breakerProbe {
 			probed = time.Now()
 			if j.pool.Ping(ctx) == nil {

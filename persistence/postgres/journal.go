@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -38,6 +39,7 @@ type Journal struct {
 	pool      *pgxpool.Pool
 	streams   *streams
 	heads     *heads
+	durable   atomic.Int64 // all events up to here are flushed
 	meanRow   mean
 	queue     *appender.Queue
 	committer *committer
@@ -109,6 +111,11 @@ func (j *Journal) check(ctx context.Context) error {
 	}
 	if err := connection.QueryRow(ctx, j.sql.identity).Scan((*[16]byte)(&j.id)); err != nil {
 		return unavailable("the journal's id cannot be read", err)
+	}
+	if j.config.EarlyRelease == EarlyOn {
+		if err := j.releaseEarly(ctx, true); err != nil {
+			return unavailable("the release of the order lock cannot be set", err)
+		}
 	}
 	head, err := j.headOf(ctx, connection.Conn())
 	if err != nil {

@@ -22,6 +22,7 @@ type link struct {
 	frontend *pgproto3.Frontend
 	backend  backend
 	bound    time.Duration
+	early    bool // writers released the order lock early when it was opened
 }
 
 // backend is the server's process of one connection. The start tells it from a
@@ -33,6 +34,8 @@ type backend struct {
 
 // The names of a link's prepared statements.
 const (
+	nameLean    = "stele_append_lean"
+	nameFlush   = "stele_flush"
 	nameExact   = "stele_append"
 	nameChecked = "stele_append_checked"
 	nameAttempt = "stele_attempt"
@@ -58,7 +61,7 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 	l := &link{bound: j.config.StatementTimeout}
 	setup, cancel := context.WithTimeout(ctx, j.config.StatementTimeout)
 	defer cancel()
-	if l.backend, err = j.setUp(setup, conn); err == nil {
+	if l.backend, l.early, err = j.setUp(setup, conn); err == nil {
 		lost, err = j.fence(setup, conn, lost)
 	}
 	if err == nil {
@@ -76,9 +79,12 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 	return l, lost, l.conn.SetDeadline(time.Time{})
 }
 
-// setUp prepares the statements and asks who serves the connection.
-func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (backend, error) {
+// setUp prepares the statements and asks who serves the connection, and whether
+// writers release the order lock early.
+func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (_ backend, early bool, _ error) {
 	for _, s := range []statement{
+		{nameLean, j.sql.appendLean},
+		{nameFlush, j.sql.flush},
 		{nameExact, j.sql.appendExact},
 		{nameChecked, j.sql.appendChecked},
 		{nameAttempt, j.sql.attempt},
@@ -86,25 +92,25 @@ func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (backend, erro
 		{nameVersion, j.sql.streamByName},
 	} {
 		if _, err := conn.Prepare(ctx, s.name, s.sql, nil); err != nil {
-			return backend{}, err
+			return backend{}, false, err
 		}
 	}
 	result := conn.ExecParams(ctx, j.sql.backend, nil, nil, nil, inBinary).Read()
 	if result.Err != nil {
-		return backend{}, result.Err
+		return backend{}, false, result.Err
 	}
 	if len(result.Rows) != 1 {
-		return backend{}, errors.New("the server does not say who serves the connection")
+		return backend{}, false, errors.New("the server does not say who serves the connection")
 	}
 	row := result.Rows[0]
 	pid, ok := readInt4(row[0])
-	if !ok || len(row[2]) != 1 {
-		return backend{}, errUndecodable
+	if !ok || len(row[2]) != 1 || len(row[3]) != 1 {
+		return backend{}, false, errUndecodable
 	}
 	if row[2][0] != 0 {
-		return backend{}, &serverError{code: readOnly, message: "the server is a standby"}
+		return backend{}, false, &serverError{code: readOnly, message: "the server is a standby"}
 	}
-	return backend{pid: pid, start: string(row[1])}, nil
+	return backend{pid: pid, start: string(row[1])}, row[3][0] != 0, nil
 }
 
 // fence ends the backends of lost connections, so that what they had begun is
@@ -144,8 +150,23 @@ type answer struct {
 	warned bool
 }
 
-// receive reads the answer to one group of statements.
-func (l *link) receive(statements int) (answer, error) {
+// receive reads the answer to one group of statements, and then to the request to
+// flush what they stored, if there was one.
+func (l *link) receive(statements int, flushed bool) (answer, error) {
+	a, err := l.group(statements)
+	if err != nil || !flushed {
+		return a, err
+	}
+	flush, err := l.group(1)
+	if err == nil && flush.err != nil {
+		err = flush.err
+	}
+	a.warned = a.warned || flush.warned
+	return a, err
+}
+
+// group reads the answer to the statements up to one Sync.
+func (l *link) group(statements int) (answer, error) {
 	a := answer{rows: make([][][][]byte, statements)}
 	if err := l.conn.SetReadDeadline(time.Now().Add(l.bound)); err != nil {
 		return a, err

@@ -32,18 +32,34 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 	}
 	ids := make([]int64, len(requests))
 	for i, at := range asked {
-		ids[at] = found[i]
+		if found[i] != nil {
+			ids[at] = found[i].id
+		}
 	}
 	for start := 0; start < len(requests); start += pipelined {
 		end := min(start+pipelined, len(requests))
 		err := j.withConn(ctx, func(conn *pgx.Conn) error {
-			return j.readPages(ctx, conn, requests[start:end], ids[start:end], pages[start:end])
+			if err := j.readPages(ctx, conn, requests[start:end], ids[start:end], pages[start:end]); err != nil {
+				return err
+			}
+			return j.settledPages(ctx, conn, pages[start:end])
 		})
 		if err != nil {
 			return nil, readError(ctx, err)
 		}
 	}
 	return pages, nil
+}
+
+// settledPages makes all that was read durable.
+func (j *Journal) settledPages(ctx context.Context, conn *pgx.Conn, pages []persistence.StreamPage) error {
+	var last []persistence.Recorded
+	for i := range pages {
+		if n := len(pages[i].Events); n > 0 {
+			last = append(last, pages[i].Events[n-1])
+		}
+	}
+	return j.settled(ctx, conn, last)
 }
 
 func checkRequest(r *persistence.PageRequest) error {

@@ -88,10 +88,10 @@ func (j *Journal) read(ctx context.Context, on session, stream persistence.Strea
 	if err != nil {
 		return readError(ctx, err)
 	}
-	if ids[0] == 0 {
+	if ids[0] == nil {
 		return &persistence.StreamNotFoundError{Stream: stream}
 	}
-	c := &cursor{journal: j, on: on, stream: stream, id: ids[0], options: options, next: int64(options.From), left: options.Limit}
+	c := &cursor{journal: j, on: on, stream: stream, id: ids[0].id, options: options, next: int64(options.From), left: options.Limit}
 	if c.left == 0 {
 		c.left = math.MaxInt
 	}
@@ -164,7 +164,11 @@ func (c *cursor) page(ctx context.Context) ([]persistence.Recorded, bool, error)
 	var r rows
 	err := c.on(ctx, func(conn *pgx.Conn) error {
 		r = rows{}
-		return queryOn(ctx, conn, c.statement(), parameters, func(row [][]byte) error { return r.add(c.stream, row) })
+		err := queryOn(ctx, conn, c.statement(), parameters, func(row [][]byte) error { return r.add(c.stream, row) })
+		if err != nil {
+			return err
+		}
+		return c.journal.settled(ctx, conn, r.events)
 	})
 	if err != nil {
 		return nil, false, readError(ctx, err)

@@ -133,6 +133,9 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, 
 		}
 		return r.add("", row)
 	})
+	if err == nil {
+		err = s.journal.settled(ctx, conn, r.events)
+	}
 	return r, more, err
 }
 

@@ -21,6 +21,7 @@ var migrationFiles embed.FS
 type statements struct {
 	reading
 
+	appendLean, flush, barrier, releaseEarly         string
 	appendExact, appendChecked, attempt, search      string
 	streamIDs, streamFind, streamByName, streamNames string
 	head                                             string
@@ -59,6 +60,7 @@ func newStatements(schema string) *statements {
 			readAll: load("read_all"), readAllBackward: load("read_all_backward"), chooseAll: load("choose_all"), chooseAllBackward: load("choose_all_backward"),
 			readWhole: load("read_whole"),
 		},
+		appendLean: load("append_lean"), flush: load("flush"), barrier: load("barrier"), releaseEarly: load("release_early"),
 		appendExact: load("append"), appendChecked: load("append_checked"), attempt: load("attempt"), search: load("search"),
 		streamIDs: load("stream_ids"), streamFind: load("stream_find"),
 		streamByName: load("stream_by_name"), streamNames: load("stream_names"),

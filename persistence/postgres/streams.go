@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,20 +24,28 @@ type streams struct {
 	young, old generation
 }
 
+// stream is what is known of one.
+type stream struct {
+	id   int64
+	name persistence.StreamID
+	// stored is the highest version that the appends of this epoch have stored.
+	stored atomic.Int64
+}
+
 type generation struct {
-	ids   map[persistence.StreamID]int64
-	names map[int64]persistence.StreamID
+	byName map[persistence.StreamID]*stream
+	byID   map[int64]*stream
 }
 
 func newGeneration() generation {
-	return generation{ids: map[persistence.StreamID]int64{}, names: map[int64]persistence.StreamID{}}
+	return generation{byName: map[persistence.StreamID]*stream{}, byID: map[int64]*stream{}}
 }
 
 func newStreams(limit int) *streams {
 	return &streams{limit: max(1, limit/2), young: newGeneration(), old: newGeneration()}
 }
 
-// reset forgets everything and returns the number of the epoch that begins.
+// reset forgets everything; another epoch begins.
 func (s *streams) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,65 +60,67 @@ func (s *streams) current() uint64 {
 	return s.epoch
 }
 
-// id returns the id of a stream, 0 when it is not known. The caller holds mu.
-func (s *streams) id(name persistence.StreamID) int64 {
-	if id := s.young.ids[name]; id != 0 {
-		return id
+// named returns a stream by its name, nil when it is not known. The caller holds mu.
+func (s *streams) named(name persistence.StreamID) *stream {
+	if known := s.young.byName[name]; known != nil {
+		return known
 	}
-	id := s.old.ids[name]
-	if id != 0 {
-		s.put(name, id)
-	}
-	return id
+	return s.keep(s.old.byName[name])
 }
 
-// name returns the name of a stream, "" when it is not known. The caller holds mu.
-func (s *streams) name(id int64) persistence.StreamID {
-	if name := s.young.names[id]; name != "" {
-		return name
+// numbered returns a stream by its id, nil when it is not known. The caller holds mu.
+func (s *streams) numbered(id int64) *stream {
+	if known := s.young.byID[id]; known != nil {
+		return known
 	}
-	name := s.old.names[id]
-	if name != "" {
-		s.put(name, id)
-	}
-	return name
+	return s.keep(s.old.byID[id])
 }
 
-func (s *streams) put(name persistence.StreamID, id int64) {
-	if len(s.young.ids) >= s.limit {
+// keep makes a stream one of the young, if there is one.
+func (s *streams) keep(known *stream) *stream {
+	if known == nil {
+		return nil
+	}
+	if len(s.young.byName) >= s.limit {
 		s.old, s.young = s.young, newGeneration()
 	}
-	s.young.ids[name], s.young.names[id] = id, name
+	s.young.byName[known.name], s.young.byID[known.id] = known, known
+	return known
 }
 
-// remember stores what was asked for in an epoch, unless that is over.
-func (s *streams) remember(epoch uint64, found map[persistence.StreamID]int64) {
+// remember stores what was asked for in an epoch, unless that is over, and returns
+// it. It changes found so that both are the same.
+func (s *streams) remember(epoch uint64, found map[persistence.StreamID]*stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch != epoch {
 		return
 	}
-	for name, id := range found {
-		s.put(name, id)
+	for name, answered := range found {
+		if known := s.named(name); known != nil {
+			found[name] = known // somebody else has asked meanwhile
+			continue
+		}
+		s.keep(answered)
 	}
 }
 
-// resolve returns the ids of streams, in the order of the names. It makes those
-// that are missing in the database when create is set; else their id is 0. The
-// epoch tells how long the ids hold.
-func (j *Journal) resolve(ctx context.Context, names []persistence.StreamID, create bool) (ids []int64, epoch uint64, err error) {
-	ids = make([]int64, len(names))
+// resolve returns streams, in the order of the names. It makes those that are
+// missing in the database when create is set; else they are nil. The epoch tells
+// how long they hold.
+func (j *Journal) resolve(ctx context.Context, names []persistence.StreamID, create bool) (all []*stream, epoch uint64, err error) {
+	all = make([]*stream, len(names))
 	var missing []persistence.StreamID
 	j.streams.mu.Lock()
 	epoch = j.streams.epoch
 	for i, name := range names {
-		if ids[i] = j.streams.id(name); ids[i] == 0 {
+		if all[i] = j.streams.named(name); all[i] == nil {
 			missing = append(missing, name)
 		}
 	}
 	j.streams.mu.Unlock()
 	if len(missing) == 0 {
-		return ids, epoch, nil
+		return all, epoch, nil
 	}
 	found, err := j.askIDs(ctx, missing, create)
 	if err != nil {
@@ -117,15 +128,15 @@ func (j *Journal) resolve(ctx context.Context, names []persistence.StreamID, cre
 	}
 	j.streams.remember(epoch, found)
 	for i, name := range names {
-		if ids[i] == 0 {
-			ids[i] = found[name]
+		if all[i] == nil {
+			all[i] = found[name]
 		}
 	}
-	return ids, epoch, nil
+	return all, epoch, nil
 }
 
-func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, create bool) (map[persistence.StreamID]int64, error) {
-	found := make(map[persistence.StreamID]int64, len(names))
+func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, create bool) (map[persistence.StreamID]*stream, error) {
+	found := make(map[persistence.StreamID]*stream, len(names))
 	statement := statement{name: "stele_stream_find", sql: j.sql.streamFind}
 	parameters := [][]byte{textArray(names)}
 	if create {
@@ -139,14 +150,16 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 			if !ok || !ok2 || ordinal < 1 || int(ordinal) > len(names) {
 				return errUndecodable
 			}
-			found[names[ordinal-1]] = id
+			name := names[ordinal-1]
+			found[name] = &stream{id: id, name: name}
 			return nil
 		}
 		id, ok := readInt8(row[0])
 		if !ok {
 			return errUndecodable
 		}
-		found[persistence.StreamID(row[1])] = id
+		name := persistence.StreamID(row[1])
+		found[name] = &stream{id: id, name: name}
 		return nil
 	}
 	err := j.withConn(ctx, func(conn *pgx.Conn) error { return queryOn(ctx, conn, statement, parameters, add) })
@@ -166,8 +179,10 @@ func (j *Journal) nameOf(ctx context.Context, conn *pgx.Conn, ids []int64) (map[
 		if _, known := names[id]; known {
 			continue
 		}
-		names[id] = j.streams.name(id)
-		if names[id] == "" {
+		if known := j.streams.numbered(id); known != nil {
+			names[id] = known.name
+		} else {
+			names[id] = ""
 			missing = append(missing, id)
 		}
 	}
@@ -175,14 +190,14 @@ func (j *Journal) nameOf(ctx context.Context, conn *pgx.Conn, ids []int64) (map[
 	if len(missing) == 0 {
 		return names, nil
 	}
-	found := make(map[persistence.StreamID]int64, len(missing))
+	found := make(map[persistence.StreamID]*stream, len(missing))
 	err := queryOn(ctx, conn, statement{"stele_stream_names", j.sql.streamNames}, [][]byte{int8Array(missing)}, func(row [][]byte) error {
 		id, ok := readInt8(row[0])
 		if !ok {
 			return errUndecodable
 		}
 		name := persistence.StreamID(row[1])
-		names[id], found[name] = name, id
+		names[id], found[name] = name, &stream{id: id, name: name}
 		return nil
 	})
 	if err != nil {

@@ -259,11 +259,11 @@ func ownItems(appends []persistence.Append) ([]appender.Item, error) {
 
 // idsOf returns the ids of the streams that appends write to, and makes those
 // that are missing.
-func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persistence.StreamID]int64, error) {
-	ids := map[persistence.StreamID]int64{}
+func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persistence.StreamID]*stream, error) {
+	ids := map[persistence.StreamID]*stream{}
 	for i := range items {
 		if len(items[i].Events) > 0 { // an empty append must not make a stream
-			ids[items[i].Stream] = 0
+			ids[items[i].Stream] = nil
 		}
 	}
 	names := slices.Sorted(maps.Keys(ids))
@@ -279,7 +279,7 @@ func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persist
 
 // appendOn stores an append on a connection that holds the order lock, by one of
 // the statements that take any expectation. A refusal stands in the outcome.
-func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, item *appender.Item, stream int64) (persistence.Outcome, error) {
+func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, item *appender.Item, stream *stream) (persistence.Outcome, error) {
 	if len(item.Events) == 0 {
 		rows, err := collect(ctx, conn, statement{j.sql.streamByName, j.sql.streamByName}, [][]byte{[]byte(item.Stream)})
 		if err != nil || len(rows) == 0 {
@@ -292,7 +292,7 @@ func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, ite
 		return persistence.Outcome{Last: persistence.Version(version)}, nil
 	}
 	var m message
-	checkedParameters(&m, &work{item: item, stream: stream})
+	checkedParameters(&m, false, &work{item: item, stream: stream})
 	rows, err := collect(ctx, conn, s, m.parameters())
 	if err != nil {
 		return persistence.Outcome{}, err

@@ -25,6 +25,7 @@ const (
 	oidUUID  = 2950
 	oidBool  = 16
 	oidTime  = 1184 // timestamptz
+	oidJSONB = 3802
 )
 
 func (m *message) begin(kind byte) {
@@ -98,6 +99,13 @@ func (m *message) string(v string) {
 	m.buf = append(m.buf, v...)
 }
 
+// jsonb writes JSON text in the binary form of jsonb, which begins with its version.
+func (m *message) jsonb(text []byte) {
+	m.buf = binary.BigEndian.AppendUint32(m.buf, uint32(len(text)+1))
+	m.buf = append(m.buf, 1)
+	m.buf = append(m.buf, text...)
+}
+
 // tags writes a set of tags, sorted so that equal sets are equal in the server. A
 // tag holds no control character, so a line feed can stand between two.
 func (m *message) tags(tags []string) {
@@ -162,6 +170,13 @@ func readInt8(data []byte) (int64, bool) {
 		return 0, false
 	}
 	return int64(binary.BigEndian.Uint64(data)), true
+}
+
+func readInt2(data []byte) (int16, bool) {
+	if len(data) != 2 {
+		return 0, false
+	}
+	return int16(binary.BigEndian.Uint16(data)), true
 }
 
 func readInt4(data []byte) (int32, bool) {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,19 +25,29 @@ func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 		works := rapid.SliceOfN(rapid.Custom(drawWork), 1, 5).Draw(r, "works")
 		var m message
 
-		(&flight{calls: []call{{opExact, works}, {opChecked, works[:1]}, {opAttempt, works[:1]}, {opSearch, works[:1]}, {opHead, works[:1]}}}).encode(&m)
+		f := &flight{
+			calls:  []call{{opLean, works}, {opExact, works}, {opChecked, works[:1]}, {opAttempt, works[:1]}, {opSearch, works[:1]}, {opHead, works[:1]}},
+			before: proof{stream: 3, version: 4, id: persistence.NewEventID()}, flush: rapid.Bool().Draw(r, "flush"), early: rapid.Bool().Draw(r, "early"),
+		}
+		newest := proof{position: 5, id: persistence.NewEventID()}
+		f.encode(&m, newest)
 
 		d := &driver{r, pgproto3.NewBackend(bytes.NewReader(m.buf), nil), pgtype.NewMap()}
-		d.exact(works)
-		d.checked(works[0])
+		d.lean(f, works, newest)
+		d.exact(f, works)
+		d.checked(f, works[0])
 		w := works[0]
 		version, _ := w.item.Expected.Version()
-		require.Equal(r, []any{w.stream, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(nameAttempt, 3)))
+		require.Equal(r, []any{w.stream.id, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(nameAttempt, 3)))
 		search := d.bind(nameSearch, 3)
-		require.Equal(r, []any{w.stream, w.below}, d.int8s([][]byte{search[0], search[2]}))
+		require.Equal(r, []any{w.stream.id, w.below}, d.int8s([][]byte{search[0], search[2]}))
 		require.Equal(r, w.item.Events[0].ID[:], search[1])
 		require.Equal(r, string(w.item.Stream), string(d.bind(nameVersion, 1)[0]))
 		require.IsType(r, &pgproto3.Sync{}, d.receive())
+		if f.flush {
+			d.bind(nameFlush, 0)
+			require.IsType(r, &pgproto3.Sync{}, d.receive())
+		}
 		_, err := d.backend.Receive()
 		require.Error(r, err, "nothing follows")
 	})
@@ -59,7 +70,10 @@ func drawWork(r *rapid.T) *work {
 		}
 		return e
 	}), 1, 4).Draw(r, "events")
-	return &work{item: item, stream: rapid.Int64().Draw(r, "id"), below: rapid.Int64().Draw(r, "below")}
+	return &work{
+		item: item, stream: &stream{id: rapid.Int64().Draw(r, "id")}, below: rapid.Int64().Draw(r, "below"),
+		proven: rapid.Bool().Draw(r, "proven"),
+	}
 }
 
 // driver reads requests as a server does.
@@ -103,29 +117,102 @@ func decode[T any](d *driver, oid uint32, value []byte) (v T) {
 	return v
 }
 
-func (d *driver) exact(works []*work) {
-	values := d.bind(nameExact, 11)
+func (d *driver) lean(f *flight, works []*work, newest proof) {
+	values := d.bind(nameLean, 19)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
+	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
+	require.Equal(d.t, []any{newest.position, f.before.stream, f.before.version}, d.int8s([][]byte{values[2], values[4], values[5]}))
+	require.Equal(d.t, newest.id[:], values[3])
+	require.Equal(d.t, f.before.id[:], values[6])
+	var streams, versions, unproven, before []int64
+	mixed, first := false, works[0].item.Events[0].Schema
+	events := 0
+	for _, w := range works {
+		if !w.proven {
+			unproven, before = append(unproven, w.stream.id), append(before, int64(w.item.Expected))
+		}
+		for i := range w.item.Events {
+			events++
+			mixed = mixed || w.item.Events[i].Schema != first
+			streams = append(streams, w.stream.id)
+			versions = append(versions, int64(w.item.Expected)+int64(i)+1)
+		}
+	}
+	require.ElementsMatch(d.t, unproven, decode[[]int64](d, pgtype.Int8ArrayOID, values[7]))
+	require.ElementsMatch(d.t, before, decode[[]int64](d, pgtype.Int8ArrayOID, values[8]))
+	require.EqualValues(d.t, first, decode[int32](d, pgtype.Int4OID, values[9]))
+	require.Equal(d.t, streams, decode[[]int64](d, pgtype.Int8ArrayOID, values[10]))
+	require.Equal(d.t, versions, decode[[]int64](d, pgtype.Int8ArrayOID, values[11]))
+	absent := func(oid uint32) []byte { // a column that no event has stands for one of empty or NULL values
+		var m message
+		start := m.array(oid, events)
+		for range events {
+			switch oid {
+			case oidBytea:
+				m.bytes(nil)
+			case oidInt4:
+				m.int4(int32(first))
+			default:
+				m.null()
+			}
+		}
+		m.endArray(start)
+		return m.buf[4:]
+	}
+	id, kind, payload, headers, metadata, tags, schema := values[12], values[13], values[14], values[15], values[16], values[17], values[18]
+	require.Equal(d.t, mixed, len(decode[[]int32](d, pgtype.Int4ArrayOID, schema)) > 0)
+	for value, oid := range map[*[]byte]uint32{&schema: oidInt4, &headers: oidBytea, &metadata: oidText, &tags: oidText} {
+		if len(*value) == 12 {
+			*value = absent(oid)
+		}
+	}
+	d.events(works, [][]byte{id, schema, kind, payload, headers, d.textOf(metadata), tags})
+}
+
+// textOf turns an array of jsonb into one of text.
+func (d *driver) textOf(metadata []byte) []byte {
+	if binary.BigEndian.Uint32(metadata[8:]) != oidJSONB {
+		return metadata
+	}
+	values := decode[[]*string](d, pgtype.JSONBArrayOID, metadata)
+	var m message
+	start := m.array(oidText, len(values))
+	for _, value := range values {
+		if value == nil {
+			m.null()
+		} else {
+			m.string(*value)
+		}
+	}
+	m.endArray(start)
+	return m.buf[4:]
+}
+
+func (d *driver) exact(f *flight, works []*work) {
+	values := d.bind(nameExact, 12)
+	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
+	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	var streams, expected, versions []int64
 	for _, w := range works {
 		for i := range w.item.Events {
-			streams = append(streams, w.stream)
+			streams = append(streams, w.stream.id)
 			expected = append(expected, int64(w.item.Expected))
 			versions = append(versions, int64(w.item.Expected)+int64(i)+1)
 		}
 	}
-	require.Equal(d.t, streams, decode[[]int64](d, pgtype.Int8ArrayOID, values[1]))
-	require.Equal(d.t, expected, decode[[]int64](d, pgtype.Int8ArrayOID, values[2]))
-	require.Equal(d.t, versions, decode[[]int64](d, pgtype.Int8ArrayOID, values[3]))
-	d.events(works, values[4:])
+	require.Equal(d.t, streams, decode[[]int64](d, pgtype.Int8ArrayOID, values[2]))
+	require.Equal(d.t, expected, decode[[]int64](d, pgtype.Int8ArrayOID, values[3]))
+	require.Equal(d.t, versions, decode[[]int64](d, pgtype.Int8ArrayOID, values[4]))
+	d.events(works, values[5:])
 }
 
-func (d *driver) checked(w *work) {
-	values := d.bind(nameChecked, 11)
+func (d *driver) checked(f *flight, w *work) {
+	values := d.bind(nameChecked, 12)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
-	require.Equal(d.t, []any{w.stream, int64(w.item.Expected)}, d.int8s(values[1:3]))
-	require.Equal(d.t, w.item.Named, decode[bool](d, pgtype.BoolOID, values[3]))
-	d.events([]*work{w}, values[4:])
+	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
+	require.Equal(d.t, []any{w.stream.id, int64(w.item.Expected)}, d.int8s(values[2:4]))
+	require.Equal(d.t, w.item.Named, decode[bool](d, pgtype.BoolOID, values[4]))
+	d.events([]*work{w}, values[5:])
 }
 
 func (d *driver) events(works []*work, values [][]byte) {

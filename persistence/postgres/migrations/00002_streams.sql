@@ -34,6 +34,7 @@ BEGIN
       outcome := 'duplicate';
       last := v0 + n - 1;
       SELECT e.position INTO first_position FROM {schema}.event e WHERE e.stream_id = p_stream AND e.version = v0;
+      SELECT k.early INTO STRICT early FROM {schema}.partition k WHERE k.part = p_part; -- whose writer may not have flushed it
       RETURN;
     ELSIF found > 0 THEN
       outcome := 'id_reused';

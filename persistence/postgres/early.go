@@ -1,0 +1,143 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// EarlyRelease says when writers give the order lock up: after their commit is
+// flushed, or before it.
+//
+// Positions are given under a lock that is held until the commit is visible. A
+// commit that is flushed first makes the writers of several journals wait for each
+// other's flushes. Released early, the commit is visible before it is flushed:
+// the writer flushes it before he answers, and readers flush what they read before
+// they hand it on, so that what was acknowledged or delivered survives a crash
+// either way. Whether it is so is kept in the database, for all alike.
+type EarlyRelease int
+
+const (
+	// EarlyAuto lets the journal choose: early while several journals append, and not
+	// when one has been alone for a while. A single one has nobody to wait for: its
+	// batches grow with the time that a flush takes.
+	EarlyAuto EarlyRelease = iota
+	// EarlyOff never releases the lock early on behalf of this journal, and leaves to
+	// others what they do.
+	EarlyOff
+	// EarlyOn makes writers release the lock early from Open on.
+	EarlyOn
+)
+
+// rivals watches whether other writers' events come between those of the link.
+type rivals struct {
+	began            time.Time
+	batches, between int
+	last             time.Time // when somebody came between
+	wish             wish
+}
+
+// wish is what the link would have, when that is not what is.
+type wish int
+
+const (
+	wishNothing wish = iota
+	wishEarly
+	wishLate
+)
+
+const (
+	rivalsWindow = time.Second
+	rivalsFew    = 5           // batches say nothing yet
+	rivalsGone   = time.Minute // until one that is alone wishes the lock back
+)
+
+// note counts a batch. Several journals append when others come between more than
+// a tenth of the batches.
+func (r *rivals) note(between bool, now time.Time) {
+	if r.last.IsZero() || between {
+		r.last = now
+	}
+	if now.Sub(r.began) > rivalsWindow {
+		r.began, r.batches, r.between = now, 0, 0
+	}
+	r.batches++
+	if between {
+		r.between++
+	}
+	switch {
+	case r.between >= rivalsFew && 10*r.between > r.batches:
+		r.wish = wishEarly
+	case now.Sub(r.last) > rivalsGone:
+		r.wish = wishLate
+	}
+}
+
+// granted reports whether the wish is other than what is, and forgets it.
+func (r *rivals) granted(early bool) (wanted, differs bool) {
+	w := r.wish
+	r.wish = wishNothing
+	return w == wishEarly, w == wishEarly && !early || w == wishLate && early
+}
+
+// chooseRelease fulfils the wish of the link, if there is one.
+func (j *Journal) chooseRelease(ctx context.Context) {
+	if j.config.EarlyRelease != EarlyAuto {
+		return
+	}
+	c := j.committer
+	c.mu.Lock()
+	early, differs := c.rivals.granted(c.early.Load())
+	c.mu.Unlock()
+	if !differs {
+		return
+	}
+	if err := j.releaseEarly(ctx, early); err != nil {
+		return // it is wished again
+	}
+	j.config.Logger.InfoContext(ctx, "order lock changed", "early", early)
+}
+
+// releaseEarly makes all writers of the journal release the lock early, or not.
+// The link learns of it by its next answer.
+func (j *Journal) releaseEarly(ctx context.Context, early bool) error {
+	value := []byte{0}
+	if early {
+		value[0] = 1
+	}
+	return j.withConn(ctx, func(conn *pgx.Conn) error {
+		_, err := collect(ctx, conn, statement{"stele_release_early", j.sql.releaseEarly}, [][]byte{int2Parameter(partition), value})
+		return err
+	})
+}
+
+// settled makes what was read on a connection durable before it is handed on. What
+// this journal has flushed already, or has read before, is. What a transaction
+// reads its own commit flushes.
+func (j *Journal) settled(ctx context.Context, conn *pgx.Conn, events []persistence.Recorded) error {
+	newest := int64(0)
+	for i := range events {
+		newest = max(newest, events[i].Position.Offset)
+	}
+	if newest <= j.durable.Load() || conn.PgConn().TxStatus() != 'I' {
+		return nil
+	}
+	if _, err := collect(ctx, conn, statement{"stele_barrier", j.sql.barrier}, [][]byte{int2Parameter(partition)}); err != nil {
+		return err
+	}
+	j.flushed(newest)
+	return nil
+}
+
+// flushed notes that all events up to a position are durable.
+func (j *Journal) flushed(offset int64) {
+	for {
+		known := j.durable.Load()
+		if offset <= known || j.durable.CompareAndSwap(known, offset) {
+			return
+		}
+	}
+}
