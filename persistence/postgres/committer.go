@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ type committer struct {
 	// the batch is formed, so that it has all that arrived until then.
 	slots   chan struct{}
 	hasSlot bool // used by commit only
+	batches int  // so far; used by commit only
 
 	// sending orders what is written to the link as inFlight is ordered.
 	sending sync.Mutex
@@ -102,7 +104,8 @@ func settleAll(b *appender.Batch, err error) {
 	}
 }
 
-// launch puts a flight behind all others, and sends it if there is a link.
+// launch puts a flight behind all others, but before those of later batches that
+// wait for it, and sends it if there is a link.
 func (c *committer) launch(f *flight) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
@@ -111,9 +114,13 @@ func (c *committer) launch(f *flight) {
 	if f.epoch != c.journal.streams.current() {
 		link = nil // its streams must be looked up again: run does it
 	}
+	at := slices.IndexFunc(c.inFlight, func(other *flight) bool { return other.link == nil && other.follows && other.order > f.order })
+	if at < 0 {
+		at = len(c.inFlight)
+	}
 	var last *flight
-	if n := len(c.inFlight); n > 0 {
-		last = c.inFlight[n-1]
+	if at > 0 {
+		last = c.inFlight[at-1]
 	}
 	if last != nil && last.link == nil {
 		link = nil // nothing overtakes
@@ -122,7 +129,7 @@ func (c *committer) launch(f *flight) {
 		link = nil // what it builds on is to be settled first: run waits for that
 	}
 	c.board(f, link)
-	c.inFlight = append(c.inFlight, f)
+	c.inFlight = slices.Insert(c.inFlight, at, f)
 	c.arrived.Signal()
 	c.mu.Unlock()
 	if link == nil {

@@ -1,12 +1,61 @@
 package postgres
 
 import (
+	"io"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
+
+// A tenth of the batches may be refused by the lean function, then the exact one is
+// asked for a while.
+func TestCaution(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	var c caution
+	for i := range 100 {
+		c.note(i%10 == 9, start)
+	}
+	require.Zero(t, c.until, "a tenth is not too much")
+
+	c.note(true, start)
+
+	require.Equal(t, start.Add(cautionWindow), c.until)
+	c.note(false, start.Add(3*cautionWindow))
+	require.Equal(t, 1, c.batches, "it begins anew")
+}
+
+// A link wishes an early release once others come between a tenth of its batches,
+// and the late one back when it has been alone.
+func TestRivals(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	var r rivals
+	for i := range 100 {
+		r.note(i%25 == 0, now)
+	}
+	_, differs := r.granted(false)
+	require.False(t, differs, "now and then somebody comes between")
+	for range 10 {
+		r.note(true, now)
+	}
+	early, differs := r.granted(false)
+	require.True(t, early && differs)
+	_, differs = r.granted(false)
+	require.False(t, differs, "a wish is told once")
+	r.note(true, now)
+	_, differs = r.granted(true)
+	require.False(t, differs, "it is so already")
+
+	r.note(false, now.Add(rivalsGone))
+	_, differs = r.granted(true)
+	require.False(t, differs)
+	r.note(false, now.Add(rivalsGone+time.Second))
+	early, differs = r.granted(true)
+	require.True(t, !early && differs)
+}
 
 // Answers come in the order of requests, so a flight must not go out while one
 // before it waits for the ids of its streams.
@@ -37,4 +86,32 @@ func TestFlightsDoNotOvertake(t *testing.T) {
 	require.Nil(t, late.link, "its ids are of an earlier epoch")
 	require.Nil(t, fresh.link, "it would overtake")
 	require.Equal(t, []*flight{stale, late, fresh}, c.inFlight)
+}
+
+// What a flight leads to goes before the flights that wait for its end, and they
+// do not go out until it is the first.
+func TestFlightsWaitForWhatTheyBuildOn(t *testing.T) {
+	t.Parallel()
+	server, client := net.Pipe()
+	defer server.Close()
+	go func() { _, _ = io.Copy(io.Discard, server) }() // ends with the pipe
+	c := newCommitter(&Journal{streams: newStreams(10)})
+	c.link = &link{conn: client, bound: time.Second}
+	defer c.link.close(false)
+	settling := &flight{order: 1}
+	c.launch(settling)
+	builds, builds2 := &flight{order: 2, follows: true}, &flight{order: 3, follows: true}
+	c.launch(builds)
+	c.launch(builds2)
+	require.Nil(t, builds.link, "what it builds on is under way")
+
+	asks := settling.follow(nil)
+	c.launch(asks)
+
+	require.NotNil(t, asks.link)
+	require.Equal(t, []*flight{settling, asks, builds, builds2}, c.inFlight)
+	again := builds.follow(nil)
+	c.launch(again)
+	require.Equal(t, []*flight{settling, asks, builds, again, builds2}, c.inFlight)
+	require.Empty(t, c.unsent())
 }

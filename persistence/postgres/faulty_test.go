@@ -45,7 +45,10 @@ type faultyConn struct {
 	// the answer to it.
 	mu sync.Mutex
 
-	// The faults of the request about to go out.
+	// request is what is about to go out; strike may change it.
+	request []byte
+
+	// The faults of the request.
 	drop    bool   // it never reaches the server
 	half    bool   // half of it does, and the connection ends
 	swallow bool   // the server's answer never reaches the client, and the connection ends
@@ -69,6 +72,8 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	p = bytes.Clone(p)
+	c.request = p
 	c.strike(c)
 	switch {
 	case c.half:
@@ -141,6 +146,32 @@ func (c *faultyConn) pass(message []byte) {
 		c.answer.Write(c.before)
 		c.before = nil
 		c.answer.Write(message)
+	}
+}
+
+// Numbers of the lean function's parameters that prove what a batch rests on.
+const (
+	proofOfNewest = 2
+	proofOfBefore = 5
+)
+
+// unprove takes a proof out of the batches of a request, and reports whether there
+// was one.
+func (c *faultyConn) unprove(which int) (found bool) {
+	name := []byte("\x00stele_append_lean\x00\x00\x01\x00\x01\x00\x13")
+	for p := c.request; ; {
+		at := bytes.Index(p, name)
+		if at < 0 {
+			return found
+		}
+		p = p[at+len(name):]
+		parameter := p
+		for range which {
+			parameter = parameter[4+binary.BigEndian.Uint32(parameter):]
+		}
+		number := parameter[4:12]
+		found = found || binary.BigEndian.Uint64(number) > 0
+		clear(number)
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 // in the server: it has one answer, and what does not fit is refused inside it.
 type flight struct {
 	calls []call
-	batch *appender.Batch // that it is, unless it follows from another flight
+	batch *appender.Batch // that it is, unless it goes on with another flight
+	order int             // of the batch that it began with
 	link  *link           // that it was sent on, nil while it waits
 	epoch uint64          // of the ids of its streams
 	slot  bool            // gives a slot back at its end
@@ -73,8 +74,9 @@ type work struct {
 // prepare turns a batch into a flight. Its streams get their ids here, beside the
 // batch before it.
 func (c *committer) prepare(b *appender.Batch) (*flight, error) {
-	f := &flight{batch: b, slot: true}
-	group := c.group(b)
+	c.batches++
+	f := &flight{batch: b, order: c.batches, slot: true}
+	group := c.group()
 	works := make([]work, len(b.Items))
 	ordered := make([]*work, len(b.Items))
 	floor := c.journal.heads.offset.Load()
@@ -237,7 +239,7 @@ func (f *flight) settle(c *committer, a answer) []*flight {
 }
 
 func (f *flight) follow(calls []call) *flight {
-	return &flight{calls: calls, follows: f.follows, epoch: f.epoch, deadline: f.deadline, fenced: f.fenced}
+	return &flight{calls: calls, order: f.order, follows: f.follows, epoch: f.epoch, deadline: f.deadline, fenced: f.fenced}
 }
 
 func one(op op, w *work) call { return call{op, []*work{w}} }

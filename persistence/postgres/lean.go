@@ -3,7 +3,6 @@ package postgres
 import (
 	"time"
 
-	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -158,7 +157,7 @@ func (f *flight) settleLean(c *committer, works []*work, rows [][][]byte) (next 
 		return nil
 	}
 	c.early.Store(early)
-	c.caution.note(refused != leanStored, time.Now())
+	c.judge(refused != leanStored)
 	if refused != leanStored {
 		if refused == leanOtherNewest {
 			c.forget()
@@ -235,8 +234,15 @@ func (c *caution) note(refused bool, now time.Time) {
 	}
 }
 
+// judge notes how a batch fared.
+func (c *committer) judge(refused bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.caution.note(refused, time.Now())
+}
+
 // group is the statement for appends that expect an exact version.
-func (c *committer) group(b *appender.Batch) op {
+func (c *committer) group() op {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Now().Before(c.caution.until) {
