@@ -87,7 +87,7 @@ func streamIDs[T any](ctx context.Context, j *Journal, all []T, stream func(*T) 
 	}
 	ids := make([]int64, len(all))
 	for i := range all {
-		ids[i] = found[places[stream(&all[i])]]
+		ids[i] = found[places[stream(&all[i])]].id
 	}
 	return ids, nil
 }

@@ -31,7 +31,7 @@ type Roles struct {
 // Functions that only others call need no right: they run as their owner.
 var (
 	appFunctions = []string{
-		"append", "append_checked", "stream_ids", "create_stream", "set_metadata", "delete_stream",
+		"append", "append_checked", "append_lean", "release_early", "stream_ids", "create_stream", "set_metadata", "delete_stream",
 		"save_snapshot", "delete_snapshot", "delete_snapshots", "register_schema",
 	}
 	adminFunctions = []string{"truncate_stream", "scavenge", "import_events", "import_streams"}

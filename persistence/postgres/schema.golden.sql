@@ -189,6 +189,7 @@ BEGIN
       outcome := 'duplicate';
       last := v0 + n - 1;
       SELECT e.position INTO first_position FROM "stele".event e WHERE e.stream_id = p_stream AND e.version = v0;
+      SELECT k.early INTO STRICT early FROM "stele".partition k WHERE k.part = p_part; -- whose writer may not have flushed it
       RETURN;
     ELSIF found > 0 THEN
       outcome := 'id_reused';
@@ -215,6 +216,40 @@ BEGIN
   last := head + n;
   first_position := r.base + 1;
   early := r.early;
+END $function$
+
+
+CREATE OR REPLACE FUNCTION stele.append_lean(p_part smallint, p_own boolean, k_position bigint, k_id uuid, c_stream bigint, c_version bigint, c_id uuid, us bigint[], uv bigint[], p_schema integer, s bigint[], v bigint[], i uuid[], t text[], p bytea[], h bytea[], m jsonb[], g text[], c integer[], OUT base bigint, OUT refused smallint, OUT early boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$ BEGIN
+  PERFORM pg_advisory_xact_lock(437747658, p_part);
+  SELECT greatest((SELECT e.position FROM "stele".event e WHERE e.part = p_part ORDER BY e.position DESC LIMIT 1), k.floor), k.early
+    INTO STRICT base, early FROM "stele".partition k WHERE k.part = p_part;
+  IF k_position > 0 AND (SELECT e.event_id FROM "stele".event e WHERE e.part = p_part AND e.position = k_position) IS DISTINCT FROM k_id THEN
+    refused := 1;
+  ELSIF c_version > 0 AND (SELECT e.event_id FROM "stele".event e WHERE e.stream_id = c_stream AND e.version = c_version) IS DISTINCT FROM c_id THEN
+    refused := 2;
+  ELSIF cardinality(us) > 0 AND EXISTS (SELECT 1 FROM unnest(us, uv) u(s, v)
+      WHERE (SELECT e.version FROM "stele".event e WHERE e.stream_id = u.s AND e.version = u.v) IS NULL) THEN
+    refused := 3;
+  ELSE
+    refused := 0;
+    IF early AND p_own THEN SET LOCAL synchronous_commit = off; END IF; -- outlives the settings of the function, until the commit
+    BEGIN
+      INSERT INTO "stele".event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata, tags)
+      SELECT p_part, base + u.o, u.s, u.v, u.i, coalesce(u.c, p_schema), u.t, u.p, coalesce(u.h, ''), u.m, string_to_array(u.g, E'\n')
+      FROM unnest(s, v, i, t, p, h, m, g, c) WITH ORDINALITY u(s, v, i, t, p, h, m, g, c, o);
+    EXCEPTION WHEN unique_violation THEN refused := 4;
+    END;
+  END IF;
 END $function$
 
 
@@ -407,6 +442,17 @@ BEGIN
     SELECT c.schema_id INTO id FROM "stele".schema c WHERE c.digest = p_digest;
   END IF;
   RETURN id;
+END $function$
+
+
+CREATE OR REPLACE FUNCTION stele.release_early(p_part smallint, p_early boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ BEGIN
+  PERFORM pg_advisory_xact_lock(437747658, p_part);
+  UPDATE "stele".partition k SET early = p_early WHERE k.part = p_part AND k.early <> p_early;
 END $function$
 
 
