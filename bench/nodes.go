@@ -12,7 +12,8 @@ import (
 // slower is a store that can have one like itself in which a flush takes a
 // millisecond longer: so long that writers who wait for each other show.
 type slower interface {
-	slower(ctx context.Context) (shared, error)
+	// slower reports false where there can be none.
+	slower(ctx context.Context) (shared, bool, error)
 }
 
 // shared is a store whose journals several nodes can have open at once.
@@ -33,8 +34,8 @@ func (s *session) measureNodes(rows *rows) (err error) {
 	if !ok {
 		return nil
 	}
-	slow, err := store.slower(s.ctx)
-	if err != nil {
+	slow, possible, err := store.slower(s.ctx)
+	if err != nil || !possible {
 		return err
 	}
 	defer func() { err = errors.Join(err, slow.close(context.WithoutCancel(s.ctx))) }()

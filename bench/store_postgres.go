@@ -58,7 +58,7 @@ func newPostgres(ctx context.Context, settings settings) (_ *postgresStore, err 
 			pgserver.Setting("min_wal_size", "1GB"), pgserver.Setting("max_wal_size", "16GB"), pgserver.Setting("checkpoint_timeout", "1h"),
 		}
 		if settings.slow {
-			options = append(options, pgserver.Setting("commit_delay", "1000"), pgserver.Setting("commit_siblings", "0"))
+			options = append(options, pgserver.SlowFlush(time.Millisecond))
 		}
 		if p.server, err = pgserver.Start(ctx, options...); err != nil {
 			return nil, err
