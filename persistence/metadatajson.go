@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -12,11 +13,16 @@ import (
 // numbers out of range, lone surrogates, NUL, invalid UTF-8 and anything after
 // the object are errors of kind [ErrInvalid]. An integer is a number without
 // fraction and exponent that int64 holds; every other number is a float.
-func DecodeMetadata(data []byte) (Metadata, error) {
+func DecodeMetadata[Text ~string | ~[]byte](data Text) (Metadata, error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	s := scanner{data: data}
+	// Keys and values are parts of this one string: most of what reading an event
+	// costs would else be the making of small ones.
+	s := scanner{data: string(data)}
+	if !utf8.ValidString(s.data) {
+		return nil, invalidMetadata("is not JSON")
+	}
 	m, err := s.object()
 	if err != nil {
 		return nil, err
@@ -33,7 +39,7 @@ func invalidMetadata(reason string) error {
 
 // scanner reads a flat JSON object (RFC 8259).
 type scanner struct {
-	data []byte
+	data string
 	at   int
 }
 
@@ -50,10 +56,10 @@ func (s *scanner) object() (Metadata, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := m[key]; twice {
+		before := len(m)
+		if m[key] = value; len(m) == before {
 			return nil, &InvalidError{Field: "metadata key", Reason: "stands twice"}
 		}
-		m[key] = value
 		switch {
 		case s.take('}'):
 			return m, nil
@@ -113,11 +119,11 @@ func (s *scanner) number() (Value, error) {
 		return Value{}, invalidMetadata("is not JSON")
 	}
 	if integer {
-		if n, err := strconv.ParseInt(string(s.data[start:s.at]), 10, 64); err == nil {
+		if n, err := strconv.ParseInt(s.data[start:s.at], 10, 64); err == nil {
 			return Int(n), nil
 		}
 	}
-	f, err := strconv.ParseFloat(string(s.data[start:s.at]), 64)
+	f, err := strconv.ParseFloat(s.data[start:s.at], 64)
 	if err != nil {
 		return Value{}, &InvalidError{Field: "metadata value", Reason: "is not a finite number"}
 	}
@@ -133,7 +139,7 @@ func (s *scanner) digits() (count int) {
 	return count
 }
 
-// text reads a string; most have no escapes and are copied as they are.
+// text reads a string; most have no escapes and need no copy.
 func (s *scanner) text() (string, bool) {
 	if !s.skip('"') {
 		return "", false
@@ -143,8 +149,7 @@ func (s *scanner) text() (string, bool) {
 		switch c := s.data[s.at]; {
 		case c == '"':
 			s.at++
-			text := s.data[start : s.at-1]
-			return string(text), utf8.Valid(text)
+			return s.data[start : s.at-1], true
 		case c == '\\':
 			return s.escaped(append(make([]byte, 0, 2*(s.at-start)+16), s.data[start:s.at]...))
 		case c < ' ':
@@ -161,7 +166,7 @@ func (s *scanner) escaped(out []byte) (string, bool) {
 		s.at++
 		switch {
 		case c == '"':
-			return string(out), utf8.Valid(out)
+			return string(out), true
 		case c < ' ':
 			return "", false
 		case c != '\\':
@@ -215,7 +220,7 @@ func (s *scanner) hex() (rune, bool) {
 	if len(s.data)-s.at < 4 {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(string(s.data[s.at:s.at+4]), 16, 32)
+	n, err := strconv.ParseUint(s.data[s.at:s.at+4], 16, 32)
 	s.at += 4
 	return rune(n), err == nil
 }
@@ -251,7 +256,7 @@ func (s *scanner) skip(c byte) bool {
 
 // word skips a word if it is next.
 func (s *scanner) word(word string) bool {
-	if len(s.data)-s.at < len(word) || string(s.data[s.at:s.at+len(word)]) != word {
+	if !strings.HasPrefix(s.data[s.at:], word) {
 		return false
 	}
 	s.at += len(word)

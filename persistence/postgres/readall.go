@@ -124,7 +124,7 @@ func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err e
 }
 
 func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, more bool, err error) {
-	r = new(rows)
+	r = newRows(s.expected(wanted))
 	// One row more than is wanted tells whether the end is reached.
 	parameters := append([][]byte{int2Parameter(partition), int8Parameter(s.last), int8Parameter(int64(wanted) + 1)}, s.conditions...)
 	err = queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
@@ -137,6 +137,15 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, 
 		err = s.journal.settled(ctx, conn, r.events)
 	}
 	return r, more, err
+}
+
+// expected is for how many events to make room: no more than there are as far as
+// this process knows, because most pages of those who follow hold few.
+func (s *scan) expected(wanted int) int {
+	if s.options.Backward || s.options.Filter != nil {
+		return 0
+	}
+	return int(max(0, min(int64(wanted), s.journal.heads.offset.Load()-s.last)))
 }
 
 func (s *scan) statement() statement {
@@ -177,10 +186,13 @@ func (s *scan) whole(r *rows) error {
 // take moves on through events and puts those on the page that the reader gets,
 // until it is full.
 func (s *scan) take(r *rows) {
+	if s.page == nil && s.options.Filter == nil {
+		s.page = r.events[:0] // most will stay where they are
+	}
 	for i := range r.events {
 		e := &r.events[i]
 		if s.shows(e) {
-			size := recordedSize(e)
+			size := r.sizes[i]
 			if s.full = len(s.page) == s.options.PageRows || len(s.page) > 0 && s.bytes+size > s.options.PageBytes; s.full {
 				s.ended = false
 				return
@@ -200,9 +212,4 @@ func (s *scan) shows(e *persistence.Recorded) bool {
 		return false
 	}
 	return s.options.Filter == nil || s.options.Filter.Match(e)
-}
-
-// recordedSize is what an event counts against the bytes of a page.
-func recordedSize(e *persistence.Recorded) int {
-	return len(e.Stream) + (&persistence.Append{Events: []persistence.Event{e.Event}}).Size()
 }

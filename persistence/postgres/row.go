@@ -11,12 +11,18 @@ import (
 type rows struct {
 	events  []persistence.Recorded
 	numbers []int64 // of each row the column behind the event's, where there is one
-	bytes   int
+	sizes   []int   // of each row
+	bytes   int     // of all rows
 	chunk   []byte
 	types   map[string]string
 }
 
 const chunkSize = 32 << 10
+
+// newRows returns rows with room for so many.
+func newRows(count int) *rows {
+	return &rows{events: make([]persistence.Recorded, 0, count), numbers: make([]int64, 0, count), sizes: make([]int, 0, count)}
+}
 
 // add decodes a row of one of the read statements. What comes without its bytes,
 // because it cannot match, has no type. The last column is the id of the row's
@@ -62,7 +68,8 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 	if len(row) > 11 { // NULL unless the id is a key
 		e.Named = len(row[11]) == 1 && row[11][0] == 1
 	}
-	r.bytes += rowSize(row)
+	size := rowSize(row)
+	r.sizes, r.bytes = append(r.sizes, size), r.bytes+size
 	r.events = append(r.events, e)
 	return nil
 }

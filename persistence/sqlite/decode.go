@@ -32,7 +32,7 @@ func decode(row []driver.Value, stream persistence.StreamID) (persistence.Record
 	if recorded.Tags, err = decodeTags(tags); err != nil {
 		return recorded, 0, &persistence.CorruptError{Stream: stream, Version: recorded.Version, Reason: "the tags cannot be read", Err: err}
 	}
-	if recorded.Metadata, err = persistence.DecodeMetadata([]byte(metadata)); err != nil {
+	if recorded.Metadata, err = persistence.DecodeMetadata(metadata); err != nil {
 		return recorded, 0, &persistence.CorruptError{Stream: stream, Version: recorded.Version, Reason: "the metadata cannot be read", Err: err}
 	}
 	return recorded, len(stream) + len(recorded.Type) + len(recorded.Payload) + len(recorded.Headers) + len(tags) + len(metadata), nil
@@ -50,7 +50,7 @@ func decodeStream(row []driver.Value) (stream, persistence.StreamInfo, error) {
 		return at, info, &persistence.CorruptError{Stream: info.Stream, Reason: "the stream does not fit its events"}
 	}
 	var err error
-	if info.Metadata, err = persistence.DecodeMetadata([]byte(metadata)); err != nil {
+	if info.Metadata, err = persistence.DecodeMetadata(metadata); err != nil {
 		return at, info, &persistence.CorruptError{Stream: info.Stream, Reason: "the metadata cannot be read", Err: err}
 	}
 	return at, info, nil
