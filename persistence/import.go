@@ -56,7 +56,7 @@ func CheckImport(events []Recorded) error {
 	ended := map[StreamID]Version{}
 	for i := range events {
 		r := &events[i]
-		if err := r.checkImport(); err != nil {
+		if err := r.Check(); err != nil {
 			return fmt.Errorf("event %d: %w", i, err)
 		}
 		if before, known := last[r.Stream]; known && r.Version != before+1 {
@@ -80,7 +80,9 @@ func CheckImport(events []Recorded) error {
 	return nil
 }
 
-func (r *Recorded) checkImport() error {
+// Check returns an [*InvalidError] when no journal can have stored the event so.
+// Journals call it before they import one.
+func (r *Recorded) Check() error {
 	if err := r.Stream.CheckName(); err != nil {
 		return err
 	}
