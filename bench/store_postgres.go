@@ -269,8 +269,7 @@ func (r *rows) appendCopy(data []byte, row row) []byte {
 	data = binary.BigEndian.AppendUint32(data, uint32(len(row.payload)))
 	data = append(data, row.payload...)
 	value("") // headers
-	data = binary.BigEndian.AppendUint32(data, uint32(1+len(r.encoded)))
-	data = append(data, 1) // the version of jsonb
+	data = binary.BigEndian.AppendUint32(data, uint32(len(r.encoded)))
 	return append(data, r.encoded...)
 }
 

@@ -84,7 +84,7 @@ func unorderedInsert(table, sequence string, batch int) string {
 			b.WriteString(", ")
 		}
 		n := i * columnsOf
-		fmt.Fprintf(&b, "(0, nextval('%s'), $%d::bigint, $%d::bigint, $%d::uuid, 0, '%s', $%d::bytea, '', $%d::jsonb)",
+		fmt.Fprintf(&b, "(0, nextval('%s'), $%d::bigint, $%d::bigint, $%d::uuid, 0, '%s', $%d::bytea, '', $%d::json)",
 			strings.ReplaceAll(sequence, "'", "''"), n+1, n+2, n+3, eventType, n+4, n+5)
 	}
 	return b.String()
@@ -98,7 +98,6 @@ type unorderedRows struct {
 
 func (u *unorderedRows) fill(rows *rows, stream, version int64, batch int) {
 	u.parameters, u.fixed = u.parameters[:0], u.fixed[:0]
-	metadata := append([]byte{1}, rows.encoded...) // the version of jsonb
 	for range batch {
 		version++
 		id := newID()
@@ -107,6 +106,6 @@ func (u *unorderedRows) fill(rows *rows, stream, version int64, batch int) {
 		u.fixed = binary.BigEndian.AppendUint64(u.fixed, uint64(version))
 		u.fixed = append(u.fixed, id[:]...)
 		row := u.fixed[start:]
-		u.parameters = append(u.parameters, row[:8], row[8:16], row[16:], rows.payload(int(version)), metadata)
+		u.parameters = append(u.parameters, row[:8], row[8:16], row[16:], rows.payload(int(version)), rows.encoded)
 	}
 }

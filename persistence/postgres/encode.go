@@ -123,17 +123,13 @@ func encodeHeaders(m *message, works []*work, n int) {
 	column(m, works, n, oidBytea, func(_ *work, _ int, e *persistence.Event) { m.bytes(e.Headers) })
 }
 
-// encodeMetadata writes metadata as text or as jsonb.
+// encodeMetadata writes metadata as text or as json, which differ by their names.
 func encodeMetadata(m *message, works []*work, n int, oid uint32) {
 	column(m, works, n, oid, func(_ *work, _ int, e *persistence.Event) {
-		metadata := persistence.EncodeMetadata(e.Metadata)
-		switch {
-		case metadata == nil:
-			m.null()
-		case oid == oidJSONB:
-			m.jsonb(metadata)
-		default:
+		if metadata := persistence.EncodeMetadata(e.Metadata); metadata != nil {
 			m.bytes(metadata)
+		} else {
+			m.null()
 		}
 	})
 }

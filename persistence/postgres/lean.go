@@ -119,7 +119,7 @@ func encodeLean(m *message, f *flight, works []*work, newest proof) {
 	encodeTypes(m, works, n)
 	encodePayloads(m, works, n)
 	encodeHeaders(m, works, only(headers, n))
-	encodeMetadata(m, works, only(metadata, n), oidJSONB)
+	encodeMetadata(m, works, only(metadata, n), oidJSON)
 	encodeTags(m, works, only(tags, n))
 	encodeSchemas(m, works, only(mixed, n))
 	m.endBind()

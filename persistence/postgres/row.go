@@ -45,7 +45,7 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 	e.Type = r.typeOf(row[5])
 	e.Payload, e.Headers = r.keep(row[6]), r.keep(row[7])
 	var err error
-	if e.Metadata, err = readMetadata(row[8]); err != nil {
+	if e.Metadata, err = persistence.DecodeMetadata(row[8]); err != nil {
 		return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: "its metadata cannot be decoded", Err: err}
 	}
 	tags, ok := readArray(row[9], oidText)

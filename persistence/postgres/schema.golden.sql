@@ -9,7 +9,7 @@ TABLE event (
   type text COLLATE C NOT NULL,
   payload bytea NOT NULL,
   headers bytea NOT NULL,
-  metadata jsonb,
+  metadata json,
   tags text[] COLLATE C
 ) WITH {autovacuum_vacuum_insert_scale_factor=0.02,autovacuum_analyze_scale_factor=0.02}
 
@@ -141,7 +141,7 @@ AS $function$ BEGIN
     IF EXISTS (SELECT 1 FROM unnest(s, x, v) u(s, x, v) WHERE u.v = u.x + 1 AND u.x > 0
                AND (SELECT e.version FROM "stele".event e WHERE e.stream_id = u.s AND e.version = u.x) IS NULL) THEN RAISE unique_violation; END IF;
     INSERT INTO "stele".event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata, tags)
-    SELECT p_part, base + u.o, u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::jsonb, string_to_array(u.g, E'\n')
+    SELECT p_part, base + u.o, u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::json, string_to_array(u.g, E'\n')
     FROM unnest(s, v, i, c, t, p, h, m, g) WITH ORDINALITY u(s, v, i, c, t, p, h, m, g, o);
     GET DIAGNOSTICS inserted = ROW_COUNT;
     RETURN;
@@ -152,7 +152,7 @@ AS $function$ BEGIN
      OR (u.x > 0 AND (SELECT e.version FROM "stele".event e WHERE e.stream_id = u.s AND e.version = u.x) IS NULL);
   IF refused IS NULL THEN RAISE unique_violation USING MESSAGE = 'two appends to one stream in one batch'; END IF;
   INSERT INTO "stele".event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata, tags)
-  SELECT p_part, base + row_number() OVER (ORDER BY u.o), u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::jsonb, string_to_array(u.g, E'\n')
+  SELECT p_part, base + row_number() OVER (ORDER BY u.o), u.s, u.v, u.i, u.c, u.t, u.p, u.h, u.m::json, string_to_array(u.g, E'\n')
   FROM unnest(s, v, i, c, t, p, h, m, g) WITH ORDINALITY u(s, v, i, c, t, p, h, m, g, o) WHERE NOT u.o::int = ANY (refused);
   GET DIAGNOSTICS inserted = ROW_COUNT;
 END $function$
@@ -178,7 +178,7 @@ BEGIN
   last := head;
   early := false;
   IF named THEN
-    SELECT count(*), min(ek.version), bool_and(ek.version = e.version AND e.type = u.t AND e.payload = u.p AND e.schema_id = u.c AND e.metadata::text IS NOT DISTINCT FROM u.m::jsonb::text
+    SELECT count(*), min(ek.version), bool_and(ek.version = e.version AND e.type = u.t AND e.payload = u.p AND e.schema_id = u.c AND e.metadata::text IS NOT DISTINCT FROM u.m
                     AND e.tags IS NOT DISTINCT FROM string_to_array(u.g, E'\n'))
            AND max(ek.version - u.o) = min(ek.version - u.o)
       INTO found, v0, same
@@ -219,7 +219,7 @@ BEGIN
 END $function$
 
 
-CREATE OR REPLACE FUNCTION stele.append_lean(p_part smallint, p_own boolean, k_position bigint, k_id uuid, c_stream bigint, c_version bigint, c_id uuid, us bigint[], uv bigint[], p_schema integer, s bigint[], v bigint[], i uuid[], t text[], p bytea[], h bytea[], m jsonb[], g text[], c integer[], OUT base bigint, OUT refused smallint, OUT early boolean)
+CREATE OR REPLACE FUNCTION stele.append_lean(p_part smallint, p_own boolean, k_position bigint, k_id uuid, c_stream bigint, c_version bigint, c_id uuid, us bigint[], uv bigint[], p_schema integer, s bigint[], v bigint[], i uuid[], t text[], p bytea[], h bytea[], m json[], g text[], c integer[], OUT base bigint, OUT refused smallint, OUT early boolean)
  RETURNS record
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -357,14 +357,14 @@ BEGIN
     FROM unnest(s, f, v, x, i, c, t, p, m, g) WITH ORDINALITY u(s, f, v, x, i, c, t, p, m, g, o)
    WHERE u.f > u.x + 1
       OR u.v <= u.x AND (SELECT e.event_id = u.i AND (e.type = '$gone' OR u.t = '$gone' OR e.type = u.t AND e.payload = u.p AND e.schema_id = u.c
-           AND e.metadata::text IS NOT DISTINCT FROM u.m::jsonb::text AND e.tags IS NOT DISTINCT FROM string_to_array(u.g, E'\n'))
+           AND e.metadata::text IS NOT DISTINCT FROM u.m AND e.tags IS NOT DISTINCT FROM string_to_array(u.g, E'\n'))
          FROM "stele".event e WHERE e.stream_id = u.s AND e.version = u.v) IS NOT TRUE
    ORDER BY u.o LIMIT 1;
   IF bad IS NOT NULL THEN
     RAISE EXCEPTION 'stele: conflict' USING ERRCODE = 'ST001', DETAIL = last::text, HINT = bad::text;
   END IF;
   INSERT INTO "stele".event (part, position, stream_id, version, created_at, event_id, schema_id, type, payload, headers, metadata, tags)
-  SELECT p_part, base + row_number() OVER (ORDER BY u.o), u.s, u.v, u.a, u.i, u.c, u.t, u.p, u.h, u.m::jsonb, string_to_array(u.g, E'\n')
+  SELECT p_part, base + row_number() OVER (ORDER BY u.o), u.s, u.v, u.a, u.i, u.c, u.t, u.p, u.h, u.m::json, string_to_array(u.g, E'\n')
   FROM unnest(s, v, x, a, i, c, t, p, h, m, g) WITH ORDINALITY u(s, v, x, a, i, c, t, p, h, m, g, o) WHERE u.v > u.x;
   FOR r IN SELECT u.s AS stream, max(u.v) AS version, count(*) AS times FROM unnest(s, v, x, t) u(s, v, x, t)
            WHERE u.t = '$deleted' AND u.v > u.x GROUP BY u.s ORDER BY u.s LOOP

@@ -25,7 +25,7 @@ const (
 	oidUUID  = 2950
 	oidBool  = 16
 	oidTime  = 1184 // timestamptz
-	oidJSONB = 3802
+	oidJSON  = 114
 )
 
 func (m *message) begin(kind byte) {
@@ -97,13 +97,6 @@ func (m *message) bytes(v []byte) {
 func (m *message) string(v string) {
 	m.buf = binary.BigEndian.AppendUint32(m.buf, uint32(len(v)))
 	m.buf = append(m.buf, v...)
-}
-
-// jsonb writes JSON text in the binary form of jsonb, which begins with its version.
-func (m *message) jsonb(text []byte) {
-	m.buf = binary.BigEndian.AppendUint32(m.buf, uint32(len(text)+1))
-	m.buf = append(m.buf, 1)
-	m.buf = append(m.buf, text...)
 }
 
 // tags writes a set of tags, sorted so that equal sets are equal in the server. A

@@ -23,7 +23,7 @@ BEGIN
   last := head;
   early := false;
   IF named THEN
-    SELECT count(*), min(ek.version), bool_and(ek.version = e.version AND e.type = u.t AND e.payload = u.p AND e.schema_id = u.c AND e.metadata::text IS NOT DISTINCT FROM u.m::jsonb::text
+    SELECT count(*), min(ek.version), bool_and(ek.version = e.version AND e.type = u.t AND e.payload = u.p AND e.schema_id = u.c AND e.metadata::text IS NOT DISTINCT FROM u.m
                     AND e.tags IS NOT DISTINCT FROM string_to_array(u.g, E'\n'))
            AND max(ek.version - u.o) = min(ek.version - u.o)
       INTO found, v0, same

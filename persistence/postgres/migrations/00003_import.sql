@@ -27,14 +27,14 @@ BEGIN
     FROM unnest(s, f, v, x, i, c, t, p, m, g) WITH ORDINALITY u(s, f, v, x, i, c, t, p, m, g, o)
    WHERE u.f > u.x + 1
       OR u.v <= u.x AND (SELECT e.event_id = u.i AND (e.type = '$gone' OR u.t = '$gone' OR e.type = u.t AND e.payload = u.p AND e.schema_id = u.c
-           AND e.metadata::text IS NOT DISTINCT FROM u.m::jsonb::text AND e.tags IS NOT DISTINCT FROM string_to_array(u.g, E'\n'))
+           AND e.metadata::text IS NOT DISTINCT FROM u.m AND e.tags IS NOT DISTINCT FROM string_to_array(u.g, E'\n'))
          FROM {schema}.event e WHERE e.stream_id = u.s AND e.version = u.v) IS NOT TRUE
    ORDER BY u.o LIMIT 1;
   IF bad IS NOT NULL THEN
     RAISE EXCEPTION 'stele: conflict' USING ERRCODE = 'ST001', DETAIL = last::text, HINT = bad::text;
   END IF;
   INSERT INTO {schema}.event (part, position, stream_id, version, created_at, event_id, schema_id, type, payload, headers, metadata, tags)
-  SELECT p_part, base + row_number() OVER (ORDER BY u.o), u.s, u.v, u.a, u.i, u.c, u.t, u.p, u.h, u.m::jsonb, string_to_array(u.g, E'\n')
+  SELECT p_part, base + row_number() OVER (ORDER BY u.o), u.s, u.v, u.a, u.i, u.c, u.t, u.p, u.h, u.m::json, string_to_array(u.g, E'\n')
   FROM unnest(s, v, x, a, i, c, t, p, h, m, g) WITH ORDINALITY u(s, v, x, a, i, c, t, p, h, m, g, o) WHERE u.v > u.x;
   FOR r IN SELECT u.s AS stream, max(u.v) AS version, count(*) AS times FROM unnest(s, v, x, t) u(s, v, x, t)
            WHERE u.t = '$deleted' AND u.v > u.x GROUP BY u.s ORDER BY u.s LOOP

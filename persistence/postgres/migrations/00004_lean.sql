@@ -18,7 +18,7 @@
 -- The new base and early mean what they mean in append, but that early tells
 -- also when the caller does not release early himself.
 CREATE FUNCTION {schema}.append_lean(p_part smallint, p_own boolean, k_position bigint, k_id uuid, c_stream bigint, c_version bigint, c_id uuid,
-                                     us bigint[], uv bigint[], p_schema int, s bigint[], v bigint[], i uuid[], t text[], p bytea[], h bytea[], m jsonb[], g text[], c int[],
+                                     us bigint[], uv bigint[], p_schema int, s bigint[], v bigint[], i uuid[], t text[], p bytea[], h bytea[], m json[], g text[], c int[],
                                      OUT base bigint, OUT refused smallint, OUT early boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off
