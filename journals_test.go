@@ -116,3 +116,44 @@ func TestEventsWithoutDescription(t *testing.T) {
 		require.Zero(t, recorded.Schema)
 	}
 }
+
+// later is what visited has become in the next release.
+type later struct {
+	Page []string
+	Nth  int8
+}
+
+func (later) MessageName() string { return "visits.visited" }
+
+// A release that cannot read what is stored is told so before it runs.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	changed := actors.Define("visits", actors.On(func(v *visits, e later) { v.n = int(e.Nth) }))
+	for name, open := range journals() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			journal := open(t)
+			node, err := stele.Start(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters, allVisits}})
+			require.NoError(t, err)
+			for range 3 {
+				_, err = visitPage.Ask(t.Context(), node, "a", visit{"/home"})
+				require.NoError(t, err)
+			}
+			require.NoError(t, node.Stop(t.Context()))
+
+			findings, err := stele.Check(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters, allVisits}})
+			require.NoError(t, err)
+			require.Empty(t, findings)
+
+			findings, err = stele.Check(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters, changed}})
+			require.NoError(t, err)
+			require.Len(t, findings, 2)
+			for i, field := range []string{"Nth", "Page"} {
+				require.Equal(t, schema.BreaksReading, findings[i].Severity)
+				require.Equal(t, schema.FieldTypeChanged, findings[i].Change)
+				require.Equal(t, field, findings[i].Field)
+				require.EqualValues(t, 3, findings[i].Events)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/schema"
 )
 
 // Aggregates are the definitions that a node hosts.
@@ -35,6 +36,15 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 		return nil, err
 	}
 	return &Node{system: system}, nil
+}
+
+// Check compares the events that the aggregates of a configuration know with those
+// that its journal holds, and returns every change that they would suffer from:
+// see [schema.Check]. It needs no node, and changes nothing.
+func Check(ctx context.Context, config Config) ([]schema.Finding, error) {
+	return schema.Check(ctx, config.Journal, schema.Program{
+		Events: actors.Events(config.Aggregates...), Upcasters: config.Runtime.Upcasters,
+	})
 }
 
 // Ask fulfils [actors.Asker]; programs call Ask on a command.

@@ -62,14 +62,15 @@ const null = "null"
 func (t jsonTypes) nullable() bool { return slices.Contains(t, null) }
 
 // describeStruct is the body of the JSON Schema of a plain struct.
-func describeStruct(t *codec.Type) []byte {
-	root := t.GoType()
+func describeStruct(t *codec.Type) []byte { return describeType(t.GoType(), t.Name()) }
+
+func describeType(root reflect.Type, title string) []byte {
 	if root.Kind() == reflect.Pointer {
 		root = root.Elem()
 	}
 	s := structs{root: root, names: map[reflect.Type]string{}, defs: map[string]*shape{}}
 	described := *s.named(root)
-	described.Dialect, described.Title, described.Defs = dialect, t.Name(), s.defs
+	described.Dialect, described.Title, described.Defs = dialect, title, s.defs
 	body, err := json.Marshal(&described)
 	if err != nil {
 		return nil // strings and numbers only: there is nothing to fail

@@ -97,6 +97,55 @@ func (c *Chain) Touches(eventType string) bool {
 	return c != nil && len(c.upcasters[eventType]) > 0
 }
 
+// Ends returns the types that an event may have in the end that is stored under a
+// type, sorted: that type alone when nothing touches it, and none when every such
+// event is dropped.
+func (c *Chain) Ends(eventType string) []string {
+	ends := map[string]bool{}
+	c.follow(eventType, map[string]bool{}, ends)
+	return slices.Sorted(maps.Keys(ends))
+}
+
+// follow looks at each type once; there are no cycles but from a type to itself.
+func (c *Chain) follow(eventType string, seen, ends map[string]bool) {
+	if seen[eventType] {
+		return
+	}
+	seen[eventType] = true
+	if !c.Touches(eventType) {
+		ends[eventType] = true
+		return
+	}
+	of := c.upcasters[eventType]
+	for i, u := range of {
+		for _, next := range u.types() {
+			switch {
+			case next != eventType:
+				c.follow(next, seen, ends)
+			case i == len(of)-1:
+				ends[eventType] = true
+			}
+		}
+	}
+}
+
+// Renamed reports whether events of a type are read with the payload that is stored,
+// and under which type: its own when nothing touches it, else what [Rename] has made
+// of it.
+func (c *Chain) Renamed(eventType string) (today string, asStored bool) {
+	for c.Touches(eventType) {
+		of := c.upcasters[eventType]
+		if len(of) > 1 || !of[0].rename {
+			return "", false
+		}
+		if of[0].To[0] == eventType {
+			break
+		}
+		eventType = of[0].To[0]
+	}
+	return eventType, true
+}
+
 // Upcast appends to out what a stored event is today and returns it. One event
 // may share memory with the stored one; several share nothing, so that each is its
 // reader's own. An upcaster that fails, panics or breaks its declaration is a

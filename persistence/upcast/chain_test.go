@@ -321,3 +321,29 @@ func shown(events []persistence.Recorded) (texts []string) {
 	}
 	return texts
 }
+
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	chain, err := upcast.New(
+		upcast.Rename("a", "b"), upcast.Rename("b", "c"), upcast.Drop("d"), upcast.Rename("self", "self"),
+		upcast.Upcaster{From: "e", To: []string{"a", "d", "e"}, Upcast: keep}, upcast.Upcaster{From: "e", To: []string{"f"}, Upcast: keep},
+		upcast.Upcaster{From: "g", Upcast: keep}, upcast.Rename("h", "g"),
+	)
+	require.NoError(t, err)
+	for from, c := range map[string]struct {
+		ends    []string
+		renamed string
+	}{
+		"a": {[]string{"c"}, "c"}, "b": {[]string{"c"}, "c"}, "c": {[]string{"c"}, "c"}, "d": {nil, ""},
+		"e": {[]string{"c", "f"}, ""}, "g": {[]string{"g"}, ""}, "h": {[]string{"g"}, ""},
+		"self": {[]string{"self"}, "self"}, "other": {[]string{"other"}, "other"},
+	} {
+		require.Equal(t, c.ends, chain.Ends(from), from)
+		renamed, asStored := chain.Renamed(from)
+		require.Equal(t, c.renamed != "", asStored, from)
+		require.Equal(t, c.renamed, renamed, from)
+	}
+	require.Equal(t, []string{"a"}, (*upcast.Chain)(nil).Ends("a"))
+}
+
+func keep(raw upcast.Raw) ([]upcast.Raw, error) { return []upcast.Raw{raw}, nil }

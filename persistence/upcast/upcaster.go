@@ -39,12 +39,13 @@ type Upcaster struct {
 	Upcast func(Raw) ([]Raw, error)
 
 	one     bool // it never yields nothing
+	rename  bool // it changes nothing but the type
 	problem error
 }
 
 // Rename reads events of one type under another one. The payload stays as it is.
 func Rename(from, to string) Upcaster {
-	return Upcaster{From: from, To: []string{to}, one: true, Upcast: func(raw Raw) ([]Raw, error) {
+	return Upcaster{From: from, To: []string{to}, one: true, rename: true, Upcast: func(raw Raw) ([]Raw, error) {
 		return []Raw{raw.As(to, raw.Payload)}, nil
 	}}
 }
