@@ -1,8 +1,10 @@
 package stele_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +17,8 @@ import (
 	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/persistence/schema"
 	"github.com/stele-es/stele/persistence/sqlite"
+	"github.com/stele-es/stele/persistence/tail"
+	"github.com/stele-es/stele/persistence/upcast"
 )
 
 // journals are ways to open an empty journal of each kind.
@@ -154,6 +158,98 @@ func TestCheck(t *testing.T) {
 				require.Equal(t, field, findings[i].Field)
 				require.EqualValues(t, 3, findings[i].Events)
 			}
+		})
+	}
+}
+
+// Whoever reads hears the same of events that were stored in an old form, and what
+// is stored stays as it is.
+func TestUpcastersAreForAll(t *testing.T) {
+	t.Parallel()
+	type pages struct{ all []string }
+	history := actors.Define("visits",
+		actors.Handle(visitPage, func(p *pages, _ *actors.Tx, _ visit) (visited, error) {
+			return visited{Page: strings.Join(p.all, " "), Nth: len(p.all)}, nil
+		}),
+		actors.On(func(p *pages, e visited) { p.all = append(p.all, e.Page) }),
+	)
+	page := func(name string) []byte { return fmt.Appendf(nil, `{"Page":%q}`, name) }
+	chain, err := upcast.New(
+		upcast.Drop("visits.noise"), upcast.Rename("visits.seen", "visits.visited"), upcast.Rename("visits.oldest", "visits.tour"),
+		upcast.Upcaster{From: "visits.tour", To: []string{"visits.seen", "visits.noise", "visits.visited"}, Upcast: func(raw upcast.Raw) ([]upcast.Raw, error) {
+			name := string(raw.Payload)
+			return []upcast.Raw{raw.As("visits.seen", page(name+"1")), raw.As("visits.noise", nil), raw.As("visits.visited", page(name+"2"))}, nil
+		}},
+	)
+	require.NoError(t, err)
+	const want = "a1 a2 b c1 c2 d"
+	for name, open := range journals() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			journal := open(t)
+			stored := []persistence.Event{
+				{Type: "visits.tour", Payload: []byte("a")},
+				{Type: "visits.noise"},
+				{Type: "visits.seen", Payload: page("b")},
+				{Type: "visits.oldest", Payload: []byte("c")},
+				{Type: "visits.visited", Payload: page("d")},
+				{Type: "visits.noise"},
+			}
+			outcomes, err := journal.Append(t.Context(), persistence.Append{Stream: "visits-a", Events: stored})
+			require.NoError(t, err)
+			require.NoError(t, outcomes[0].Err)
+			reader := upcast.Reader(journal, chain)
+			heard := map[string][]persistence.Recorded{}
+
+			for recorded, err := range reader.Read(t.Context(), "visits-a", persistence.ReadOptions{}) {
+				require.NoError(t, err)
+				heard["of a stream"] = append(heard["of a stream"], recorded)
+			}
+			for page, err := range reader.ReadAll(t.Context(), persistence.ReadAllOptions{PageRows: 1}) {
+				require.NoError(t, err)
+				heard["of all"] = append(heard["of all"], page.Events...)
+			}
+			alone, err := tail.Open(t.Context(), reader, tail.Options{PageRows: 1})
+			require.NoError(t, err)
+			shared, err := tail.NewTailer(tail.Config{Reader: reader}).Open(t.Context(), tail.Options{Category: "visits"})
+			require.NoError(t, err)
+			for who, subscription := range map[string]*tail.Subscription{"by subscription": alone, "by tailer": shared} {
+				for page, err := range subscription.Pages(t.Context()) {
+					require.NoError(t, err)
+					if heard[who] = append(heard[who], page.Events...); page.AtHead {
+						break
+					}
+				}
+			}
+			node, err := stele.Start(t.Context(), stele.Config{
+				Journal: journal, Aggregates: stele.Aggregates{history}, Runtime: actors.Config{Upcasters: chain},
+			})
+			require.NoError(t, err)
+			recovered, err := visitPage.Ask(t.Context(), node, "a", visit{})
+			require.NoError(t, err)
+			require.NoError(t, node.Stop(t.Context()))
+
+			require.Equal(t, want, recovered.Page)
+			require.Len(t, heard, 4)
+			for who, events := range heard {
+				require.Equal(t, heard["of all"], events, who)
+			}
+			var said []string
+			for _, e := range heard["of all"] {
+				require.Equal(t, "visits.visited", e.Type)
+				var event visited
+				require.NoError(t, json.Unmarshal(e.Payload, &event))
+				said = append(said, event.Page)
+			}
+			require.Equal(t, want, strings.Join(said, " "))
+			i := 0
+			for recorded, err := range journal.Read(t.Context(), "visits-a", persistence.ReadOptions{}) {
+				require.NoError(t, err)
+				require.Equal(t, stored[i].Type, recorded.Type)
+				require.Equal(t, string(stored[i].Payload), string(recorded.Payload))
+				i++
+			}
+			require.Len(t, stored, i)
 		})
 	}
 }
