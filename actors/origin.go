@@ -8,9 +8,12 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele/persistence"
+	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // origin is what a caller's context says about where a command comes from.
@@ -19,6 +22,7 @@ type origin struct {
 	actor       string
 	causation   [16]byte
 	correlation [16]byte
+	traceparent string
 }
 
 type originKey struct{}
@@ -56,6 +60,18 @@ func WithCorrelation[T ID](ctx context.Context, id T) context.Context {
 	return withOrigin(ctx, func(o *origin) { o.correlation = id })
 }
 
+// CausedBy is [WithCausation] and [WithCorrelation] for whoever asks because of an
+// event: the event is the cause, and what comes of it belongs to the same call from
+// outside as the event, or to the event itself when that says of none.
+func CausedBy(ctx context.Context, event *persistence.Recorded) context.Context {
+	var about stelev1.Headers
+	correlation := event.ID
+	if proto.Unmarshal(event.Headers, &about) == nil && len(about.CorrelationId) == len(correlation) {
+		correlation = persistence.EventID(about.CorrelationId)
+	}
+	return WithCorrelation(WithCausation(ctx, event.ID), correlation)
+}
+
 func withOrigin(ctx context.Context, change func(*origin)) context.Context {
 	var next origin
 	if o := originOf(ctx); o != nil {
@@ -70,15 +86,23 @@ func originOf(ctx context.Context) *origin {
 	return o
 }
 
-// originOf is the origin with what the configuration adds to it.
+// originOf is the origin with the span that is active, and with what the
+// configuration adds to it.
 func (s *System) originOf(ctx context.Context) *origin {
 	o := originOf(ctx)
-	if s.config.Enrich == nil {
+	span := trace.SpanContextFromContext(ctx)
+	if s.config.Enrich == nil && !span.IsValid() {
 		return o
 	}
 	var next origin
 	if o != nil {
 		next = *o
+	}
+	if span.IsValid() {
+		next.traceparent = fmt.Sprintf("00-%s-%s-%s", span.TraceID(), span.SpanID(), span.TraceFlags()) // W3C Trace Context, version 0
+	}
+	if s.config.Enrich == nil {
+		return &next
 	}
 	added := s.config.Enrich(ctx)
 	next.metadata = make(persistence.Metadata, len(added)+len(o.meta()))
@@ -128,7 +152,7 @@ const (
 	headerCommand
 	headerCausation
 	headerCorrelation
-	_ // traceparent, which nothing sets yet
+	headerTraceparent
 	headerActor
 	headerDigest
 	headerReply
@@ -149,6 +173,9 @@ func headers(id persistence.CommandID, command string, o *origin) []byte {
 		out = appendField(out, headerCausation, o.causation[:])
 	}
 	out = appendField(out, headerCorrelation, correlation[:])
+	if o != nil && o.traceparent != "" {
+		out = appendField(out, headerTraceparent, []byte(o.traceparent))
+	}
 	if o != nil && o.actor != "" {
 		out = appendField(out, headerActor, []byte(o.actor))
 	}

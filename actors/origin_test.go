@@ -2,9 +2,11 @@ package actors_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele/actors"
@@ -38,13 +40,14 @@ func TestOrigin(t *testing.T) {
 	for name, c := range map[string]struct {
 		ctx                    func(context.Context) context.Context
 		causation, correlation []byte // nil is the command's own
-		actor                  string
+		actor, traceparent     string
 		metadata               persistence.Metadata
 	}{
 		"nothing":     {ctx: func(ctx context.Context) context.Context { return ctx }},
 		"actor":       {ctx: func(ctx context.Context) context.Context { return actors.WithActor(ctx, "ann ☺") }, actor: "ann ☺"},
 		"causation":   {ctx: func(ctx context.Context) context.Context { return actors.WithCausation(ctx, causation) }, causation: causation[:]},
 		"correlation": {ctx: func(ctx context.Context) context.Context { return actors.WithCorrelation(ctx, correlation) }, correlation: correlation[:]},
+		"span":        {ctx: spanned, traceparent: "00-01000000000000000000000000000000-0200000000000000-01"},
 		"metadata":    {ctx: func(ctx context.Context) context.Context { return actors.WithMetadata(ctx, given) }, metadata: given},
 		"all, in layers": {
 			ctx: func(ctx context.Context) context.Context {
@@ -71,7 +74,7 @@ func TestOrigin(t *testing.T) {
 				require.Equal(t, c.causation, headers.CausationId)
 				require.Equal(t, c.correlation, headers.CorrelationId)
 				require.Equal(t, c.actor, headers.Actor)
-				require.Empty(t, headers.Traceparent)
+				require.Equal(t, c.traceparent, headers.Traceparent)
 				require.Equal(t, c.metadata, recorded[i].Metadata)
 			}
 		})
@@ -121,4 +124,35 @@ func TestEnrich(t *testing.T) {
 	require.Equal(t, persistence.Metadata{"tenant": persistence.String("acme"), "n": persistence.Int(1)}, recorded[0].Metadata)
 	require.Equal(t, persistence.Metadata{"tenant": persistence.String("acme"), "n": persistence.Int(2)}, recorded[1].Metadata)
 	require.Equal(t, "ann", headers[1].Actor)
+}
+
+// spanned is a context in which a span is active.
+func spanned(ctx context.Context) context.Context {
+	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled,
+	}))
+}
+
+// A chain of commands, each asked because of the event of the one before, is one
+// call from outside in which each knows its cause.
+func TestCausedBy(t *testing.T) {
+	t.Parallel()
+	journal := new(memory.Journal)
+	system := open(t, actors.Config{Journal: journal})
+	byHand := persistence.EventID{7}
+	outcomes, err := journal.Append(t.Context(), persistence.Append{Stream: "list-0", Events: []persistence.Event{{ID: byHand, Type: "test.kept", Payload: []byte(`{}`)}}})
+	require.NoError(t, err)
+	require.NoError(t, outcomes[0].Err)
+	_, stored := headersOf(t, journal, "0")
+	cause := stored[0]
+
+	for i := range 3 {
+		id := fmt.Sprint(i + 1)
+		_, err := PutInto.Ask(actors.CausedBy(t.Context(), &cause), system, id, Put{Tag: "x"})
+		require.NoError(t, err)
+		headers, recorded := headersOf(t, journal, id)
+		require.Equal(t, cause.ID[:], headers[0].CausationId)
+		require.Equal(t, byHand[:], headers[0].CorrelationId, "the first event says of no call, so it is one itself")
+		cause = recorded[0]
+	}
 }
