@@ -53,7 +53,9 @@ func (w *told) hook(name string) hooks.Hook {
 		AroundAppend: func(context.Context, *persistence.Append) func(persistence.Outcome) {
 			return func(o persistence.Outcome) { w.add("%s around %d", name, o.Last) }
 		},
-		AfterAppend: func(_ context.Context, _ *persistence.Append, o persistence.Outcome) { w.add("%s after %d", name, o.Last) },
+		AfterAppend: func(_ context.Context, _ *persistence.Append, o persistence.Outcome) {
+			w.add("%s after %d", name, o.Last)
+		},
 		BeforeRead: func(_ context.Context, r *hooks.Reading) error {
 			w.add("%s before %s", name, r.Stream)
 			return nil

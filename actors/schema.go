@@ -34,25 +34,30 @@ func (d *definition) inOrder() []*applier {
 	return slices.SortedFunc(maps.Values(d.stored), func(a, b *applier) int { return cmp.Compare(a.event.Name(), b.event.Name()) })
 }
 
-// describe registers all events with the journal, once: what it knows them by is
-// kept where each event passes anyway.
+// describe registers what is stored with the journal, once: all events, and the
+// replies in their headers. What it knows the events by is kept where each event
+// passes anyway.
 func (s *System) describe(ctx context.Context) error {
 	var all []*applier
+	var types, replies []*codec.Type
 	for _, kind := range slices.Sorted(maps.Keys(s.definitions)) {
-		all = append(all, s.definitions[kind].inOrder()...)
+		for _, on := range s.definitions[kind].inOrder() {
+			all, types = append(all, on), append(types, on.event)
+		}
+		for _, h := range s.definitions[kind].handlers {
+			replies = append(replies, h.reply)
+		}
 	}
-	types := make([]*codec.Type, len(all))
-	for i, on := range all {
-		types[i] = on.event
-	}
+	slices.SortFunc(replies, func(a, b *codec.Type) int { return cmp.Compare(a.Name(), b.Name()) })
+	types = append(types, replies...)
 	ids, err := schema.Register(ctx, s.config.Journal, types...)
 	if err != nil {
 		return err
 	}
 	_, keeps := persistence.As[persistence.Schemas](s.config.Journal)
-	for i, id := range ids {
-		if all[i].schema = id; id == 0 && keeps {
-			s.config.Logger.Warn("description too large for the journal", slog.Any("err", fmt.Errorf("events %s are readable by this program only", types[i].Name())))
+	for i, on := range all {
+		if on.schema = ids[i]; on.schema == 0 && keeps {
+			s.config.Logger.Warn("description too large for the journal", slog.Any("err", fmt.Errorf("events %s are readable by this program only", on.event.Name())))
 		}
 	}
 	return nil

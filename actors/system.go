@@ -99,8 +99,8 @@ type System struct {
 var errSystemClosed = errors.New("the system is closed")
 
 // Open starts a system. Everything that is wrong with the configuration and the
-// definitions is reported at once. Then it tells the journal what the events look
-// like, so that they can be read without this program: see package schema. For
+// definitions is reported at once. Then it tells the journal what events and replies
+// look like, so that they can be read without this program: see package schema. For
 // that it waits until ctx is done; afterwards ctx means nothing to the system.
 func Open(ctx context.Context, config Config) (*System, error) {
 	s := &System{config: config, definitions: map[string]*definition{}, empty: make(chan struct{}, 1), dead: make(chan struct{})}

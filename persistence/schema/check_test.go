@@ -10,13 +10,13 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
 	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/persistence/schema"
 	"github.com/stele-es/stele/persistence/upcast"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // past is a journal as older programs have left it.
@@ -25,11 +25,11 @@ type past struct {
 	t *testing.T
 }
 
-// headers registers the form that stele.v1.Headers had, or a message of another
-// name, when its file was still another one.
-func (p past) headers(change func(*descriptorpb.DescriptorProto)) persistence.SchemaID {
+// any registers the form that google.protobuf.Any had, or a message of another name,
+// when its file was still another one.
+func (p past) any(change func(*descriptorpb.DescriptorProto)) persistence.SchemaID {
 	p.t.Helper()
-	file := protodesc.ToFileDescriptorProto(stelev1.File_stele_v1_headers_proto)
+	file := protodesc.ToFileDescriptorProto(anypb.File_google_protobuf_any_proto)
 	change(file.MessageType[0])
 	body, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{file}})
 	require.NoError(p.t, err)
@@ -57,16 +57,16 @@ func (p past) stores(kind, eventType string, id persistence.SchemaID, events int
 
 func unchanged(*descriptorpb.DescriptorProto) {}
 
-// commandWasNumber is from a time when the command had a number instead of a name.
-func commandWasNumber(m *descriptorpb.DescriptorProto) {
+// valueWasNumber is from a time when the value was a number.
+func valueWasNumber(m *descriptorpb.DescriptorProto) {
 	m.Field[1].Type = descriptorpb.FieldDescriptorProto_TYPE_INT32.Enum()
 }
 
-const wasNumber = "breaks reading: field type changed: stele.v1.Headers of kind a, command: was int32 command = 2, is string command = 2"
+const wasNumber = "breaks reading: field type changed: google.protobuf.Any of kind a, value: was int32 value = 2, is bytes value = 2"
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	const headers = "stele.v1.Headers"
+	const anyType = "google.protobuf.Any"
 	for name, c := range map[string]struct {
 		past      func(past)
 		upcasters []upcast.Upcaster
@@ -74,29 +74,29 @@ func TestCheck(t *testing.T) {
 	}{
 		"nothing is stored": {past: func(past) {}},
 		"as it is": {past: func(p past) {
-			p.stores("a", headers, p.headers(unchanged), 2)
+			p.stores("a", anyType, p.any(unchanged), 2)
 			p.stores("a", "paint.painted", 0, 0)
 		}},
 		"a field is new": {past: func(p past) {
-			p.stores("a", headers, p.headers(func(m *descriptorpb.DescriptorProto) { m.Field = m.Field[:3] }), 2)
+			p.stores("a", anyType, p.any(func(m *descriptorpb.DescriptorProto) { m.Field = m.Field[:1] }), 2)
 		}},
 		"changed twice in the same way": {
 			past: func(p past) {
-				p.stores("a", headers, p.headers(commandWasNumber), 2)
-				p.stores("a", headers, p.headers(unchanged), 1)
-				p.stores("a", headers, p.headers(func(m *descriptorpb.DescriptorProto) {
-					commandWasNumber(m)
-					m.Field = m.Field[:3]
+				p.stores("a", anyType, p.any(valueWasNumber), 2)
+				p.stores("a", anyType, p.any(unchanged), 1)
+				p.stores("a", anyType, p.any(func(m *descriptorpb.DescriptorProto) {
+					valueWasNumber(m)
+					m.Field = m.Field[1:]
 				}), 3)
 			},
 			found: []string{wasNumber + " (events: 5, schemas: [1 3])"},
 		},
 		"registered and never stored": {
 			past: func(p past) {
-				p.headers(commandWasNumber)
-				p.stores("b", headers, 1, 1) // by another kind, which is not looked at
+				p.any(valueWasNumber)
+				p.stores("b", anyType, 1, 1) // by another kind, which is not looked at
 			},
-			found: []string{"notice: field type changed: stele.v1.Headers of kind a, command: was int32 command = 2, is string command = 2 (events: 0, schemas: [1])"},
+			found: []string{"notice: field type changed: google.protobuf.Any of kind a, value: was int32 value = 2, is bytes value = 2 (events: 0, schemas: [1])"},
 		},
 		"a type of another program": {past: func(p past) { p.stores("b", "b.happened", 0, 1) }},
 		"a type that is gone": {
@@ -111,44 +111,46 @@ func TestCheck(t *testing.T) {
 			found: []string{"breaks reading: type gone: a.happened of kind a: was a.happened, is upcast to a.done, which is not known (events: 3"},
 		},
 		"a type that is upcast from its old form": {
-			past: func(p past) { p.stores("a", headers, p.headers(commandWasNumber), 2) },
-			upcasters: []upcast.Upcaster{{From: headers, Upcast: func(raw upcast.Raw) ([]upcast.Raw, error) {
+			past: func(p past) { p.stores("a", anyType, p.any(valueWasNumber), 2) },
+			upcasters: []upcast.Upcaster{{From: anyType, Upcast: func(raw upcast.Raw) ([]upcast.Raw, error) {
 				return []upcast.Raw{raw}, nil
 			}}},
 		},
 		"a type that is renamed and has changed": {
 			past: func(p past) {
-				p.stores("a", "stele.v1.Head", p.headers(func(m *descriptorpb.DescriptorProto) {
-					m.Name = new("Head")
-					commandWasNumber(m)
+				p.stores("a", "google.protobuf.Some", p.any(func(m *descriptorpb.DescriptorProto) {
+					m.Name = new("Some")
+					valueWasNumber(m)
 				}), 2)
 			},
-			upcasters: []upcast.Upcaster{upcast.Rename("stele.v1.Head", "x"), upcast.Rename("x", headers)},
-			found:     []string{"breaks reading: field type changed: stele.v1.Head of kind a, command: was int32 command = 2, is string command = 2 (events: 2, schemas: [1])"},
+			upcasters: []upcast.Upcaster{upcast.Rename("google.protobuf.Some", "x"), upcast.Rename("x", anyType)},
+			found:     []string{"breaks reading: field type changed: google.protobuf.Some of kind a, value: was int32 value = 2, is bytes value = 2 (events: 2, schemas: [1])"},
 		},
 		"a type that is only renamed": {
 			past: func(p past) {
-				p.stores("a", "stele.v1.Head", p.headers(func(m *descriptorpb.DescriptorProto) { m.Name = new("Head") }), 2)
+				p.stores("a", "google.protobuf.Some", p.any(func(m *descriptorpb.DescriptorProto) { m.Name = new("Some") }), 2)
 			},
-			upcasters: []upcast.Upcaster{upcast.Rename("stele.v1.Head", headers)},
+			upcasters: []upcast.Upcaster{upcast.Rename("google.protobuf.Some", anyType)},
 		},
 		"stored without a schema": {
-			past:  func(p past) { p.stores("a", headers, 0, 2) },
-			found: []string{"notice: not described: stele.v1.Headers of kind a (events: 2, schemas: [0])"},
+			past:  func(p past) { p.stores("a", anyType, 0, 2) },
+			found: []string{"notice: not described: google.protobuf.Any of kind a (events: 2, schemas: [0])"},
 		},
 		"a schema that is damaged": {
-			past:  func(p past) { p.stores("a", headers, p.register(persistence.Protobuf, "\xff"), 2) },
-			found: []string{"notice: not described: stele.v1.Headers of kind a (events: 2, schemas: [1])"},
+			past:  func(p past) { p.stores("a", anyType, p.register(persistence.Protobuf, "\xff"), 2) },
+			found: []string{"notice: not described: google.protobuf.Any of kind a (events: 2, schemas: [1])"},
 		},
 		"a schema of other messages": {
 			past: func(p past) {
-				p.stores("a", headers, p.headers(func(m *descriptorpb.DescriptorProto) { m.Name = new("Tails") }), 2)
+				p.stores("a", anyType, p.any(func(m *descriptorpb.DescriptorProto) { m.Name = new("None") }), 2)
 			},
-			found: []string{"notice: not described: stele.v1.Headers of kind a (events: 2, schemas: [1])"},
+			found: []string{"notice: not described: google.protobuf.Any of kind a (events: 2, schemas: [1])"},
 		},
 		"another encoding": {
-			past:  func(p past) { p.stores("a", headers, p.register(persistence.JSON, `{"title":"stele.v1.Headers"}`), 2) },
-			found: []string{"breaks reading: encoding changed: stele.v1.Headers of kind a: was JSON, is protobuf (events: 2, schemas: [1])"},
+			past: func(p past) {
+				p.stores("a", anyType, p.register(persistence.JSON, `{"title":"google.protobuf.Any"}`), 2)
+			},
+			found: []string{"breaks reading: encoding changed: google.protobuf.Any of kind a: was JSON, is protobuf (events: 2, schemas: [1])"},
 		},
 		"a plain struct": {
 			past: func(p past) {
@@ -168,7 +170,7 @@ func TestCheck(t *testing.T) {
 			chain, err := upcast.New(c.upcasters...)
 			require.NoError(t, err)
 			program := schema.Program{Upcasters: chain, Events: map[string][]*codec.Type{
-				"a": {typeOf[*stelev1.Headers](t), typeOf[Higher](t), typeOf[Own](t)}, "c": nil,
+				"a": {typeOf[*anypb.Any](t), typeOf[Higher](t), typeOf[Own](t)}, "c": nil,
 			}}
 
 			findings, err := schema.Check(t.Context(), journal, program)
@@ -187,7 +189,7 @@ func TestCheck(t *testing.T) {
 func TestCheckOwn(t *testing.T) {
 	t.Parallel()
 	journal := past{new(memory.Journal), t}
-	types := []*codec.Type{typeOf[*stelev1.Headers](t), typeOf[Painted](t), typeOf[Higher](t), typeOf[Own](t), typeOf[*descriptorpb.FileDescriptorProto](t)}
+	types := []*codec.Type{typeOf[*anypb.Any](t), typeOf[Painted](t), typeOf[Higher](t), typeOf[Own](t), typeOf[*descriptorpb.FileDescriptorProto](t)}
 	ids, err := schema.Register(t.Context(), journal, types...)
 	require.NoError(t, err)
 	for i, of := range types {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -90,10 +91,13 @@ func NewDecoder(journal persistence.Journal) *Decoder {
 
 // Decode says what an event says. An event that was stored without a schema, and
 // one that upcasting has made, is read by the newest description of its type, and
-// as JSON when it is a JSON object. The error is an [*UndecodableError], behind
+// as JSON when it is a JSON object. One of the system has no payload and is Raw. The error is an [*UndecodableError], behind
 // which the event is to be shown as raw bytes, or what the journal said when it
 // could not be asked.
 func (d *Decoder) Decode(ctx context.Context, event *persistence.Event) (Decoded, error) {
+	if strings.HasPrefix(event.Type, "$") && len(event.Payload) == 0 {
+		return Decoded{}, nil // what it says stands in its headers, if anywhere
+	}
 	described, err := d.volumeOf(ctx, event)
 	if err != nil {
 		return Decoded{}, err

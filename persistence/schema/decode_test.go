@@ -58,6 +58,7 @@ func TestDecode(t *testing.T) {
 		"JSON of no struct":               {event: persistence.Event{Type: "own", Schema: ids[1], Payload: []byte(`"own"`)}, json: `"own"`},
 		"protobuf without a schema":       {event: persistence.Event{Type: "stele.v1.Headers", Payload: headers}, json: `{"commandId":"AQID","command":"bank.open"}`},
 		"JSON without a schema":           {event: persistence.Event{Type: "x", Payload: []byte(` {"a":[1]}`)}, json: ` {"a":[1]}`},
+		"an event of the system":          {event: persistence.Event{Type: persistence.TypeDeleted}},
 		"neither, without a schema":       {event: persistence.Event{Type: "x", Payload: []byte("12")}, kind: persistence.ErrNotFound, reason: "none describes its type"},
 		"nothing, without a schema":       {event: persistence.Event{Type: "x"}, kind: persistence.ErrNotFound, reason: "none describes its type"},
 		"broken JSON":                     {event: persistence.Event{Type: "paint.painted", Schema: ids[1], Payload: []byte(`{"Small": `)}, kind: persistence.ErrCorrupt, reason: "not JSON"},
@@ -71,6 +72,11 @@ func TestDecode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := decoder.Decode(t.Context(), &c.event)
 
+			if c.reason == "" && c.event.Type == persistence.TypeDeleted {
+				require.NoError(t, err)
+				require.Equal(t, schema.Decoded{}, got)
+				return
+			}
 			if c.reason == "" {
 				require.NoError(t, err)
 				require.Equal(t, c.json, string(got.JSON))

@@ -80,7 +80,7 @@ const (
 // fixes say what to do about a change.
 var fixes = map[Change]string{
 	TypeGone:            "add an On for it, or an upcaster from it (upcast.Rename, upcast.Drop)",
-	NotDescribed:        "nothing, if the program has always read them; they were stored by something that registers no schemas",
+	NotDescribed:        "nothing, if the program has always read them: the journal holds no description of them to compare with",
 	EncodingChanged:     "give the new message another name, and upcast the old one to it",
 	FieldRemoved:        "bring the field back, or carry what it holds over with an upcaster; then reserve its number and its name",
 	FieldRenamed:        "nothing in protobuf, unless its JSON is exported or filtered by; in JSON keep the name in the tag, or write an upcaster",
