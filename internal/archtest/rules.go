@@ -80,6 +80,7 @@ func areas() []Area {
 		{Folder: "persistence/prooph", Imports: []string{"persistence"}},
 		{Folder: "persistence/journaltest", Imports: []string{"persistence"}},
 		{Folder: "internal/pgtest", Imports: []string{"persistence", "persistence/postgres"}},
+		{Folder: "internal/torture", Imports: []string{"persistence", "persistence/postgres", "internal/pgtest"}},
 
 		{Folder: "actors", Imports: with(core, "internal/appender")},
 		{Folder: "projections", Imports: core},
@@ -119,7 +120,7 @@ func fences() []Fence {
 			Reason: "a single-node program links no gRPC",
 		},
 		{
-			Module: "github.com/jackc/pgx", Within: append([]string{"persistence/postgres", "persistence/prooph", "internal/pgtest"}, programs...),
+			Module: "github.com/jackc/pgx", Within: append([]string{"persistence/postgres", "persistence/prooph", "internal/pgtest", "internal/torture"}, programs...),
 			Reason: "a program without Postgres links no driver for it",
 		},
 		{
