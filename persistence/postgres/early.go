@@ -116,7 +116,8 @@ func (j *Journal) releaseEarly(ctx context.Context, early bool) error {
 
 // settled makes what was read on a connection durable before it is handed on. What
 // this journal has flushed already, or has read before, is. What a transaction
-// reads its own commit flushes.
+// reads its own commit flushes. All that was visible is flushed together, so that
+// who reads on from far behind asks once.
 func (j *Journal) settled(ctx context.Context, conn *pgx.Conn, events []persistence.Recorded) error {
 	newest := int64(0)
 	for i := range events {
@@ -125,10 +126,15 @@ func (j *Journal) settled(ctx context.Context, conn *pgx.Conn, events []persiste
 	if newest <= j.durable.Load() || conn.PgConn().TxStatus() != 'I' {
 		return nil
 	}
-	if _, err := collect(ctx, conn, statement{"stele_barrier", j.sql.barrier}, [][]byte{int2Parameter(partition)}); err != nil {
+	visible := int64(0)
+	err := queryOn(ctx, conn, statement{"stele_barrier", j.sql.barrier}, [][]byte{int2Parameter(partition)}, func(row [][]byte) error {
+		visible, _ = readInt8(row[0]) // NULL when there is no event
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	j.flushed(newest)
+	j.flushed(max(newest, visible)) // the flush is done only when the statement is
 	return nil
 }
 

@@ -106,11 +106,14 @@ func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err e
 			if r, more, err = s.query(ctx, conn, wanted); err != nil {
 				return err
 			}
-			names, err := s.journal.nameOf(ctx, conn, r.numbers)
-			for i := range r.events {
-				r.events[i].Stream = names[r.numbers[i]]
+			names, err := s.journal.namesOf(ctx, conn, r.numbers)
+			if err != nil {
+				return err
 			}
-			return err
+			for i := range r.events {
+				r.events[i].Stream = names[i]
+			}
+			return nil
 		})
 		if err != nil {
 			return nil, false, err

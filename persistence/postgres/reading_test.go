@@ -277,3 +277,29 @@ func TestAClaimedPlaceWakesNobody(t *testing.T) {
 
 	require.ErrorIs(t, journal.Wait(gone, nil), context.Canceled, "nothing was stored")
 }
+
+// Who reads from far behind asks for one flush, not for one at each page: all that
+// was visible then is flushed.
+func TestOnePageFlushesAllThatIsVisible(t *testing.T) {
+	t.Parallel()
+	for name, release := range map[string]postgres.EarlyRelease{"early": postgres.EarlyOn, "late": postgres.EarlyOff} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := postgres.Config{URL: pgtest.URL(t), Durability: postgres.Relaxed, EarlyRelease: release}
+			writer := open(t, config)
+			for i := range 6 {
+				require.NoError(t, appendOne(t, writer, "s-1", persistence.Exact(persistence.Version(i)), "x").Err)
+			}
+			reader := open(t, config)
+			require.Zero(t, postgres.Flushed(reader))
+
+			for page, err := range reader.ReadAll(t.Context(), persistence.ReadAllOptions{PageRows: 2}) {
+				require.NoError(t, err)
+				require.Len(t, page.Events, 2)
+				break
+			}
+
+			require.EqualValues(t, 6, postgres.Flushed(reader))
+		})
+	}
+}

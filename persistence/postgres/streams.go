@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -169,20 +170,17 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 	return found, err
 }
 
-// nameOf fills the names of streams in by their ids.
-func (j *Journal) nameOf(ctx context.Context, conn *pgx.Conn, ids []int64) (map[int64]persistence.StreamID, error) {
-	names := make(map[int64]persistence.StreamID, 16)
+// namesOf returns the names of streams in the order of their ids, "" when there is
+// no such stream.
+func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]persistence.StreamID, error) {
+	names := make([]persistence.StreamID, len(ids))
 	var missing []int64
 	j.streams.mu.Lock()
 	epoch := j.streams.epoch
-	for _, id := range ids {
-		if _, known := names[id]; known {
-			continue
-		}
+	for i, id := range ids {
 		if known := j.streams.numbered(id); known != nil {
-			names[id] = known.name
+			names[i] = known.name
 		} else {
-			names[id] = ""
 			missing = append(missing, id)
 		}
 	}
@@ -190,20 +188,27 @@ func (j *Journal) nameOf(ctx context.Context, conn *pgx.Conn, ids []int64) (map[
 	if len(missing) == 0 {
 		return names, nil
 	}
-	found := make(map[persistence.StreamID]*stream, len(missing))
-	err := queryOn(ctx, conn, statement{"stele_stream_names", j.sql.streamNames}, [][]byte{int8Array(missing)}, func(row [][]byte) error {
+	slices.Sort(missing)
+	found, byID := map[persistence.StreamID]*stream{}, map[int64]persistence.StreamID{}
+	parameters := [][]byte{int8Array(slices.Compact(missing))}
+	err := queryOn(ctx, conn, statement{"stele_stream_names", j.sql.streamNames}, parameters, func(row [][]byte) error {
 		id, ok := readInt8(row[0])
 		if !ok {
 			return errUndecodable
 		}
 		name := persistence.StreamID(row[1])
-		names[id], found[name] = name, &stream{id: id, name: name}
+		byID[id], found[name] = name, &stream{id: id, name: name}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	j.streams.remember(epoch, found)
+	for i, id := range ids {
+		if names[i] == "" {
+			names[i] = byID[id]
+		}
+	}
 	return names, nil
 }
 
