@@ -39,8 +39,12 @@ func (s *session) measureNodes(rows *rows) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, slow.close(context.WithoutCancel(s.ctx))) }()
+	// Journals find out by themselves that they are several, and change what they do.
+	if _, err := s.together(slow, rows, 1, 3*s.scale.window); err != nil {
+		return err
+	}
 	for _, batch := range []int{1, 100} {
-		ours := func() (load, error) { return s.together(slow, rows, batch) }
+		ours := func() (load, error) { return s.together(slow, rows, batch, s.scale.window) }
 		ceiling := func() (load, error) { return slow.unordered(s.ctx, s.scale.nodes, batch, s.scale.window) }
 		rounds, err := beside(s, ours, ceiling)
 		if err != nil {
@@ -52,7 +56,7 @@ func (s *session) measureNodes(rows *rows) (err error) {
 }
 
 // together lets every node append to one journal.
-func (s *session) together(slow shared, rows *rows, batch int) (l load, err error) {
+func (s *session) together(slow shared, rows *rows, batch int, window time.Duration) (l load, err error) {
 	const space = "nodes"
 	var journals []journal
 	defer func() {
@@ -79,7 +83,7 @@ func (s *session) together(slow shared, rows *rows, batch int) (l load, err erro
 			return load{}, err
 		}
 	}
-	l, err = closedLoop(len(writers), s.scale.window, func(caller, i int) error { return writers[caller].append(i) })
+	l, err = closedLoop(len(writers), window, func(caller, i int) error { return writers[caller].append(i) })
 	l.count *= batch
 	return l, err
 }
