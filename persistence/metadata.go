@@ -79,7 +79,7 @@ func (v Value) Text() string {
 	if v.kind == stringValue {
 		return v.text
 	}
-	return string(v.appendJSON(nil))
+	return string(v.AppendJSON(nil))
 }
 
 // same compares as filters do: an integer and a float are the same number when
@@ -164,12 +164,13 @@ func EncodeMetadata(m Metadata) []byte {
 		out = append(out, separator)
 		out = appendJSONString(out, key)
 		out = append(out, ':')
-		out = m[key].appendJSON(out)
+		out = m[key].AppendJSON(out)
 	}
 	return append(out, '}')
 }
 
-func (v Value) appendJSON(out []byte) []byte {
+// AppendJSON appends the value as [EncodeMetadata] writes it.
+func (v Value) AppendJSON(out []byte) []byte {
 	switch v.kind {
 	case stringValue:
 		return appendJSONString(out, v.text)

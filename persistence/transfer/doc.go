@@ -7,7 +7,8 @@
 //	summary, err = transfer.Copy(ctx, journal, other, transfer.CopyOptions{})
 //	report, err := transfer.Verify(ctx, journal, other, transfer.Choice{})
 //
-//	plan, err := transfer.Retain(ctx, journal, transfer.RetainOptions{Category: "session", Before: lastYear, Archive: file})
+//	sessions := transfer.Choice{Categories: []string{"session"}}
+//	plan, err := transfer.Retain(ctx, journal, transfer.RetainOptions{Choice: sessions, Before: lastYear, Unfolded: true, Archive: file})
 //
 // # Files
 //

@@ -9,11 +9,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/filter"
+	"github.com/stele-es/stele/persistence/hooks"
 	"github.com/stele-es/stele/persistence/transfer"
 	"github.com/stele-es/stele/persistence/upcast"
+	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 func export(t *testing.T, journal persistence.Journal, options transfer.ExportOptions) []byte {
@@ -288,4 +291,35 @@ func TestTransfersEndWithTheirContext(t *testing.T) {
 	require.ErrorIs(t, err, reason)
 	events, _ := all(t, to)
 	require.Empty(t, events)
+}
+
+// What the runtime knows of where an event comes from, CloudEvents show.
+func TestCloudEventsShowOrigins(t *testing.T) {
+	t.Parallel()
+	correlation, causation := persistence.NewEventID(), persistence.NewEventID()
+	headers, err := proto.Marshal(&stelev1.Headers{CorrelationId: correlation[:], CausationId: causation[:], Traceparent: "00-1-2-01"})
+	require.NoError(t, err)
+	from := newMemory()
+	_, err = from.Append(t.Context(), persistence.Append{Stream: "s-1", Events: []persistence.Event{{Type: "t", Headers: headers}, {Type: "t", Headers: []byte("other")}}})
+	require.NoError(t, err)
+
+	file := string(export(t, from, transfer.ExportOptions{Format: transfer.CloudEvents}))
+
+	require.Contains(t, file, fmt.Sprintf(`"correlationid":"%s","causationid":"%s","traceparent":"00-1-2-01"`, correlation, causation))
+	require.Equal(t, 1, strings.Count(file, "correlationid"))
+}
+
+// Functions that change what programs append have no say in what was stored
+// elsewhere.
+func TestImportPassesHooksBy(t *testing.T) {
+	t.Parallel()
+	from, behind := newMemory(), newMemory()
+	live(t, from, 9, 50)
+	front := hooks.New(hooks.Config{Journal: behind})
+	front.Add(hooks.Hook{Name: "no", BeforeAppend: func(context.Context, *persistence.Append) error { return errFull }})
+
+	_, err := transfer.Copy(t.Context(), from, front, transfer.CopyOptions{})
+
+	require.NoError(t, err)
+	equal(t, from, behind)
 }

@@ -87,20 +87,7 @@ func (o *object) positions(key string, at persistence.Positions) {
 	o.out = append(o.out, ']')
 }
 
-func appendText(out []byte, s string) []byte {
-	out = append(out, '"')
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			out = append(out, '\\', c)
-		case c < ' ':
-			out = append(out, '\\', 'u', '0', '0', '0'+c>>4, "0123456789abcdef"[c&0xf])
-		default:
-			out = append(out, c)
-		}
-	}
-	return append(out, '"')
-}
+func appendText(out []byte, s string) []byte { return persistence.String(s).AppendJSON(out) }
 
 // isJSON reports whether bytes can stand in a line as they are, and come out of it
 // so: JSON without anything around it, and without a line's end.
