@@ -128,8 +128,8 @@ func TestCheck(t *testing.T) {
 				"actors imports github.com/hashicorp/memberlist: only cluster may",
 				"httpapi imports github.com/maypok86/otter/v2: only keyvault may",
 				"keyvault imports github.com/danielgtaylor/huma/v2: only httpapi may",
-				"persistence/memory imports modernc.org/sqlite: only persistence/sqlite, bench, cmd, examples may",
-				"persistence/sqlite imports github.com/jackc/pgx/v5/pgxpool: only persistence/postgres, persistence/prooph, internal/pgtest",
+				"persistence/memory imports modernc.org/sqlite: only persistence/sqlite, projections/sqlite, bench, cmd, examples may",
+				"persistence/sqlite imports github.com/jackc/pgx/v5/pgxpool: only persistence/postgres, persistence/prooph, projections/postgres, internal/pgtest",
 			},
 		},
 		"drivers inside their fence": {

@@ -43,6 +43,7 @@ func Stele() Rules {
 		ForTests: []string{
 			"persistence/memory", "persistence/sqlite", "persistence/postgres", "persistence/journaltest",
 			"actors/actorstest", "internal/pgtest", "internal/faultjournal",
+			"projections/postgres", "projections/sqlite", "projections/projectionstest",
 		},
 		Fences: fences(),
 		Hidden: []string{
@@ -65,6 +66,7 @@ func areas() []Area {
 	public := []string{
 		"", "actors", "cluster", "console", "httpapi", "keyvault", "persistence", "projections", "proto",
 		"persistence/memory", "persistence/postgres", "persistence/prooph", "persistence/sqlite",
+		"projections/postgres", "projections/sqlite",
 	}
 	return []Area{
 		{Folder: "internal/fifo"},
@@ -84,6 +86,10 @@ func areas() []Area {
 
 		{Folder: "actors", Imports: with(core, "internal/appender")},
 		{Folder: "projections", Imports: core},
+		{Folder: "projections/internal/sqlbook", Imports: with(core, "projections")},
+		{Folder: "projections/postgres", Imports: with(core, "projections", "projections/internal/sqlbook")},
+		{Folder: "projections/sqlite", Imports: with(core, "projections", "projections/internal/sqlbook")},
+		{Folder: "projections/projectionstest", Imports: with(core, "projections", "persistence/memory")},
 		{Folder: "keyvault", Imports: core},
 		{Folder: "cluster", Imports: with(core, "actors")},
 		{Folder: "actors/actorstest", Imports: with(core, "actors", "persistence/memory", "internal/faultjournal")},
@@ -104,7 +110,7 @@ func areas() []Area {
 
 func fences() []Fence {
 	programs := []string{"bench", "cmd", "examples"}
-	testKits := []string{"actors/actorstest", "persistence/journaltest", "internal/pgtest"}
+	testKits := []string{"actors/actorstest", "persistence/journaltest", "projections/projectionstest", "internal/pgtest"}
 	fences := []Fence{
 		{
 			Module: "github.com/asynkron/protoactor-go", Within: []string{"actors"},
@@ -120,11 +126,11 @@ func fences() []Fence {
 			Reason: "a single-node program links no gRPC",
 		},
 		{
-			Module: "github.com/jackc/pgx", Within: append([]string{"persistence/postgres", "persistence/prooph", "internal/pgtest", "internal/torture"}, programs...),
+			Module: "github.com/jackc/pgx", Within: append([]string{"persistence/postgres", "persistence/prooph", "projections/postgres", "internal/pgtest", "internal/torture"}, programs...),
 			Reason: "a program without Postgres links no driver for it",
 		},
 		{
-			Module: "modernc.org/sqlite", Within: append([]string{"persistence/sqlite"}, programs...),
+			Module: "modernc.org/sqlite", Within: append([]string{"persistence/sqlite", "projections/sqlite"}, programs...),
 			Reason: "a program without SQLite links no driver for it",
 		},
 		{

@@ -1,0 +1,258 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/tail"
+)
+
+const (
+	// pageRows and pageBytes bound what is applied in one transaction.
+	pageRows  = 500
+	pageBytes = 8 << 20
+	// pageTime is when a transaction is committed though more lies before it.
+	pageTime = 100 * time.Millisecond
+	// maxCause bounds the text of a cause that is kept.
+	maxCause = 1 << 10
+)
+
+// batch is a run of stored events that are applied and saved together. A target
+// that repeats its transaction rewinds it.
+type batch struct {
+	*worker
+	events []persistence.Recorded // as they are stored
+	// end is where the projection stands when all are applied: behind the events, and
+	// behind what was not chosen after them.
+	end tail.Checkpoint
+	// verdict is what becomes of the only event instead of being handled.
+	verdict *verdict
+	// again is the only event as it was set aside.
+	again *Parked
+
+	begun  time.Time
+	done   int
+	sub    int // applied of what came of the event at done
+	parked []Parked
+	halt   bool // a handler has asked to stop behind its event
+	saved  Worker
+	kept   bool // saved is durable although the batch has failed
+}
+
+// verdict sets an event aside, in the one way or the other.
+type verdict struct {
+	cause    string
+	attempts int
+}
+
+// rewind begins anew.
+func (b *batch) rewind() {
+	b.begun, b.done, b.parked, b.halt = time.Now(), 0, nil, false
+	b.sub = 0
+	if len(b.events) > 0 && b.row.Sub > 0 && b.events[0].ID == b.row.SubOf {
+		b.sub = b.row.Sub
+	}
+	if b.again != nil {
+		b.sub = b.again.Sub
+	}
+}
+
+// next reports whether there is an event to deal with. A wish is obeyed between
+// two events, and a transaction does not stay open for long.
+func (b *batch) next() bool {
+	return b.done < len(b.events) && !b.halt && !b.leaving() && (b.done == 0 || time.Since(b.begun) < pageTime)
+}
+
+// deal applies the next event with handle, or sets it aside. What it has applied
+// of several that came of one is counted in sub when it returns an error.
+func (b *batch) deal(ctx context.Context, handle func(context.Context, *persistence.Recorded) error) error {
+	stored := &b.events[b.done]
+	lane := b.spec.laneOf(stored)
+	switch {
+	case b.verdict != nil:
+		b.set(stored, lane, b.verdict.cause, b.verdict.attempts)
+	case b.again == nil && b.lanes.holds(lane):
+		b.set(stored, lane, "", 0)
+	default:
+		if err := b.apply(ctx, stored, handle); err != nil {
+			return &EventError{Projection: b.spec.name, Stream: stored.Stream, Position: stored.Position, Type: stored.Type, Err: err, index: b.done}
+		}
+	}
+	b.done++
+	b.sub = 0
+	return nil
+}
+
+func (b *batch) set(stored *persistence.Recorded, lane, cause string, attempts int) {
+	b.parked = append(b.parked, Parked{
+		Name: b.spec.name, Version: b.spec.version, Position: stored.Position, Stream: stored.Stream,
+		Sub: b.sub, Lane: lane, Cause: cause, Attempts: attempts, At: time.Now(),
+	})
+}
+
+// apply hands over what a stored event is today.
+func (b *batch) apply(ctx context.Context, stored *persistence.Recorded, handle func(context.Context, *persistence.Recorded) error) error {
+	if !b.host.config.Upcasters.Touches(stored.Type) {
+		return b.guard(ctx, stored, handle)
+	}
+	today, err := b.host.config.Upcasters.Upcast(nil, stored)
+	if err != nil {
+		return err
+	}
+	for ; b.sub < len(today); b.sub++ {
+		if err := b.guard(ctx, &today[b.sub], handle); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guard makes a panic of the user's code an error.
+func (b *batch) guard(ctx context.Context, recorded *persistence.Recorded, handle func(context.Context, *persistence.Recorded) error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = &panicError{text: fmt.Sprintf("the handler panicked with a %T", reason)}
+		}
+	}()
+	return handle(ctx, recorded)
+}
+
+// panicError is a panic of the user's code. It leaves out the value, which may
+// hold anything.
+type panicError struct{ text string }
+
+func (e *panicError) Error() string { return e.text }
+
+// batchKey finds the batch in the context of a handler.
+type batchKey struct{}
+
+// known gives handlers a context that knows the batch.
+func (b *batch) known(ctx context.Context) context.Context {
+	return context.WithValue(ctx, batchKey{}, b)
+}
+
+// Halt ends the projection behind the event that is being handled, which counts as
+// applied. It stays stopped until it is started. The context must be that of a
+// handler; otherwise nothing happens.
+func Halt(ctx context.Context) {
+	if b, ok := ctx.Value(batchKey{}).(*batch); ok {
+		b.halt = true
+	}
+}
+
+// EpochOf is the number of the worker that runs a handler, to be passed on to a
+// system that can refuse whoever has a lower one. It is 0 for other contexts.
+func EpochOf(ctx context.Context) int64 {
+	if b, ok := ctx.Value(batchKey{}).(*batch); ok {
+		return b.row.Epoch
+	}
+	return 0
+}
+
+// save writes what the batch has come to into the book, fenced by the epoch.
+func (b *batch) save(ctx context.Context, book Book, state []byte) error {
+	for _, parked := range b.parked {
+		if err := book.Park(ctx, parked); err != nil {
+			return err
+		}
+	}
+	b.saved = b.row
+	b.saved.State, b.saved.Moved = state, time.Now()
+	switch {
+	case b.again != nil:
+		if err := b.saveAgain(ctx, book); err != nil {
+			return err
+		}
+	case b.done == len(b.events):
+		b.saved.Checkpoint = b.end
+	case b.done > 0:
+		b.saved.Checkpoint = b.row.Checkpoint.With(&b.events[b.done-1])
+	}
+	if b.again == nil && len(b.events) > 0 {
+		b.saved.Sub, b.saved.SubOf = 0, persistence.EventID{}
+		if b.sub > 0 {
+			b.saved.Sub, b.saved.SubOf = b.sub, b.events[b.done].ID
+		}
+	}
+	if b.halt {
+		if err := setStopped(ctx, book, b.spec.name, b.spec.version, true); err != nil {
+			return err
+		}
+	}
+	return book.Save(ctx, b.key, b.row.Epoch, b.row.Checkpoint, b.saved)
+}
+
+// saveAgain removes the event from what is set aside, or notes how far it came.
+func (b *batch) saveAgain(ctx context.Context, book Book) error {
+	if b.done == 1 {
+		return book.Unpark(ctx, b.spec.name, b.spec.version, b.again.Position)
+	}
+	b.again.Sub = b.sub
+	return book.Park(ctx, *b.again)
+}
+
+// blame is the event that an error is about.
+func blame(err error) (*EventError, bool) { return errors.AsType[*EventError](err) }
+
+// away reports errors that say nothing about an event: a part is away, and the
+// same may succeed when it is back.
+func away(err error) bool {
+	switch kind := persistence.KindOf(err); {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return true
+	case kind == persistence.ErrUnknownOutcome:
+		return errors.Is(err, persistence.ErrUnknownOutcome) // and not only of no known kind
+	default:
+		return kind == persistence.ErrUnavailable || kind == persistence.ErrOverloaded
+	}
+}
+
+// hopeless reports errors that come again however often an event is tried.
+func hopeless(err error) bool {
+	kind := persistence.KindOf(err)
+	return kind == persistence.ErrCorrupt
+}
+
+// causeOf is the text of an error as it is kept.
+func causeOf(err error) string {
+	text := err.Error()
+	if len(text) > maxCause {
+		text = text[:maxCause]
+	}
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), string(utf8.RuneError))
+	return text
+}
+
+// lanes are those that something is set aside in, with how much.
+type lanes struct {
+	rows  map[string]int
+	total int
+}
+
+// What a worker sets aside at most before it fails.
+const (
+	maxLanes  = 1000
+	maxParked = 100_000
+)
+
+func (l *lanes) holds(lane string) bool { return l.rows[lane] > 0 }
+
+func (l *lanes) add(parked Parked, by int) {
+	if parked.Attempts == Skipped {
+		return
+	}
+	if l.rows == nil {
+		l.rows = map[string]int{}
+	}
+	l.total += by
+	if l.rows[parked.Lane] += by; l.rows[parked.Lane] <= 0 {
+		delete(l.rows, parked.Lane)
+	}
+}
+
+func (l *lanes) full() bool { return len(l.rows) > maxLanes || l.total > maxParked }

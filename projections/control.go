@@ -1,0 +1,228 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/tail"
+)
+
+// A wish is one transaction that fences the workers it is about: what they have not
+// committed by then is never committed, wherever they run. So it has its effect
+// although the owner may be dead, and whoever asks need not be the owner.
+//
+// Names are those of projections, and mean all their versions; "name@2" means one.
+
+// Stop ends a projection where it stands, until it is started: also those that
+// others run, and across restarts. Stopping twice is fine.
+func (r *Runner) Stop(ctx context.Context, name string) error {
+	return r.wish(ctx, "stop", name, func(ctx context.Context, book Book, h *hosted) error {
+		if err := setStopped(ctx, book, h.spec.name, h.spec.version, true); err != nil {
+			return err
+		}
+		return book.Fence(ctx, h.spec.name, h.spec.version)
+	})
+}
+
+// Start lets a projection go on that was stopped, has failed, or was deleted: then
+// it begins anew, if it runs here. Starting one that runs is fine.
+func (r *Runner) Start(ctx context.Context, name string) error {
+	return r.wish(ctx, "start", name, func(ctx context.Context, book Book, h *hosted) error {
+		h.mu.Lock()
+		if h.deleted {
+			h.deleted, h.known = false, Registration{}
+		}
+		h.mu.Unlock()
+		err := setStopped(ctx, book, h.spec.name, h.spec.version, false)
+		if errors.Is(err, ErrNotFound) {
+			return nil // the runner registers it
+		}
+		return err
+	})
+}
+
+// setStopped writes a wish down.
+func setStopped(ctx context.Context, book Book, name string, version int, stopped bool) error {
+	if err := book.Lock(ctx, name); err != nil {
+		return err
+	}
+	return edit(ctx, book, name, version, func(r *Registration) {
+		r.Stopped = stopped
+		r.Changes++
+	})
+}
+
+// Reset puts a projection back to the beginning: in one transaction its read model
+// is emptied by [Truncate], its checkpoint goes back, and what was set aside is
+// forgotten. Readers see an empty model that fills; [Runner.Switch] is the way
+// without that. What it has emitted stays, and is not emitted again.
+func (r *Runner) Reset(ctx context.Context, name string) error {
+	return r.change(ctx, "reset", name, func(ctx context.Context, h *hosted) error {
+		if !h.has(atTruncate) {
+			return &persistence.InvalidError{Field: "projection", Reason: "cannot be reset: its definition has no Truncate"}
+		}
+		return h.once(ctx, atTruncate, func(ctx context.Context, book Book) error {
+			if err := book.Lock(ctx, h.spec.name); err != nil {
+				return err
+			}
+			if err := edit(ctx, book, h.spec.name, h.spec.version, func(r *Registration) { r.Changes++ }); err != nil {
+				return err
+			}
+			if err := book.UnparkAll(ctx, h.spec.name, h.spec.version); err != nil {
+				return err
+			}
+			begin := Worker{Checkpoint: tail.Checkpoint{Journal: h.config.Journal.Identity()}, Moved: time.Now()}
+			return book.Divide(ctx, h.spec.name, h.spec.version, divide(h.spec.workers, begin))
+		})
+	})
+}
+
+// DeleteOptions say what goes with a projection that is deleted.
+type DeleteOptions struct {
+	// Emitted deletes the stream that the projection has emitted to.
+	Emitted bool
+}
+
+// Delete removes a projection: in one transaction its read model goes by [Drop], and
+// its checkpoint and what was set aside with it. It begins anew when it is started,
+// or when a program that defines it is.
+func (r *Runner) Delete(ctx context.Context, name string, options DeleteOptions) error {
+	err := r.change(ctx, "delete", name, func(ctx context.Context, h *hosted) error {
+		err := h.once(ctx, atDrop, func(ctx context.Context, book Book) error {
+			if err := book.Lock(ctx, h.spec.name); err != nil {
+				return err
+			}
+			return book.Unregister(ctx, h.spec.name, h.spec.version)
+		})
+		if err == nil {
+			h.mu.Lock()
+			h.deleted = true
+			h.mu.Unlock()
+		}
+		return err
+	})
+	if err != nil || !options.Emitted {
+		return err
+	}
+	plain, _, _ := strings.Cut(name, "@")
+	_, err = r.config.Journal.Delete(ctx, EmitStream(plain), persistence.Any)
+	if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
+		return fmt.Errorf("delete what projection %s has emitted: %w", name, err)
+	}
+	return nil
+}
+
+// wish is a change that needs no function of the definition.
+func (r *Runner) wish(ctx context.Context, what, name string, do func(context.Context, Book, *hosted) error) error {
+	return r.change(ctx, what, name, func(ctx context.Context, h *hosted) error {
+		return h.store.Update(ctx, func(ctx context.Context, book Book) error { return do(ctx, book, h) })
+	})
+}
+
+// change does something to the versions that a name means, and returns when those
+// that run here have seen it.
+func (r *Runner) change(ctx context.Context, what, name string, do func(context.Context, *hosted) error) error {
+	versions, err := r.versions(name)
+	for _, h := range versions {
+		if err = do(ctx, h); err != nil {
+			break
+		}
+		if r.isRunning() {
+			if err = h.ask(ctx, r.ended); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s projection %s: %w", what, name, err)
+	}
+	return nil
+}
+
+func (r *Runner) isRunning() bool {
+	select {
+	case <-r.ended:
+		return false
+	default:
+		return r.running.Load()
+	}
+}
+
+// versions are those that a name means.
+func (r *Runner) versions(name string) ([]*hosted, error) {
+	plain, number, one := strings.Cut(name, "@")
+	found, err := r.find(plain)
+	if err != nil || !one {
+		return found, err
+	}
+	for _, h := range found {
+		if strconv.Itoa(h.spec.version) == number {
+			return []*hosted{h}, nil
+		}
+	}
+	return nil, &NotFoundError{name}
+}
+
+// ask wakes the one who sees what is wished, and returns when he has, and the
+// workers of before are gone.
+func (h *hosted) ask(ctx context.Context, ended <-chan struct{}) error {
+	h.mu.Lock()
+	h.asked++
+	mine := h.asked
+	h.mu.Unlock()
+	h.look()
+	for {
+		h.mu.Lock()
+		answered, seen := h.answered, h.seen
+		h.mu.Unlock()
+		if answered >= mine {
+			return nil
+		}
+		select {
+		case <-seen:
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// answer says that all that was asked until then has been seen.
+func (h *hosted) answer(asked int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answered = max(h.answered, asked)
+	close(h.seen)
+	h.seen = make(chan struct{})
+}
+
+// until returns when what is known of the version fulfils a condition, which is
+// asked under the lock.
+func (h *hosted) until(ctx context.Context, holds func(Registration) bool) error {
+	for {
+		h.mu.Lock()
+		holding, seen := holds(h.known), h.seen
+		h.mu.Unlock()
+		if holding {
+			return nil
+		}
+		select {
+		case <-seen:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// changes is the number of wishes that were seen.
+func (h *hosted) changes() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known.Changes
+}

@@ -1,0 +1,95 @@
+package projections
+
+import (
+	"fmt"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// ErrNotFound is the [persistence.ErrNotFound] of projections.
+const ErrNotFound persistence.Kind = "projection not found"
+
+// ErrBehind reports a projection that has not come to a place in time.
+const ErrBehind persistence.Kind = "projection behind"
+
+// ErrDiverged reports a checkpoint that does not belong to the journal.
+const ErrDiverged persistence.Kind = "projection diverged"
+
+// NotFoundError reports a projection that nobody here defines, or that was deleted.
+type NotFoundError struct{ Projection string }
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("projection %s not found", e.Projection) }
+
+// Is matches [ErrNotFound] and [persistence.ErrNotFound].
+func (e *NotFoundError) Is(target error) bool {
+	return target == ErrNotFound || target == persistence.ErrNotFound
+}
+
+// BehindError reports that a projection was waited for in vain. What was to be seen
+// through it has happened all the same.
+type BehindError struct {
+	Projection string
+	// Want is the place that was waited for, Have how far the projection has come in
+	// that partition.
+	Want, Have persistence.Position
+	// Status is what the projection does, such as [Failed] or [CatchingUp].
+	Status Status
+	// Err is why the waiting ended.
+	Err error
+}
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("projection %s is behind by %d events, at position %s of %s, %s: %v",
+		e.Projection, e.Want.Offset-e.Have.Offset, e.Have, e.Want, e.Status, e.Err)
+}
+
+// Unwrap returns why the waiting ended.
+func (e *BehindError) Unwrap() error { return e.Err }
+
+// Is matches [ErrBehind] and [persistence.ErrUnavailable].
+func (e *BehindError) Is(target error) bool {
+	return target == ErrBehind || target == persistence.ErrUnavailable
+}
+
+// DivergedError reports that a projection stands at a place that the journal does
+// not have: it is another journal, or it has lost its newest events. Nothing is
+// applied then.
+type DivergedError struct {
+	Projection string
+	// Err is a [*persistence.LostTailError].
+	Err error
+}
+
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("projection %s: %v: give it the journal that it was made from, or reset it", e.Projection, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *DivergedError) Unwrap() error { return e.Err }
+
+// Is matches [ErrDiverged].
+func (e *DivergedError) Is(target error) bool { return target == ErrDiverged }
+
+// EventError reports the event at which a projection has failed.
+type EventError struct {
+	Projection string
+	Stream     persistence.StreamID
+	Position   persistence.Position
+	Type       string
+	// Err is what the handler, the codec or an upcaster said.
+	Err error
+
+	index int // among the events that were applied together
+}
+
+func (e *EventError) Error() string {
+	return fmt.Sprintf("projection %s at position %s, %s in %s: %v", e.Projection, e.Position, e.Type, e.Stream, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *EventError) Unwrap() error { return e.Err }
+
+// fenced is what a worker gets that is no longer the owner of its part.
+func fenced() error {
+	return &persistence.Error{Kind: persistence.ErrFenced, Op: "save a checkpoint", Reason: "another worker has taken over"}
+}

@@ -1,0 +1,317 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/stele-es/stele/internal/lifecycle"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/tail"
+)
+
+// hosted is one version of a projection on a runner: it sees what is wished of it,
+// and keeps the workers running that belong here. One goroutine does that, and each
+// worker has one of its own.
+type hosted struct {
+	bound
+	spec   *spec
+	store  Store
+	config *Config
+	tailer *tail.Tailer
+	wake   chan struct{} // something may be wished
+	rival  chan int      // a part is no longer this owner's
+
+	mu      sync.Mutex // protects the rest
+	workers map[int]*worker
+	parts   int // of the version, here and elsewhere
+	known   Registration
+	status  Status // when no worker says
+	cause   error
+	since   time.Time
+	deleted bool // by a wish, and not begun again since
+	waiters []*waiter
+	// asked counts the wishes that were made here, answered those that were seen, and
+	// seen is closed when that changes.
+	asked, answered int
+	seen            chan struct{}
+	siblings        []*hosted // all hosted versions of the projection, itself included
+}
+
+func newHosted(b bound, config *Config, tailer *tail.Tailer) *hosted {
+	return &hosted{
+		bound: b, spec: b.spec(), store: b.store(), config: config, tailer: tailer,
+		wake: make(chan struct{}, 1), rival: make(chan int, 1), workers: map[int]*worker{}, status: Starting, since: time.Now(),
+		seen: make(chan struct{}),
+	}
+}
+
+// look wakes the one who sees what is wished.
+func (h *hosted) look() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// meet tells him of a part that somebody else has taken over, or a wish has fenced.
+func (h *hosted) meet(low int) {
+	select {
+	case h.rival <- low:
+	default:
+	}
+}
+
+// run keeps the version running until ctx is done.
+func (h *hosted) run(ctx context.Context) error {
+	for pause := firstPause; ctx.Err() == nil; {
+		moved, parts, err := h.prepare(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				h.log("projection cannot be prepared", nil, err)
+				status := Waiting
+				if !away(err) && !errors.Is(err, persistence.ErrConflict) {
+					status = Failed // an operator has to look; what he does is seen below
+				}
+				h.become(status, err)
+				h.wait(ctx, jitter(pause), nil)
+				pause = min(2*pause, lastPause)
+			}
+			continue
+		}
+		pause = firstPause
+		h.serve(ctx, parts, moved)
+	}
+	return nil
+}
+
+// serve runs the workers that belong here until something is wished, or another
+// owner or placement turns up.
+func (h *hosted) serve(ctx context.Context, parts []Worker, moved <-chan struct{}) {
+	var components []lifecycle.Component
+	workers := map[int]*worker{}
+	for _, part := range parts {
+		w := &worker{host: h, spec: h.spec, key: PartKey{h.spec.name, h.spec.version, part.Low}, high: part.High, row: part, at: part.Checkpoint}
+		w.unit = h.unit(w)
+		w.status, w.since, w.moved, w.begun, w.from = Starting, time.Now(), part.Moved, time.Now(), part.Checkpoint
+		workers[part.Low] = w
+		components = append(components, lifecycle.Component{Name: w.key.String(), Run: w.run})
+	}
+	h.mu.Lock()
+	h.workers = workers
+	h.mu.Unlock()
+	h.release()
+
+	group := lifecycle.Start(ctx, components...)
+	rival := h.wait(ctx, 0, moved)
+	_ = group.Stop(context.WithoutCancel(ctx)) // workers end by themselves, and fail in their status
+	h.mu.Lock()
+	h.workers = map[int]*worker{}
+	h.mu.Unlock()
+	if rival {
+		// Two who both think that they are the owner must not chase each other.
+		h.become(Starting, nil)
+		sleep(ctx, jitter(rivalPause))
+	}
+}
+
+const rivalPause = time.Second
+
+// wait returns when there may be something to do, and whether that is a rival.
+func (h *hosted) wait(ctx context.Context, limit time.Duration, moved <-chan struct{}) (rival bool) {
+	var late <-chan time.Time
+	if limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-h.wake:
+	case low := <-h.rival:
+		return h.isRival(ctx, low)
+	case <-moved:
+	case <-late:
+	}
+	return false
+}
+
+// isRival tells another owner from a wish, which leaves no node behind.
+func (h *hosted) isRival(ctx context.Context, low int) (rival bool) {
+	_ = h.store.Update(ctx, func(ctx context.Context, book Book) error {
+		workers, err := book.Workers(ctx, h.spec.name, h.spec.version)
+		for _, w := range workers {
+			if w.Low == low {
+				rival = w.Node != "" && w.Node != h.config.instance
+			}
+		}
+		return err
+	}) // the next preparation meets the same error
+	return rival
+}
+
+// prepare registers the version if it is new, sets its read model up, carries out
+// what is due, and returns the workers to run here.
+func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Worker, err error) {
+	h.mu.Lock()
+	asked := h.asked
+	h.mu.Unlock()
+	registration, workers, err := h.register(ctx)
+	if err == nil && h.due(registration, workers) {
+		if err = h.advance(ctx); err == nil {
+			registration, workers, err = h.register(ctx)
+		}
+	}
+	defer h.answer(asked)
+	if err != nil {
+		return nil, nil, err
+	}
+	h.mu.Lock()
+	h.known, h.parts = registration, len(workers)
+	h.mu.Unlock()
+	if registration.Stopped || len(workers) == 0 {
+		status := Stopped
+		switch {
+		case len(workers) == 0:
+			status = Deleted
+		case registration.Successor > 0:
+			status = Retired
+		}
+		h.become(status, nil)
+		h.release()
+		return nil, nil, nil
+	}
+	if !registration.Ready {
+		if err := h.setUp(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	h.become(Elsewhere, nil)
+	for _, w := range workers {
+		owned, again := h.config.Placement.Owns(PartKey{h.spec.name, h.spec.version, w.Low}.String())
+		if moved = again; owned {
+			mine = append(mine, w)
+		}
+	}
+	return moved, mine, nil
+}
+
+// register returns what the book says of the version, after adding it.
+func (h *hosted) register(ctx context.Context) (registration Registration, workers []Worker, err error) {
+	err = h.store.Update(ctx, func(ctx context.Context, book Book) error {
+		if err := book.Lock(ctx, h.spec.name); err != nil {
+			return err
+		}
+		all, err := book.Registrations(ctx, h.spec.name)
+		if err != nil {
+			return err
+		}
+		var found bool
+		if registration, found = versionOf(all, h.spec.version); !found {
+			if h.isDeleted() {
+				return nil // also by another process, after it was seen here
+			}
+			registration = h.firstRegistration(all)
+			if err := book.Register(ctx, registration); err != nil {
+				return err
+			}
+			begin := Worker{Checkpoint: tail.Checkpoint{Journal: h.config.Journal.Identity()}, Moved: time.Now()}
+			if err := book.Divide(ctx, h.spec.name, h.spec.version, divide(h.spec.workers, begin)); err != nil {
+				return err
+			}
+		}
+		if registration.Fingerprint != h.spec.fingerprint() {
+			h.log("projection chooses other events than under the same version before: raise the version or reset it", nil, nil)
+			registration.Fingerprint = h.spec.fingerprint()
+			if err := book.Register(ctx, registration); err != nil {
+				return err
+			}
+		}
+		workers, err = book.Workers(ctx, h.spec.name, h.spec.version)
+		return err
+	})
+	return registration, workers, err
+}
+
+// firstRegistration is that of a version that nobody has run before. The first one
+// of a projection is what readers use; later ones are built beside it.
+func (h *hosted) firstRegistration(others []Registration) Registration {
+	active := true
+	for _, other := range others {
+		active = active && !other.Active
+	}
+	return Registration{
+		Name: h.spec.name, Version: h.spec.version, Active: active, Effects: active, Fingerprint: h.spec.fingerprint(),
+		Changes: 1, Created: time.Now(),
+	}
+}
+
+// setUp runs Setup once for the version.
+func (h *hosted) setUp(ctx context.Context) error {
+	err := h.once(ctx, atSetup, func(ctx context.Context, book Book) error {
+		if err := book.Lock(ctx, h.spec.name); err != nil {
+			return err
+		}
+		return edit(ctx, book, h.spec.name, h.spec.version, func(r *Registration) { r.Ready = true })
+	})
+	if err != nil {
+		return fmt.Errorf("set up projection %s: %w", h.spec.name, err)
+	}
+	return nil
+}
+
+// isDeleted reports whether a version that is not registered was deleted: here, or
+// by others after it was seen here.
+func (h *hosted) isDeleted() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.deleted = h.deleted || h.known.Changes > 0
+	return h.deleted
+}
+
+func (h *hosted) become(status Status, cause error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.status != status {
+		h.status, h.since = status, time.Now()
+	}
+	h.cause = cause
+}
+
+func (h *hosted) log(message string, w *worker, err error) {
+	attributes := []slog.Attr{slog.String("projection", h.spec.name), slog.Int("version", h.spec.version)}
+	if w != nil {
+		attributes = append(attributes, slog.Int("partition", w.key.Low))
+	}
+	if err != nil {
+		attributes = append(attributes, slog.String("err", causeOf(err)))
+	}
+	h.config.Logger.LogAttrs(context.Background(), slog.LevelWarn, message, attributes...) //nolint:forbidigo,sloglint // a log line has no caller to follow, and the messages are constants
+}
+
+// versionOf finds a version among registrations.
+func versionOf(all []Registration, version int) (Registration, bool) {
+	for _, registration := range all {
+		if registration.Version == version {
+			return registration, true
+		}
+	}
+	return Registration{}, false
+}
+
+// edit changes a registration that is locked.
+func edit(ctx context.Context, book Book, name string, version int, change func(*Registration)) error {
+	all, err := book.Registrations(ctx, name)
+	if err != nil {
+		return err
+	}
+	registration, found := versionOf(all, version)
+	if !found {
+		return &NotFoundError{name}
+	}
+	change(&registration)
+	return book.Register(ctx, registration)
+}

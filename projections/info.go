@@ -1,0 +1,396 @@
+package projections
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Status is what a projection does.
+type Status string
+
+// The statuses. A projection of several workers has that of the one that is worst.
+const (
+	// Starting takes its part over.
+	Starting Status = "starting"
+	// CatchingUp applies what has happened.
+	CatchingUp Status = "catching-up"
+	// Live has come to the end and applies what happens.
+	Live Status = "live"
+	// Waiting waits for a target or a journal that is away.
+	Waiting Status = "waiting"
+	// Retrying tries an event again that has failed.
+	Retrying Status = "retrying"
+	// Paused stands where it was to stop until others have come so far.
+	Paused Status = "paused"
+	// Failed has ended, and its cause says why.
+	Failed Status = "failed"
+	// Stopping finishes the event in hand.
+	Stopping Status = "stopping"
+	// Stopped does not run, by a wish or because the runner does not.
+	Stopped Status = "stopped"
+	// Retired does not run because another version has taken over.
+	Retired Status = "retired"
+	// Deleted is not there.
+	Deleted Status = "deleted"
+	// Elsewhere runs on other nodes.
+	Elsewhere Status = "elsewhere"
+)
+
+// rank orders statuses by how much they want attention.
+func (s Status) rank() int {
+	return slices.Index([]Status{Live, Elsewhere, CatchingUp, Starting, Paused, Stopping, Retrying, Waiting, Failed}, s)
+}
+
+// ended reports that there is nothing to wait for.
+func (s Status) ended() bool {
+	return s == Failed || s == Stopped || s == Retired || s == Deleted
+}
+
+// state is the status of the version on this node.
+func (h *hosted) state() (Status, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stateLocked()
+}
+
+func (h *hosted) stateLocked() (Status, error) {
+	if len(h.workers) == 0 {
+		return h.status, h.cause
+	}
+	worst, cause := Status(""), error(nil)
+	for _, w := range h.workers {
+		w.mu.Lock()
+		if worst == "" || w.status.rank() > worst.rank() {
+			worst, cause = w.status, w.cause
+		}
+		w.mu.Unlock()
+	}
+	return worst, cause
+}
+
+// Info is what is known of one version of a projection.
+type Info struct {
+	Name    string
+	Version int
+	// Active says that readers use it, Effects that it may do what others see.
+	Active, Effects bool
+	Status          Status
+	// Cause says why it waits, tries again or has failed.
+	Cause string
+	// Position is the place that all workers have come to.
+	Position persistence.Positions
+	Lag      Lag
+	Workers  []WorkerInfo
+	// Parked is how many events are set aside, at most 1000 are counted. ParkedSince is
+	// when the oldest was.
+	Parked      int
+	ParkedSince time.Time
+	// Emitted and EmitDiverged count the events that were emitted since the runner has
+	// begun, and those that were stored before with other content.
+	Emitted, EmitDiverged int64
+}
+
+// WorkerInfo is what is known of a part of a projection.
+type WorkerInfo struct {
+	// Low and High are its slices, without High.
+	Low, High int
+	Position  persistence.Positions
+	// Node is the owner.
+	Node   string
+	Status Status
+	Cause  string
+	// Moved is when it has come to its position.
+	Moved time.Time
+	// Applied and Failures count events since the worker was started here.
+	Applied, Failures int64
+}
+
+// Lag is how far a projection is behind the journal.
+type Lag struct {
+	// Known is false when the journal could not be asked; then the rest means nothing.
+	Known bool
+	// Events is how many the journal has behind the position, also such as the
+	// projection does not choose. It is not 0 while there is one.
+	Events int
+	// Time is how long ago the first of them was stored.
+	Time time.Duration
+	// Stuck is how long there has been something to do and the position has not moved.
+	Stuck time.Duration
+	// Remaining is how long it will take at the pace so far, 0 when that is not known.
+	Remaining time.Duration
+}
+
+// ListOptions choose among projections. The zero value chooses the first twenty.
+type ListOptions struct {
+	// Name is one exact name, and Pattern an RE2 expression that names match somewhere.
+	Name, Pattern string
+	// After is the last name already seen.
+	After string
+	// Limit is the greatest number of versions; 0 is 20, negative is invalid.
+	Limit int
+}
+
+// List returns what is known of the projections here, by name and version.
+func (r *Runner) List(ctx context.Context, options ListOptions) ([]Info, error) {
+	if options.Limit < 0 {
+		return nil, &persistence.InvalidError{Field: "limit", Reason: "is negative"}
+	}
+	names := persistence.ListOptions{Name: options.Name, Pattern: options.Pattern}
+	matches, err := names.Matcher()
+	if err != nil {
+		return nil, err
+	}
+	var infos []Info
+	for _, h := range r.hosted {
+		if !matches(h.spec.name) || h.spec.name <= options.After {
+			continue
+		}
+		if len(infos) == cmp.Or(options.Limit, 20) {
+			break
+		}
+		info, err := h.info(ctx)
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+// Info returns what is known of a projection: of the version that the name means.
+func (r *Runner) Info(ctx context.Context, name string) (Info, error) {
+	h, err := r.active(name)
+	if err != nil {
+		return Info{}, err
+	}
+	return h.info(ctx)
+}
+
+// Status returns what a projection does here, without asking anybody.
+func (r *Runner) Status(name string) (Status, error) {
+	h, err := r.active(name)
+	if err != nil {
+		return "", err
+	}
+	status, _ := h.state()
+	return status, nil
+}
+
+// State returns the state of a projection as JSON, as it was saved last; nil when
+// there is none yet. One that keeps no [State] is invalid.
+func (r *Runner) State(ctx context.Context, name string) (json.RawMessage, error) {
+	h, err := r.active(name)
+	if err != nil {
+		return nil, err
+	}
+	var workers []Worker
+	err = h.store.Update(ctx, func(ctx context.Context, book Book) (err error) {
+		workers, err = book.Workers(ctx, h.spec.name, h.spec.version)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(workers) == 0:
+		return nil, &NotFoundError{name}
+	}
+	return workers[0].State, nil
+}
+
+func (h *hosted) info(ctx context.Context) (Info, error) {
+	info := Info{Name: h.spec.name, Version: h.spec.version, Status: Deleted}
+	var rows []Worker
+	err := h.store.Update(ctx, func(ctx context.Context, book Book) error {
+		all, err := book.Registrations(ctx, h.spec.name)
+		if err != nil {
+			return err
+		}
+		registration, found := versionOf(all, h.spec.version)
+		if !found {
+			return nil
+		}
+		info.Active, info.Effects = registration.Active, registration.Effects
+		if rows, err = book.Workers(ctx, h.spec.name, h.spec.version); err != nil {
+			return err
+		}
+		parked, err := book.Parked(ctx, h.spec.name, h.spec.version, persistence.Position{}, 1000)
+		info.Parked = len(parked)
+		for _, p := range parked {
+			if info.ParkedSince.IsZero() || p.At.Before(info.ParkedSince) {
+				info.ParkedSince = p.At
+			}
+		}
+		return err
+	})
+	if err != nil || len(rows) == 0 {
+		return info, err
+	}
+	status, cause := h.state()
+	if info.Status = status; cause != nil {
+		info.Cause = causeOf(cause)
+	}
+	h.collect(&info, rows)
+	info.Lag = h.lag(ctx, &info)
+	return info, nil
+}
+
+// collect joins what the store says of workers with what those here say, who know
+// more.
+func (h *hosted) collect(info *Info, rows []Worker) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, row := range rows {
+		worker := WorkerInfo{Low: row.Low, High: row.High, Position: row.Checkpoint.Positions(), Node: row.Node, Status: Elsewhere, Cause: row.Cause, Moved: row.Moved}
+		if row.Cause != "" {
+			worker.Status = Failed
+		}
+		if here := h.workers[row.Low]; here != nil {
+			here.mu.Lock()
+			worker.Position, worker.Status, worker.Moved = here.at.Positions(), here.status, here.moved
+			worker.Applied, worker.Failures = here.applied, here.failures
+			if here.cause != nil {
+				worker.Cause = causeOf(here.cause)
+			}
+			here.mu.Unlock()
+			info.Emitted += here.emitted.Load()
+			info.EmitDiverged += here.diverged.Load()
+		}
+		if i == 0 {
+			info.Position = worker.Position
+		}
+		info.Position = lower(info.Position, worker.Position)
+		info.Workers = append(info.Workers, worker)
+	}
+}
+
+// lag asks the journal, apart from the worker, who may be what is stuck.
+func (h *hosted) lag(ctx context.Context, info *Info) Lag {
+	head, err := h.config.Journal.Head(ctx)
+	if err != nil {
+		return Lag{}
+	}
+	lag := Lag{Known: true, Events: distance(info.Position, head)}
+	if lag.Events == 0 {
+		return lag
+	}
+	now := time.Now()
+	options := persistence.ReadAllOptions{After: info.Position, System: true, PageRows: 1}
+	for page, err := range h.config.Journal.ReadAll(ctx, options) {
+		if err != nil {
+			return Lag{}
+		}
+		if len(page.Events) > 0 {
+			lag.Time = max(0, now.Sub(page.Events[0].At))
+			break
+		}
+	}
+	moved := time.Time{}
+	for _, w := range info.Workers { // the slowest is what is stuck
+		if distance(w.Position, head) > 0 && (moved.IsZero() || w.Moved.Before(moved)) {
+			moved = w.Moved
+		}
+	}
+	lag.Stuck = min(max(0, now.Sub(moved)), lag.Time)
+	lag.Remaining = h.remaining(lag.Events, now)
+	return lag
+}
+
+// remaining is how long the events will take at the pace of the workers so far.
+func (h *hosted) remaining(events int, now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	longest := time.Duration(0)
+	for _, w := range h.workers {
+		w.mu.Lock()
+		come, took := distance(w.from.Positions(), w.at.Positions()), now.Sub(w.begun)
+		w.mu.Unlock()
+		if come > 0 {
+			longest = max(longest, time.Duration(float64(took)*float64(events)/float64(come)))
+		}
+	}
+	return longest
+}
+
+// Level is how much something wants attention.
+type Level uint8
+
+// The levels.
+const (
+	Green Level = iota
+	Yellow
+	Red
+)
+
+// Health says how a projection is. A journal or a target that is away makes all
+// that need it red after a while, and nothing of it ever looks like a lag of 0.
+type Health struct {
+	Name    string
+	Version int
+	Level   Level
+	// Reason says why it is not green.
+	Reason string
+}
+
+// When a projection wants attention.
+const (
+	yellowAfter = 30 * time.Second
+	redAfter    = 60 * time.Second
+	parkedRed   = 24 * time.Hour
+)
+
+// Health returns how the projections here are, by name and version.
+func (r *Runner) Health(ctx context.Context) []Health {
+	all := make([]Health, len(r.hosted))
+	for i, h := range r.hosted {
+		all[i] = Health{Name: h.spec.name, Version: h.spec.version}
+		info, err := h.info(ctx)
+		if err != nil {
+			info = Info{Lag: Lag{}}
+		}
+		all[i].Level, all[i].Reason = h.judge(&info, err)
+	}
+	return all
+}
+
+func (h *hosted) judge(info *Info, err error) (Level, string) {
+	status, cause := h.state()
+	if cause == nil {
+		cause = errors.New(string(status))
+	}
+	h.mu.Lock()
+	since := h.since
+	for _, w := range h.workers {
+		w.mu.Lock()
+		if w.status == status {
+			since = w.since
+		}
+		w.mu.Unlock()
+	}
+	h.mu.Unlock()
+	lasting := time.Since(since)
+	switch {
+	case status == Failed:
+		return Red, causeOf(cause)
+	case status == Stopped, status == Retired, status == Deleted:
+		return Green, ""
+	case (status == Waiting || status == Retrying) && lasting > redAfter:
+		return Red, causeOf(cause)
+	case err != nil:
+		return Yellow, causeOf(err)
+	case !info.Lag.Known:
+		return Yellow, "the journal cannot be asked, so the lag is not known"
+	case info.Lag.Stuck > redAfter:
+		return Red, "it does not move although there are events"
+	case info.Parked > 0 && time.Since(info.ParkedSince) > parkedRed:
+		return Red, "events have been set aside for more than a day"
+	case info.Lag.Stuck > yellowAfter, status == Waiting, status == Retrying:
+		return Yellow, causeOf(cause)
+	}
+	return Green, ""
+}

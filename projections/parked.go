@@ -1,0 +1,87 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Parked returns events that a projection has set aside, by position: at most limit
+// behind after, 100 for less than 1. "name@2" names a version; without, it is the
+// active one.
+func (r *Runner) Parked(ctx context.Context, name string, after persistence.Position, limit int) (parked []Parked, err error) {
+	h, err := r.active(name)
+	if err != nil {
+		return nil, err
+	}
+	if limit < 1 {
+		limit = 100
+	}
+	err = h.store.Update(ctx, func(ctx context.Context, book Book) error {
+		parked, err = book.Parked(ctx, h.spec.name, h.spec.version, after, limit)
+		return err
+	})
+	return parked, err
+}
+
+// Redrive applies the events of a lane again that were set aside, oldest first, as
+// the upcasters and handlers of now take them, and those of all lanes when lane is
+// empty. The first that fails stays with all behind it. It returns when the worker
+// has been told; new events of the lane wait in the meantime, so order is kept.
+func (r *Runner) Redrive(ctx context.Context, name, lane string) error {
+	return r.eachParked(ctx, "redrive", name, func(ctx context.Context, book Book, parked Parked) error {
+		if lane != "" && parked.Lane != lane || parked.Attempts == Skipped && lane == "" {
+			return nil
+		}
+		parked.Retry = true
+		return book.Park(ctx, parked)
+	})
+}
+
+// Discard drops one event that was set aside, and applies what waits behind it in
+// its lane. An event that is not there is [persistence.ErrNotFound].
+func (r *Runner) Discard(ctx context.Context, name string, position persistence.Position) error {
+	lane, found := "", false
+	err := r.eachParked(ctx, "discard", name, func(ctx context.Context, book Book, parked Parked) error {
+		switch {
+		case parked.Position == position:
+			lane, found = parked.Lane, true
+			return book.Unpark(ctx, parked.Name, parked.Version, position)
+		case found && parked.Lane == lane && parked.Attempts != Skipped:
+			parked.Retry = true
+			return book.Park(ctx, parked)
+		}
+		return nil
+	})
+	if err == nil && !found {
+		return &persistence.Error{Kind: persistence.ErrNotFound, Op: "discard from projection " + name, Reason: "not set aside"}
+	}
+	return err
+}
+
+// eachParked changes what is set aside, fences the workers, and wakes them.
+func (r *Runner) eachParked(ctx context.Context, what, name string, change func(context.Context, Book, Parked) error) error {
+	h, err := r.active(name)
+	if err != nil {
+		return err
+	}
+	return r.wish(ctx, what, fmt.Sprintf("%s@%d", h.spec.name, h.spec.version), func(ctx context.Context, book Book, h *hosted) error {
+		if err := book.Lock(ctx, h.spec.name); err != nil {
+			return err
+		}
+		all, err := book.Parked(ctx, h.spec.name, h.spec.version, persistence.Position{}, maxParked)
+		if err != nil {
+			return err
+		}
+		for _, parked := range all {
+			if err := change(ctx, book, parked); err != nil {
+				return err
+			}
+		}
+		if err := edit(ctx, book, h.spec.name, h.spec.version, func(r *Registration) { r.Changes++ }); err != nil {
+			return err
+		}
+		return book.Fence(ctx, h.spec.name, h.spec.version)
+	})
+}

@@ -1,0 +1,231 @@
+package projections
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stele-es/stele/internal/lifecycle"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/tail"
+	"github.com/stele-es/stele/persistence/upcast"
+)
+
+// Config says what a [Runner] runs. Zero fields have the defaults named below.
+type Config struct {
+	// Journal is what is followed, and what states emit to. It is required, and stays
+	// open.
+	Journal persistence.Journal
+	// Projections are the definitions with their targets: each name and version once,
+	// all versions of a name in one store.
+	Projections []Projection
+	// Upcasters turn events that were stored in an old form into those that the
+	// handlers know. The default is none.
+	Upcasters *upcast.Chain
+	// Tailer reads the journal for all that follow it here; one that others use too
+	// must read the journal as it is, without upcasters. The default is one of its own.
+	Tailer *tail.Tailer
+	// Placement says which workers run here. The default is all.
+	Placement Placement
+	// Node names this process to operators. The default is "node".
+	Node string
+	// PollInterval is how long it takes at most until a wish is seen that was made in
+	// another process and does not concern a worker at work, which sees it at once.
+	// The default is one second.
+	PollInterval time.Duration
+	// Grace is how long a handler that is at work may go on when its projection is to
+	// stop. The default is 10 s.
+	Grace time.Duration
+	// Logger takes what operators should know. The default discards it.
+	Logger *slog.Logger
+
+	instance string
+}
+
+// Placement says which workers run on this node. It need not be right at every
+// moment: of two owners the one who came last is the only one that can save.
+type Placement interface {
+	// Owns reports whether a worker, by its [PartKey], runs here; changed is closed
+	// when that may have become otherwise, and nil when it never will.
+	Owns(worker string) (owned bool, changed <-chan struct{})
+}
+
+// Everywhere is the [Placement] of a single node: all workers run here.
+type Everywhere struct{}
+
+// Owns fulfils [Placement].
+func (Everywhere) Owns(string) (bool, <-chan struct{}) { return true, nil }
+
+// String is the name that a [Placement] knows the part by.
+func (k PartKey) String() string {
+	return fmt.Sprintf("$projection-%s@%d/%d", k.Name, k.Version, k.Low)
+}
+
+// Runner runs projections and carries out what is wished of them. Use [New]. Its
+// methods may be called from any goroutine, also while it does not run; wishes
+// then wait in the stores.
+type Runner struct {
+	config  Config
+	hosted  []*hosted // by name and version
+	queries sync.Map
+	running atomic.Bool
+	ended   chan struct{}
+}
+
+// New checks everything at once and does no I/O.
+func New(config Config) (*Runner, error) {
+	r := &Runner{config: config, ended: make(chan struct{})}
+	c := &r.config
+	var problems []error
+	if c.Journal == nil {
+		problems = append(problems, errors.New("no journal: set Config.Journal"))
+	}
+	for name, field := range map[string]*time.Duration{"PollInterval": &c.PollInterval, "Grace": &c.Grace} {
+		if *field < 0 {
+			problems = append(problems, fmt.Errorf("negative Config.%s: 0 is the default", name))
+		}
+	}
+	c.PollInterval, c.Grace = cmp.Or(c.PollInterval, time.Second), cmp.Or(c.Grace, 10*time.Second)
+	c.Node = cmp.Or(c.Node, "node")
+	c.instance = c.Node + "/" + persistence.NewEventID().String()
+	if c.Placement == nil {
+		c.Placement = Everywhere{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Tailer == nil && c.Journal != nil {
+		c.Tailer = tail.NewTailer(tail.Config{Reader: c.Journal})
+	}
+	for _, projection := range c.Projections {
+		if projection == nil {
+			problems = append(problems, errors.New("a nil projection stands in Config.Projections: take what Into returns"))
+			continue
+		}
+		b := projection.bound()
+		if err := b.check(); err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		problems = append(problems, r.host(b))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	for _, h := range r.hosted {
+		h.siblings, _ = r.find(h.spec.name) // it is there
+	}
+	slices.SortFunc(r.hosted, func(a, b *hosted) int {
+		return cmp.Or(cmp.Compare(a.spec.name, b.spec.name), cmp.Compare(a.spec.version, b.spec.version))
+	})
+	return r, nil
+}
+
+func (r *Runner) host(b bound) error {
+	for _, other := range r.hosted {
+		switch {
+		case other.spec.name != b.spec().name:
+		case other.spec.version == b.spec().version:
+			return fmt.Errorf("projection %s version %d is listed twice: remove one, or raise its version", b.spec().name, b.spec().version)
+		case storeOf(other.store) != storeOf(b.store()):
+			return fmt.Errorf("the versions of projection %s have different stores: give them the same", b.spec().name)
+		}
+	}
+	r.hosted = append(r.hosted, newHosted(b, &r.config, r.config.Tailer))
+	return nil
+}
+
+// storeOf looks through what is only a way to use a store.
+func storeOf(store Store) Store {
+	if behind, ok := store.(interface{ behind() Store }); ok {
+		return behind.behind()
+	}
+	return store
+}
+
+func (p persisted[S]) behind() Store { return storeOf(p.Store) }
+func (e external[T]) behind() Store  { return storeOf(e.Store) }
+func (m *Memory[M]) behind() Store   { return m.Books }
+
+// Run runs the projections until ctx is done. Events that are in hand then are
+// finished and saved. It returns nil; what goes wrong is in the projections'
+// status. It may be called once.
+func (r *Runner) Run(ctx context.Context) error {
+	if !r.running.CompareAndSwap(false, true) {
+		return errors.New("the runner was run before: make another one")
+	}
+	defer close(r.ended)
+	components := []lifecycle.Component{{Name: "wishes of other processes", Run: r.poll}}
+	for _, h := range r.hosted {
+		components = append(components, lifecycle.Component{Name: "projection " + h.spec.name, Run: h.run})
+	}
+	group := lifecycle.Start(ctx, components...)
+	<-group.Done()
+	for _, h := range r.hosted {
+		h.become(Stopped, nil)
+		h.release()
+	}
+	return group.Err()
+}
+
+// poll looks for wishes that others have written down, one query for each store.
+func (r *Runner) poll(ctx context.Context) error {
+	for ctx.Err() == nil {
+		sleep(ctx, r.config.PollInterval)
+		for store, hosted := range r.byStore() {
+			changes, err := changesOf(ctx, store)
+			if err != nil {
+				continue // whoever needs the store says that it is away
+			}
+			for _, h := range hosted {
+				if changes[versionKey{h.spec.name, h.spec.version}] != h.changes() {
+					h.look()
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Runner) byStore() map[Store][]*hosted {
+	stores := map[Store][]*hosted{}
+	for _, h := range r.hosted {
+		store := storeOf(h.store)
+		stores[store] = append(stores[store], h)
+	}
+	return stores
+}
+
+// changesOf are the numbers of the wishes, 0 for what is not registered.
+func changesOf(ctx context.Context, store Store) (map[versionKey]int64, error) {
+	changes := map[versionKey]int64{}
+	err := store.Update(ctx, func(ctx context.Context, book Book) error {
+		clear(changes)
+		registrations, err := book.Registrations(ctx, "")
+		for _, registration := range registrations {
+			changes[versionKey{registration.Name, registration.Version}] = registration.Changes
+		}
+		return err
+	})
+	return changes, err
+}
+
+// find returns the hosted versions of a projection.
+func (r *Runner) find(name string) ([]*hosted, error) {
+	var found []*hosted
+	for _, h := range r.hosted {
+		if h.spec.name == name {
+			found = append(found, h)
+		}
+	}
+	if len(found) == 0 {
+		return nil, &NotFoundError{name}
+	}
+	return found, nil
+}

@@ -1,0 +1,62 @@
+package projections
+
+import (
+	"context"
+	"sync"
+)
+
+// External is a target without transactions: a search index, a mail server, a
+// broker. Every event reaches its handler at least once; after a crash or a change
+// of owners some come again, with the same [Event.Key], and [EpochOf] tells an old
+// owner from a new one. The checkpoints are kept in a store. While another version
+// of the projection is the active one, handlers are not called at all.
+func External[T any](to T, store Store) Target[T] { return external[T]{store, to} }
+
+type external[T any] struct {
+	Store
+	to T
+}
+
+// Transact fulfils [Target] for Setup, Truncate and Drop, as far as there are
+// transactions.
+func (e external[T]) Transact(ctx context.Context, body func(context.Context, T, Book) error) error {
+	return e.Update(ctx, func(ctx context.Context, book Book) error { return body(ctx, e.to, book) })
+}
+
+func (e external[T]) use(do func(T) error) error { return do(e.to) }
+func (e external[T]) outward() bool              { return true }
+
+// Memory is a target in memory, for tests and for small read models that are made
+// again whenever the program starts. A handler that returns an error must not have
+// changed anything, because there is no way back. Use [InMemory].
+type Memory[M any] struct {
+	*Books
+	mu    sync.RWMutex // protects model
+	model *M
+}
+
+// InMemory makes a target of a model, which belongs to it from then on.
+func InMemory[M any](model *M) *Memory[M] { return &Memory[M]{Books: new(Books), model: model} }
+
+// View calls read with the model, which does not change meanwhile. It must neither
+// change it nor keep anything of it that may.
+func (m *Memory[M]) View(read func(*M)) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	read(m.model)
+}
+
+// Transact fulfils [Target] for Setup, Truncate and Drop.
+func (m *Memory[M]) Transact(ctx context.Context, body func(context.Context, *M, Book) error) error {
+	return m.Update(ctx, func(ctx context.Context, book Book) error {
+		return m.use(func(model *M) error { return body(ctx, model, book) })
+	})
+}
+
+func (m *Memory[M]) use(do func(*M) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return do(m.model)
+}
+
+func (m *Memory[M]) outward() bool { return false }

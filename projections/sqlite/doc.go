@@ -1,0 +1,16 @@
+// Package sqlite keeps read models and the checkpoints of their projections in one
+// SQLite file, which is another one than the journal's: a page that is being
+// applied would hold up the journal's writer.
+//
+//	target, err := sqlite.Open(ctx, sqlite.Config{Path: "views.db"})
+//	defer target.Close()
+//	projection := Balances.Into(target) // handlers take *sql.Tx
+//	rows, err := target.DB().QueryContext(ctx, "SELECT …")
+//
+// Handlers write through the transaction that saves the checkpoint, so each event
+// has its effect exactly once. A crash of the machine may lose the newest pages,
+// which are then applied again: the file is consistent at every moment, and need not
+// be flushed for each page.
+//
+// The package knows no journal. It needs no cgo.
+package sqlite

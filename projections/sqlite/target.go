@@ -1,0 +1,147 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/projections"
+	"github.com/stele-es/stele/projections/internal/sqlbook"
+)
+
+// Config says where a [Target] is.
+type Config struct {
+	// Path is the file, which is made when it is missing. It must lie on a local disk.
+	Path string
+}
+
+// Target is a file with read models. Use [Open]. It is safe for concurrent use.
+type Target struct {
+	db         *sql.DB
+	statements *sqlbook.Statements
+	// turn lets the workers of this process wait for each other here, where waiting
+	// costs nothing, and not in SQLite, which would look again and again.
+	turn sync.Mutex
+}
+
+// Open opens the file and brings the tables of the books up to date.
+func Open(ctx context.Context, config Config) (*Target, error) {
+	if config.Path == "" {
+		return nil, &persistence.InvalidError{Field: "Path", Reason: "is empty"}
+	}
+	statements, err := sqlbook.New(sqlbook.Dialect{Prefix: "stele_", Bytes: "blob", Numbered: "?"})
+	if err != nil {
+		return nil, err
+	}
+	dsn := url.URL{
+		Scheme: "file", OmitHost: true, Path: config.Path,
+		RawQuery: "_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)",
+	}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{db: db, statements: statements}
+	err = t.transact(ctx, func(ctx context.Context, tx *sql.Tx) error { return statements.Migrate(ctx, conn{tx}) })
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the target of projections: %w", err), db.Close())
+	}
+	return t, nil
+}
+
+// DB is for those who read. Who writes with it holds up the projections.
+func (t *Target) DB() *sql.DB { return t.db }
+
+// Close closes the file. The projections must have ended.
+func (t *Target) Close() error { return t.db.Close() }
+
+// Update fulfils [projections.Store].
+func (t *Target) Update(ctx context.Context, body func(context.Context, projections.Book) error) error {
+	return t.transact(ctx, func(ctx context.Context, tx *sql.Tx) error { return body(ctx, t.statements.Book(conn{tx})) })
+}
+
+// Transact fulfils [projections.Target].
+func (t *Target) Transact(ctx context.Context, body func(context.Context, *sql.Tx, projections.Book) error) error {
+	return t.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return body(ctx, tx, t.statements.Book(conn{tx}))
+	})
+}
+
+func (t *Target) transact(ctx context.Context, body func(context.Context, *sql.Tx) error) error {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	tx, err := t.db.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable("the target's file cannot be written", err)
+	}
+	defer func() { _ = tx.Rollback() }() // its error would say nothing new
+	if err := body(ctx, tx); err != nil {
+		if passing(err) || errors.Is(err, sql.ErrTxDone) {
+			return unavailable("the target's file cannot be written", err)
+		}
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return unavailable("the target's file could not be committed to", err)
+	}
+	return nil
+}
+
+// passing reports errors that are not about what the statements say: the file is
+// busy, the disk is full or fails.
+func passing(err error) bool {
+	answered, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return false
+	}
+	switch answered.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
+		return true
+	}
+	return false
+}
+
+// unavailable keeps of a driver's error what may be shown.
+func unavailable(reason string, err error) error {
+	if answered, ok := errors.AsType[*sqlite.Error](err); ok {
+		return &persistence.UnavailableError{Reason: reason, Err: fmt.Errorf("SQLite answered %d", answered.Code())}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return &persistence.UnavailableError{Reason: reason, Err: err}
+	}
+	return &persistence.UnavailableError{Reason: reason}
+}
+
+// conn adapts a transaction.
+type conn struct{ tx *sql.Tx }
+
+// Exec fulfils [sqlbook.Conn].
+func (c conn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := c.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// Query fulfils [sqlbook.Conn].
+func (c conn) Query(ctx context.Context, scan func(row func(dest ...any) error) error, query string, args ...any) error {
+	rows, err := c.tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

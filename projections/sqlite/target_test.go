@@ -1,0 +1,76 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/projections/projectionstest"
+	"github.com/stele-es/stele/projections/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t testing.TB) *sqlite.Target {
+	t.Helper()
+	target, err := sqlite.Open(t.Context(), sqlite.Config{Path: t.TempDir() + "/views.db"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, target.Close()) })
+	_, err = target.DB().ExecContext(t.Context(), "CREATE TABLE sum (key TEXT PRIMARY KEY, n INTEGER NOT NULL)")
+	require.NoError(t, err)
+	return target
+}
+
+func TestTarget(t *testing.T) {
+	t.Parallel()
+	projectionstest.Run(t, func(t testing.TB) projectionstest.Subject[*sql.Tx] {
+		target := open(t)
+		return projectionstest.Subject[*sql.Tx]{
+			Target: target,
+			Add: func(ctx context.Context, tx *sql.Tx, key string, n int) error {
+				_, err := tx.ExecContext(ctx, "INSERT INTO sum VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET n = n + excluded.n", key, n)
+				return err
+			},
+			Sums: func(ctx context.Context) (map[string]int, error) {
+				rows, err := target.DB().QueryContext(ctx, "SELECT key, n FROM sum")
+				if err != nil {
+					return nil, err
+				}
+				defer rows.Close()
+				found := map[string]int{}
+				for rows.Next() {
+					var key string
+					var n int
+					if err := rows.Scan(&key, &n); err != nil {
+						return nil, err
+					}
+					found[key] = n
+				}
+				return found, rows.Err()
+			},
+		}
+	})
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	t.Run("again", func(t *testing.T) {
+		t.Parallel()
+		path := t.TempDir() + "/views.db"
+		for range 2 {
+			target, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+			require.NoError(t, err)
+			require.NoError(t, target.Close())
+		}
+	})
+	t.Run("without a path", func(t *testing.T) {
+		t.Parallel()
+		_, err := sqlite.Open(t.Context(), sqlite.Config{})
+
+		require.ErrorIs(t, err, persistence.ErrInvalid)
+	})
+}

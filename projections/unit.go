@@ -1,0 +1,278 @@
+package projections
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Projection is a definition together with its target, ready to be run: see
+// [Definition.Into].
+type Projection interface {
+	// Name is the projection's name.
+	Name() string
+	bound() bound
+}
+
+// bound is what the runner needs of a projection, without the type of its target.
+type bound interface {
+	spec() *spec
+	check() error
+	store() Store
+	unit(*worker) unit
+	// once runs a function of the definition, if it has it, and change, in one
+	// transaction.
+	once(ctx context.Context, what occasion, change func(context.Context, Book) error) error
+	// has says whether the definition has a function for the occasion, or needs none.
+	has(what occasion) bool
+}
+
+type occasion uint8
+
+const (
+	atSetup occasion = iota
+	atTruncate
+	atDrop
+	atActivate
+)
+
+// unit applies events in the way of its target.
+type unit interface {
+	// apply deals with the events of a batch until it says that it is enough, and
+	// saves. After an error of the target nothing is durable, or it is not known. After
+	// an [*EventError] the events before it are durable exactly when the batch says so
+	// by what it saved.
+	apply(ctx context.Context, b *batch) error
+}
+
+// Into binds the definition to a target. A target of another type does not compile.
+func (d *Definition[T]) Into(target Target[T]) Projection { return &boundTo[T]{d, target} }
+
+type boundTo[T any] struct {
+	d      *Definition[T]
+	target Target[T]
+}
+
+// Name fulfils [Projection].
+func (b *boundTo[T]) Name() string { return b.d.name }
+
+func (b *boundTo[T]) bound() bound { return b }
+func (b *boundTo[T]) spec() *spec  { return &b.d.spec }
+func (b *boundTo[T]) store() Store { return b.target }
+
+func (b *boundTo[T]) check() error {
+	if b.target == nil {
+		return fmt.Errorf("projection %s has a nil target: give Into what a target package opens", b.d.name)
+	}
+	problem := b.d.check()
+	if _, ok := b.target.(stateful[T]); ok && b.d.workers > 1 {
+		problem = errors.Join(problem, fmt.Errorf("projection %s: a state has one worker: leave Workers out", b.d.name))
+	}
+	return problem
+}
+
+func (b *boundTo[T]) function(what occasion) func(context.Context, T) error {
+	return [...]func(context.Context, T) error{b.d.setup, b.d.truncate, b.d.drop, b.d.activate}[what]
+}
+
+func (b *boundTo[T]) has(what occasion) bool {
+	_, state := b.target.(stateful[T]) // is part of the row
+	return state || b.function(what) != nil
+}
+
+func (b *boundTo[T]) unit(w *worker) unit {
+	switch target := b.target.(type) {
+	case stateful[T]:
+		return &stateUnit[T]{bound: b, target: target, worker: w}
+	case sink[T]:
+		return &sinkUnit[T]{bound: b, target: target}
+	}
+	return &transaction[T]{b}
+}
+
+func (b *boundTo[T]) once(ctx context.Context, what occasion, change func(context.Context, Book) error) error {
+	do := b.function(what)
+	if do == nil {
+		return b.target.Update(ctx, change)
+	}
+	return b.target.Transact(ctx, func(ctx context.Context, tx T, book Book) error {
+		if err := do(ctx, tx); err != nil { // before rows of the book are locked
+			return err
+		}
+		return change(ctx, book)
+	})
+}
+
+// transaction applies events in the transaction that saves them.
+type transaction[T any] struct{ bound *boundTo[T] }
+
+func (u *transaction[T]) apply(ctx context.Context, b *batch) error {
+	return u.bound.target.Transact(ctx, func(ctx context.Context, tx T, book Book) error {
+		b.rewind()
+		known := b.known(ctx)
+		for b.next() {
+			err := b.deal(known, func(ctx context.Context, recorded *persistence.Recorded) error {
+				return u.bound.d.handle(ctx, tx, recorded)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		b.sub = 0 // all or nothing
+		return b.save(ctx, book, nil)
+	})
+}
+
+// sink is a target without transactions: each event has its effect at once.
+type sink[T any] interface {
+	Target[T]
+	// use calls do with what handlers write to.
+	use(do func(T) error) error
+	outward() bool
+}
+
+// sinkUnit applies first and saves then, so a crash in between repeats events, and
+// loses none.
+type sinkUnit[T any] struct {
+	bound  *boundTo[T]
+	target sink[T]
+}
+
+func (u *sinkUnit[T]) apply(ctx context.Context, b *batch) error {
+	b.rewind()
+	known := b.known(ctx)
+	var failure error
+	for b.next() {
+		failure = b.deal(known, func(ctx context.Context, recorded *persistence.Recorded) error {
+			if u.target.outward() && !b.effects {
+				return nil // the active version has done it
+			}
+			return u.target.use(func(to T) error { return u.bound.d.handle(ctx, to, recorded) })
+		})
+		if failure != nil {
+			break
+		}
+	}
+	if b.done == 0 && b.sub == b.row.Sub && failure != nil {
+		return failure
+	}
+	err := u.target.Update(ctx, func(ctx context.Context, book Book) error { return b.save(ctx, book, nil) })
+	if err != nil {
+		return err
+	}
+	b.kept = failure != nil
+	return failure
+}
+
+// stateful is a target whose T is made of the worker's row, and saved in it.
+type stateful[T any] interface {
+	Target[T]
+	load(state []byte) (T, error)
+	// store returns the state's new form, and what was emitted since the last time.
+	store(T) ([]byte, []emission, error)
+	// begin tells the state which event it is given.
+	begin(to T, name string, recorded *persistence.Recorded)
+}
+
+// stateUnit keeps the state in memory between batches. After any error it is
+// loaded again as it was saved last.
+type stateUnit[T any] struct {
+	bound  *boundTo[T]
+	target stateful[T]
+	worker *worker
+	loaded bool
+	state  T
+}
+
+func (u *stateUnit[T]) apply(ctx context.Context, b *batch) error {
+	err := u.attempt(ctx, b)
+	if err != nil {
+		u.loaded = false
+	}
+	return err
+}
+
+func (u *stateUnit[T]) attempt(ctx context.Context, b *batch) error {
+	if !u.loaded {
+		state, err := u.target.load(u.worker.row.State)
+		if err != nil {
+			return err
+		}
+		u.state, u.loaded = state, true
+	}
+	b.rewind()
+	known := b.known(ctx)
+	for b.next() {
+		err := b.deal(known, func(ctx context.Context, recorded *persistence.Recorded) error {
+			u.target.begin(u.state, u.bound.d.name, recorded)
+			return u.bound.d.handle(ctx, u.state, recorded)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	b.sub = 0
+	state, emissions, err := u.target.store(u.state)
+	if err != nil {
+		return err
+	}
+	// Emissions first: a crash behind them repeats them under the same ids, which the
+	// journal recognises. The other way round it would lose them.
+	if b.effects {
+		if err := b.emit(ctx, emissions); err != nil {
+			return err
+		}
+	}
+	return u.target.Update(ctx, func(ctx context.Context, book Book) error { return b.save(ctx, book, state) })
+}
+
+// State is what handlers of a projection write to that keeps a value and may emit
+// events. The value is written as JSON, in one row with the checkpoint, after
+// each page of events; so it suits values up to some hundred kilobytes.
+type State[S any] struct {
+	// Value is the state. It begins as the zero S.
+	Value S
+
+	name      string
+	at        *persistence.Recorded
+	count     int
+	emissions []emission
+}
+
+// Persist keeps states in a store. The handlers of the definition take *State[S].
+func Persist[S any](store Store) Target[*State[S]] { return persisted[S]{store} }
+
+type persisted[S any] struct{ Store }
+
+// Transact is for Setup, Truncate and Drop, which see an empty state.
+func (p persisted[S]) Transact(ctx context.Context, body func(context.Context, *State[S], Book) error) error {
+	return p.Update(ctx, func(ctx context.Context, book Book) error { return body(ctx, new(State[S]), book) })
+}
+
+func (p persisted[S]) load(state []byte) (*State[S], error) {
+	s := new(State[S])
+	if len(state) == 0 {
+		return s, nil
+	}
+	if err := json.Unmarshal(state, &s.Value); err != nil {
+		return nil, &persistence.CorruptError{Reason: "the state of a projection is not one of its type: reset it, or raise its version"}
+	}
+	return s, nil
+}
+
+func (p persisted[S]) store(s *State[S]) ([]byte, []emission, error) {
+	encoded, err := json.Marshal(&s.Value)
+	emissions := s.emissions
+	s.emissions = nil
+	return encoded, emissions, err
+}
+
+func (p persisted[S]) begin(s *State[S], name string, recorded *persistence.Recorded) {
+	if s.at == nil || s.at.Position != recorded.Position || s.at.Sub != recorded.Sub {
+		s.count = 0
+	}
+	s.name, s.at = name, recorded
+}

@@ -1,0 +1,570 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/tail"
+)
+
+// worker applies the events of one part of a projection, one after the other, for
+// as long as it is the owner. Its goroutine is that of [worker.run].
+type worker struct {
+	host *hosted
+	spec *spec
+	key  PartKey
+	high int
+	unit unit
+
+	// These belong to the goroutine.
+	lanes   lanes
+	effects bool
+	until   tail.Checkpoint
+	arrived bool            // at until, in this life
+	idle    *time.Timer     // ends the waiting for pages to save the place
+	reading context.Context //nolint:containedctx // that of run, which is asked between two events whether to leave
+
+	mu sync.Mutex // protects what others look at
+	// row is what is saved, and at how far the worker has come: further, by what was
+	// not chosen.
+	row      Worker
+	at       tail.Checkpoint
+	passed   int // events since row that were not chosen, by their positions
+	status   Status
+	cause    error
+	since    time.Time // of the status
+	moved    time.Time // when at last changed
+	applied  int64
+	pages    int64
+	failures int64
+	begun    time.Time // of this life, at from
+	from     tail.Checkpoint
+
+	emitted, diverged atomic.Int64
+}
+
+// Reasons for a session to end that are no failures.
+var (
+	errFinished = errors.New("the worker has come to where it was to stop")
+	errHalted   = errors.New("a handler has stopped the projection")
+	errFailed   = errors.New("the worker has failed")
+	errPassed   = errors.New("it is time to save the place")
+)
+
+func (w *worker) leaving() bool { return w.reading.Err() != nil }
+
+// run works until reading ends: then the event in hand is finished, and what was
+// applied is saved.
+func (w *worker) run(reading context.Context) error {
+	w.reading = reading
+	// What is under way when the projection is to stop has the grace to finish.
+	working, cancel := context.WithCancelCause(context.WithoutCancel(reading))
+	defer cancel(nil)
+	grace := w.host.config.Grace
+	stop := context.AfterFunc(reading, func() {
+		timer := time.AfterFunc(grace, func() { cancel(errGrace) })
+		context.AfterFunc(working, func() { timer.Stop() })
+	})
+	defer stop()
+
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		before := w.place()
+		err := w.session(reading, working)
+		switch {
+		case reading.Err() != nil:
+			w.become(Stopping, nil)
+			return nil
+		case errors.Is(err, persistence.ErrFenced), errors.Is(err, ErrNotFound), errors.Is(err, errFinished), errors.Is(err, errHalted):
+			w.ended(err)
+			<-reading.Done() // the one who looks decides what comes next
+			return nil
+		case errors.Is(err, errFailed):
+			<-reading.Done()
+			return nil
+		}
+		w.become(Waiting, err)
+		w.host.log("projection waits", w, err)
+		if distance(before, w.place()) > 0 {
+			pause = firstPause
+		}
+		sleep(reading, jitter(pause))
+	}
+}
+
+// ended tells those who see to what comes next.
+func (w *worker) ended(err error) {
+	switch {
+	case errors.Is(err, persistence.ErrFenced):
+		w.host.meet(w.key.Low)
+		return
+	case !errors.Is(err, errFinished):
+		w.host.look()
+		return
+	}
+	w.become(Paused, nil)
+	if w.arrived {
+		for _, sibling := range w.host.siblings { // one of them carries out what was waited for
+			sibling.look()
+		}
+	}
+}
+
+var errGrace = errors.New("the projection was told to stop and did not finish its event in time")
+
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+// jitter spreads a pause by a fifth.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// session takes the part over and works until something ends that.
+func (w *worker) session(reading, working context.Context) error {
+	if err := w.takeOver(working); err != nil {
+		return err
+	}
+	w.host.advanced() // it may stand further than was known, by a commit of unknown outcome
+	if err := w.redrive(working); err != nil {
+		return err
+	}
+	if limit := w.until.Positions(); len(limit) > 0 && coversAll(w.row.Checkpoint.Positions(), limit) {
+		return errFinished
+	}
+	w.become(CatchingUp, nil)
+	for reading.Err() == nil {
+		if err := w.follow(reading, working); err != nil {
+			return err
+		}
+		if err := w.flush(working); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow applies page after page until reading ends, or until it is time to save a
+// place behind which nothing was chosen and nothing comes.
+func (w *worker) follow(reading, working context.Context) error {
+	subscription, err := w.open(reading)
+	if err != nil {
+		return err
+	}
+	paging, cancel := context.WithCancelCause(reading)
+	defer cancel(nil)
+	w.idle = time.AfterFunc(passTime, func() { cancel(errPassed) })
+	defer w.idle.Stop()
+	w.idle.Stop() // until there is something to save
+	for page, err := range subscription.Pages(paging) {
+		switch {
+		case paging.Err() != nil:
+			return nil
+		case errors.Is(err, persistence.ErrCorrupt), errors.Is(err, persistence.ErrInvalid):
+			return w.fail(working, err)
+		case err != nil:
+			return err
+		}
+		if err := w.page(working, subscription, page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open follows the journal from where the part stands. The journal must be the one
+// it was left with.
+func (w *worker) open(reading context.Context) (*tail.Subscription, error) {
+	source := &w.spec.source
+	types := w.spec.types
+	chosen := source.choose(types, w.host.config.Upcasters != nil, w.spec.erasures)
+	if w.key.Low > 0 || w.high < Slices {
+		chosen = both{chosen, share{w.spec, w.key.Low, w.high}}
+	}
+	subscription, err := w.host.tailer.Open(reading, tail.Options{
+		Checkpoint: w.row.Checkpoint, Filter: chosen, System: source.ofSystem() || w.spec.erasures,
+		PageRows: pageRows, PageBytes: pageBytes,
+	})
+	if errors.Is(err, persistence.ErrLostTail) {
+		return nil, w.fail(reading, &DivergedError{w.spec.name, err})
+	}
+	return subscription, err
+}
+
+func (w *worker) takeOver(ctx context.Context) error {
+	return w.host.store.Update(ctx, func(ctx context.Context, book Book) error {
+		registrations, err := book.Registrations(ctx, w.spec.name)
+		if err != nil {
+			return err
+		}
+		registration, found := versionOf(registrations, w.spec.version)
+		if !found || registration.Stopped {
+			return &NotFoundError{w.spec.name}
+		}
+		row, err := book.TakeOver(ctx, w.key, w.host.config.instance)
+		if err != nil {
+			return err
+		}
+		w.lanes = lanes{}
+		for after := (persistence.Position{}); ; {
+			parked, err := book.Parked(ctx, w.spec.name, w.spec.version, after, maxParked)
+			if err != nil {
+				return err
+			}
+			for _, p := range parked {
+				if w.owns(p.Lane) {
+					w.lanes.add(p, 1)
+				}
+				after = p.Position
+			}
+			if len(parked) < maxParked {
+				break
+			}
+		}
+		w.effects, w.until = registration.Effects, registration.Until
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.row, w.at, w.passed = row, row.Checkpoint, 0
+		w.moved = row.Moved
+		return nil
+	})
+}
+
+func (w *worker) owns(lane string) bool {
+	slice := SliceOf(lane)
+	return w.key.Low <= slice && slice < w.high
+}
+
+// page applies a page and remembers its place.
+func (w *worker) page(ctx context.Context, subscription *tail.Subscription, page persistence.Page) error {
+	events, next := page.Events, page.Next
+	limit := w.until.Positions()
+	if len(limit) > 0 && !coversAll(limit, next) {
+		next = lower(limit, next)
+		for len(events) > 0 && !limit.Covers(events[len(events)-1].Position) {
+			events = events[:len(events)-1]
+		}
+	}
+	end, err := subscription.Checkpoint(ctx, next)
+	if err != nil {
+		return err
+	}
+	if len(events) > 0 {
+		err = w.apply(ctx, events, end)
+	} else {
+		err = w.pass(ctx, end)
+	}
+	switch {
+	case err != nil:
+		return err
+	case w.leaving():
+		return nil // what is left of the page comes again
+	case len(limit) > 0 && coversAll(next, limit):
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+		w.arrived = true
+		return errFinished
+	case page.AtHead:
+		w.become(Live, nil)
+	default:
+		w.become(CatchingUp, nil)
+	}
+	return nil
+}
+
+// apply applies events. When one of them fails, those before it are applied
+// without it, and it is tried alone.
+func (w *worker) apply(ctx context.Context, events []persistence.Recorded, end tail.Checkpoint) error {
+	var trouble trouble
+	for len(events) > 0 && !w.leaving() {
+		n := trouble.size(len(events))
+		b := &batch{worker: w, events: events[:n], end: end, verdict: trouble.verdict}
+		if n < len(events) {
+			b.end = w.row.Checkpoint.With(&events[n-1])
+		}
+		bounded, cancel := context.WithTimeoutCause(ctx, applyTimeout, errSlow)
+		err := w.unit.apply(bounded, b)
+		cancel()
+		if err == nil || b.kept {
+			events = events[w.applyDone(b):]
+		}
+		if err == nil && b.halt {
+			return errHalted
+		}
+		if err == nil {
+			trouble.passed(b.done)
+			continue
+		}
+		if err := w.judge(ctx, &trouble, b, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyDone notes what a batch has saved, and returns how many events it were.
+func (w *worker) applyDone(b *batch) int {
+	for _, parked := range b.parked {
+		w.lanes.add(parked, 1)
+	}
+	w.mu.Lock()
+	w.row, w.at, w.passed = b.saved, b.saved.Checkpoint, 0
+	w.moved = b.saved.Moved
+	w.applied += int64(b.done)
+	w.pages++
+	w.mu.Unlock()
+	w.host.advanced()
+	return b.done
+}
+
+// applyTimeout is how long the events of one transaction may take.
+const applyTimeout = 30 * time.Second
+
+var errSlow = errors.New("the handlers of a page took more than 30 s")
+
+// trouble is what the failures of a page have taught.
+type trouble struct {
+	alone    int // events to be tried one by one
+	prefix   int // events that did not fail, in front of one that did
+	attempts int // of the first event
+	verdict  *verdict
+}
+
+func (t *trouble) size(n int) int {
+	switch {
+	case t.verdict != nil || t.alone > 0:
+		return 1
+	case t.prefix > 0:
+		return min(n, t.prefix)
+	}
+	return n
+}
+
+func (t *trouble) passed(n int) {
+	t.alone, t.prefix = max(0, t.alone-n), 0
+	t.attempts, t.verdict = 0, nil
+}
+
+// judge decides what to do about an error; nil is to go on as trouble says.
+func (w *worker) judge(ctx context.Context, t *trouble, b *batch, err error) error {
+	failed, known := blame(err)
+	switch {
+	case errors.Is(err, persistence.ErrFenced), ctx.Err() != nil, away(err):
+		return err
+	case !known && len(b.events) > 1:
+		t.alone = len(b.events) // one of them is to blame, or their sum
+		return nil
+	case !known:
+		e := &b.events[0]
+		failed = &EventError{Projection: w.spec.name, Stream: e.Stream, Position: e.Position, Type: e.Type, Err: err}
+	}
+	index := failed.index
+	if b.kept {
+		index -= b.done
+	}
+	if index > 0 {
+		t.prefix = index
+		return nil
+	}
+	t.alone = max(t.alone, 1)
+	t.attempts++
+	w.mu.Lock()
+	w.failures++
+	w.mu.Unlock()
+	if t.attempts <= w.spec.retries && !hopeless(failed.Err) {
+		w.become(Retrying, failed)
+		pause := min(w.spec.backoff<<min(t.attempts-1, 20), 30*time.Second)
+		sleep(w.reading, jitter(pause))
+		return nil
+	}
+	w.host.log("projection failed at an event", w, failed)
+	switch {
+	case w.spec.policy == Stop:
+		return w.fail(ctx, failed)
+	case w.spec.policy == Skip:
+		t.verdict = &verdict{cause: causeOf(failed.Err), attempts: Skipped}
+	case w.lanes.full():
+		return w.fail(ctx, failed)
+	default:
+		t.verdict = &verdict{cause: causeOf(failed.Err), attempts: t.attempts}
+	}
+	return nil
+}
+
+// fail ends the worker until an operator or a new start has another try.
+func (w *worker) fail(ctx context.Context, cause error) error {
+	w.become(Failed, cause)
+	saved := w.row
+	saved.Cause = causeOf(cause)
+	err := w.host.store.Update(ctx, func(ctx context.Context, book Book) error {
+		return book.Save(ctx, w.key, w.row.Epoch, w.row.Checkpoint, saved)
+	})
+	if errors.Is(err, persistence.ErrFenced) {
+		return err
+	}
+	w.host.log("projection has failed", w, cause)
+	w.host.advanced() // those who wait for it need not any longer
+	return errFailed
+}
+
+const (
+	// passRows and passTime are when a place is saved at the latest behind which
+	// nothing was chosen. To lose it costs passing over the events again.
+	passRows = 10_000
+	passTime = 5 * time.Second
+)
+
+// pass moves on over events that were not chosen.
+func (w *worker) pass(ctx context.Context, end tail.Checkpoint) error {
+	w.mu.Lock()
+	passed := distance(w.at.Positions(), end.Positions())
+	if passed > 0 {
+		w.at, w.moved = end, time.Now()
+		w.passed += passed
+	}
+	if passed == w.passed && passed > 0 {
+		w.idle.Reset(passTime)
+	}
+	due := w.passed >= passRows || w.passed > 0 && time.Since(w.row.Moved) > passTime
+	w.mu.Unlock()
+	if passed > 0 {
+		w.host.advanced()
+	}
+	if !due {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
+// flush saves how far the worker has come. It is called by its own goroutine alone.
+func (w *worker) flush(ctx context.Context) error {
+	if w.row.Checkpoint.String() == w.at.String() {
+		return nil
+	}
+	b := &batch{worker: w, end: w.at}
+	b.rewind()
+	err := w.host.store.Update(ctx, func(ctx context.Context, book Book) error {
+		return b.save(ctx, book, w.row.State)
+	})
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.row, w.passed = b.saved, 0
+	return nil
+}
+
+// redrive applies events again that were set aside, where that is wished: lane by
+// lane and in order, until one fails.
+func (w *worker) redrive(ctx context.Context) error {
+	var wished []Parked
+	err := w.host.store.Update(ctx, func(ctx context.Context, book Book) error {
+		all, err := book.Parked(ctx, w.spec.name, w.spec.version, persistence.Position{}, maxParked)
+		if err != nil {
+			return err
+		}
+		wished = wished[:0]
+		for _, parked := range all {
+			if parked.Retry && w.owns(parked.Lane) {
+				wished = append(wished, parked)
+			}
+		}
+		return nil
+	})
+	failed := map[string]bool{}
+	for i := range wished {
+		if err != nil || w.leaving() {
+			break
+		}
+		if parked := &wished[i]; failed[parked.Lane] {
+			parked.Retry = false
+			err = w.host.store.Update(ctx, func(ctx context.Context, book Book) error { return book.Park(ctx, *parked) })
+		} else {
+			failed[parked.Lane], err = w.redriveOne(ctx, *parked)
+		}
+	}
+	return err
+}
+
+func (w *worker) redriveOne(ctx context.Context, parked Parked) (failed bool, err error) {
+	stored, err := eventAt(ctx, w.host.config.Journal, parked.Position)
+	if err == nil {
+		b := &batch{worker: w, events: []persistence.Recorded{stored}, again: &parked}
+		err = w.unit.apply(ctx, b)
+		if err == nil {
+			w.lanes.add(parked, -1)
+			w.applyDone(b)
+			return false, nil
+		}
+	}
+	if errors.Is(err, persistence.ErrFenced) || ctx.Err() != nil || away(err) {
+		return false, err
+	}
+	if blamed, ok := blame(err); ok {
+		err = blamed.Err
+	}
+	parked.Retry, parked.Cause = false, causeOf(err)
+	parked.Attempts = max(0, parked.Attempts) + 1
+	return true, w.host.store.Update(ctx, func(ctx context.Context, book Book) error { return book.Park(ctx, parked) })
+}
+
+// become changes the status.
+func (w *worker) become(status Status, cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status != status {
+		w.status, w.since = status, time.Now()
+	}
+	w.cause = cause
+}
+
+// place is where the worker stands.
+func (w *worker) place() persistence.Positions {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at.Positions()
+}
+
+func coversAll(p, q persistence.Positions) bool {
+	for part := range q {
+		if !p.Covers(q.Of(uint16(part))) { //nolint:gosec // partitions are numbered by it
+			return false
+		}
+	}
+	return true
+}
+
+// lower is the smaller place in every partition.
+func lower(p, q persistence.Positions) persistence.Positions {
+	low := make(persistence.Positions, max(len(p), len(q)))
+	for part := range low {
+		low[part] = min(p.Of(uint16(part)).Offset, q.Of(uint16(part)).Offset) //nolint:gosec // partitions are numbered by it
+	}
+	return low
+}
+
+// distance is how many events lie between two places.
+func distance(from, to persistence.Positions) int {
+	n := int64(0)
+	for part := range to {
+		n += max(0, to.Of(uint16(part)).Offset-from.Of(uint16(part)).Offset) //nolint:gosec // partitions are numbered by it
+	}
+	return int(n)
+}
