@@ -129,19 +129,50 @@ func (r *Runner) wish(ctx context.Context, what, name string, do func(context.Co
 func (r *Runner) change(ctx context.Context, what, name string, do func(context.Context, *hosted) error) error {
 	versions, err := r.versions(name)
 	for _, h := range versions {
-		if err = do(ctx, h); err != nil {
+		if err = r.resting(ctx, func() error { return do(ctx, h) }, h); err != nil {
 			break
-		}
-		if r.isRunning() {
-			if err = h.ask(ctx, r.ended); err != nil {
-				break
-			}
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s projection %s: %w", what, name, err)
 	}
 	return nil
+}
+
+// resting does something while the workers that run here rest, each behind a whole
+// event that it has saved: so that even a target without transactions is told
+// nothing twice. It returns when they have seen what was done.
+func (r *Runner) resting(ctx context.Context, do func() error, versions ...*hosted) (err error) {
+	if !r.isRunning() {
+		return do()
+	}
+	hold := func(by int) {
+		for _, h := range versions {
+			h.mu.Lock()
+			h.held += by
+			h.mu.Unlock()
+		}
+	}
+	ask := func() error {
+		for _, h := range versions {
+			if err := h.ask(ctx, r.ended); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	hold(1)
+	if err = ask(); err == nil {
+		err = do()
+	}
+	hold(-1)
+	for _, h := range versions {
+		h.look()
+	}
+	if err != nil {
+		return err
+	}
+	return ask()
 }
 
 func (r *Runner) isRunning() bool {

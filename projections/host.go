@@ -37,6 +37,7 @@ type hosted struct {
 	// asked counts the wishes that were made here, answered those that were seen, and
 	// seen is closed when that changes.
 	asked, answered int
+	held            int // callers who need the workers to rest
 	seen            chan struct{}
 	siblings        []*hosted // all hosted versions of the projection, itself included
 }
@@ -157,10 +158,10 @@ func (h *hosted) isRival(ctx context.Context, low int) (rival bool) {
 // what is due, and returns the workers to run here.
 func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Worker, err error) {
 	h.mu.Lock()
-	asked := h.asked
+	asked, held := h.asked, h.held > 0
 	h.mu.Unlock()
 	registration, workers, err := h.register(ctx)
-	if err == nil && h.due(registration, workers) {
+	if err == nil && !held && h.due(registration, workers) {
 		if err = h.advance(ctx); err == nil {
 			registration, workers, err = h.register(ctx)
 		}
@@ -169,12 +170,17 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 	if err != nil {
 		return nil, nil, err
 	}
+	if registration.Successor > 0 && limited(registration) && at(workers, registration.Until) {
+		h.wakeSuccessor(registration.Successor)
+	}
 	h.mu.Lock()
 	h.known, h.parts = registration, len(workers)
 	h.mu.Unlock()
-	if registration.Stopped || len(workers) == 0 {
+	if registration.Stopped || len(workers) == 0 || held {
 		status := Stopped
 		switch {
+		case held:
+			status = Paused
 		case len(workers) == 0:
 			status = Deleted
 		case registration.Successor > 0:
@@ -189,14 +195,28 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 			return nil, nil, err
 		}
 	}
-	h.become(Elsewhere, nil)
 	for _, w := range workers {
 		owned, again := h.config.Placement.Owns(PartKey{h.spec.name, h.spec.version, w.Low}.String())
 		if moved = again; owned {
 			mine = append(mine, w)
 		}
 	}
+	if len(mine) > 0 {
+		h.become(Starting, nil)
+	} else {
+		h.become(Elsewhere, nil)
+		h.release()
+	}
 	return moved, mine, nil
+}
+
+// wakeSuccessor lets the version that is to take over see whether it can.
+func (h *hosted) wakeSuccessor(version int) {
+	for _, sibling := range h.siblings {
+		if sibling.spec.version == version {
+			sibling.look()
+		}
+	}
 }
 
 // register returns what the book says of the version, after adding it.
@@ -242,6 +262,9 @@ func (h *hosted) firstRegistration(others []Registration) Registration {
 	active := true
 	for _, other := range others {
 		active = active && !other.Active
+	}
+	for _, sibling := range h.siblings { // the older one is, whichever comes here first
+		active = active && sibling.spec.version >= h.spec.version
 	}
 	return Registration{
 		Name: h.spec.name, Version: h.spec.version, Active: active, Effects: active, Fingerprint: h.spec.fingerprint(),

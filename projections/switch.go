@@ -31,12 +31,11 @@ func (r *Runner) Switch(ctx context.Context, name string, version int) error {
 	if to == nil {
 		return &NotFoundError{fmt.Sprintf("%s@%d", name, version)}
 	}
-	err = to.store.Update(ctx, func(ctx context.Context, book Book) error { return beginSwitch(ctx, book, name, version, versions) })
+	err = r.resting(ctx, func() error {
+		return to.store.Update(ctx, func(ctx context.Context, book Book) error { return beginSwitch(ctx, book, name, version, versions) })
+	}, versions...)
 	if err != nil {
 		return fmt.Errorf("switch projection %s to version %d: %w", name, version, err)
-	}
-	for _, h := range versions {
-		h.look()
 	}
 	return to.until(ctx, func(registration Registration) bool { return registration.Active && !registration.Switching })
 }

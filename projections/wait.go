@@ -24,11 +24,12 @@ var errMoved = errors.New("the projection has moved")
 // up to a position: who reads the read model then sees what happened there. It asks
 // the workers here, and the store for those elsewhere. A projection that does not
 // run is [*BehindError] at once, one that does not come so far before ctx ends is
-// too; neither says that what was waited for has not happened.
+// too; neither says that what was waited for has not happened. The zero position is
+// always reached.
 func (r *Runner) WaitFor(ctx context.Context, name string, position persistence.Position) error {
 	for {
 		h, err := r.active(name)
-		if err != nil {
+		if err != nil || position.Offset == 0 {
 			return err
 		}
 		if err = h.waitFor(ctx, position); !errors.Is(err, errMoved) {
@@ -89,7 +90,7 @@ func (r *Runner) CatchUp(ctx context.Context) error {
 // divided reports that the workers are as many as the definition says.
 func (h *hosted) divided(known Registration) bool {
 	status, _ := h.stateLocked()
-	return status.ended() || status == Elsewhere || status == Waiting || h.parts == h.spec.workers && !limited(known)
+	return status.ended() || status == Elsewhere || h.parts == h.spec.workers && !limited(known)
 }
 
 // active returns the version that a name means.

@@ -107,10 +107,8 @@ func (w *worker) ended(err error) {
 		return
 	}
 	w.become(Paused, nil)
-	if w.arrived {
-		for _, sibling := range w.host.siblings { // one of them carries out what was waited for
-			sibling.look()
-		}
+	if w.arrived { // otherwise it was there before, and was seen
+		w.host.look()
 	}
 }
 
