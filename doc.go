@@ -7,5 +7,6 @@
 //	err = node.Stop(ctx)
 //
 // This package wires the others together and holds no logic. Package actors says
-// how aggregates are written, package persistence what a journal promises.
+// how aggregates are written, package projections how read models are made of their
+// events, package persistence what a journal promises.
 package stele

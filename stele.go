@@ -2,14 +2,20 @@ package stele
 
 import (
 	"context"
+	"errors"
 
 	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/internal/lifecycle"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/schema"
+	"github.com/stele-es/stele/projections"
 )
 
 // Aggregates are the definitions that a node hosts.
 type Aggregates []actors.Definition
+
+// Projections are the definitions, with their targets, that a node runs.
+type Projections []projections.Projection
 
 // Config says what a node consists of. Only Journal and Aggregates are required.
 type Config struct {
@@ -17,25 +23,50 @@ type Config struct {
 	Journal persistence.Journal
 	// Aggregates are hosted on this node.
 	Aggregates Aggregates
+	// Projections are run on this node.
+	Projections Projections
 	// Runtime bounds the aggregates: mailboxes, memory, time-outs, the logger. Its
 	// Journal and Aggregates are taken from above.
 	Runtime actors.Config
+	// Reading bounds the projections. Its Journal and Projections are taken from
+	// above, its Upcasters and Logger from Runtime when it has none.
+	Reading projections.Config
 }
 
 // Node is a running system. It fulfils [actors.Asker] and is safe for concurrent
 // use.
-type Node struct{ system *actors.System }
+type Node struct {
+	system *actors.System
+	runner *projections.Runner
+	tasks  *lifecycle.Group
+}
 
 // Start starts a node. Everything that is wrong with the configuration is
 // reported at once, and nothing is left running then. It waits for the journal,
 // which is told what the events look like, until ctx is done.
 func Start(ctx context.Context, config Config) (*Node, error) {
 	config.Runtime.Journal, config.Runtime.Aggregates = config.Journal, config.Aggregates
+	reading := &config.Reading
+	reading.Journal, reading.Projections = config.Journal, config.Projections
+	if reading.Upcasters == nil {
+		reading.Upcasters = config.Runtime.Upcasters
+	}
+	if reading.Logger == nil {
+		reading.Logger = config.Runtime.Logger
+	}
+	runner, problem := projections.New(config.Reading)
 	system, err := actors.Open(ctx, config.Runtime)
-	if err != nil {
+	if problem != nil && err == nil {
+		err = system.Close(ctx)
+	}
+	if err := errors.Join(err, problem); err != nil {
 		return nil, err
 	}
-	return &Node{system: system}, nil
+	node := &Node{system: system, runner: runner}
+	if len(config.Projections) > 0 { // ended by Stop, and not by ctx
+		node.tasks = lifecycle.Start(context.WithoutCancel(ctx), lifecycle.Component{Name: "projections", Run: runner.Run})
+	}
+	return node, nil
 }
 
 // Check compares the events that the aggregates of a configuration know with those
@@ -55,8 +86,18 @@ func (n *Node) Ask(ctx context.Context, request actors.Request) (any, error) {
 // Stats returns counters of the aggregates.
 func (n *Node) Stats() actors.Stats { return n.system.Stats() }
 
+// Projections is what the projections of the node are waited for, looked at and
+// controlled by.
+func (n *Node) Projections() *projections.Runner { return n.runner }
+
 // Stop drains the node: it refuses new commands, decides and stores those it has
-// taken, answers them and releases everything. When ctx ends first it answers
-// the rest as unavailable or unknown and returns an error that says how many.
-// It may be called more than once.
-func (n *Node) Stop(ctx context.Context) error { return n.system.Close(ctx) }
+// taken, answers them, lets the projections finish their event in hand, and releases
+// everything. When ctx ends first it answers the rest as unavailable or unknown and
+// returns an error that says how many. It may be called more than once.
+func (n *Node) Stop(ctx context.Context) error {
+	err := n.system.Close(ctx)
+	if n.tasks != nil {
+		err = errors.Join(err, n.tasks.Stop(ctx))
+	}
+	return err
+}

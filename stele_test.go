@@ -22,6 +22,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/persistence/sqlite"
+	"github.com/stele-es/stele/projections"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
@@ -127,11 +128,41 @@ func TestStartMistakes(t *testing.T) {
 	t.Parallel()
 	node, err := stele.Start(t.Context(), stele.Config{
 		Aggregates: stele.Aggregates{Counters, Counters}, Runtime: actors.Config{Mailbox: -1},
+		Projections: stele.Projections{nil},
 	})
 	require.Nil(t, node)
-	for _, want := range []string{"no journal", `kind "counter" is listed twice`, "negative Config.Mailbox"} {
+	for _, want := range []string{"no journal", "a nil projection stands in", `kind "counter" is listed twice`, "negative Config.Mailbox"} {
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// A projection follows what the aggregates do, and a caller who awaits it reads
+// what he has written.
+func TestProjections(t *testing.T) {
+	t.Parallel()
+	totals := projections.InMemory(&map[persistence.StreamID]uint64{})
+	definition := projections.Define("totals", 1, projections.On(
+		func(_ context.Context, m *map[persistence.StreamID]uint64, e projections.Event[*wrapperspb.UInt64Value]) error {
+			(*m)[e.Stream] += e.Data.Value
+			return nil
+		}))
+	node, err := stele.Start(t.Context(), stele.Config{
+		Journal: new(memory.Journal), Aggregates: stele.Aggregates{Counters}, Projections: stele.Projections{definition.Into(totals)},
+	})
+	require.NoError(t, err)
+	for i := range 100 {
+		want, err := Count.Ask(t.Context(), node, "a", wrapperspb.UInt64(uint64(i)), actors.Await(node.Projections().Await("totals")))
+		require.NoError(t, err)
+		totals.View(func(m *map[persistence.StreamID]uint64) { require.Equal(t, want.Value, (*m)["counter-a"]) })
+	}
+	require.NoError(t, node.Projections().Stop(t.Context(), "totals"))
+	reply, err := Count.Ask(t.Context(), node, "a", wrapperspb.UInt64(1), actors.Await(node.Projections().Await("totals")))
+	require.ErrorIs(t, err, actors.ErrBehind)
+	require.ErrorIs(t, err, projections.ErrBehind)
+	require.EqualValues(t, 4951, reply.Value, "the command has happened")
+
+	require.NoError(t, node.Stop(t.Context()))
+	require.NoError(t, node.Stop(t.Context()))
 }
 
 // Stop answers what was taken, in virtual time as in real, and when its context

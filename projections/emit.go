@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stele-es/stele/persistence"
@@ -74,32 +75,59 @@ func derive(parts ...[]byte) (id persistence.EventID) {
 	return id
 }
 
-// emit appends what a batch has emitted. Each event is an append of its own, in
-// order, whose id the journal recognises when it is there already: an attempt that
-// was cut off, or another owner that has been quicker, has stored the same. Where
-// it has other content, which a changed program may cause, what is stored stays.
+// emit appends what a batch has emitted: for each stream together, whose ids the
+// journal recognises when all are there already. When some are, because an attempt
+// that was cut off or another owner has stored a page of another size, they are
+// appended one by one.
 func (w *worker) emit(ctx context.Context, emissions []emission) error {
-	for len(emissions) > 0 {
-		n := min(len(emissions), persistence.MaxAppendEvents)
-		appends := make([]persistence.Append, n)
-		for i, e := range emissions[:n] {
-			appends[i] = persistence.Append{Stream: e.stream, Expected: persistence.Any, Events: []persistence.Event{e.event}}
+	var streams []persistence.StreamID
+	events := map[persistence.StreamID][]persistence.Event{}
+	for _, e := range emissions {
+		if events[e.stream] == nil {
+			streams = append(streams, e.stream)
 		}
-		outcomes, err := w.host.config.Journal.Append(ctx, appends...)
+		events[e.stream] = append(events[e.stream], e.event)
+	}
+	for _, stream := range streams {
+		for part := range slices.Chunk(events[stream], emitTogether) {
+			err := w.append(ctx, stream, part)
+			if errors.Is(err, persistence.ErrEventIDReused) || errors.Is(err, persistence.ErrInvalid) {
+				err = w.appendEach(ctx, stream, part)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// emitTogether is how many events are appended in one go.
+const emitTogether = 500
+
+func (w *worker) append(ctx context.Context, stream persistence.StreamID, events []persistence.Event) error {
+	outcomes, err := w.host.config.Journal.Append(ctx, persistence.Append{Stream: stream, Expected: persistence.Any, Events: events})
+	if err != nil {
+		return err
+	}
+	if outcomes[0].Err == nil && !outcomes[0].Duplicate {
+		w.emitted.Add(int64(len(events)))
+	}
+	return outcomes[0].Err
+}
+
+// appendEach appends events one by one. Where one is stored with other content,
+// which a changed program may cause, what is stored stays.
+func (w *worker) appendEach(ctx context.Context, stream persistence.StreamID, events []persistence.Event) error {
+	for i := range events {
+		err := w.append(ctx, stream, events[i:i+1])
+		if errors.Is(err, persistence.ErrEventIDReused) {
+			w.diverged.Add(1)
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		for _, outcome := range outcomes {
-			switch {
-			case errors.Is(outcome.Err, persistence.ErrEventIDReused):
-				w.diverged.Add(1)
-			case outcome.Err != nil:
-				return outcome.Err
-			case !outcome.Duplicate:
-				w.emitted.Add(1)
-			}
-		}
-		emissions = emissions[n:]
 	}
 	return nil
 }

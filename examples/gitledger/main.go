@@ -2,12 +2,13 @@
 // proves that nothing was lost on the way: afterwards it asks every file for its
 // state and compares with what git lists.
 //
-//	go run ./examples/gitledger [--journal URL] [--relaxed] [--state-at MOMENT] [REPO]
+//	go run ./examples/gitledger [--journal URL] [--relaxed] [--state-at MOMENT | --authors] [REPO]
 //
 // Each path is an aggregate of its own, and each change of a commit against its
 // first parent a command to one. A second run adds what is new; a run that was
 // killed is taken up where it stopped. With --state-at it imports nothing and
-// prints the tree as of a commit or a position of the journal.
+// prints the tree as of a commit or a position of the journal, with --authors the lines
+// of history by author and month.
 //
 // The exit status is 0 if all is equal, 1 if there are differences, which are
 // printed, and 2 in case of trouble.
@@ -34,7 +35,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-const usage = `usage: gitledger [--journal URL] [--relaxed] [--state-at MOMENT] [REPO]
+const usage = `usage: gitledger [--journal URL] [--relaxed] [--state-at MOMENT | --authors] [REPO]
 
 Turns the history of the git repository REPO (default: the one here) into
 events and compares the outcome with git ls-tree -r HEAD.
@@ -59,6 +60,7 @@ type program struct {
 	journal     string
 	relaxed     bool
 	moment      string
+	authors     bool
 	directory   string
 }
 
@@ -74,6 +76,7 @@ func (p *program) main(ctx context.Context, arguments []string) int {
 		"(default: an SQLite file for each repository in ./.stele)")
 	flags.BoolVar(&p.relaxed, "relaxed", false, "do not wait for the disk: faster, and possible with a Postgres server for tests")
 	flags.StringVar(&p.moment, "state-at", "", "only print the tree as of a commit, or of a position of the journal (a number)")
+	flags.BoolVar(&p.authors, "authors", false, "only print the lines of history by author and month")
 	switch err := flags.Parse(arguments); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -126,6 +129,9 @@ func (p *program) run(ctx context.Context) (err error) {
 			return err
 		}
 		return tree.Print(p.out)
+	}
+	if p.authors {
+		return printAuthors(ctx, journal, p.out)
 	}
 	return p.bringUpToDate(ctx, journal, repository, chain)
 }

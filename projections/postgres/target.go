@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,6 +23,10 @@ type Config struct {
 	Pool *pgxpool.Pool
 	// Schema is where the tables of the books are, "stele" by default.
 	Schema string
+	// IdleTimeout is when the server ends a transaction in which nothing happens, 30 s
+	// by default: a program that was halted in the midst of one must not keep others
+	// from taking over.
+	IdleTimeout time.Duration
 	// Migrate makes the tables and brings them up to date. Otherwise Open refuses a
 	// database without them.
 	Migrate bool
@@ -30,6 +36,7 @@ type Config struct {
 type Target struct {
 	pool       *pgxpool.Pool
 	statements *sqlbook.Statements
+	begin      string
 }
 
 // collisions is how often a transaction is run again that collided with another one.
@@ -40,9 +47,10 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 	if config.Pool == nil {
 		return nil, &persistence.InvalidError{Field: "Pool", Reason: "is nil"}
 	}
-	if config.Schema == "" {
-		config.Schema = "stele"
+	if config.IdleTimeout < 0 {
+		return nil, &persistence.InvalidError{Field: "IdleTimeout", Reason: "is negative"}
 	}
+	config.Schema, config.IdleTimeout = cmp.Or(config.Schema, "stele"), cmp.Or(config.IdleTimeout, 30*time.Second)
 	schema := pgx.Identifier{config.Schema}.Sanitize()
 	statements, err := sqlbook.New(sqlbook.Dialect{
 		Prefix: schema + ".", Bytewise: `COLLATE "C"`, Bytes: "bytea", Filled: "WITH (fillfactor = 50)", Numbered: "$",
@@ -51,7 +59,8 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{pool: config.Pool, statements: statements}
+	t := &Target{pool: config.Pool, statements: statements, begin: fmt.Sprintf(
+		"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d", config.IdleTimeout.Milliseconds())}
 	if config.Migrate {
 		err = t.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
@@ -116,7 +125,7 @@ func (t *Target) transact(ctx context.Context, body func(context.Context, pgx.Tx
 }
 
 func (t *Target) attempt(ctx context.Context, body func(context.Context, pgx.Tx) error) error {
-	tx, err := t.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	tx, err := t.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: t.begin})
 	if err != nil {
 		return unavailable("the target's server cannot be reached", err)
 	}

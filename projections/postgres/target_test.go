@@ -7,15 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/projections/postgres"
 	"github.com/stele-es/stele/projections/projectionstest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 const (
 	createSum = "CREATE TABLE sum (key text PRIMARY KEY, n bigint NOT NULL)"
