@@ -25,6 +25,8 @@ type Server interface {
 	// Pause stops all its processes, and Resume lets them go on.
 	Pause()
 	Resume()
+	// SlowDown makes each flush of its log take this much longer.
+	SlowDown(longer time.Duration) error
 }
 
 // Crash ends the server under load, again and again. What was flushed is all that
@@ -40,16 +42,23 @@ type Crash struct {
 	Mode string
 }
 
-// Fragile are the options of a server that loses as much as it may: a flush takes
-// long enough for others to come between it and the commit, and nobody else flushes
-// on the side. It starts again quickly, without flushing each file alone.
+// Fragile are the options of a server that loses as much as it may: its flushes can
+// be slowed down, and nobody flushes on the side. It starts again quickly, without
+// flushing each file alone.
 func Fragile() []pgserver.Option {
 	return []pgserver.Option{
-		pgserver.SlowFlush(3 * time.Millisecond),
+		pgserver.SlowFlush(quick),
 		pgserver.Setting("wal_writer_delay", "10s"),
 		pgserver.Setting("recovery_init_sync_method", "syncfs"),
 	}
 }
+
+// How long flushes take while nothing is to happen, and before a crash: so long
+// that others commit and read meanwhile.
+const (
+	quick = time.Millisecond
+	slow  = 200 * time.Millisecond
+)
 
 // Run writes, reads, crashes and judges. An error means that it could not.
 func (c Crash) Run(ctx context.Context) (*Report, error) {
@@ -72,13 +81,17 @@ func (c Crash) Run(ctx context.Context) (*Report, error) {
 	return report, l.judge(ctx, report)
 }
 
-// round lets the load run, harms the server, and waits until it stores again.
+// round lets the load run, harms the server while flushes are slow, and waits until
+// it stores again.
 func (c *Crash) round(ctx context.Context, l *load, lots *rand.Rand) error {
 	if err := c.progress(ctx, l, 30); err != nil {
 		return err
 	}
-	pause(ctx, upTo(lots, 100*time.Millisecond))
-	if err := c.harm(ctx, lots); err != nil {
+	if err := c.Server.SlowDown(slow); err != nil {
+		return err
+	}
+	pause(ctx, slow/2+upTo(lots, 2*slow))
+	if err := errors.Join(c.harm(ctx, lots), c.Server.SlowDown(quick)); err != nil {
 		return err
 	}
 	return c.progress(ctx, l, 10)
@@ -95,7 +108,7 @@ func (c *Crash) progress(ctx context.Context, l *load, appends int) error {
 func (c *Crash) harm(ctx context.Context, lots *rand.Rand) error {
 	switch lots.IntN(8) {
 	case 0:
-		return errors.Join(c.Server.Kill(), c.Server.Restart(ctx))
+		return errors.Join(c.Server.Kill(), c.Server.SlowDown(quick), c.Server.Restart(ctx))
 	case 1:
 		return c.killBackend(ctx)
 	case 2: // those who wait do not know that it will end all the same
@@ -107,7 +120,7 @@ func (c *Crash) harm(ctx context.Context, lots *rand.Rand) error {
 }
 
 func (c *Crash) abort(ctx context.Context) error {
-	return errors.Join(c.Server.Abort(), c.Server.Restart(ctx))
+	return errors.Join(c.Server.Abort(), c.Server.SlowDown(quick), c.Server.Restart(ctx))
 }
 
 // killBackend ends one process in the midst of its work, for which the server ends

@@ -20,7 +20,8 @@ func TestCrash(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Server(t, torture.Fragile()...)
 	for mode, open := range map[string]torture.Opener{
-		"lock until the commit is flushed": durable,
+		"lock until the flush":     durable(postgres.EarlyOff),
+		"release before the flush": durable(postgres.EarlyOn),
 	} {
 		t.Run(mode, func(t *testing.T) {
 			program := torture.Crash{Target: torture.Target{URL: databaseOf(t, server), Open: open, Seed: seed(t)}, Server: server, Rounds: 2, Mode: mode}
@@ -42,11 +43,27 @@ func TestCrash(t *testing.T) {
 			return torture.Crash{Target: target, Server: server, Rounds: 1, Mode: "no flush"}.Run(t.Context())
 		}, torture.Lost, torture.Undone)
 	})
+
+	// Where the order lock is released early, events show before they are flushed.
+	t.Run("catches readers who do not flush what they read", func(t *testing.T) {
+		naive := func(ctx context.Context, url string) (torture.Journal, error) {
+			return openNaive(ctx, url, durable(postgres.EarlyOn))
+		}
+
+		report := until(t, func(seed uint64) (*torture.Report, error) {
+			target := torture.Target{URL: databaseOf(t, server), Open: naive, Seed: seed}
+			return torture.Crash{Target: target, Server: server, Rounds: 1, Mode: "no barrier"}.Run(t.Context())
+		}, torture.Undone)
+
+		require.Zero(t, report.Faults[torture.Lost], "writers do flush")
+	})
 }
 
 // durable opens a journal on a server that flushes.
-func durable(ctx context.Context, url string) (torture.Journal, error) {
-	return postgres.Open(ctx, postgres.Config{URL: url, PollInterval: 50 * time.Millisecond, ReadConnections: 2})
+func durable(release postgres.EarlyRelease) torture.Opener {
+	return func(ctx context.Context, url string) (torture.Journal, error) {
+		return postgres.Open(ctx, postgres.Config{URL: url, EarlyRelease: release, PollInterval: 5 * time.Millisecond, ReadConnections: 2})
+	}
 }
 
 // databaseOf makes another journal on a server.

@@ -48,12 +48,14 @@ func headOf(ctx context.Context, url string) (head int64, err error) {
 }
 
 // killer ends backends of the named programs, one at every turn. Three of four
-// times it takes one that appends.
+// times it takes one that appends. On a slow machine it waits until something has
+// been stored since, or nothing ever would be.
 type killer struct {
-	url   string
-	names []string
-	every time.Duration
-	lots  *rand.Rand
+	url    string
+	names  []string
+	every  time.Duration
+	ledger *ledger
+	lots   *rand.Rand
 
 	killed int
 	err    error // why it could not go on
@@ -67,7 +69,12 @@ func (k *killer) run(ctx context.Context) {
 		return
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	due := 0
 	for pause(ctx, k.every) {
+		if k.ledger.acknowledged() < due {
+			continue
+		}
+		due = k.ledger.acknowledged() + killedPer
 		var ended bool
 		err := conn.QueryRow(context.WithoutCancel(ctx), `SELECT count(pg_terminate_backend(pid)) > 0 FROM (
 			SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = ANY ($1)
@@ -82,6 +89,9 @@ func (k *killer) run(ctx context.Context) {
 		}
 	}
 }
+
+// killedPer is how many appends are stored at least between two kills.
+const killedPer = 20
 
 // openForeign begins a transaction that has nothing to do with the journal: it has
 // a snapshot, a transaction id, rows and locks, and does nothing more until it is

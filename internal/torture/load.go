@@ -57,13 +57,13 @@ func (l *load) open(ctx context.Context, url string, nodes int) error {
 	return nil
 }
 
-// follow starts readers of all sorts on nodes.
-func (l *load) follow(nodes []Journal) {
-	l.readers = everything(nodes, l.streams, l.lots)
+// follow starts readers. Those who begin late begin in what a node sees then.
+func (l *load) follow(node Journal, readers ...*reader) {
+	l.readers = readers
 	l.readers[0].foreign = &l.foreign
 	for _, reader := range l.readers {
 		lots := l.lots()
-		l.reading.Go(func() { l.read(l.readable, nodes[0], reader, lots) })
+		l.reading.Go(func() { l.read(l.readable, node, reader, lots) })
 	}
 }
 
@@ -93,7 +93,7 @@ func (l *load) start(ctx context.Context, nodes, writersOfNode, callers int) err
 	if err := l.open(ctx, l.target.URL, nodes); err != nil {
 		return err
 	}
-	l.follow(l.nodes)
+	l.follow(l.nodes[0], everything(l.nodes, l.streams, l.lots)...)
 	for i := range nodes * writersOfNode {
 		w := &writer{load: l, lots: l.lots(), journal: l.nodes[i%nodes], known: map[persistence.StreamID]persistence.Version{}}
 		l.writing.Go(func() { w.run(ctx) })

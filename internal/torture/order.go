@@ -37,7 +37,7 @@ func (o Order) Run(ctx context.Context) (*Report, error) {
 func (o Order) torture(ctx context.Context, l *load, report *Report) error {
 	killing, stopKilling := context.WithCancel(ctx)
 	defer stopKilling()
-	killer := &killer{url: o.URL, names: []string{journalName, callerName}, every: 60 * time.Millisecond, lots: l.lots()}
+	killer := &killer{url: o.URL, names: []string{journalName, callerName}, every: 60 * time.Millisecond, ledger: l.ledger, lots: l.lots()}
 	l.writing.Go(func() { killer.run(killing) })
 	pause(ctx, o.Duration/2)
 	endForeign, err := openForeign(ctx, o.URL)

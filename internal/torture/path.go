@@ -13,7 +13,8 @@ import (
 // Path drives the hot path of appends: two nodes write to streams of which they
 // share half, each append submitted on top of one that is still under way and some
 // with a version that has passed, while backends are killed and a proxy cuts
-// messages.
+// messages. Writers of shared streams rest much longer than they write: where everything
+// conflicts, journals leave the hot path.
 type Path struct {
 	Target
 	// Duration is how long they write.
@@ -54,18 +55,20 @@ func (p Path) Run(ctx context.Context) (_ *Report, err error) {
 }
 
 func (p *Path) torture(ctx context.Context, l *load, proxy *proxy, report *Report) error {
-	l.follow(l.nodes[2:])
+	readers := everything(l.nodes[2:], l.streams, l.lots)
+	l.follow(l.nodes[2], readers[0], readers[1], readers[len(readers)-1])
 	for i, node := range l.nodes[:2] {
 		first := i * streamsOfNode / 2
-		for _, stream := range l.streams[first : first+streamsOfNode] {
-			writer := &chainWriter{load: l, journal: node, stream: stream, lots: l.lots()}
+		for k, stream := range l.streams[first : first+streamsOfNode] {
+			shared := (k < streamsOfNode/2) == (i == 1)
+			writer := &chainWriter{load: l, journal: node, stream: stream, shared: shared, lots: l.lots()}
 			l.writing.Go(func() { writer.run(ctx) })
 		}
 	}
 	proxy.armed.Store(true)
 	killing, stopKilling := context.WithCancel(ctx)
 	defer stopKilling()
-	killer := &killer{url: p.URL, names: []string{journalName}, every: 40 * time.Millisecond, lots: l.lots()}
+	killer := &killer{url: p.URL, names: []string{journalName}, every: 40 * time.Millisecond, ledger: l.ledger, lots: l.lots()}
 	l.writing.Go(func() { killer.run(killing) })
 	pause(ctx, p.Duration)
 	stopKilling()
@@ -84,12 +87,16 @@ type chainWriter struct {
 	load    *load
 	journal Journal
 	stream  persistence.StreamID
+	shared  bool
 	lots    *rand.Rand
 }
 
 func (w *chainWriter) run(ctx context.Context) {
-	version, known := persistence.Version(0), false
+	version, known, took := persistence.Version(0), false, time.Duration(0)
 	for w.load.goesOn(ctx) {
+		if w.shared {
+			pause(ctx, upTo(w.lots, 20*took+time.Millisecond))
+		}
 		if !known {
 			info, err := w.journal.Stream(ctx, w.stream)
 			if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
@@ -99,23 +106,28 @@ func (w *chainWriter) run(ctx context.Context) {
 			version = info.Version
 		}
 		believed := version
-		if w.lots.IntN(20) == 0 && version > 0 {
+		if w.lots.IntN(200) == 0 && version > 0 {
 			believed -= 1 + persistence.Version(w.lots.IntN(int(min(version, 3))))
 		}
-		if version, known = w.chain(believed); !known {
+		begun := time.Now()
+		version, known = w.chain(ctx, believed)
+		if took = time.Since(begun); !known {
 			pause(ctx, upTo(w.lots, 2*time.Millisecond))
 		}
 	}
 }
 
-// chain submits some appends, each on top of the one before, and waits for all. It
-// returns the version of the stream when all were stored.
-func (w *chainWriter) chain(version persistence.Version) (persistence.Version, bool) {
+// chain submits some appends, each on top of the one before while that is under
+// way, and waits for all. It returns the version of the stream when all were stored.
+func (w *chainWriter) chain(ctx context.Context, version persistence.Version) (persistence.Version, bool) {
 	var waiting sync.WaitGroup
 	var attempts []*attempt
 	var before *attempt
 	chain := new(persistence.Chain)
-	for range 1 + w.lots.IntN(3) {
+	for range 1 + w.lots.IntN(4) {
+		if before != nil && w.lots.IntN(2) == 0 {
+			pause(ctx, upTo(w.lots, time.Millisecond)) // so that the one before may be on its way already
+		}
 		a := w.load.ledger.begin(w.stream, persistence.Exact(version), 1+w.lots.IntN(3))
 		a.after, before = before, a
 		attempts = append(attempts, a)

@@ -36,7 +36,7 @@ func openNaive(ctx context.Context, url string, open torture.Opener) (*naiveRead
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = 8
+	config.MaxConns = 12
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	return &naiveReader{journal, pool}, err
 }
@@ -76,6 +76,24 @@ func (n *naiveReader) ReadAll(ctx context.Context, options persistence.ReadAllOp
 	}
 }
 
+// Wait returns as soon as anything shows, flushed or not.
+func (n *naiveReader) Wait(ctx context.Context, after persistence.Positions) error {
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		var newer bool
+		err := n.pool.QueryRow(ctx, "SELECT coalesce(max(position), 0) > $1 FROM stele.event", after.Of(0).Offset).Scan(&newer)
+		if newer || err != nil && ctx.Err() == nil {
+			return nil // too early, at the worst
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-poll.C:
+		}
+	}
+}
+
 func (n *naiveReader) read(ctx context.Context, after int64, limit int) ([]persistence.Recorded, error) {
 	found, err := n.pool.Query(ctx, `SELECT e.position, s.name, e.version, e.event_id, e.type, e.payload, (e.metadata ->> 'lane')::bigint, e.created_at
 		FROM stele.event e JOIN stele.stream s USING (stream_id) WHERE e.position > $1 ORDER BY e.position LIMIT $2`, after, limit)
@@ -92,7 +110,15 @@ func (n *naiveReader) read(ctx context.Context, after int64, limit int) ([]persi
 
 // sequenceJournal takes its positions from a sequence, without a lock, and commits
 // some time later: the classic mistake.
-type sequenceJournal struct{ *naiveReader }
+type sequenceJournal struct {
+	*naiveReader
+	names *pgxpool.Pool // apart, for those who have a connection and need the number of a stream
+}
+
+func (s *sequenceJournal) Close() error {
+	s.names.Close()
+	return s.naiveReader.Close()
+}
 
 func openSequence(ctx context.Context, url string) (torture.Journal, error) {
 	naive, err := openNaive(ctx, url, relaxed)
@@ -100,7 +126,13 @@ func openSequence(ctx context.Context, url string) (torture.Journal, error) {
 		return nil, err
 	}
 	_, err = naive.pool.Exec(ctx, `SELECT pg_advisory_lock(1); CREATE SEQUENCE IF NOT EXISTS public.position; SELECT pg_advisory_unlock(1)`)
-	return &sequenceJournal{naive}, err
+	if err != nil {
+		return nil, err
+	}
+	config := naive.pool.Config()
+	config.MaxConns = 1
+	names, err := pgxpool.NewWithConfig(ctx, config)
+	return &sequenceJournal{naive, names}, err
 }
 
 func (s *sequenceJournal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
@@ -152,7 +184,7 @@ func (sequenceTransaction) Read(persistence.StreamID, persistence.ReadOptions) (
 // insert stores an append at the next positions, whoever else is about to.
 func (s *sequenceJournal) insert(ctx context.Context, tx pgx.Tx, a *persistence.Append) (o persistence.Outcome, err error) {
 	var stream, head int64
-	if err := s.pool.QueryRow(ctx, "SELECT stream_id FROM stele.stream_ids(ARRAY[$1], ARRAY[0::smallint])", string(a.Stream)).Scan(&stream); err != nil {
+	if err := s.names.QueryRow(ctx, "SELECT stream_id FROM stele.stream_ids(ARRAY[$1], ARRAY[0::smallint])", string(a.Stream)).Scan(&stream); err != nil {
 		return o, err
 	}
 	if err := tx.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM stele.event WHERE stream_id = $1", stream).Scan(&head); err != nil {

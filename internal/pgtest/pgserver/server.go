@@ -181,6 +181,9 @@ func (s *Server) Abort() error {
 	})
 }
 
+// SlowDown changes how much longer the flushes of a server with [SlowFlush] take.
+func (s *Server) SlowDown(longer time.Duration) error { return writeFlush(s.directory, longer) }
+
 // Pause stops all processes of the server, as SIGSTOP does: connections stay
 // open and nothing answers.
 func (s *Server) Pause() {

@@ -5,6 +5,7 @@ package pgserver
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Server cannot run on this platform: [Start] always fails.
@@ -30,6 +31,9 @@ func (*Server) Kill() error { return nil }
 
 // Abort does nothing.
 func (*Server) Abort() error { return nil }
+
+// SlowDown does nothing.
+func (*Server) SlowDown(time.Duration) error { return nil }
 
 // Pause does nothing.
 func (*Server) Pause() {}

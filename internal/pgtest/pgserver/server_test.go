@@ -68,9 +68,10 @@ func TestAbortedServerRestarts(t *testing.T) {
 func TestFlushesAreAsSlowAsAsked(t *testing.T) {
 	t.Parallel()
 	const longer = 20 * time.Millisecond
-	s, err := Start(t.Context(), SlowFlush(longer))
+	s, err := Start(t.Context(), SlowFlush(time.Microsecond))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Stop()) }()
+	require.NoError(t, s.SlowDown(longer))
 	conn, err := pgconn.Connect(t.Context(), s.URL())
 	require.NoError(t, err)
 	defer conn.Close(t.Context())

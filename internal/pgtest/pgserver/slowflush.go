@@ -2,19 +2,23 @@ package pgserver
 
 import (
 	_ "embed" // the C source of the library
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
-// SlowFlush makes a durable server that takes this much longer for each flush to
-// the disk, as slower disks do. It needs Linux and a C compiler: the server gets
-// a library of its own in front of the system's. Start fails without.
+// SlowFlush makes a durable server that takes this much longer for each flush of
+// its log, for which commits wait, as on slower disks. Server.SlowDown changes it.
+// It needs Linux and a C compiler: the server gets a library of its own in front of
+// the system's. Start fails without.
 func SlowFlush(longer time.Duration) Option {
 	return func(o *options) {
 		Durable(o)
+		o.settings["wal_sync_method"] = "fdatasync" // and nothing else is flushed so
 		o.flush = longer
 	}
 }
@@ -22,11 +26,14 @@ func SlowFlush(longer time.Duration) Option {
 //go:embed slowflush/flush.c
 var slowFlushSource []byte
 
+// flushFile says in a server's directory how much longer its flushes take.
+func flushFile(directory string) string { return filepath.Join(directory, "flush") }
+
 // compileSlowFlush makes the library in a directory and returns the settings
 // of the environment that put it before the system's.
 func compileSlowFlush(directory string, longer time.Duration) ([]string, error) {
 	source, library := filepath.Join(directory, "flush.c"), filepath.Join(directory, "flush.so")
-	if err := os.WriteFile(source, slowFlushSource, 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(source, slowFlushSource, 0o600), writeFlush(directory, longer)); err != nil {
 		return nil, err
 	}
 	compile := exec.Command("cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl") //nolint:noctx // a second's work
@@ -37,5 +44,10 @@ func compileSlowFlush(directory string, longer time.Duration) ([]string, error) 
 	if err := os.Chmod(library, 0o755); err != nil { //nolint:gosec // it is no secret
 		return nil, err
 	}
-	return []string{"LD_PRELOAD=" + library, fmt.Sprintf("STELE_FLUSH_MICROSECONDS=%d", longer.Microseconds())}, nil
+	return []string{"LD_PRELOAD=" + library, "STELE_FLUSH_FILE=" + flushFile(directory)}, nil
+}
+
+func writeFlush(directory string, longer time.Duration) error {
+	text := strconv.FormatInt(longer.Microseconds(), 10)
+	return os.WriteFile(flushFile(directory), []byte(text), 0o644) //nolint:gosec // who runs the server may be another user
 }

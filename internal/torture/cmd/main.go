@@ -58,13 +58,14 @@ func programs() []program {
 		{"order16", order(16)},
 		{"order64", order(64)},
 		{"path", func(ctx context.Context, p *plan, s *servers, seed uint64) (*torture.Report, error) {
-			target, err := s.fast.target(ctx, seed, postgres.Config{Durability: postgres.Relaxed})
+			target, err := s.fast.target(ctx, seed, postgres.Config{Durability: postgres.Relaxed, BatchEvents: 16})
 			if err != nil {
 				return nil, err
 			}
 			return torture.Path{Target: target, Duration: p.length}.Run(ctx)
 		}},
-		{"crash", crash("lock until the commit is flushed", postgres.Config{})},
+		{"crash", crash("lock until the flush", postgres.Config{EarlyRelease: postgres.EarlyOff})},
+		{"crash-early", crash("release before the flush", postgres.Config{EarlyRelease: postgres.EarlyOn})},
 	}
 }
 

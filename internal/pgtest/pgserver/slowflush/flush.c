@@ -1,33 +1,35 @@
-/* Makes every flush to the disk take longer by STELE_FLUSH_MICROSECONDS, so that
- * a fast disk behaves as a slow one. It is loaded before the C library. */
+/* Makes every flush of the log take longer by as many microseconds as the file at
+ * STELE_FLUSH_FILE says, so that a fast disk behaves as a slow one. The log is what
+ * the server flushes by fdatasync. It is loaded before the C library. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
-static void wait(void)
+static long asked(void)
 {
-	const char *text = getenv("STELE_FLUSH_MICROSECONDS");
-	long microseconds = text ? atol(text) : 0;
-	struct timespec left = {microseconds / 1000000, microseconds % 1000000 * 1000};
-	int before = errno;
+	char text[32] = "";
+	const char *path = getenv("STELE_FLUSH_FILE");
+	int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	ssize_t length;
 
-	while (nanosleep(&left, &left) != 0 && errno == EINTR)
-		;
-	errno = before;
-}
-
-int fsync(int file)
-{
-	int (*next)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
-	wait();
-	return next(file);
+	if (file < 0)
+		return 0;
+	length = read(file, text, sizeof text - 1);
+	close(file);
+	return length > 0 ? atol(text) : 0;
 }
 
 int fdatasync(int file)
 {
 	int (*next)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
-	wait();
+	long microseconds = asked();
+	struct timespec left = {microseconds / 1000000, microseconds % 1000000 * 1000};
+
+	while (nanosleep(&left, &left) != 0 && errno == EINTR)
+		;
 	return next(file);
 }
