@@ -9,6 +9,14 @@
 // flush, with a second batch on its way. Positions are given under a lock that is
 // held until the commit is visible, so their order is that of the commits.
 //
+// Appends that expect an exact version go the lean way: the server checks two
+// proofs for a batch, of what this journal has stored before, and looks up only what
+// they do not cover. What it refuses is settled one by one.
+//
+// When several journals append, they release the lock at the commit and flush
+// after it, and readers flush what they read before they hand it on: see
+// [EarlyRelease].
+//
 // An append whose connection is lost is not an error: the journal connects
 // again, ends the lost backend, and sends the same batch with the same ids until
 // it knows the outcome. Only what it cannot find out within
