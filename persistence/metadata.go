@@ -149,13 +149,20 @@ func EncodeMetadata(m Metadata) []byte {
 	if len(m) == 0 {
 		return nil
 	}
+	return AppendMetadata(make([]byte, 0, 2+m.size()+6*len(m)), m)
+}
+
+// AppendMetadata appends what [EncodeMetadata] returns.
+func AppendMetadata(out []byte, m Metadata) []byte {
+	if len(m) == 0 {
+		return out
+	}
 	var few [16]string
 	keys := few[:0]
 	for key := range m {
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)
-	out := make([]byte, 0, 2+m.size()+6*len(m))
 	for i, key := range keys {
 		separator := byte(',')
 		if i == 0 {

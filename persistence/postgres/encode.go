@@ -126,11 +126,7 @@ func encodeHeaders(m *message, works []*work, n int) {
 // encodeMetadata writes metadata as text or as json, which differ by their names.
 func encodeMetadata(m *message, works []*work, n int, oid uint32) {
 	column(m, works, n, oid, func(_ *work, _ int, e *persistence.Event) {
-		if metadata := persistence.EncodeMetadata(e.Metadata); metadata != nil {
-			m.bytes(metadata)
-		} else {
-			m.null()
-		}
+		m.metadata(e.Metadata)
 	})
 }
 

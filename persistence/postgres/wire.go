@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/stele-es/stele/persistence"
 )
 
 // message builds requests of the extended protocol, version 3. Encoding by hand
@@ -97,6 +99,17 @@ func (m *message) bytes(v []byte) {
 func (m *message) string(v string) {
 	m.buf = binary.BigEndian.AppendUint32(m.buf, uint32(len(v)))
 	m.buf = append(m.buf, v...)
+}
+
+// metadata writes it as JSON text.
+func (m *message) metadata(metadata persistence.Metadata) {
+	if len(metadata) == 0 {
+		m.null()
+		return
+	}
+	start := len(m.buf)
+	m.buf = persistence.AppendMetadata(append(m.buf, 0, 0, 0, 0), metadata)
+	binary.BigEndian.PutUint32(m.buf[start:], uint32(len(m.buf)-start-4))
 }
 
 // tags writes a set of tags, sorted so that equal sets are equal in the server. A
