@@ -36,6 +36,10 @@ type Config struct {
 	// BatchEvents and BatchBytes bound a batch, which has at least one append. The
 	// defaults are 1000 events and 8 MiB.
 	BatchEvents, BatchBytes int
+	// Underway is how many batches the committer works on at a time, 1 by default. Then
+	// a batch leaves the others their share of what there is, unless it is little: who
+	// stores a batch and who forms the next work side by side.
+	Underway int
 	// QueuedAppends and QueuedBytes bound what waits and is in flight. The defaults
 	// are 65536 appends and 64 MiB; beyond them Submit refuses as overloaded.
 	QueuedAppends, QueuedBytes int
@@ -97,6 +101,7 @@ type entry struct {
 func New(config Config) *Queue {
 	setDefault(&config.BatchEvents, 1000)
 	setDefault(&config.BatchBytes, 8<<20)
+	setDefault(&config.Underway, 1)
 	setDefault(&config.QueuedAppends, 65536)
 	setDefault(&config.QueuedBytes, 64<<20)
 	q := &Queue{config: config, lanes: map[persistence.StreamID]*lane{}, turns: map[*persistence.Chain]turns{}}

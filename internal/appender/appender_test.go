@@ -2,6 +2,7 @@ package appender
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 
@@ -51,6 +52,36 @@ func TestOrder(t *testing.T) {
 			require.Equal(t, []string{"d-1: x", "a-1: x"}, labels(p.take()))
 			require.Equal(t, []string{"c-1: x", "b-1: x"}, labels(p.take()))
 			require.Equal(t, []string{"e-1: x"}, labels(p.take()))
+		})
+	})
+
+	t.Run("what is much is divided among the batches under way", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, Config{Underway: 2}, func(t *testing.T, p *press) {
+			goOn := p.hold()
+			for i := range 2*little + 20 {
+				p.submit(add(persistence.StreamID(fmt.Sprint("s-", i)), 0, "x"), nil)
+			}
+			goOn()
+
+			first := p.take()
+			require.Len(t, first.Items, little+10)
+			second := p.take()
+			require.Len(t, second.Items, little+10, "those in flight are a part of it")
+			p.nothing()
+		})
+	})
+
+	t.Run("what is little is not", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, Config{Underway: 2}, func(t *testing.T, p *press) {
+			goOn := p.hold()
+			for i := range little {
+				p.submit(add(persistence.StreamID(fmt.Sprint("s-", i)), 0, "x"), nil)
+			}
+			goOn()
+
+			require.Len(t, p.take().Items, little)
 		})
 	})
 

@@ -1,6 +1,10 @@
 package appender
 
-import "github.com/stele-es/stele/persistence"
+import (
+	"math"
+
+	"github.com/stele-es/stele/persistence"
+)
 
 // Batch is what one commit stores: at most one append for each stream, in the
 // order of arrival. Items and their events are read-only.
@@ -38,11 +42,19 @@ func (q *Queue) take() *Batch {
 	}
 }
 
+// little is how many appends are not worth dividing: a batch costs the store about
+// what so many appends in it do.
+const little = 64
+
 // form fills a batch from the lanes that are ready.
 func (q *Queue) form() *Batch {
 	batch := &Batch{queue: q}
 	bytes := 0
-	for q.ready.Len() > 0 && batch.Events < q.config.BatchEvents {
+	share := math.MaxInt
+	if q.config.Underway > 1 {
+		share = max(little, q.appends/q.config.Underway) // of all, also those in flight
+	}
+	for q.ready.Len() > 0 && batch.Events < q.config.BatchEvents && len(batch.Items) < share {
 		l := *q.ready.At(0)
 		if l.waiting.Len() == 0 || l.flying > 0 && !l.follows() {
 			q.ready.Pop().ready = false

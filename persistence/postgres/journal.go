@@ -159,7 +159,7 @@ func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 func (j *Journal) start() {
 	j.committer = newCommitter(j)
 	j.queue = appender.New(appender.Config{
-		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents,
+		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents, Underway: depth,
 		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,
 	})
 	// For the life of the journal, which outlives the context of Open.
