@@ -98,7 +98,11 @@ func (j *Journal) chooseRelease(ctx context.Context) {
 	if err := j.releaseEarly(ctx, early); err != nil {
 		return // it is wished again
 	}
-	j.config.Logger.InfoContext(ctx, "order lock changed", "early", early)
+	if early {
+		j.config.Logger.InfoContext(ctx, "order lock is released early")
+	} else {
+		j.config.Logger.InfoContext(ctx, "order lock is held until the flush")
+	}
 }
 
 // releaseEarly makes all writers of the journal release the lock early, or not.
