@@ -180,6 +180,7 @@
 //   - refuses without saying what is wrong
 //   - takes a filter that is wrong for one that chooses nothing
 //   - takes the greatest place for none
+//   - names a place that it looked up later than the events
 //   - binds no more than some of the operands
 //   - counts without the limit
 //   - counts what was truncated

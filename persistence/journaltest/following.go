@@ -1,6 +1,7 @@
 package journaltest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -8,10 +9,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/filter"
 )
 
 var following = cases{
 	"a reader who follows the sequence misses nothing":    followSequence,
+	"a reader who follows a tag misses nothing":           followTag,
 	"a stream that is written grows only for its readers": followStream,
 }
 
@@ -79,6 +82,63 @@ func (j journal) tail(total, rows int) ([]persistence.Recorded, error) {
 		}
 	}
 	return events, nil
+}
+
+// followTag has readers of a tag remember their place while writers commit events
+// with and without it: a place must not lie beyond an event that was not seen.
+func followTag(t *testing.T, s suite) {
+	j := s.open(t)
+	const writers, attempts, each = 8, 20, 3
+	var group errgroup.Group
+	for writer := range writers {
+		group.Go(func() error {
+			for attempt := range attempts {
+				event := tagged("followed", fmt.Sprint(writer))
+				outcomes, err := j.Append(j.ctx,
+					to(persistence.StreamID(fmt.Sprintf("tagged-%d", writer)), persistence.Any, note("before"), event, note("after")),
+					to("plain-1", persistence.Any, notes(fmt.Sprint(attempt), each)...))
+				if err == nil {
+					err = errors.Join(outcomes[0].Err, outcomes[1].Err)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	byTag := filter.Tag().In("followed", "missing")
+	for reader := range 3 {
+		group.Go(func() error { return j.tailOf(byTag, writers*attempts, []int{1, 7, 0}[reader]) })
+	}
+
+	require.NoError(t, group.Wait())
+	require.Len(t, j.follow(persistence.ReadAllOptions{Filter: byTag}), writers*attempts)
+}
+
+// tailOf follows what a filter chooses until it has seen so many events, which are
+// to come in order and once.
+func (j journal) tailOf(f filter.Filter, total, rows int) error {
+	var at, last persistence.Positions
+	for seen := 0; seen < total; {
+		if err := j.Wait(j.ctx, at); err != nil {
+			return fmt.Errorf("after %d of %d events: %w", seen, total, err)
+		}
+		for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{After: at, PageRows: rows, Filter: f}) {
+			if err != nil {
+				return err
+			}
+			for _, recorded := range page.Events {
+				if last.Covers(recorded.Position) || at.Covers(recorded.Position) {
+					return fmt.Errorf("position %s comes after %v, from %v", recorded.Position, last, at)
+				}
+				last = last.With(recorded.Position)
+				seen++
+			}
+			at = page.Next
+		}
+	}
+	return nil
 }
 
 // followStream reads a stream again and again while it is written.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"math"
+	"runtime"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/filter"
@@ -34,6 +35,16 @@ var refusalMutants = map[string]mutant{
 				options.After = nil
 			}
 			return r.Journal.ReadAll(ctx, options)
+		}
+	}},
+	"names a place that it looked up later than the events": {caughtBy: "a reader who follows a tag misses nothing", fault: func(r *rigged) {
+		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+			return r.pages(ctx, options, func(page *persistence.Page) {
+				if page.AtHead && options.Filter != nil && !options.Backward {
+					runtime.Gosched()
+					page.Next, _ = r.Journal.Head(ctx)
+				}
+			})
 		}
 	}},
 	"binds no more than some of the operands": {caughtBy: "filters at their limits are answered", fault: func(r *rigged) {

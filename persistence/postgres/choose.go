@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"encoding/binary"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -15,16 +17,30 @@ import (
 // condition. They let too much through, the filter decides.
 type conditions struct {
 	types, ids, tags       []byte
+	key, values            []byte // of metadata
 	minVersion, maxVersion []byte
 	minOffset, maxOffset   []byte
 	minTime, maxTime       []byte
 	streams, categories    []byte
+
+	// lookup are tags of which an event must have one, when it is worth to look events
+	// up by them.
+	lookup []byte
+	// least and most are the offsets that can match.
+	least, most int64
 }
+
+// Sets longer than these are left to the filter: of tags because each is looked up,
+// of metadata because each is compared with.
+const (
+	maxTags   = 32
+	maxValues = 100
+)
 
 func newConditions(f persistence.Filter) conditions {
 	known, ok := f.(interface{ Necessary() filter.Necessary })
 	if !ok {
-		return conditions{}
+		return conditions{least: 1, most: math.MaxInt64}
 	}
 	n := known.Necessary()
 	c := conditions{
@@ -34,17 +50,28 @@ func newConditions(f persistence.Filter) conditions {
 		minTime: bound(n.Times.Min, timeBits), maxTime: bound(n.Times.Max, timeBits),
 	}
 	if len(n.Tags) > 0 {
-		c.tags = textSet(n.Tags[0])
+		fewest := slices.MinFunc(n.Tags, func(a, b []string) int { return cmp.Compare(len(a), len(b)) })
+		if c.tags = textSet(fewest); len(fewest) <= maxTags {
+			c.lookup = c.tags
+		}
+	}
+	c.key, c.values = metadataSet(n.Metadata)
+	c.least, c.most = 1, math.MaxInt64
+	if n.Offsets.Min != nil {
+		c.least = max(1, *n.Offsets.Min)
+	}
+	if n.Offsets.Max != nil {
+		c.most = *n.Offsets.Max
 	}
 	if n.Nothing {
-		c.types = textSet([]string{})
+		c.types, c.most = textSet([]string{}), 0
 	}
 	return c
 }
 
 // ofStream are the parameters for the events of one stream.
 func (c conditions) ofStream() [][]byte {
-	return [][]byte{c.types, c.ids, c.tags, c.minVersion, c.maxVersion, c.minOffset, c.maxOffset, c.minTime, c.maxTime}
+	return [][]byte{c.types, c.ids, c.tags, c.minVersion, c.maxVersion, c.minOffset, c.maxOffset, c.minTime, c.maxTime, c.key, c.values}
 }
 
 // ofAll are the parameters for the global sequence.
@@ -73,6 +100,30 @@ func idSet(set []persistence.EventID) []byte {
 	}
 	m.endArray(start)
 	return m.buf[4:]
+}
+
+// metadataSet is a key as text and the values that it may have as a jsonb array,
+// of the key that may have the fewest. They are compared in the form in which they
+// are stored: the exact decimal value of a large float is another one.
+func metadataSet(needs map[string][]persistence.Value) (key, values []byte) {
+	best := ""
+	for name, set := range needs {
+		if len(set) <= maxValues && (best == "" || cmp.Or(cmp.Compare(len(set), len(needs[best])), cmp.Compare(name, best)) < 0) {
+			best = name
+		}
+	}
+	if best == "" {
+		return nil, nil
+	}
+	values = []byte{1, '['} // the version of jsonb's form
+	for i, value := range needs[best] {
+		if i > 0 {
+			values = append(values, ',')
+		}
+		object := persistence.EncodeMetadata(persistence.Metadata{"": value})
+		values = append(values, object[len(`{"":`):len(object)-1]...)
+	}
+	return []byte(best), append(values, ']')
 }
 
 // bound is bigint or timestamptz, or NULL for an open end.

@@ -34,6 +34,7 @@ func Reads(j *Journal) map[string]string {
 		"stream_names": j.sql.streamNames, "head": j.sql.head,
 		"read_forward": j.sql.readForward, "read_backward": j.sql.readBackward, "choose_forward": j.sql.chooseForward, "choose_backward": j.sql.chooseBackward,
 		"read_all": j.sql.readAll, "read_all_backward": j.sql.readAllBackward, "read_whole": j.sql.readWhole, "choose_all": j.sql.chooseAll, "choose_all_backward": j.sql.chooseAllBackward,
+		"choose_tagged": j.sql.chooseTagged, "choose_tagged_backward": j.sql.chooseTaggedBackward,
 		"list": j.sql.list, "list_category": j.sql.listCategory, "categories": j.sql.categories, "snapshot_load": j.sql.snapshotLoad,
 	}
 }

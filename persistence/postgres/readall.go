@@ -46,12 +46,18 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 		s.last, s.anywhere = math.MaxInt64, true
 	}
 	if options.Filter != nil && !options.Whole {
-		s.conditions = newConditions(options.Filter).ofAll()
+		c := newConditions(options.Filter)
+		if s.conditions = c.ofAll(); c.lookup != nil {
+			s.conditions, s.tagged = append(s.conditions, c.lookup), true
+		}
+		if err := s.jump(ctx, c.least, c.most); err != nil {
+			return persistence.Page{}, err
+		}
 	}
 	if err := s.fill(ctx); err != nil {
 		return persistence.Page{}, readError(ctx, err)
 	}
-	if s.anywhere && s.seen == 0 { // backward through an empty journal: nothing lies before its beginning
+	if s.anywhere && s.seen == 0 && !s.tagged { // backward through an empty journal: nothing lies before its beginning
 		s.last = 0
 	}
 	if !options.Backward && s.seen > 0 { // a place that a reader only claims is no head
@@ -66,6 +72,8 @@ type scan struct {
 	journal    *Journal
 	options    persistence.ReadAllOptions
 	conditions [][]byte // of the filter, if there is one
+	tagged     bool     // events are looked up by their tags
+	head       int64    // the last position when that was done
 
 	page  []persistence.Recorded
 	bytes int // of the page
@@ -75,6 +83,29 @@ type scan struct {
 	anywhere bool
 	// ended says that nothing lay beyond last, full that the page takes no more.
 	ended, full bool
+}
+
+// jump moves over what lies outside of the offsets that can be chosen. Forward it
+// stays behind the head, which it asks for: what comes there has to be seen.
+func (s *scan) jump(ctx context.Context, least, most int64) error {
+	if s.options.Backward {
+		if s.last <= least || most < least { // nothing before can be chosen
+			s.last, s.ended = min(s.last, 1), true
+		} else if most < math.MaxInt64 {
+			s.last = min(s.last, most+1)
+		}
+		return nil
+	}
+	to := least - 1
+	if s.last >= most {
+		to = math.MaxInt64
+	}
+	if to <= s.last {
+		return nil
+	}
+	head, err := s.journal.Head(ctx)
+	s.last = max(s.last, min(to, head.Of(partition).Offset))
+	return err
 }
 
 // fill makes a page. It asks for what is missing, and for more each time, because
@@ -92,6 +123,13 @@ func (s *scan) fill(ctx context.Context) error {
 		s.ended = !more
 		s.take(r)
 		s.full = s.full || len(s.page) == s.options.PageRows || s.seen >= s.options.Scan()
+	}
+	switch {
+	case !s.tagged || !s.ended:
+	case s.options.Backward:
+		s.last = min(s.last, 1) // nothing lies before
+	default:
+		s.last = max(s.last, s.head)
 	}
 	return nil
 }
@@ -134,6 +172,15 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, 
 		if more = more || len(r.events) == wanted || len(r.events) > 0 && r.bytes+rowSize(row) > s.options.PageBytes; more {
 			return nil
 		}
+		if s.tagged {
+			var ok bool
+			if s.head, ok = readInt8(row[len(row)-1]); !ok {
+				return errUndecodable
+			}
+			if row = row[:len(row)-1]; row[1] == nil {
+				return nil // there is no such event
+			}
+		}
 		return r.add("", row)
 	})
 	if err == nil {
@@ -160,6 +207,10 @@ func (s *scan) statement() statement {
 		return statement{"stele_read_all", sql.readAll}
 	case s.conditions == nil:
 		return statement{"stele_read_all_backward", sql.readAllBackward}
+	case s.tagged && !s.options.Backward:
+		return statement{"stele_choose_tagged", sql.chooseTagged}
+	case s.tagged:
+		return statement{"stele_choose_tagged_backward", sql.chooseTaggedBackward}
 	case !s.options.Backward:
 		return statement{"stele_choose_all", sql.chooseAll}
 	}
@@ -167,7 +218,8 @@ func (s *scan) statement() statement {
 }
 
 // whole checks that no position is missing. Positions are given under a lock, so
-// none can be. Only a reader who goes back from beyond the head may begin anywhere.
+// none can be. Only a reader who goes back from beyond the head may begin anywhere,
+// and what tags have found stands apart.
 func (s *scan) whole(r *rows) error {
 	step := int64(1)
 	if s.options.Backward {
@@ -176,7 +228,7 @@ func (s *scan) whole(r *rows) error {
 	at := s.last
 	for i := range r.events {
 		offset := r.events[i].Position.Offset
-		if offset != at+step && !(i == 0 && s.seen == 0 && s.options.Backward && (s.anywhere || offset < at)) {
+		if !s.tagged && offset != at+step && !(i == 0 && s.seen == 0 && s.options.Backward && (s.anywhere || offset < at)) {
 			return &persistence.CorruptError{Reason: fmt.Sprintf("no event at position %d", at+step)}
 		}
 		if at = offset; r.events[i].Stream == "" {

@@ -19,6 +19,12 @@ TABLE event_key (
   version bigint NOT NULL
 )
 
+TABLE event_tag (
+  tag text COLLATE C NOT NULL,
+  part smallint NOT NULL,
+  position bigint NOT NULL
+)
+
 TABLE journal (
   one boolean NOT NULL DEFAULT true,
   id uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -74,6 +80,8 @@ CONSTRAINT event_key_key ON event_key PRIMARY KEY (stream_id, event_id)
 
 CONSTRAINT event_position ON event PRIMARY KEY (part, "position")
 
+CONSTRAINT event_tag_key ON event_tag PRIMARY KEY (tag, part, "position")
+
 CONSTRAINT event_version ON event UNIQUE (stream_id, version)
 
 CONSTRAINT journal_key ON journal PRIMARY KEY (one)
@@ -101,6 +109,8 @@ CONSTRAINT stream_name ON stream UNIQUE (name)
 CREATE UNIQUE INDEX event_key_key ON stele.event_key USING btree (stream_id, event_id)
 
 CREATE UNIQUE INDEX event_position ON stele.event USING btree (part, "position")
+
+CREATE UNIQUE INDEX event_tag_key ON stele.event_tag USING btree (tag, part, "position")
 
 CREATE UNIQUE INDEX event_version ON stele.event USING btree (stream_id, version)
 
@@ -423,6 +433,18 @@ BEGIN
 END $function$
 
 
+CREATE OR REPLACE FUNCTION stele.keep_tags()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$ BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "stele".event_tag g WHERE g.tag = ANY (OLD.tags) AND g.part = OLD.part AND g.position = OLD.position;
+  END IF;
+  INSERT INTO "stele".event_tag (tag, part, position) SELECT t.tag, NEW.part, NEW.position FROM unnest(NEW.tags) t(tag);
+  RETURN NULL;
+END $function$
+
+
 CREATE OR REPLACE FUNCTION stele.register_schema(p_digest bytea, p_encoding smallint, p_body bytea)
  RETURNS integer
  LANGUAGE plpgsql
@@ -575,3 +597,7 @@ BEGIN
   RETURN low;
 END $function$
 
+
+CREATE TRIGGER event_tag_insert AFTER INSERT ON stele.event FOR EACH ROW WHEN ((new.tags IS NOT NULL)) EXECUTE FUNCTION stele.keep_tags()
+
+CREATE TRIGGER event_tag_update AFTER UPDATE OF tags ON stele.event FOR EACH ROW WHEN ((old.tags IS DISTINCT FROM new.tags)) EXECUTE FUNCTION stele.keep_tags()

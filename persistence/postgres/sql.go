@@ -40,9 +40,9 @@ type statements struct {
 // reading are the statements for events: of a stream or all, in both directions,
 // plain or with the conditions of a filter.
 type reading struct {
-	readForward, readBackward, chooseForward, chooseBackward string
-	readAll, readAllBackward, chooseAll, chooseAllBackward   string
-	readWhole                                                string
+	readForward, readBackward, chooseForward, chooseBackward                                   string
+	readAll, readAllBackward, chooseAll, chooseAllBackward, chooseTagged, chooseTaggedBackward string
+	readWhole                                                                                  string
 }
 
 func newStatements(schema string) *statements {
@@ -58,6 +58,7 @@ func newStatements(schema string) *statements {
 		reading: reading{
 			readForward: load("read_forward"), readBackward: load("read_backward"), chooseForward: load("choose_forward"), chooseBackward: load("choose_backward"),
 			readAll: load("read_all"), readAllBackward: load("read_all_backward"), chooseAll: load("choose_all"), chooseAllBackward: load("choose_all_backward"),
+			chooseTagged: load("choose_tagged"), chooseTaggedBackward: load("choose_tagged_backward"),
 			readWhole: load("read_whole"),
 		},
 		appendLean: load("append_lean"), flush: load("flush"), barrier: load("barrier"), releaseEarly: load("release_early"),
