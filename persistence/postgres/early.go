@@ -127,6 +127,12 @@ func (j *Journal) settled(ctx context.Context, conn *pgx.Conn, events []persiste
 	for i := range events {
 		newest = max(newest, events[i].Position.Offset)
 	}
+	return j.settledAt(ctx, conn, newest)
+}
+
+// settledAt is settled for a place: who remembers one that does not survive would
+// miss what comes there instead.
+func (j *Journal) settledAt(ctx context.Context, conn *pgx.Conn, newest int64) error {
 	if newest <= j.durable.Load() || conn.PgConn().TxStatus() != 'I' {
 		return nil
 	}

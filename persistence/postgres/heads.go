@@ -119,8 +119,10 @@ func (j *Journal) poll(ctx context.Context) {
 func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 	var offset int64
 	err := j.withConn(ctx, func(conn *pgx.Conn) (err error) {
-		offset, err = j.headOf(ctx, conn)
-		return err
+		if offset, err = j.headOf(ctx, conn); err != nil {
+			return err
+		}
+		return j.settledAt(ctx, conn, offset)
 	})
 	if err != nil {
 		return nil, readError(ctx, err)

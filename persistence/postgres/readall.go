@@ -186,6 +186,9 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, 
 	if err == nil {
 		err = s.journal.settled(ctx, conn, r.events)
 	}
+	if err == nil && s.tagged {
+		err = s.journal.settledAt(ctx, conn, s.head)
+	}
 	return r, more, err
 }
 
