@@ -42,7 +42,7 @@ var refusalMutants = map[string]mutant{
 			return r.pages(ctx, options, func(page *persistence.Page) {
 				if page.AtHead && options.Filter != nil && !options.Backward {
 					runtime.Gosched()
-					page.Next, _ = r.Journal.Head(ctx)
+					page.Next, _ = r.Head(ctx)
 				}
 			})
 		}

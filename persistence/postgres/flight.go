@@ -346,7 +346,7 @@ func (f *flight) settleOne(c *committer, did op, w *work, rows [][][]byte) (next
 	case opSearch:
 		return f.settleSearch(w, rows)
 	}
-	return 0, w.settleHead(rows)
+	return w.settleHead(rows)
 }
 
 func (f *flight) settleChecked(c *committer, w *work, rows [][][]byte) (next op, more bool) {
@@ -423,20 +423,26 @@ func (f *flight) settleSearch(w *work, rows [][][]byte) (next op, more bool) {
 	return opChecked, true
 }
 
-// settleHead ends an append without events, or tells a conflict.
-func (w *work) settleHead(rows [][][]byte) (more bool) {
+// settleHead ends an append without events, or tells a conflict. It is told by a
+// version that the stream had when the append was under way: one that would have
+// been accepted, because others have written since it was refused, is none. The
+// append is decided anew then, with an answer of the same moment.
+func (w *work) settleHead(rows [][][]byte) (next op, more bool) {
 	var version int64
 	if len(rows) > 0 {
 		var ok bool
 		if version, ok = readInt8(rows[0][1]); !ok {
 			w.corrupt("a row is not what its statement promises")
-			return false
+			return 0, false
 		}
 	}
-	if len(w.item.Events) > 0 {
-		w.conflict(version)
-	} else {
+	switch {
+	case len(w.item.Events) == 0:
 		w.settle(persistence.Outcome{Last: persistence.Version(version)})
+	case w.item.Expected.Accepts(persistence.Version(version)) && w.item.Follows == nil:
+		return opChecked, true
+	default:
+		w.conflict(version)
 	}
-	return false
+	return 0, false
 }
