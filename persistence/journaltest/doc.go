@@ -19,7 +19,8 @@
 //
 // The suite finds the optional abilities by itself: [persistence.Submitter],
 // [persistence.PageReader], [persistence.Transactor], [persistence.Scavenger],
-// [persistence.Importer], [persistence.Snapshots] and [persistence.Schemas]. Cases
+// [persistence.Importer], [persistence.Snapshots], [persistence.Schemas] and
+// [persistence.Checker]. Cases
 // of abilities that a journal does not have are absent; none is ever skipped. Each case is a sentence
 // that a journal can fail, runs in parallel with the others, and opens a journal
 // of its own.
@@ -256,6 +257,9 @@
 //   - hides which ids are recognised from who copies
 //   - reads the whole sequence backward
 //   - hides deleted streams from who asks for them
+//   - finds fault with husks
+//   - warns and does not say what to do
+//   - checks for a caller who has left
 //
 // A rule of journals belongs here and never into the tests of one journal. The
 // package knows no journal.

@@ -38,7 +38,7 @@ func mutants() map[string]mutant {
 	for _, group := range []map[string]mutant{
 		appendMutants, nameMutants, orderMutants, readMutants, sequenceMutants, lifeMutants, reopenMutants,
 		creationMutants, deletionMutants, truncationMutants, listMutants, filterMutants, refusalMutants, backwardMutants, transactionMutants, keepingMutants,
-		importMutants,
+		importMutants, checkMutants,
 	} {
 		maps.Copy(all, group)
 	}
@@ -692,4 +692,35 @@ func unseen(disk *memory.Journal, lost func(*persistence.Recorded) bool) complet
 		return r.pages(ctx, options, func(page *persistence.Page) { drop(page, lost) })
 	}
 	return r
+}
+
+var checkMutants = map[string]mutant{
+	"finds fault with husks": {caughtBy: "a check finds no fault in what has been through everything", fault: func(r *rigged) {
+		r.onCheck = func(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
+			findings, err := r.Journal.Check(ctx, options)
+			next := int64(0)
+			for page := range r.ReadAll(ctx, persistence.ReadAllOptions{System: true}) {
+				for i := range page.Events {
+					if next++; page.Events[i].Position.Offset != next && options.Full {
+						return append(findings, persistence.Finding{Severity: persistence.Fault, Check: "events", Text: "a position is missing", Fix: "restore"}), err
+					}
+				}
+			}
+			return findings, err
+		}
+	}},
+	"warns and does not say what to do": {caughtBy: "a check finds no fault in what has been through everything", fault: func(r *rigged) {
+		r.onCheck = func(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
+			findings, err := r.Journal.Check(ctx, options)
+			for i := range findings {
+				findings[i].Fix = ""
+			}
+			return findings, err
+		}
+	}},
+	"checks for a caller who has left": {caughtBy: "a check that is called off or comes too late is an error", fault: func(r *rigged) {
+		r.onCheck = func(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
+			return r.Journal.Check(context.WithoutCancel(ctx), options)
+		}
+	}},
 }

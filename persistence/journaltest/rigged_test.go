@@ -45,6 +45,7 @@ type rigged struct {
 
 	onImport        func(context.Context, []persistence.Recorded) (persistence.Position, error)
 	onImportStreams func(context.Context, []persistence.StreamInfo) error
+	onCheck         func(context.Context, persistence.CheckOptions) ([]persistence.Finding, error)
 
 	damaged map[persistence.StreamID]bool // streams whose snapshot was damaged
 }
@@ -335,4 +336,11 @@ func (r *rigged) Uses(ctx context.Context) ([]persistence.Use, error) {
 		uses = r.onUses(uses)
 	}
 	return uses, err
+}
+
+func (r *rigged) Check(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
+	if r.onCheck != nil {
+		return r.onCheck(ctx, options)
+	}
+	return r.Journal.Check(ctx, options)
 }

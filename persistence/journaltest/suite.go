@@ -110,6 +110,7 @@ func (s suite) cases(t *testing.T) cases {
 		{has[persistence.Snapshots](probe), snapshotting},
 		{has[persistence.Snapshots](probe) && s.Damage != nil, damaging},
 		{has[persistence.Schemas](probe), describing},
+		{has[persistence.Checker](probe), checking},
 		{s.survives, reopening},
 		{s.survives && has[persistence.Scavenger](probe), reopeningHusks},
 		{s.survives && s.Crash != nil, crashing},

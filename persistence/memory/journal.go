@@ -21,8 +21,8 @@ type Config struct {
 // persistence knows: it is a [persistence.Submitter], which settles every append
 // before Submit returns unless a transaction is open, a [persistence.PageReader],
 // a [persistence.Transactor], a [persistence.Scavenger], a [persistence.Importer],
-// and keeps [persistence.Snapshots] and [persistence.Schemas]. It must not be copied after
-// first use.
+// a [persistence.Checker], and keeps [persistence.Snapshots] and
+// [persistence.Schemas]. It must not be copied after first use.
 type Journal struct {
 	now func() time.Time
 
@@ -54,6 +54,7 @@ var (
 	_ persistence.Importer   = (*Journal)(nil)
 	_ persistence.Snapshots  = (*Journal)(nil)
 	_ persistence.Schemas    = (*Journal)(nil)
+	_ persistence.Checker    = (*Journal)(nil)
 )
 
 // New returns an empty journal.

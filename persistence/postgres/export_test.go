@@ -3,8 +3,11 @@ package postgres
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/stele-es/stele/persistence"
 )
 
 // Crash ends the journal as the death of its process would.
@@ -53,3 +56,8 @@ func Functions() []string { return append(slices.Clone(appFunctions), adminFunct
 
 // Flushed is the position up to which a journal knows that all is durable.
 func Flushed(j *Journal) int64 { return j.durable.Load() }
+
+// Examine is Check with another idea of what a long transaction is.
+func Examine(ctx context.Context, j *Journal, options persistence.CheckOptions, long time.Duration) ([]persistence.Finding, error) {
+	return j.examine(ctx, options, long)
+}

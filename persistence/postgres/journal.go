@@ -22,6 +22,7 @@ var (
 	_ persistence.Importer   = (*Journal)(nil)
 	_ persistence.Snapshots  = (*Journal)(nil)
 	_ persistence.Schemas    = (*Journal)(nil)
+	_ persistence.Checker    = (*Journal)(nil)
 )
 
 const (

@@ -1,0 +1,253 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+const (
+	// longTransaction is how long others may leave a transaction open.
+	longTransaction = 5 * time.Minute
+	// A check that is not full looks at so many streams, and at so many events of each.
+	checkStreams, checkVersions = 1000, 1000
+	// shownFaults bounds what one finding tells.
+	shownFaults = 10
+)
+
+// Check fulfils [persistence.Checker]. It looks at the server and its settings,
+// the schema, the rights of the role, poolers in between, transactions that others
+// leave open, the write-ahead log, and at events and streams. A full check also
+// compares the schema with what the migrations make, for which the role needs the
+// right to create schemas.
+func (j *Journal) Check(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
+	return j.examine(ctx, options, longTransaction)
+}
+
+func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions, long time.Duration) ([]persistence.Finding, error) {
+	if ctx.Err() != nil {
+		return nil, errLeft(ctx)
+	}
+	if j.heads.closed.Load() {
+		return nil, errClosed()
+	}
+	var all []persistence.Finding
+	for _, look := range []func() ([]persistence.Finding, error){
+		func() ([]persistence.Finding, error) { return j.checkSettings(ctx, long) },
+		func() ([]persistence.Finding, error) { return j.checkLog(ctx) },
+		func() ([]persistence.Finding, error) { return j.checkTables(ctx, options) },
+		func() ([]persistence.Finding, error) { return j.checkRights(ctx) },
+		func() ([]persistence.Finding, error) { return j.checkPooler(ctx) },
+		func() ([]persistence.Finding, error) { return j.checkStreams(ctx, options) },
+		func() ([]persistence.Finding, error) {
+			events, err := persistence.CheckEvents(ctx, j, options)
+			return []persistence.Finding{events}, err
+		},
+	} {
+		findings, err := look()
+		if err != nil {
+			return nil, fmt.Errorf("check the journal: %w", err)
+		}
+		all = append(all, findings...)
+	}
+	for i := range all {
+		if all[i].Severity == persistence.Fine {
+			all[i].Fix = ""
+		}
+	}
+	return all, nil
+}
+
+// findings runs a statement that answers with findings: check, severity, text and
+// fix. What it says nothing about is fine.
+func (j *Journal) findings(ctx context.Context, s statement, fine map[string]string, parameters ...[]byte) ([]persistence.Finding, error) {
+	rows, err := j.ask(ctx, s, parameters...)
+	if err != nil {
+		return nil, err
+	}
+	var found []persistence.Finding
+	for _, row := range rows {
+		severity, err := persistence.ParseSeverity(string(row[1]))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, persistence.Finding{Severity: severity, Check: string(row[0]), Text: string(row[2]), Fix: string(row[3])})
+	}
+	for _, check := range slices.Sorted(maps.Keys(fine)) {
+		if !slices.ContainsFunc(found, func(f persistence.Finding) bool { return f.Check == check }) {
+			found = append(found, persistence.Finding{Check: check, Text: fine[check]})
+		}
+	}
+	return found, nil
+}
+
+func (j *Journal) checkSettings(ctx context.Context, long time.Duration) ([]persistence.Finding, error) {
+	event := pgx.Identifier{j.config.Schema, "event"}.Sanitize()
+	found, err := j.findings(ctx, statement{"stele_check_server", j.sql.checkServer}, map[string]string{
+		"transactions": "none is open for long", "order lock": "nobody waits for it",
+	}, int8Parameter(int64(long/time.Second)), []byte(event))
+	for i := range found {
+		f := &found[i]
+		if f.Check == "durability" && f.Severity == persistence.Fault && j.config.Durability == Relaxed {
+			f.Severity = persistence.Warning // it is what was asked for
+			f.Text += ", which Config.Durability allows"
+		}
+	}
+	return found, err
+}
+
+// checkLog tells the size of the write-ahead log where the role may see it.
+func (j *Journal) checkLog(ctx context.Context) ([]persistence.Finding, error) {
+	found, err := j.findings(ctx, statement{"stele_check_wal", j.sql.checkWAL}, nil)
+	if answered, ok := errors.AsType[*serverError](err); ok && answered.code == notPermitted {
+		return []persistence.Finding{{
+			Severity: persistence.Note, Check: "write-ahead log", Text: "the role does not see how large it is", Fix: "GRANT pg_monitor to it",
+		}}, nil
+	}
+	return found, err
+}
+
+func (j *Journal) checkTables(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
+	finding := persistence.Finding{Check: "schema"}
+	err := j.withConn(ctx, func(conn *pgx.Conn) error {
+		var have int64
+		err := conn.QueryRow(ctx, j.sql.migration, pgx.QueryExecModeSimpleProtocol).Scan(&have)
+		switch {
+		case err != nil:
+			return err
+		case have < newest():
+			finding.Severity, finding.Fix = persistence.Fault, fixSchema
+			finding.Text = fmt.Sprintf("at migration %d, this program needs %d", have, newest())
+			return nil
+		case have > newest():
+			finding.Severity = persistence.Note
+			finding.Text = fmt.Sprintf("at migration %d, this program knows %d: a later release has migrated it", have, newest())
+			return nil
+		}
+		finding.Text = fmt.Sprintf("at migration %d", have)
+		if !options.Full {
+			return nil
+		}
+		differ, err := differences(ctx, conn, j.config.Schema)
+		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && answered.Code == notPermitted {
+			finding.Severity = persistence.Note
+			finding.Text += ", not compared with what the migrations make, because the role may not create schemas"
+			finding.Fix = "run postgres.Validate as the owner"
+			return nil
+		}
+		if len(differ) > 0 {
+			finding.Severity, finding.Text = persistence.Fault, "changed by hand: "+strings.Join(differ, ", ")
+			finding.Fix = "make it as postgres.MigrationSQL says"
+		}
+		return err
+	})
+	return []persistence.Finding{finding}, readError(ctx, err)
+}
+
+func (j *Journal) checkRights(ctx context.Context) ([]persistence.Finding, error) {
+	return j.findings(ctx, statement{"stele_check_rights", j.sql.checkRights}, map[string]string{
+		"rights": "the role appends and cannot rewrite, and others can do nothing",
+	}, textArray(appFunctions), []byte(j.config.Schema))
+}
+
+// checkPooler finds poolers by what they cannot hide: that the server's process is
+// not the one that the connection was told at its beginning; and that another
+// connection meets the same process, or the same one another.
+func (j *Journal) checkPooler(ctx context.Context) ([]persistence.Finding, error) {
+	first, err := connectOnce(ctx, j.config)
+	if err != nil {
+		return nil, err
+	}
+	defer first.Close(context.WithoutCancel(ctx))
+	second, err := connectOnce(ctx, j.config)
+	if err != nil {
+		return nil, err
+	}
+	defer second.Close(context.WithoutCancel(ctx))
+	pids := make([]uint32, 0, 3)
+	for _, ask := range []struct {
+		conn *pgx.Conn
+		sql  string
+	}{{first, ""}, {second, "BEGIN;"}, {first, ""}} {
+		results, err := ask.conn.PgConn().Exec(ctx, ask.sql+"SELECT pg_backend_pid()").ReadAll()
+		if err != nil {
+			return nil, readError(ctx, err)
+		}
+		pid, err := strconv.ParseUint(string(results[len(results)-1].Rows[0][0]), 10, 32)
+		if err != nil {
+			return nil, errUndecodable
+		}
+		pids = append(pids, uint32(pid))
+	}
+	return []persistence.Finding{j.poolerFinding(first.PgConn().PID() != pids[0], pids[0] == pids[1] || pids[0] != pids[2])}, nil
+}
+
+func (j *Journal) poolerFinding(between, byTransaction bool) persistence.Finding {
+	f := persistence.Finding{Check: "pooler", Text: "connections go to the server"}
+	switch {
+	case byTransaction && !j.config.Pooler:
+		f.Severity = persistence.Fault
+		f.Text, f.Fix = "a pooler gives each transaction another process of the server", "set Config.Pooler"
+	case byTransaction:
+		f.Text = "a pooler gives each transaction another process of the server, as Config.Pooler says"
+	case between && !j.config.Pooler:
+		f.Severity = persistence.Note
+		f.Text = "a pooler or proxy stands between: the journal may end the wrong connection, or none, when it finds out about a lost append"
+		f.Fix = "set Config.Pooler, or connect to the server"
+	case !between && j.config.Pooler:
+		f.Severity = persistence.Note
+		f.Text = "connections go to the server, though Config.Pooler says otherwise: appends whose connection is lost may stay unknown without need"
+		f.Fix = "do not set Config.Pooler"
+	}
+	return f
+}
+
+// checkStreams looks at the newest streams, or at all.
+func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
+	finding := persistence.Finding{Check: "streams"}
+	rows, err := j.ask(ctx, statement{"stele_last_stream", j.sql.lastStream})
+	if err != nil {
+		return nil, err
+	}
+	last, _ := readInt8(rows[0][0]) // NULL without a stream
+	after, versions := int64(0), []byte(nil)
+	if !options.Full {
+		after, versions = max(0, last-checkStreams), int8Parameter(checkVersions)
+	}
+	var faults []string
+	for after < last {
+		rows, err := j.ask(ctx, statement{"stele_check_streams", j.sql.checkStreams}, int8Parameter(after), int8Parameter(checkStreams), versions)
+		if err != nil {
+			return nil, err
+		}
+		var ok bool
+		if after, ok = readInt8(rows[0][0]); !ok {
+			break // the last ones were never committed
+		}
+		if rows[0][1] != nil {
+			faults = append(faults, strings.Split(string(rows[0][1]), "\n")...)
+		}
+	}
+	finding.Text = "versions have no gap and streams say what their events say"
+	if !options.Full {
+		finding.Text += fmt.Sprintf(", of the newest %d", checkStreams)
+	}
+	if n := len(faults); n > 0 {
+		finding.Severity, finding.Fix = persistence.Fault, "restore the journal from a backup, and look for what has written to it"
+		finding.Text = strings.Join(faults[:min(n, shownFaults)], "; ")
+		if n > shownFaults {
+			finding.Text += fmt.Sprintf("; and %d more", n-shownFaults)
+		}
+	}
+	return []persistence.Finding{finding}, nil
+}
