@@ -70,8 +70,35 @@ type Finding struct {
 	Fix string
 }
 
-// recent is how many events and streams a check looks at that is not full.
-const recent = 10_000
+// What a check that is not full looks at: the newest streams, the newest events
+// of each of them, and the newest events of all.
+const (
+	CheckedStreams  = 1000
+	CheckedVersions = 1000
+	checkedEvents   = 10_000
+)
+
+// shownFaults bounds what one finding tells.
+const shownFaults = 10
+
+// StreamsFinding makes one finding of all that a journal has found wrong with its
+// streams.
+func StreamsFinding(faults []string, options CheckOptions) Finding {
+	finding := Finding{Check: "streams", Text: "versions have no gap and streams say what their events say"}
+	if !options.Full {
+		finding.Text += fmt.Sprintf(", of the newest %d", CheckedStreams)
+	}
+	if n := len(faults); n > 0 {
+		finding.Severity, finding.Fix = Fault, restore
+		finding.Text = strings.Join(faults[:min(n, shownFaults)], "; ")
+		if n > shownFaults {
+			finding.Text += fmt.Sprintf("; and %d more", n-shownFaults)
+		}
+	}
+	return finding
+}
+
+const restore = "restore the journal from a backup, and look for what has written to it"
 
 // CheckEvents reads events, the newest ones or all, and finds positions that are
 // missing, events without a stream and what cannot be decoded, by the errors that
@@ -85,7 +112,7 @@ func CheckEvents(ctx context.Context, reader Reader, options CheckOptions) (Find
 	after := make(Positions, len(head))
 	if !options.Full {
 		for part := range head {
-			after[part] = max(0, head[part]-recent)
+			after[part] = max(0, head[part]-checkedEvents)
 		}
 	}
 	last := after
@@ -93,7 +120,7 @@ func CheckEvents(ctx context.Context, reader Reader, options CheckOptions) (Find
 		if err != nil && KindOf(err) == ErrCorrupt {
 			finding.Severity = Fault
 			finding.Text = fmt.Sprintf("behind %s: %v", places(last), err)
-			finding.Fix = "restore the journal from a backup, and look for what has written to it"
+			finding.Fix = restore
 			return finding, nil
 		}
 		if err != nil {
@@ -105,7 +132,7 @@ func CheckEvents(ctx context.Context, reader Reader, options CheckOptions) (Find
 	}
 	finding.Text = "nothing is missing up to " + places(head)
 	if !options.Full {
-		finding.Text += fmt.Sprintf(", of the newest %d", recent)
+		finding.Text += fmt.Sprintf(", of the newest %d", checkedEvents)
 	}
 	return finding, nil
 }

@@ -3,6 +3,7 @@ package persistence_test
 import (
 	"context"
 	"iter"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,4 +84,15 @@ func TestCheckEvents(t *testing.T) {
 	}
 	_, err := persistence.CheckEvents(t.Context(), &pages{err: context.Canceled}, full)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestStreamsFinding(t *testing.T) {
+	t.Parallel()
+
+	require.Equal(t, persistence.Fine, persistence.StreamsFinding(nil, persistence.CheckOptions{}).Severity)
+	one := persistence.StreamsFinding([]string{"a", "b"}, persistence.CheckOptions{})
+	many := persistence.StreamsFinding(strings.Split(strings.Repeat("f ", 12), " "), persistence.CheckOptions{})
+
+	require.Equal(t, persistence.Finding{Severity: persistence.Fault, Check: "streams", Text: "a; b", Fix: one.Fix}, one)
+	require.True(t, strings.HasSuffix(many.Text, "f; and 3 more"))
 }

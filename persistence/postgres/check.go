@@ -16,14 +16,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-const (
-	// longTransaction is how long others may leave a transaction open.
-	longTransaction = 5 * time.Minute
-	// A check that is not full looks at so many streams, and at so many events of each.
-	checkStreams, checkVersions = 1000, 1000
-	// shownFaults bounds what one finding tells.
-	shownFaults = 10
-)
+// longTransaction is how long others may leave a transaction open.
+const longTransaction = 5 * time.Minute
 
 // Check fulfils [persistence.Checker]. It looks at the server and its settings,
 // the schema, the rights of the role, poolers in between, transactions that others
@@ -214,7 +208,6 @@ func (j *Journal) poolerFinding(between, byTransaction bool) persistence.Finding
 
 // checkStreams looks at the newest streams, or at all.
 func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
-	finding := persistence.Finding{Check: "streams"}
 	rows, err := j.ask(ctx, statement{"stele_last_stream", j.sql.lastStream})
 	if err != nil {
 		return nil, err
@@ -222,11 +215,11 @@ func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOpt
 	last, _ := readInt8(rows[0][0]) // NULL without a stream
 	after, versions := int64(0), []byte(nil)
 	if !options.Full {
-		after, versions = max(0, last-checkStreams), int8Parameter(checkVersions)
+		after, versions = max(0, last-persistence.CheckedStreams), int8Parameter(persistence.CheckedVersions)
 	}
 	var faults []string
 	for after < last {
-		rows, err := j.ask(ctx, statement{"stele_check_streams", j.sql.checkStreams}, int8Parameter(after), int8Parameter(checkStreams), versions)
+		rows, err := j.ask(ctx, statement{"stele_check_streams", j.sql.checkStreams}, int8Parameter(after), int8Parameter(persistence.CheckedStreams), versions)
 		if err != nil {
 			return nil, err
 		}
@@ -238,16 +231,5 @@ func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOpt
 			faults = append(faults, strings.Split(string(rows[0][1]), "\n")...)
 		}
 	}
-	finding.Text = "versions have no gap and streams say what their events say"
-	if !options.Full {
-		finding.Text += fmt.Sprintf(", of the newest %d", checkStreams)
-	}
-	if n := len(faults); n > 0 {
-		finding.Severity, finding.Fix = persistence.Fault, "restore the journal from a backup, and look for what has written to it"
-		finding.Text = strings.Join(faults[:min(n, shownFaults)], "; ")
-		if n > shownFaults {
-			finding.Text += fmt.Sprintf("; and %d more", n-shownFaults)
-		}
-	}
-	return []persistence.Finding{finding}, nil
+	return []persistence.Finding{persistence.StreamsFinding(faults, options)}, nil
 }

@@ -30,7 +30,8 @@ type Config struct {
 // Journal keeps streams in a file; use [Open]. Besides [persistence.Journal] it
 // has all abilities that package persistence knows: it is a [persistence.Submitter],
 // a [persistence.PageReader], a [persistence.Transactor], a [persistence.Scavenger],
-// a [persistence.Importer], and keeps [persistence.Snapshots] and [persistence.Schemas].
+// a [persistence.Importer], a [persistence.Checker], and keeps
+// [persistence.Snapshots] and [persistence.Schemas].
 type Journal struct {
 	config  Config
 	file    string // Path without symbolic links
@@ -61,6 +62,7 @@ var (
 	_ persistence.Importer   = (*Journal)(nil)
 	_ persistence.Snapshots  = (*Journal)(nil)
 	_ persistence.Schemas    = (*Journal)(nil)
+	_ persistence.Checker    = (*Journal)(nil)
 )
 
 // Open opens the journal in a file, and creates or migrates it first if need be.

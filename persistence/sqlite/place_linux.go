@@ -19,3 +19,12 @@ func remoteType(magic uint32) bool {
 	}
 	return false
 }
+
+// volatile reports whether a directory lies in memory.
+func volatile(directory string) bool {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(directory, &stat); err != nil {
+		return false
+	}
+	return uint32(stat.Type) == unix.TMPFS_MAGIC || uint32(stat.Type) == unix.RAMFS_MAGIC
+}
