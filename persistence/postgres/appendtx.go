@@ -40,6 +40,7 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 	if conn == nil || conn.PgConn().TxStatus() != 'T' {
 		return nil, &persistence.InvalidError{Field: "transaction", Reason: "is not open"}
 	}
+	j.dialect.teach(conn.PgConn())
 	if err := j.join(ctx, conn); err != nil {
 		return nil, err
 	}

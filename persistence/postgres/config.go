@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/stele-es/stele/persistence"
@@ -50,6 +51,8 @@ type Config struct {
 	// The journal then sends no settings of a session and cannot end a lost
 	// backend, so some unknown outcomes stay unknown.
 	Pooler bool
+	// Protocol says how statements are sent, ProtocolAuto by default.
+	Protocol Protocol
 
 	// ReadConnections bounds the connections for reading. The default is 4, or what
 	// Pool.MaxConns says. There is one more for appends.
@@ -115,6 +118,9 @@ func (c Config) normal() (Config, error) {
 	if c.EarlyRelease < EarlyAuto || c.EarlyRelease > EarlyOn {
 		invalid("early release", "is none of EarlyAuto, EarlyOff and EarlyOn")
 	}
+	if c.Protocol < ProtocolAuto || c.Protocol > ProtocolSimple {
+		invalid("protocol", "is none of ProtocolAuto, ProtocolPrepared, ProtocolExec and ProtocolSimple")
+	}
 	count := func(name string, field *int, value int) {
 		if *field < 0 {
 			invalid(name, "is negative")
@@ -158,6 +164,20 @@ func (c *Config) prepare() {
 	connect.ConnectTimeout = c.ConnectTimeout
 	if connect.RuntimeParams["application_name"] == "" {
 		connect.RuntimeParams["application_name"] = "stele"
+	}
+	switch {
+	case c.Protocol == ProtocolAuto && c.Pooler:
+		c.Protocol = ProtocolExec
+	case c.Protocol == ProtocolAuto:
+		c.Protocol = ProtocolPrepared
+	}
+	switch c.Protocol {
+	case ProtocolExec:
+		connect.DefaultQueryExecMode = pgx.QueryExecModeExec
+	case ProtocolSimple:
+		connect.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+		connect.RuntimeParams["datestyle"] = "ISO" // times are read from text
+	default: // as the driver likes best
 	}
 	if c.Pooler {
 		return

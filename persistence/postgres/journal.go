@@ -36,6 +36,7 @@ const (
 type Journal struct {
 	config    Config
 	sql       *statements
+	dialect   *dialect
 	id        persistence.JournalID
 	pool      *pgxpool.Pool
 	streams   *streams
@@ -71,7 +72,15 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 			return nil, err
 		}
 	}
-	j := &Journal{config: config, sql: newStatements(config.Schema), streams: newStreams(config.StreamNames), nudged: make(chan struct{}, 1)}
+	j := &Journal{config: config, sql: newStatements(config.Schema), dialect: newDialect(config.Protocol), streams: newStreams(config.StreamNames), nudged: make(chan struct{}, 1)}
+	connected := config.Pool.AfterConnect
+	config.Pool.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		j.dialect.teach(conn.PgConn())
+		if connected != nil {
+			return connected(ctx, conn)
+		}
+		return nil
+	}
 	if j.pool, err = pgxpool.NewWithConfig(ctx, config.Pool); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", unavailable("the pool cannot be made", err))
 	}

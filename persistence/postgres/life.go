@@ -157,7 +157,11 @@ func (j *Journal) once(ctx context.Context, s statement, parameters [][]byte) (r
 		return nil, notBegun(ctx, err), false
 	}
 	defer conn.Release()
-	if _, err := conn.Conn().Prepare(ctx, s.name, s.sql); err != nil {
+	err = j.dialect.prepare(ctx, conn.Conn().PgConn(), s, func() error {
+		_, err := conn.Conn().Prepare(ctx, s.name, s.sql)
+		return err
+	})
+	if err != nil {
 		return nil, notBegun(ctx, err), false
 	}
 	rows, err := collect(ctx, conn.Conn(), s, parameters)

@@ -3,12 +3,12 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // link is the connection that appends go through. Requests are sent by one
@@ -23,6 +23,7 @@ type link struct {
 	backend  backend
 	bound    time.Duration
 	early    bool // writers released the order lock early when it was opened
+	types    *pgtype.Map // to read results that come as text
 }
 
 // backend is the server's process of one connection. The start tells it from a
@@ -58,7 +59,7 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 	if err != nil {
 		return nil, lost, err
 	}
-	l := &link{bound: j.config.StatementTimeout}
+	l := &link{bound: j.config.StatementTimeout, types: pgtype.NewMap()}
 	setup, cancel := context.WithTimeout(ctx, j.config.StatementTimeout)
 	defer cancel()
 	if l.backend, l.early, err = j.setUp(setup, conn); err == nil {
@@ -82,27 +83,23 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 // setUp prepares the statements and asks who serves the connection, and whether
 // writers release the order lock early.
 func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (_ backend, early bool, _ error) {
-	for _, s := range []statement{
-		{nameLean, j.sql.appendLean},
-		{nameFlush, j.sql.flush},
-		{nameExact, j.sql.appendExact},
-		{nameChecked, j.sql.appendChecked},
-		{nameAttempt, j.sql.attempt},
-		{nameSearch, j.sql.search},
-		{nameVersion, j.sql.streamByName},
-	} {
-		if _, err := conn.Prepare(ctx, s.name, s.sql, nil); err != nil {
+	for _, s := range j.linkStatements() {
+		err := j.dialect.prepare(ctx, conn, s, func() error {
+			_, err := conn.Prepare(ctx, s.name, s.sql, nil)
+			return err
+		})
+		if err != nil {
 			return backend{}, false, err
 		}
 	}
-	result := conn.ExecParams(ctx, j.sql.backend, nil, nil, nil, inBinary).Read()
-	if result.Err != nil {
-		return backend{}, false, result.Err
+	rows, err := j.askOn(ctx, conn, j.sql.backend)
+	if err != nil {
+		return backend{}, false, err
 	}
-	if len(result.Rows) != 1 {
+	if len(rows) != 1 {
 		return backend{}, false, errors.New("the server does not say who serves the connection")
 	}
-	row := result.Rows[0]
+	row := rows[0]
 	pid, ok := readInt4(row[0])
 	if !ok || len(row[2]) != 1 || len(row[3]) != 1 {
 		return backend{}, false, errUndecodable
@@ -113,18 +110,51 @@ func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (_ backend, ea
 	return backend{pid: pid, start: string(row[1])}, row[3][0] != 0, nil
 }
 
+// linkStatements are what a link asks.
+func (j *Journal) linkStatements() []statement {
+	return []statement{
+		{nameLean, j.sql.appendLean},
+		{nameFlush, j.sql.flush},
+		{nameExact, j.sql.appendExact},
+		{nameChecked, j.sql.appendChecked},
+		{nameAttempt, j.sql.attempt},
+		{nameSearch, j.sql.search},
+		{nameVersion, j.sql.streamByName},
+	}
+}
+
+// unprepared are the statements of a link where they are not prepared.
+func (j *Journal) unprepared() *unprepared {
+	if j.dialect.protocol == ProtocolPrepared {
+		return nil
+	}
+	u := &unprepared{dialect: j.dialect, sql: map[string]string{}}
+	for _, s := range j.linkStatements() {
+		u.sql[s.name] = s.sql
+	}
+	return u
+}
+
+// askOn runs a statement once on a connection that is to become a link.
+func (j *Journal) askOn(ctx context.Context, conn *pgconn.PgConn, sql string, parameters ...[]byte) (rows [][][]byte, err error) {
+	err = j.dialect.query(ctx, conn, pgtype.NewMap(), sql, parameters, func(row [][]byte) error {
+		rows = append(rows, cloneRow(row))
+		return nil
+	})
+	return rows, err
+}
+
 // fence ends the backends of lost connections, so that what they had begun is
 // stored or not before it is asked for. It returns those that live on.
 func (j *Journal) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend) ([]backend, error) {
 	var left []backend
 	for _, b := range lost {
 		wait := (j.config.StatementTimeout / 2).Milliseconds()
-		pid := fmt.Appendf(nil, "%d", b.pid)
-		result := conn.ExecParams(ctx, j.sql.fence, [][]byte{pid, []byte(b.start), fmt.Appendf(nil, "%d", wait)}, nil, nil, inBinary).Read()
-		if result.Err != nil {
-			return append(left, lost...), result.Err
+		rows, err := j.askOn(ctx, conn, j.sql.fence, int4Parameter(b.pid), []byte(b.start), int8Parameter(wait))
+		if err != nil {
+			return append(left, lost...), err
 		}
-		if len(result.Rows) == 1 && len(result.Rows[0][0]) == 1 && result.Rows[0][0][0] == 0 {
+		if len(rows) == 1 && len(rows[0][0]) == 1 && rows[0][0][0] == 0 {
 			left = append(left, b)
 		}
 	}
@@ -171,6 +201,7 @@ func (l *link) group(statements int) (answer, error) {
 	if err := l.conn.SetReadDeadline(time.Now().Add(l.bound)); err != nil {
 		return a, err
 	}
+	var texts []uint32 // the types of a result that comes as text
 	for at := 0; ; {
 		message, err := l.frontend.Receive()
 		if err != nil {
@@ -181,7 +212,18 @@ func (l *link) group(statements int) (answer, error) {
 			if at >= statements {
 				return a, errors.New("the server answers more than it was asked")
 			}
-			a.rows[at] = append(a.rows[at], cloneRow(m.Values))
+			row := cloneRow(m.Values)
+			if texts != nil {
+				if row, err = inBinaryForm(l.types, texts, row); err != nil {
+					return a, err
+				}
+			}
+			a.rows[at] = append(a.rows[at], row)
+		case *pgproto3.RowDescription: // comes unasked for text only
+			texts = make([]uint32, len(m.Fields))
+			for i := range texts {
+				texts[i] = m.Fields[i].DataTypeOID
+			}
 		case *pgproto3.CommandComplete:
 			at++
 		case *pgproto3.NoticeResponse:

@@ -75,7 +75,10 @@ func checkRequest(r *persistence.PageRequest) error {
 // readPages sends one group of requests and reads their answers. Streams without
 // id are not asked for: they have no event, or the request is invalid.
 func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, ids []int64, pages []persistence.StreamPage) (err error) {
-	description, err := conn.Prepare(ctx, "stele_read_forward", j.sql.readForward)
+	if j.dialect.protocol == ProtocolSimple {
+		return j.readPagesOneByOne(ctx, conn, requests, ids, pages)
+	}
+	send, err := j.sender(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -97,7 +100,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 		m.int8(ids[i])
 		m.int8(int64(r.From))
 		m.int8(int64(r.Limit))
-		pipeline.SendQueryStatement(description, [][]byte{m.buf[4:12], m.buf[16:24], m.buf[28:36]}, inBinary, inBinary)
+		send(pipeline, [][]byte{m.buf[4:12], m.buf[16:24], m.buf[28:36]})
 	}
 	if err := pipeline.Sync(); err != nil {
 		return err
@@ -113,7 +116,41 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 		if !ok {
 			return errors.New("the server answers less than it was asked")
 		}
-		if err := arena.page(&requests[i], result, &pages[i]); err != nil {
+		err = arena.page(&requests[i], &pages[i], func(row func([][]byte) error) error { return eachRow(result, row) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sender returns how the requests of a pipeline are sent.
+func (j *Journal) sender(ctx context.Context, conn *pgx.Conn) (func(*pgconn.Pipeline, [][]byte), error) {
+	if j.dialect.protocol == ProtocolExec {
+		return func(p *pgconn.Pipeline, parameters [][]byte) {
+			p.SendQueryParams(j.sql.readForward, parameters, nil, inBinary, inBinary)
+		}, nil
+	}
+	description, err := conn.Prepare(ctx, "stele_read_forward", j.sql.readForward)
+	return func(p *pgconn.Pipeline, parameters [][]byte) {
+		p.SendQueryStatement(description, parameters, inBinary, inBinary)
+	}, err
+}
+
+// readPagesOneByOne is for a protocol without pipelines.
+func (j *Journal) readPagesOneByOne(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, ids []int64, pages []persistence.StreamPage) error {
+	var arena rows
+	for i := range requests {
+		if ids[i] == 0 {
+			continue
+		}
+		pages[i] = persistence.StreamPage{} // an attempt before may have begun it
+		r := &requests[i]
+		parameters := [][]byte{int8Parameter(ids[i]), int8Parameter(int64(r.From)), int8Parameter(int64(r.Limit))}
+		err := arena.page(r, &pages[i], func(row func([][]byte) error) error {
+			return queryOn(ctx, conn, statement{"stele_read_forward", j.sql.readForward}, parameters, row)
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -121,14 +158,15 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 }
 
 // page reads the answer to one request. Undecodable rows fail only this one.
-func (r *rows) page(request *persistence.PageRequest, result *pgconn.ResultReader, page *persistence.StreamPage) error {
+func (r *rows) page(request *persistence.PageRequest, page *persistence.StreamPage, each func(row func([][]byte) error) error) error {
 	start := len(r.events)
-	for result.NextRow() {
+	err := each(func(row [][]byte) error {
 		if page.Err == nil {
-			page.Err = r.add(request.Stream, result.Values())
+			page.Err = r.add(request.Stream, row)
 		}
-	}
-	if _, err := result.Close(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	events := r.events[start:len(r.events):len(r.events)]

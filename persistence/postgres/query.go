@@ -38,20 +38,14 @@ func (j *Journal) withConn(ctx context.Context, do func(*pgx.Conn) error) error 
 // until row returns. It stays below the driver's rows, which look a decoder up for
 // every value.
 func queryOn(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte, row func([][]byte) error) error {
+	if d := dialectOf(conn); d.protocol != ProtocolPrepared {
+		return d.query(ctx, conn.PgConn(), conn.TypeMap(), s.sql, parameters, row)
+	}
 	description, err := conn.Prepare(ctx, s.name, s.sql) // a look-up from the second time on
 	if err != nil {
 		return err
 	}
-	result := conn.PgConn().ExecStatement(ctx, description, parameters, inBinary, inBinary)
-	for result.NextRow() {
-		if err == nil {
-			err = row(result.Values())
-		}
-	}
-	if _, closeErr := result.Close(); closeErr != nil {
-		return closeErr
-	}
-	return err
+	return eachRow(conn.PgConn().ExecStatement(ctx, description, parameters, inBinary, inBinary), row)
 }
 
 func int8Parameter(v int64) []byte {

@@ -15,6 +15,19 @@ import (
 type message struct {
 	buf   []byte
 	start int // of the length of the message under construction
+
+	// How statements are sent that are not prepared; else nil.
+	unprepared *unprepared
+	text       *text // the one under construction
+	from       int   // where its parameters begin
+	open       bool  // a request of text is under construction
+}
+
+// unprepared are the statements of a link by name, for protocols that do not
+// prepare them.
+type unprepared struct {
+	dialect *dialect
+	sql     map[string]string
 }
 
 // Type numbers of the elements of array parameters.
@@ -42,6 +55,15 @@ func (m *message) end() {
 // bind begins the Bind message of a prepared statement: its parameters follow,
 // then endBind. All parameters and results are binary.
 func (m *message) bind(statement string, parameters int) {
+	if m.unprepared != nil {
+		sql := m.unprepared.sql[statement]
+		if m.unprepared.dialect.protocol == ProtocolSimple {
+			m.bindText(m.unprepared.dialect.known(sql))
+			return
+		}
+		statement = "" // the unnamed one
+		m.parse(sql)
+	}
 	m.begin('B')
 	m.buf = append(m.buf, 0) // the unnamed portal
 	m.buf = append(m.buf, statement...)
@@ -50,8 +72,41 @@ func (m *message) bind(statement string, parameters int) {
 	m.buf = binary.BigEndian.AppendUint16(m.buf, uint16(parameters))
 }
 
+// parse makes the unnamed statement, whose types the server finds.
+func (m *message) parse(sql string) {
+	m.begin('P')
+	m.buf = append(m.buf, 0)
+	m.buf = append(m.buf, sql...)
+	m.buf = append(m.buf, 0, 0, 0)
+	m.end()
+}
+
+// bindText begins a statement that is sent as text. Those up to a sync are one
+// request, which the server does as one transaction.
+func (m *message) bindText(t *text) {
+	if !m.open {
+		m.begin('Q')
+		m.open = true
+	}
+	m.text, m.from = t, len(m.buf)
+}
+
+func (m *message) endBindText() {
+	parameters := (&message{buf: slices.Clone(m.buf[m.from:])}).parameters()
+	filled, err := m.text.fill(m.buf[:m.from], parameters)
+	if err != nil {
+		panic("postgres: a parameter is not what its statement takes") //nolint:forbidigo // the program is wrong
+	}
+	m.buf = append(filled, ';')
+	m.text = nil
+}
+
 // endBind also asks for the execution, without limit of rows.
 func (m *message) endBind() {
+	if m.text != nil {
+		m.endBindText()
+		return
+	}
 	m.buf = append(m.buf, 0, 1, 0, 1)
 	m.end()
 	m.begin('E')
@@ -60,6 +115,12 @@ func (m *message) endBind() {
 }
 
 func (m *message) sync() {
+	if m.open {
+		m.buf = append(m.buf, 0)
+		m.end()
+		m.open = false
+		return
+	}
 	m.begin('S')
 	m.end()
 }
