@@ -5,6 +5,7 @@
 //	journal := pgtest.Journal(t)                     // on a database of its own
 //	pool := pgtest.Open(t)                           // a migrated database, by hand
 //	server := pgtest.Server(t, pgtest.Durable)       // a server to kill, pause and restart
+//	through := pgtest.Pooler(t)                      // a PgBouncer before the shared server
 //
 // Databases are made on the server that STELE_TEST_POSTGRES names, or on one that
 // this process starts at the first need. Where there is no server the test fails
@@ -52,6 +53,24 @@ func Server(t testing.TB, options ...pgserver.Option) *pgserver.Server {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Stop()) })
 	return server
+}
+
+// Pooler runs a PgBouncer that pools by transaction before the server of the other
+// databases, until the end of the test. It returns the connection string of such a
+// database that leads through it.
+func Pooler(t testing.TB) (through func(url string) string) {
+	t.Helper()
+	server, err := shared.url(t.Context())
+	require.NoError(t, err)
+	pooler, err := pgserver.StartPooler(t.Context(), server)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, pooler.Stop()) })
+	return func(url string) string {
+		t.Helper()
+		config, err := pgconn.ParseConfig(url)
+		require.NoError(t, err)
+		return pooler.URL(config.Database)
+	}
 }
 
 // Journal opens a journal on a database of its own and closes it at the end of

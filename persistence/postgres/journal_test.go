@@ -28,7 +28,10 @@ func BenchmarkJournal(b *testing.B) {
 
 func newStore(t testing.TB) func(testing.TB) persistence.Journal {
 	t.Helper()
-	config := pgtest.Config(t)
+	return opener(pgtest.Config(t))
+}
+
+func opener(config postgres.Config) func(testing.TB) persistence.Journal {
 	return func(t testing.TB) persistence.Journal {
 		t.Helper()
 		journal, err := postgres.Open(t.Context(), config)
@@ -37,12 +40,25 @@ func newStore(t testing.TB) func(testing.TB) persistence.Journal {
 	}
 }
 
+// placed is a journal whose tables others reach at another place than it does.
+type placed interface {
+	place() (journal *postgres.Journal, url string)
+}
+
+func placeOf(journal persistence.Journal) (*postgres.Journal, string) {
+	if elsewhere, ok := journal.(placed); ok {
+		return elsewhere.place()
+	}
+	own := journal.(*postgres.Journal)
+	return own, own.URL()
+}
+
 // crash ends the journal and what the server still does for it: of a process
 // that is dead the server may finish a statement.
 func crash(t testing.TB, journal persistence.Journal) {
 	t.Helper()
-	url := journal.(*postgres.Journal).URL()
-	journal.(*postgres.Journal).Crash()
+	own, url := placeOf(journal)
+	own.Crash()
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	defer conn.Close(t.Context())
@@ -53,7 +69,8 @@ func crash(t testing.TB, journal persistence.Journal) {
 // damage changes a byte of a stored state.
 func damage(t testing.TB, journal persistence.Journal, stream persistence.StreamID) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), journal.(*postgres.Journal).URL())
+	_, url := placeOf(journal)
+	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	defer conn.Close(t.Context())
 	done, err := conn.Exec(t.Context(), `UPDATE stele.snapshot SET state = set_byte(state, 0, get_byte(state, 0) # 1)
@@ -66,7 +83,7 @@ func damage(t testing.TB, journal persistence.Journal, stream persistence.Stream
 const patience = 30 * time.Second
 
 // contextOfCleanup bounds what happens after a test, whose own context is done.
-func contextOfCleanup(t *testing.T) context.Context {
+func contextOfCleanup(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	t.Cleanup(cancel)

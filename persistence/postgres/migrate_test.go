@@ -359,7 +359,7 @@ func TestPublicMayExecuteNothing(t *testing.T) {
 	require.Positive(t, scalar(t, url, "SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'stele'"))
 }
 
-func execute(t *testing.T, url, sql string) {
+func execute(t testing.TB, url, sql string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)

@@ -16,7 +16,7 @@ import (
 )
 
 // named are roles of a test's own: roles belong to all databases of a server.
-func named(t *testing.T, url string) postgres.Roles {
+func named(t testing.TB, url string) postgres.Roles {
 	t.Helper()
 	suffix := strings.ReplaceAll(persistence.NewEventID().String(), "-", "")
 	roles := postgres.Roles{Owner: "owner_" + suffix, App: `app $body$ "'\ ` + suffix, Admin: "admin_" + suffix, Read: "read_" + suffix}
@@ -34,7 +34,7 @@ func named(t *testing.T, url string) postgres.Roles {
 }
 
 // grant runs the script of the roles and lets them log in.
-func grant(t *testing.T, url string, roles postgres.Roles) {
+func grant(t testing.TB, url string, roles postgres.Roles) {
 	t.Helper()
 	script, err := postgres.RolesSQL("stele", roles)
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func grant(t *testing.T, url string, roles postgres.Roles) {
 }
 
 // as is how a role connects.
-func as(t *testing.T, url, role string) postgres.Config {
+func as(t testing.TB, url, role string) postgres.Config {
 	t.Helper()
 	pool, err := pgxpool.ParseConfig(url)
 	require.NoError(t, err)

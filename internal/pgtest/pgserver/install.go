@@ -29,6 +29,25 @@ func newInstaller(root string) (*installer, bool) {
 // install is serialised between processes, and finds nothing to do when another
 // one did it.
 func (i *installer) install(ctx context.Context) error {
+	return i.alone(func() error { return i.installServer(ctx) })
+}
+
+// installPooler is install for PgBouncer. Its package starts one of its own, which
+// knows no database.
+func (i *installer) installPooler(ctx context.Context) error {
+	return i.alone(func() error {
+		if _, found := poolerProgram(i.root); found {
+			return nil
+		}
+		if err := i.run(ctx, "update"); err != nil {
+			return err
+		}
+		return i.run(ctx, "install", "--yes", "--no-install-recommends", "pgbouncer")
+	})
+}
+
+// alone has no other process install meanwhile.
+func (i *installer) alone(do func() error) error {
 	lock, err := os.OpenFile(filepath.Join(i.root, "var/lock/stele-pgserver"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -37,6 +56,10 @@ func (i *installer) install(ctx context.Context) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock the installation: %w", err)
 	}
+	return do()
+}
+
+func (i *installer) installServer(ctx context.Context) error {
 	if _, found := newest(i.root); found {
 		return nil
 	}

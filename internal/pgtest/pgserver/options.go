@@ -10,6 +10,9 @@ import (
 // says so.
 const Missing = "no Postgres: set STELE_TEST_POSTGRES, or install the server binaries (Debian: apt-get install postgresql)"
 
+// MissingPooler is what to do when there is no PgBouncer.
+const MissingPooler = "no PgBouncer: install it (Debian: apt-get install pgbouncer)"
+
 // Option changes how a server is started.
 type Option func(*options)
 

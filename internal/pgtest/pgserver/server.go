@@ -28,7 +28,7 @@ type Server struct {
 	extra     []string // of the environment of the server
 
 	process *os.Process
-	exited  chan struct{} // closed when the process is gone
+	exited  <-chan struct{} // closed when the process is gone
 
 	once sync.Once
 	err  error
@@ -104,23 +104,31 @@ func (s *Server) Restart(ctx context.Context) error {
 	cmd := s.command("postgres", append([]string{"-D", s.data(), "-k", s.directory}, s.options.arguments()...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(cmd.Environ(), s.extra...)
-	dieWithParent(cmd.SysProcAttr)
-
-	s.exited = make(chan struct{})
-	started := make(chan error, 1)
-	go s.run(cmd, started) // ends with the process, which Stop ends
-	if err := <-started; err != nil {
+	process, exited, err := start(cmd)
+	if err != nil {
 		return fmt.Errorf("start postgres: %w", err)
 	}
-	s.process = cmd.Process
+	s.process, s.exited = process, exited
 	return s.waitReady(ctx)
 }
 
-// run is the life of the server's process. It keeps its thread, because a
-// process that dies with its parent dies with the thread that started it.
-func (s *Server) run(cmd *exec.Cmd, started chan<- error) {
+// start starts a process that ends with this one at the latest.
+func start(cmd *exec.Cmd) (process *os.Process, exited <-chan struct{}, err error) {
+	dieWithParent(cmd.SysProcAttr)
+	gone := make(chan struct{})
+	started := make(chan error, 1)
+	go live(cmd, started, gone) // ends with the process, which Stop ends
+	if err := <-started; err != nil {
+		return nil, nil, err
+	}
+	return cmd.Process, gone, nil
+}
+
+// live is the life of a process. It keeps its thread, because a process that dies
+// with its parent dies with the thread that started it.
+func live(cmd *exec.Cmd, started chan<- error, gone chan<- struct{}) {
 	runtime.LockOSThread()
-	defer close(s.exited)
+	defer close(gone)
 	err := cmd.Start()
 	started <- err
 	if err == nil {

@@ -49,3 +49,15 @@ func (*Server) KillBackend(int) {}
 
 // Stop does nothing.
 func (*Server) Stop() error { return nil }
+
+// Pooler cannot run on this platform: [StartPooler] always fails.
+type Pooler struct{}
+
+// StartPooler fails and says what to do instead.
+func StartPooler(context.Context, string) (*Pooler, error) { return nil, errors.New(MissingPooler) }
+
+// URL returns nothing.
+func (*Pooler) URL(string) string { return "" }
+
+// Stop does nothing.
+func (*Pooler) Stop() error { return nil }
