@@ -56,13 +56,13 @@ func Server(t testing.TB, options ...pgserver.Option) *pgserver.Server {
 }
 
 // Pooler runs a PgBouncer that pools by transaction before the server of the other
-// databases, until the end of the test. It returns the connection string of such a
+// databases, until the end of the test, with further lines of configuration. It returns the connection string of such a
 // database that leads through it.
-func Pooler(t testing.TB) (through func(url string) string) {
+func Pooler(t testing.TB, settings ...string) (through func(url string) string) {
 	t.Helper()
 	server, err := shared.url(t.Context())
 	require.NoError(t, err)
-	pooler, err := pgserver.StartPooler(t.Context(), server)
+	pooler, err := pgserver.StartPooler(t.Context(), server, settings...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pooler.Stop()) })
 	return func(url string) string {

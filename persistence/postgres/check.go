@@ -35,13 +35,19 @@ func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions,
 	if j.heads.closed.Load() {
 		return nil, errClosed()
 	}
-	var all []persistence.Finding
+	pooler, err := j.checkPooler(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("check the journal: %w", err)
+	}
+	all := []persistence.Finding{pooler}
+	if pooler.Severity == persistence.Fault {
+		return all, nil // what else is asked may get a wrong answer, or none
+	}
 	for _, look := range []func() ([]persistence.Finding, error){
 		func() ([]persistence.Finding, error) { return j.checkSettings(ctx, long) },
 		func() ([]persistence.Finding, error) { return j.checkLog(ctx) },
 		func() ([]persistence.Finding, error) { return j.checkTables(ctx, options) },
 		func() ([]persistence.Finding, error) { return j.checkRights(ctx) },
-		func() ([]persistence.Finding, error) { return j.checkPooler(ctx) },
 		func() ([]persistence.Finding, error) { return j.checkStreams(ctx, options) },
 		func() ([]persistence.Finding, error) {
 			events, err := persistence.CheckEvents(ctx, j, options)
@@ -157,17 +163,23 @@ func (j *Journal) checkRights(ctx context.Context) ([]persistence.Finding, error
 // checkPooler finds poolers by what they cannot hide: that the server's process is
 // not the one that the connection was told at its beginning; and that another
 // connection meets the same process, or the same one another.
-func (j *Journal) checkPooler(ctx context.Context) ([]persistence.Finding, error) {
+func (j *Journal) checkPooler(ctx context.Context) (found persistence.Finding, _ error) {
 	first, err := connectOnce(ctx, j.config)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	defer first.Close(context.WithoutCancel(ctx))
 	second, err := connectOnce(ctx, j.config)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	defer second.Close(context.WithoutCancel(ctx))
+	prepares := j.config.Protocol == ProtocolPrepared
+	if prepares {
+		if _, err := first.PgConn().Prepare(ctx, "stele_probe", "SELECT 1", nil); err != nil {
+			return found, readError(ctx, err)
+		}
+	}
 	pids := make([]uint32, 0, 3)
 	for _, ask := range []struct {
 		conn *pgx.Conn
@@ -175,20 +187,33 @@ func (j *Journal) checkPooler(ctx context.Context) ([]persistence.Finding, error
 	}{{first, ""}, {second, "BEGIN;"}, {first, ""}} {
 		results, err := ask.conn.PgConn().Exec(ctx, ask.sql+"SELECT pg_backend_pid()").ReadAll()
 		if err != nil {
-			return nil, readError(ctx, err)
+			return found, readError(ctx, err)
 		}
 		pid, err := strconv.ParseUint(string(results[len(results)-1].Rows[0][0]), 10, 32)
 		if err != nil {
-			return nil, errUndecodable
+			return found, errUndecodable
 		}
 		pids = append(pids, uint32(pid))
 	}
-	return []persistence.Finding{j.poolerFinding(first.PgConn().PID() != pids[0], pids[0] == pids[1] || pids[0] != pids[2])}, nil
+	forgets := false
+	if prepares {
+		err := first.PgConn().ExecPrepared(ctx, "stele_probe", nil, nil, nil).Read().Err
+		answered, ok := errors.AsType[*pgconn.PgError](err)
+		if forgets = ok && answered.Code == "26000"; err != nil && !forgets {
+			return found, readError(ctx, err)
+		}
+	}
+	between, byTransaction := first.PgConn().PID() != pids[0], pids[0] == pids[1] || pids[0] != pids[2]
+	return j.poolerFinding(between, byTransaction, forgets), nil
 }
 
-func (j *Journal) poolerFinding(between, byTransaction bool) persistence.Finding {
+func (j *Journal) poolerFinding(between, byTransaction, forgets bool) persistence.Finding {
 	f := persistence.Finding{Check: "pooler", Text: "connections go to the server"}
 	switch {
+	case forgets:
+		f.Severity = persistence.Fault
+		f.Text = "a pooler gives each transaction another process of the server and knows no prepared statements"
+		f.Fix = "set Config.Pooler and leave Config.Protocol alone, or set max_prepared_statements of PgBouncer 1.21 or newer"
 	case byTransaction && !j.config.Pooler:
 		f.Severity = persistence.Fault
 		f.Text, f.Fix = "a pooler gives each transaction another process of the server", "set Config.Pooler"

@@ -76,6 +76,16 @@ func unavailable(reason string, err error) *persistence.UnavailableError {
 
 func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
 
+// unreachable translates an error of a first connection. A pooler refuses settings
+// that it does not know by a text of its own.
+func unreachable(err error) error {
+	answered, ok := errors.AsType[*pgconn.PgError](err)
+	if ok && answered.Code == "08P01" && strings.Contains(answered.Message, "unsupported startup parameter") {
+		return &persistence.InvalidError{Field: "pooler", Reason: "is not set, and a pooler in between refuses the settings of a session: set Config.Pooler"}
+	}
+	return unavailable("the server cannot be reached", err)
+}
+
 // readOnly is what a standby answers to who wants to write.
 const readOnly = "25006"
 

@@ -61,3 +61,26 @@ func Flushed(j *Journal) int64 { return j.durable.Load() }
 func Examine(ctx context.Context, j *Journal, options persistence.CheckOptions, long time.Duration) ([]persistence.Finding, error) {
 	return j.examine(ctx, options, long)
 }
+
+// Ask runs a statement by a protocol, whatever the connection does else.
+func Ask(ctx context.Context, conn *pgx.Conn, protocol Protocol, sql string, parameters [][]byte) ([][][]byte, error) {
+	newDialect(protocol).teach(conn.PgConn())
+	return collect(ctx, conn, statement{sql, sql}, parameters)
+}
+
+// The binary forms of values.
+
+func Int8(v int64) []byte         { return int8Parameter(v) }
+func Int4(v int32) []byte         { return int4Parameter(v) }
+func Int2(v int16) []byte         { return int2Parameter(v) }
+func TextArray(v []string) []byte { return textArray(v) }
+func Int8Array(v []int64) []byte  { return int8Array(v) }
+func Int4Array(all []int32) []byte {
+	var m message
+	start := m.array(oidInt4, len(all))
+	for _, v := range all {
+		m.int4(v)
+	}
+	m.endArray(start)
+	return m.buf[4:]
+}

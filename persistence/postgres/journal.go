@@ -101,7 +101,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 func (j *Journal) check(ctx context.Context) error {
 	connection, err := j.pool.Acquire(ctx)
 	if err != nil {
-		return unavailable("the server cannot be reached", err)
+		return unreachable(err)
 	}
 	defer connection.Release()
 	if err := j.checkServer(ctx, connection.Conn()); err != nil {

@@ -47,7 +47,7 @@ func connectOnce(ctx context.Context, config Config) (*pgx.Conn, error) {
 	}
 	conn, err := pgx.ConnectConfig(ctx, connect)
 	if err != nil {
-		return nil, unavailable("the server cannot be reached", err)
+		return nil, unreachable(err)
 	}
 	return conn, nil
 }

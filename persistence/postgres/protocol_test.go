@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/journaltest"
@@ -79,3 +81,53 @@ type pooled struct {
 func (p pooled) Unwrap() persistence.Journal { return p.Journal }
 
 func (p pooled) place() (*postgres.Journal, string) { return p.Journal.(*postgres.Journal), p.url }
+
+// Behind a pooler either everything works or the check says what to do.
+func TestCheckOfPoolers(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	strict := pgtest.Pooler(t)(url)
+	lenient := pgtest.Pooler(t, "ignore_startup_parameters = statement_timeout, enable_seqscan, enable_bitmapscan, enable_hashjoin, enable_mergejoin")(url)
+
+	_, err := postgres.Open(t.Context(), postgres.Config{URL: strict, Durability: postgres.Relaxed})
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+	require.ErrorContains(t, err, "set Config.Pooler")
+
+	told := open(t, postgres.Config{URL: strict, Durability: postgres.Relaxed, Pooler: true})
+	require.Equal(t, persistence.Fine, examined(t, told, "pooler", false)[0].Severity)
+	require.NoError(t, appendOne(t, told, "s-1", persistence.Any, "x").Err)
+
+	forgotten := open(t, postgres.Config{URL: lenient, Durability: postgres.Relaxed, Protocol: postgres.ProtocolExec})
+	found(t, examined(t, forgotten, "pooler", false), persistence.Fault, "a pooler gives each transaction another process of the server")
+
+	prepared := open(t, postgres.Config{URL: strict, Durability: postgres.Relaxed, Pooler: true, Protocol: postgres.ProtocolPrepared})
+	if finding := examined(t, prepared, "pooler", false)[0]; finding.Severity == persistence.Fault {
+		require.Contains(t, finding.Text, "knows no prepared statements")
+	} else {
+		require.NoError(t, appendOne(t, prepared, "s-1", persistence.Any, "x").Err)
+	}
+
+	needless := open(t, postgres.Config{URL: url, Durability: postgres.Relaxed, Pooler: true})
+	found(t, examined(t, needless, "pooler", false), persistence.Note, "Config.Pooler says otherwise")
+}
+
+// Migrations go through a pooler, and at once.
+func TestMigrateThroughAPooler(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	config := postgres.Config{URL: pgtest.Pooler(t)(url), Pooler: true, Durability: postgres.Relaxed}
+	errs := make(chan error, 3)
+
+	for range cap(errs) {
+		go func() { errs <- postgres.Migrate(t.Context(), config) }()
+	}
+
+	for range cap(errs) {
+		require.NoError(t, <-errs)
+	}
+	require.NoError(t, postgres.Validate(t.Context(), config))
+	all, err := postgres.ListMigrations(t.Context(), config)
+	require.NoError(t, err)
+	require.False(t, all[len(all)-1].AppliedAt.IsZero())
+	require.NoError(t, appendOne(t, open(t, config), "s-1", persistence.NoStream, "x").Err)
+}

@@ -15,14 +15,12 @@ import (
 
 // Types that only stand in results or in filters.
 const (
-	oidBool        = 16
-	oidName        = 19
-	oidVarchar     = 1043
-	oidTimestampTZ = 1184
-	oidVoid        = 2278
-	oidJSONB       = 3802
-	oidTextArray   = 1009
-	oidInt4Array   = 1007
+	oidName      = 19
+	oidVarchar   = 1043
+	oidVoid      = 2278
+	oidJSONB     = 3802
+	oidTextArray = 1009
+	oidInt4Array = 1007
 )
 
 // textOf turns the binary form of a value into the server's text.
@@ -42,7 +40,7 @@ func textOf(oid uint32, data []byte) (string, error) {
 		return strconv.FormatInt(int64(binary.BigEndian.Uint64(data)), 10), nil
 	case oid == oidUUID && len(data) == 16:
 		return uuid.UUID(data).String(), nil
-	case oid == oidTimestampTZ && len(data) == 8:
+	case oid == oidTime && len(data) == 8:
 		return timeText(int64(binary.BigEndian.Uint64(data))), nil
 	case oid == oidJSONB && len(data) > 0 && data[0] == 1: // the version of its form
 		return string(data[1:]), nil
@@ -136,12 +134,12 @@ func binaryOf(types *pgtype.Map, oid uint32, value []byte) ([]byte, error) {
 		return id[:], nil
 	case oidBool:
 		m.bool(string(value) == "t")
-	case oidTimestampTZ:
-		var at time.Time
-		if err := types.Scan(oid, pgtype.TextFormatCode, value, &at); err != nil {
-			return nil, errUndecodable
+	case oidTime:
+		micros, err := microsOf(types, value)
+		if err != nil {
+			return nil, err
 		}
-		m.int8(at.UnixMicro() - epoch)
+		m.int8(micros)
 	case oidInt2, oidInt4, oidInt8:
 		number, err := strconv.ParseInt(string(value), 10, 64)
 		switch {
@@ -158,6 +156,21 @@ func binaryOf(types *pgtype.Map, oid uint32, value []byte) ([]byte, error) {
 		return nil, errUndecodable
 	}
 	return m.buf[4:], nil // without the length
+}
+
+// microsOf reads what timeText writes.
+func microsOf(types *pgtype.Map, value []byte) (int64, error) {
+	switch string(value) {
+	case "infinity":
+		return math.MaxInt64, nil
+	case "-infinity":
+		return math.MinInt64, nil
+	}
+	var at time.Time
+	if err := types.Scan(oidTime, pgtype.TextFormatCode, value, &at); err != nil {
+		return 0, errUndecodable
+	}
+	return at.UnixMicro() - epoch, nil
 }
 
 func arrayOf(types *pgtype.Map, oid uint32, value []byte) ([]byte, error) {

@@ -31,7 +31,8 @@ type Pooler struct {
 
 // StartPooler runs a PgBouncer before a server, for all of its databases and the
 // user of the connection string, until [Pooler.Stop] or the end of this process.
-func StartPooler(ctx context.Context, server string) (*Pooler, error) {
+// Settings are further lines of its configuration.
+func StartPooler(ctx context.Context, server string, settings ...string) (*Pooler, error) {
 	program, err := findPooler(ctx)
 	if err != nil {
 		return nil, err
@@ -46,13 +47,13 @@ func StartPooler(ctx context.Context, server string) (*Pooler, error) {
 		return nil, err
 	}
 	p := &Pooler{directory: directory}
-	if err := p.open(ctx, program, server, credential); err != nil {
+	if err := p.open(ctx, program, server, settings, credential); err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
 }
 
-func (p *Pooler) open(ctx context.Context, program, server string, credential *syscall.Credential) error {
+func (p *Pooler) open(ctx context.Context, program, server string, settings []string, credential *syscall.Credential) error {
 	to, err := pgconn.ParseConfig(server)
 	if err != nil {
 		return errors.New("read the server's connection string")
@@ -73,7 +74,8 @@ max_client_conn = 1000
 default_pool_size = 20
 server_login_retry = 1
 logfile = %[1]s/log
-`, p.directory, to.Host, to.Port, account), 0o600)
+%[5]s
+`, p.directory, to.Host, to.Port, account, strings.Join(settings, "\n")), 0o600)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,9 @@ func (*Server) Stop() error { return nil }
 type Pooler struct{}
 
 // StartPooler fails and says what to do instead.
-func StartPooler(context.Context, string) (*Pooler, error) { return nil, errors.New(MissingPooler) }
+func StartPooler(context.Context, string, ...string) (*Pooler, error) {
+	return nil, errors.New(MissingPooler)
+}
 
 // URL returns nothing.
 func (*Pooler) URL(string) string { return "" }
