@@ -146,7 +146,7 @@ func (s *Server) waitReady(ctx context.Context) error {
 	defer poll.Stop()
 	for {
 		status, err := os.ReadFile(s.pidFile())
-		if lines := strings.Split(string(status), "\n"); err == nil && len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready" {
+		if lines := strings.Split(string(status), "\n"); err == nil && len(lines) > 7 && slices.Contains([]string{"ready", "standby"}, strings.TrimSpace(lines[7])) {
 			return nil
 		}
 		select {
@@ -261,4 +261,25 @@ func eventually(limit time.Duration, what string, done func() bool) error {
 // connections but no writes.
 func (s *Server) BecomeStandby() error {
 	return os.WriteFile(filepath.Join(s.data(), "standby.signal"), nil, 0o600)
+}
+
+// Standby makes a second server that has all that this one has and follows it
+// without being waited for. [Server.Stop] of both is the caller's.
+func (s *Server) Standby(ctx context.Context) (*Server, error) {
+	standby := &Server{install: s.install, options: s.options}
+	if err := standby.follow(ctx, s); err != nil {
+		return nil, errors.Join(err, standby.Stop())
+	}
+	return standby, nil
+}
+
+func (s *Server) follow(ctx context.Context, primary *Server) error {
+	if err := s.makeDirectory(); err != nil {
+		return err
+	}
+	copied := s.command("pg_basebackup", "-D", s.data(), "-h", primary.directory, "-p", "5432", "-U", "postgres", "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	if out, err := copied.CombinedOutput(); err != nil {
+		return fmt.Errorf("pg_basebackup: %w: %s", err, out)
+	}
+	return s.Restart(ctx)
 }

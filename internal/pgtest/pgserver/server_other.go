@@ -41,6 +41,9 @@ func (*Server) Pause() {}
 // BecomeStandby does nothing.
 func (*Server) BecomeStandby() error { return nil }
 
+// Standby does nothing.
+func (*Server) Standby(context.Context) (*Server, error) { return nil, errors.New(Missing) }
+
 // Resume does nothing.
 func (*Server) Resume() {}
 
