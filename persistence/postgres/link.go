@@ -22,7 +22,7 @@ type link struct {
 	frontend *pgproto3.Frontend
 	backend  backend
 	bound    time.Duration
-	early    bool // writers released the order lock early when it was opened
+	early    bool        // writers released the order lock early when it was opened
 	types    *pgtype.Map // to read results that come as text
 }
 
