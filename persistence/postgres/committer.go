@@ -57,7 +57,6 @@ type committer struct {
 func newCommitter(j *Journal) *committer {
 	c := &committer{journal: j, breaker: newBreaker(), slots: make(chan struct{}, depth)}
 	c.arrived.L = &c.mu
-	c.request.unprepared = j.unprepared()
 	c.slots <- struct{}{}
 	c.hasSlot = true
 	return c

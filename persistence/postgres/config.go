@@ -47,9 +47,10 @@ type Config struct {
 	Durability Durability
 	// EarlyRelease is EarlyAuto by default.
 	EarlyRelease EarlyRelease
-	// Pooler says that connections go through a pooler that pools by transaction.
-	// The journal then sends no settings of a session and cannot end a lost
-	// backend, so some unknown outcomes stay unknown.
+	// Pooler says that connections go through a pooler that pools by transaction, such
+	// as PgBouncer. The journal then sends no settings of a session, uses no prepared
+	// statements unless Protocol says so, and cannot end a lost backend, so some
+	// unknown outcomes stay unknown. The pooler needs no settings of its own.
 	Pooler bool
 	// Protocol says how statements are sent, ProtocolAuto by default.
 	Protocol Protocol

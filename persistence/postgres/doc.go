@@ -26,6 +26,11 @@
 // stores events in one of the caller's. The server looks at what is simple in a
 // filter and leaves the bytes of other events where they are; the filter decides.
 //
+// Transactions hold all that a statement needs, so a pooler that pools by
+// transaction may stand between; see Config.Pooler and [Protocol].
+//
+// [Journal.Check] examines the server, the schema, the rights and the events.
+//
 // The tables are append-only by permission: a program's role needs SELECT on them
 // and EXECUTE on the functions that append, nothing else. [RolesSQL] prints the
 // rights of all roles, [MigrationSQL] what [Migrate] does, and [Validate] compares a

@@ -168,6 +168,7 @@ func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 // start begins the journal's three goroutines, which Close ends.
 func (j *Journal) start() {
 	j.committer = newCommitter(j)
+	j.committer.request.unprepared = j.unprepared()
 	j.queue = appender.New(appender.Config{
 		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents, Underway: depth,
 		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,

@@ -101,7 +101,7 @@ func (p *Pooler) waitReady(ctx context.Context) error {
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		if conn, err := net.Dial("unix", filepath.Join(p.directory, ".s.PGSQL.5432")); err == nil {
+		if conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(p.directory, ".s.PGSQL.5432")); err == nil {
 			return conn.Close()
 		}
 		select {
