@@ -50,7 +50,9 @@ type Config struct {
 	// Pooler says that connections go through a pooler that pools by transaction, such
 	// as PgBouncer. The journal then sends no settings of a session, uses no prepared
 	// statements unless Protocol says so, and cannot end a lost backend, so some
-	// unknown outcomes stay unknown. The pooler needs no settings of its own.
+	// unknown outcomes stay unknown. Nor does it see the server replaced by one that
+	// lacks the newest events; subscriptions do when they are opened again. The pooler
+	// needs no settings of its own.
 	Pooler bool
 	// Protocol says how statements are sent, ProtocolAuto by default.
 	Protocol Protocol

@@ -149,6 +149,9 @@ func readError(ctx context.Context, err error) error {
 	if kind, ok := errors.AsType[*persistence.CorruptError](err); ok {
 		return kind
 	}
+	if lost, ok := errors.AsType[*persistence.LostTailError](err); ok {
+		return lost
+	}
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && (answered.Code == "42P01" || answered.Code == "3F000" || answered.Code == "42883") {
 		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}
 	}

@@ -2,7 +2,10 @@ package postgres_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stele-es/stele/internal/pgtest"
@@ -77,4 +80,57 @@ func checkpointAt(t *testing.T, journal persistence.Journal, offset int64) tail.
 	checkpoint, err := subscription.Checkpoint(t.Context(), persistence.Positions{offset})
 	require.NoError(t, err)
 	return checkpoint
+}
+
+// Who follows the journal while its server is replaced is told, and not given what
+// stands at the places that were used again.
+func TestFailoverEndsSubscriptions(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.Server(t)
+	require.NoError(t, postgres.Migrate(t.Context(), postgres.Config{URL: primary.URL()}))
+	standby, err := primary.Standby(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, standby.Stop()) })
+	both, err := pgxpool.ParseConfig(primary.URL() + "&target_session_attrs=read-write")
+	require.NoError(t, err)
+	other, err := pgxpool.ParseConfig(standby.URL())
+	require.NoError(t, err)
+	both.ConnConfig.Fallbacks = append(both.ConnConfig.Fallbacks, &pgconn.FallbackConfig{Host: other.ConnConfig.Host, Port: other.ConnConfig.Port})
+	require.NoError(t, standby.Kill())
+	living := open(t, postgres.Config{Pool: both, Durability: postgres.Relaxed, PollInterval: 20 * time.Millisecond})
+	for _, payload := range []string{"1", "2", "3"} {
+		require.NoError(t, appendOne(t, living, "a-1", persistence.Any, payload).Err)
+	}
+	subscription, err := tail.Open(t.Context(), living, tail.Options{})
+	require.NoError(t, err)
+	given, ended := make(chan string, 10), make(chan error, 1)
+	go func() {
+		for e, err := range subscription.Events(t.Context()) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			given <- string(e.Payload)
+		}
+	}()
+	for _, want := range []string{"1", "2", "3"} {
+		require.Equal(t, want, <-given)
+	}
+
+	require.NoError(t, primary.Kill())
+	require.NoError(t, standby.Restart(t.Context()))
+	execute(t, standby.URL(), "SELECT pg_promote()")
+	after := open(t, postgres.Config{URL: standby.URL(), Durability: postgres.Relaxed})
+	for range 5 {
+		require.NoError(t, appendOne(t, after, "a-1", persistence.Any, "other").Err)
+	}
+
+	end := <-ended
+	require.ErrorIs(t, end, persistence.ErrLostTail)
+	require.Empty(t, given)
+	_, err = living.Head(t.Context())
+	require.ErrorIs(t, err, persistence.ErrLostTail)
+	require.ErrorIs(t, living.Wait(t.Context(), persistence.Positions{99}), persistence.ErrLostTail)
+	_, err = after.Head(t.Context())
+	require.NoError(t, err, "another journal goes on")
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type heads struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when offset grows
+	lost    error         // why waiting is of no use, while the server has lost events
 	closed  atomic.Bool
 }
 
@@ -43,6 +45,16 @@ func (h *heads) publish(offset int64) {
 	}
 }
 
+// fail wakes all who wait with an error, until it is taken back by nil.
+func (h *heads) fail(lost error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost = lost; lost != nil && !h.closed.Load() {
+		close(h.changed)
+		h.changed = make(chan struct{})
+	}
+}
+
 // close wakes all who wait, for good.
 func (h *heads) close() {
 	h.mu.Lock()
@@ -58,13 +70,15 @@ func (h *heads) wait(ctx context.Context, offset int64) error {
 	defer h.waiting.Add(-1)
 	for {
 		h.mu.Lock()
-		changed := h.changed
+		changed, lost := h.changed, h.lost
 		h.mu.Unlock()
 		switch {
 		case h.closed.Load():
 			return errClosed()
 		case h.offset.Load() > offset:
 			return nil
+		case lost != nil:
+			return lost
 		}
 		select {
 		case <-changed:
@@ -109,8 +123,12 @@ func (j *Journal) poll(ctx context.Context) {
 			continue
 		}
 		// A server that is away is asked again; those who wait have their own limits.
-		if head, err := j.Head(ctx); err == nil {
+		switch head, err := j.Head(ctx); {
+		case err == nil:
+			j.heads.fail(nil)
 			j.heads.publish(head.Of(partition).Offset)
+		case errors.Is(err, persistence.ErrLostTail):
+			j.heads.fail(err)
 		}
 	}
 }

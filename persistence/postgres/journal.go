@@ -41,6 +41,7 @@ type Journal struct {
 	pool      *pgxpool.Pool
 	streams   *streams
 	heads     *heads
+	witness   witness
 	durable   atomic.Int64 // all events up to here are flushed
 	meanRow   mean
 	queue     *appender.Queue
@@ -77,9 +78,11 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	config.Pool.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		j.dialect.teach(conn.PgConn())
 		if connected != nil {
-			return connected(ctx, conn)
+			if err := connected(ctx, conn); err != nil {
+				return err
+			}
 		}
-		return nil
+		return j.witness.testify(ctx, conn, j.sql.eventAt)
 	}
 	if j.pool, err = pgxpool.NewWithConfig(ctx, config.Pool); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", unavailable("the pool cannot be made", err))

@@ -161,6 +161,7 @@ func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err e
 		}
 	}
 	s.journal.meanRow.learn(r)
+	s.journal.witness.saw(r.events)
 	return r, more, err
 }
 

@@ -37,6 +37,8 @@ type statements struct {
 	importEvents, importStreams                           string
 
 	checkServer, checkWAL, checkRights, checkStreams, lastStream string
+
+	eventAt string
 }
 
 // reading are the statements for events: of a stream or all, in both directions,
@@ -76,7 +78,7 @@ func newStatements(schema string) *statements {
 		schemaRegister: load("schema_register"), schemas: load("schemas"), schemaUses: load("schema_uses"),
 		order: load("order"), appendStrict: load("append_strict"),
 		importEvents: load("import_events"), importStreams: load("import_streams"),
-		checkServer: load("check_server"), checkWAL: load("check_wal"), checkRights: load("check_rights"), checkStreams: load("check_streams"), lastStream: load("last_stream"),
+		checkServer: load("check_server"), checkWAL: load("check_wal"), checkRights: load("check_rights"), checkStreams: load("check_streams"), lastStream: load("last_stream"), eventAt: load("event_at"),
 	}
 }
 
