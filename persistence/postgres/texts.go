@@ -17,6 +17,7 @@ import (
 const (
 	oidName      = 19
 	oidVarchar   = 1043
+	oidJSONB     = 3802
 	oidVoid      = 2278
 	oidLSN       = 3220
 	oidTextArray = 1009
@@ -26,7 +27,7 @@ const (
 // textOf turns the binary form of a value into the server's text.
 func textOf(oid uint32, data []byte) (string, error) {
 	switch {
-	case oid == oidText || oid == oidVarchar || oid == oidName:
+	case oid == oidText || oid == oidJSON || oid == oidVarchar || oid == oidName:
 		return string(data), nil
 	case oid == oidBytea:
 		return `\x` + hex.EncodeToString(data), nil
@@ -113,7 +114,7 @@ func inBinaryForm(types *pgtype.Map, oids []uint32, row [][]byte) ([][]byte, err
 func binaryOf(types *pgtype.Map, oid uint32, value []byte) ([]byte, error) {
 	var m message
 	switch oid {
-	case oidText, oidVarchar, oidName:
+	case oidText, oidJSON, oidVarchar, oidName:
 		return value, nil
 	case oidVoid, oidLSN:
 		return []byte{}, nil // nobody looks

@@ -21,7 +21,7 @@ func TestTextsMeanWhatParametersMean(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close(t.Context())
 	// The quotes hold what looks like parameters.
-	const sql = `SELECT $1::text AS "$1", $2::bytea, $3::bigint, $4::int, $5::smallint, $6::boolean, $7::uuid, $8::timestamptz, $9::text[], $10::bigint[] = $11, $12::jsonb, $13::int[], '$2' || $1::text, $1 = ANY ($9)`
+	const sql = `SELECT $1::text AS "$1", $2::bytea, $3::bigint, $4::int, $5::smallint, $6::boolean, $7::uuid, $8::timestamptz, $9::text[], $10::bigint[] = $11, $12::jsonb, $13::int[], $14::json, $15::json[] IS NULL, '$2' || $1::text, $1 = ANY ($9)`
 	tricky := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{
 		"", "'", "''", `\`, `\'`, `'; DROP SCHEMA stele CASCADE; --`, "$1", "$$", "$body$", `"`, "{}", "{a,b}", "NULL", "null", `E'\x'`, "\n", "é🗿", "a,b", " ", "-- ", "/*", "%s", "::text",
 	}))
@@ -52,6 +52,8 @@ func TestTextsMeanWhatParametersMean(t *testing.T) {
 			postgres.Int8Array(numbers),
 			optional(append([]byte{1}, `{"k":[1,2.50,12345678901234567890,"'\\"]}`...), "json"),
 			optional(postgres.Int4Array(rapid.SliceOfN(rapid.Int32(), 0, 3).Draw(r, "int4s")), "int4s"),
+			optional([]byte(`{"k" : [1, 2.50, "'\\"]}`), "text of json"),
+			nil,
 		}
 
 		prepared, err := postgres.Ask(t.Context(), conn, postgres.ProtocolPrepared, sql, parameters)
