@@ -18,6 +18,7 @@ const (
 	byName     = "sqlite_autoindex_stream_1 (name=?)"
 	byVersion  = "sqlite_autoindex_event_1 (stream_id=?)"
 	versionsOf = "SEARCH e USING COVERING INDEX " + byVersion
+	oneVersion = "SEARCH e USING INDEX sqlite_autoindex_event_1 (stream_id=? AND version=?)"
 	part       = "SEARCH e USING INDEX sqlite_autoindex_event_1 (stream_id=? AND version>? AND version<?)"
 	positions  = "SEARCH e USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
 	streamOf   = "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"
@@ -56,7 +57,14 @@ var plans = map[string][]string{
 	"snapshot_delete_category": {"SEARCH main.snapshot USING INTEGER PRIMARY KEY (rowid=?)", "LIST SUBQUERY", "SEARCH main.stream USING COVERING INDEX stream_category (category=?)"},
 	"schema_find":              {"SEARCH main.schema USING COVERING INDEX sqlite_autoindex_schema_1 (digest=? AND encoding=?)"},
 	"schema_list":              {"SEARCH main.schema USING INTEGER PRIMARY KEY (rowid>?)"},
-	"schema_uses":              {positions, streamOf, "USE TEMP B-TREE FOR GROUP BY"},
+	"check_streams": {
+		"CO-ROUTINE c", "SEARCH s USING INTEGER PRIMARY KEY (rowid>?)", correlated, "CO-ROUTINE (subquery-5)", versionsOf, "SCAN (subquery-5)",
+		correlated, "CO-ROUTINE v", versionsOf, "SEARCH v", correlated, versionsOf, "SCAN c",
+		correlated, oneVersion,
+		correlated, "SEARCH n USING INTEGER PRIMARY KEY (rowid=?)", correlated, "SEARCH k USING PRIMARY KEY (stream_id=?)",
+		correlated, oneVersion,
+	},
+	"schema_uses": {positions, streamOf, "USE TEMP B-TREE FOR GROUP BY"},
 }
 
 // filtered are queries that filters were added to.
