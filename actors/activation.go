@@ -222,7 +222,7 @@ func (a *activation) answerLater(c *call, reply any, err error) {
 
 // queue gives a decided command its place in the order of answers.
 func (a *activation) queue(c *call) {
-	c.last, c.repeats = a.version, 0
+	c.last, c.repeats, c.snapshot = a.version, 0, nil
 	a.depth.add(c, 1)
 	a.pending.Push(c)
 	a.current = nil
@@ -284,6 +284,10 @@ func (a *activation) answer() {
 		}
 		a.pending.Pop()
 		a.depth.add(c, -1)
+		if c.snapshot != nil {
+			a.system.snapshots.offer(c.snapshot)
+			c.snapshot = nil
+		}
 		if c.repeats > 0 {
 			a.lookUp(lookup{of: a, call: c, at: c.repeats})
 			continue
@@ -295,6 +299,7 @@ func (a *activation) answer() {
 		c.receipt = Receipt{Command: c.id, Version: c.last, Position: a.position}
 		a.finish()
 		c.answer()
+		a.snapshot()
 	}
 }
 

@@ -45,9 +45,11 @@ type call struct {
 	repeats persistence.Version // of the event with the outcome, when it was done before
 	looked  *persistence.Chain  // of the state below which the journal does not have it
 	settled bool
-	astray  bool // answered although the journal has it still: never to be reused
-	outcome persistence.Outcome
-	done    func(persistence.Outcome) // outcome, bound once
+	// snapshot is to be written when the command is durable.
+	snapshot *taken
+	astray   bool // answered although the journal has it still: never to be reused
+	outcome  persistence.Outcome
+	done     func(persistence.Outcome) // outcome, bound once
 }
 
 const (

@@ -90,6 +90,7 @@ func (s *System) shutdown(ctx context.Context) error {
 // release ends everything that the activations needed.
 func (s *System) release(ctx context.Context) {
 	s.recoveries.stop()
+	s.snapshots.stop(ctx)
 	if s.ownQueue != nil {
 		s.ownQueue.Close(ctx)
 	}

@@ -25,16 +25,17 @@ type Aggregate[S any] struct{ d definition }
 
 // definition is what the runtime needs of an Aggregate, without its types.
 type definition struct {
-	kind     string
-	newState func() any
-	handlers map[reflect.Type]*handler // by type of the command
-	appliers map[reflect.Type]*applier // by type of the event
-	stored   map[string]*applier       // by stored name of the event
-	rejects  map[string]error          // by code
-	codes    []string                  // of them, in the order of the definition
-	strict   bool
-	idle     time.Duration
-	problems []error
+	kind      string
+	newState  func() any
+	handlers  map[reflect.Type]*handler // by type of the command
+	appliers  map[reflect.Type]*applier // by type of the event
+	stored    map[string]*applier       // by stored name of the event
+	rejects   map[string]error          // by code
+	codes     []string                  // of them, in the order of the definition
+	strict    bool
+	snapshots *snapshotting // nil is none
+	idle      time.Duration
+	problems  []error
 
 	upcasters *upcast.Chain // of the system
 }
@@ -79,6 +80,7 @@ func Define[S any](kind string, parts ...Part[S]) *Aggregate[S] {
 		}
 		part(a)
 	}
+	a.d.completeSnapshots()
 	return a
 }
 

@@ -129,3 +129,15 @@ func rememberedBy(headers []byte) (id persistence.CommandID, ok bool, err error)
 	}
 	return id, ok && id != persistence.CommandID{}, nil
 }
+
+// all copies what is remembered.
+func (m *memory) all() (commands []remembered, forgotten int64) {
+	if m == nil {
+		return nil, 0
+	}
+	commands = make([]remembered, m.commands.Len())
+	for i := range commands {
+		commands[i] = *m.commands.At(i)
+	}
+	return commands, m.forgotten
+}

@@ -28,7 +28,8 @@ type recoveries struct {
 	pages  persistence.PageReader // nil when the journal cannot
 	max    int
 	keep   retention
-	ctx    context.Context //nolint:containedctx // ends with the system: workers outlive every call
+	keeper persistence.Snapshots // nil when the journal keeps none
+	ctx    context.Context       //nolint:containedctx // ends with the system: workers outlive every call
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex // protects the rest
@@ -46,6 +47,8 @@ type past struct {
 	version  persistence.Version
 	position persistence.Position // of the event at the version
 	memory   *memory
+	// snapshotted is the version of the last snapshot.
+	snapshotted persistence.Version
 }
 
 // recovery is a stream to read: from its beginning, or from where reading it
@@ -53,6 +56,9 @@ type past struct {
 type recovery struct {
 	of   *activation
 	past // without a state at the beginning
+	// from is the snapshot that the past began with, until the first event shows that
+	// it is one of this stream.
+	from *persistence.Snapshot
 	// wanted: somebody waits who is not in the mailbox.
 	wanted bool
 }
@@ -68,6 +74,7 @@ var errNobodyWaits = errors.New("nobody waits for the aggregate any more")
 func newRecoveries(journal persistence.Journal, limit int, keep retention) *recoveries {
 	r := &recoveries{reader: journal, max: limit, keep: keep}
 	r.pages, _ = persistence.As[persistence.PageReader](journal)
+	r.keeper, _ = persistence.As[persistence.Snapshots](journal)
 	r.ctx, r.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return r
 }
@@ -157,10 +164,7 @@ func (r *recoveries) recover(batch []recovery) {
 		return
 	}
 	for _, a := range wanted {
-		if a.state == nil {
-			a.state = a.of.key.kind.newState()
-		}
-		err := r.rest(&a)
+		err := r.alone(&a)
 		a.of.mailbox.post(&recovered{a.past, err})
 	}
 }
@@ -168,18 +172,19 @@ func (r *recoveries) recover(batch []recovery) {
 // together reads the first pages of many aggregates in one round trip. A longer
 // stream goes back to the queue, so that none of the others waits for it.
 func (r *recoveries) together(batch []recovery) {
-	requests := make([]persistence.PageRequest, len(batch))
-	for i, a := range batch {
-		requests[i] = persistence.PageRequest{Stream: a.of.stream, From: 1, Limit: recoveryFirstPage}
-	}
 	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
+	requests := make([]persistence.PageRequest, len(batch))
+	for i := range batch {
+		r.load(ctx, &batch[i])
+		requests[i] = persistence.PageRequest{Stream: batch[i].of.stream, From: batch[i].version + 1, Limit: recoveryFirstPage}
+	}
 	pages, err := r.pages.ReadPages(ctx, requests)
 	for i, a := range batch {
 		switch {
 		case err != nil:
 			a.of.mailbox.post(&recovered{err: err})
-		case errors.Is(pages[i].Err, persistence.ErrTruncated):
+		case errors.Is(pages[i].Err, persistence.ErrTruncated), a.from != nil && errors.Is(pages[i].Err, persistence.ErrNotFound):
 			r.first(a, nil, true) // alone it is found out where the stream begins
 		case pages[i].Err != nil:
 			a.of.mailbox.post(&recovered{err: pages[i].Err})
@@ -191,14 +196,20 @@ func (r *recoveries) together(batch []recovery) {
 
 // first folds the first page of a stream.
 func (r *recoveries) first(a recovery, events []persistence.Recorded, more bool) {
-	a.state = a.of.key.kind.newState()
+	if a.state == nil {
+		a.state = a.of.key.kind.newState()
+	}
 	for i := range events {
-		if err := r.next(&a, &events[i]); err != nil {
+		err := r.next(&a, &events[i])
+		if err == errOtherStream { //nolint:errorlint // ours, never wrapped
+			break
+		}
+		if err != nil {
 			a.of.mailbox.post(&recovered{err: err})
 			return
 		}
 	}
-	if !more {
+	if !more && a.from == nil {
 		a.of.mailbox.post(&recovered{past: a.past})
 		return
 	}
@@ -209,11 +220,24 @@ func (r *recoveries) first(a recovery, events []persistence.Recorded, more bool)
 
 var errNoProgress = fmt.Errorf("no page of events within %s", recoveryNoProgress)
 
+// alone reads a stream from its snapshot, its beginning, or where it was left.
+func (r *recoveries) alone(a *recovery) error {
+	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
+	r.load(ctx, a)
+	cancel()
+	if a.state == nil {
+		a.state = a.of.key.kind.newState()
+	}
+	return r.rest(a)
+}
+
 // rest reads what follows a version, page by page.
 func (r *recoveries) rest(a *recovery) error {
 	for {
 		n, err := r.page(a)
 		switch {
+		case a.from != nil && (err == nil || err == errOtherStream || errors.Is(err, persistence.ErrNotFound)): //nolint:errorlint // ours, never wrapped
+			r.ignore(a, errOtherStream)
 		case errors.Is(err, persistence.ErrStreamNotFound) && a.version == 0:
 			return nil
 		case errors.Is(err, persistence.ErrTruncated) && a.version == 0:
@@ -262,6 +286,13 @@ func (r *recoveries) page(a *recovery) (n int, err error) {
 
 // next folds one event after checking that it is the one that must follow.
 func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
+	if a.from != nil {
+		if recorded.Version != a.from.Version || recorded.ID != a.from.EventID {
+			return errOtherStream
+		}
+		a.version, a.position, a.from = recorded.Version, recorded.Position, nil
+		return nil
+	}
 	if recorded.Version != a.version+1 {
 		return corrupt(recorded, fmt.Sprintf("follows version %d", a.version), nil)
 	}

@@ -84,9 +84,10 @@ const decisions = 11
 
 // When asks the command. Beyond that it proves that the decision can be relied
 // on, and stops the test when it cannot: replaying history and events gives the
-// live state, so nothing changed outside an On; deciding again on a fresh state
-// gives the same events and reply, so no clock, chance or map order is hidden in
-// the handler; every message survives its encoding; a rejection raised nothing.
+// live state, so nothing changed outside an On; so does a snapshot, if the kind keeps
+// any; deciding again on a fresh state gives the same events and reply, so no clock,
+// chance or map order is hidden in the handler; every message survives its encoding;
+// a rejection raised nothing.
 func (s Scenario[C, R]) When(command C) Result[R] {
 	s.t.Helper()
 	first := s.decide(command)
@@ -162,9 +163,34 @@ func (s Scenario[C, R]) check(d decision[R]) {
 	if d.err != nil && len(d.events) > 0 {
 		s.t.Fatalf("the command raised %s and then failed with %v: decide first, raise after", show(d.events), d.err)
 	}
+	s.checkSnapshot(d.state)
 	history := append(slices.Clip(s.history), d.events...)
 	if replayed := s.replay(history); !same(d.state, replayed) {
 		s.t.Fatalf("the state changed outside an On method, or an On depends on more than state and event:\n live   %+v\n replay %+v", d.state, replayed)
+	}
+}
+
+// checkSnapshot proves that a snapshot holds the whole state.
+func (s Scenario[C, R]) checkSnapshot(state any) {
+	s.t.Helper()
+	of := s.d.snapshots
+	if of == nil {
+		return
+	}
+	saved := state
+	if of.save != nil {
+		saved = of.save(state)
+	}
+	data, err := of.encode(saved)
+	if err != nil {
+		s.t.Fatalf("encode a snapshot: %v", err)
+	}
+	back, err := of.decode(data)
+	if err != nil {
+		s.t.Fatalf("decode a snapshot: %v", err)
+	}
+	if !same(state, back) {
+		s.t.Fatalf("the state does not survive a snapshot:\n live      %+v\n snapshot  %+v", state, back)
 	}
 }
 

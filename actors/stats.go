@@ -4,6 +4,8 @@ import "sync/atomic"
 
 type stats struct {
 	recoveries, passivations, rebuilds, conflicts, unknown, panics atomic.Uint64
+
+	snapshots, snapshotsDropped, snapshotsIgnored atomic.Uint64
 }
 
 // Stats are counters of a [System] since it was opened, and what it holds now.
@@ -19,6 +21,10 @@ type Stats struct {
 	// Unknown counts commands whose events the journal may have stored or not,
 	// Panics those whose handler panicked.
 	Unknown, Panics uint64
+	// Snapshots counts those that were written, SnapshotsDropped those that were not
+	// because of an error or of too many at once, SnapshotsIgnored those that were
+	// read and of no use.
+	Snapshots, SnapshotsDropped, SnapshotsIgnored uint64
 }
 
 // Stats returns the counters.
@@ -28,5 +34,7 @@ func (s *System) Stats() Stats {
 		Recoveries: s.stats.recoveries.Load(), Passivations: s.stats.passivations.Load(),
 		Rebuilds: s.stats.rebuilds.Load(), Conflicts: s.stats.conflicts.Load(),
 		Unknown: s.stats.unknown.Load(), Panics: s.stats.panics.Load(),
+		Snapshots: s.stats.snapshots.Load(), SnapshotsDropped: s.stats.snapshotsDropped.Load(),
+		SnapshotsIgnored: s.stats.snapshotsIgnored.Load(),
 	}
 }

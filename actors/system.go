@@ -80,6 +80,7 @@ type System struct {
 	appender   persistence.Submitter
 	ownQueue   *appender.Queue // when the journal cannot submit
 	recoveries *recoveries
+	snapshots  *snapshots
 	directory  directory
 	calls      sync.Pool
 	stats      stats
@@ -114,6 +115,7 @@ func Open(ctx context.Context, config Config) (*System, error) {
 	s.directory.init()
 	s.clock.Store(time.Now().Unix())
 	s.recoveries = newRecoveries(s.config.Journal, s.config.Recoveries, s.keep())
+	s.snapshots = newSnapshots(s)
 	tasks := append(s.submitter(), lifecycle.Component{Name: "clock of the aggregates", Run: s.tick})
 	s.startActors()
 	s.tasks = lifecycle.Start(context.Background(), tasks...) //nolint:forbidigo // ended by Close, not by who opened

@@ -1,0 +1,294 @@
+package actors
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
+	stelev1 "github.com/stele-es/stele/proto/stele/v1"
+)
+
+// snapshotting is how the state of a kind is kept in snapshots.
+type snapshotting struct {
+	every       int
+	when        func(state any, events int) bool
+	version     int
+	save        func(state any) any         // nil is the state itself
+	load        func(saved any) (state any) // nil is the state itself
+	saved       reflect.Type                // what is encoded
+	fingerprint string
+}
+
+// SnapshotEvery keeps the state in the journal every so many events, so that an
+// aggregate with a long history comes back from the last snapshot and the events
+// after it. A snapshot is taken after a reply and written behind everybody's back;
+// one that is missing, damaged, of another program's state or of another stream is
+// passed over, and the events are read instead.
+//
+// What is kept is the state as JSON, or in protobuf if it is a message. A state
+// with unexported fields needs [SnapshotAs]. When the On methods change their
+// meaning, so that the same events come to another state, raise [StateVersion].
+// A journal that keeps no snapshots is read as if there were no such part.
+func SnapshotEvery[S any](events int) Part[S] {
+	return func(a *Aggregate[S]) {
+		if events <= 0 {
+			a.d.problem("SnapshotEvery(%d) is not positive", events)
+		}
+		a.d.snapshot().every = events
+	}
+}
+
+// SnapshotWhen is [SnapshotEvery] with a rule of your own: it is asked after a
+// reply, with the number of events since the last snapshot, and must only look at
+// the state.
+func SnapshotWhen[S any](due func(state *S, events int) bool) Part[S] {
+	return func(a *Aggregate[S]) {
+		if due == nil {
+			a.d.problem("SnapshotWhen has a nil rule")
+			return
+		}
+		a.d.snapshot().when = func(state any, events int) bool { return due(state.(*S), events) }
+	}
+}
+
+// SnapshotAs says what is kept of a state, and how the state is made from it. P is
+// a protobuf message or a type that JSON keeps whole. What save returns must not
+// share memory with the state, because it is encoded while the aggregate goes on.
+func SnapshotAs[S, P any](save func(*S) P, load func(P) *S) Part[S] {
+	return func(a *Aggregate[S]) {
+		if save == nil || load == nil {
+			a.d.problem("SnapshotAs has a nil function")
+			return
+		}
+		s := a.d.snapshot()
+		s.saved = reflect.TypeFor[P]()
+		s.save = func(state any) any { return save(state.(*S)) }
+		s.load = func(saved any) any { return load(saved.(P)) }
+	}
+}
+
+// StateVersion tells snapshots apart whose states look alike and mean different
+// things. Raise it when an On method changes what it makes of an event.
+func StateVersion[S any](version int) Part[S] {
+	return func(a *Aggregate[S]) { a.d.snapshot().version = version }
+}
+
+// snapshot is where parts say something about snapshots.
+func (d *definition) snapshot() *snapshotting {
+	if d.snapshots == nil {
+		d.snapshots = &snapshotting{}
+	}
+	return d.snapshots
+}
+
+// completeSnapshots ends what the parts said about snapshots.
+func (d *definition) completeSnapshots() {
+	s := d.snapshots
+	switch {
+	case s == nil:
+		return
+	case s.every == 0 && s.when == nil:
+		d.snapshots = nil
+		return
+	case s.saved == nil:
+		s.saved = reflect.TypeOf(d.newState())
+	}
+	if part := hidden(s.saved, nil); part != "" {
+		d.problem("a snapshot of %s would not hold %s: add SnapshotAs", s.saved, part)
+	}
+	s.fingerprint = fmt.Sprintf("1/%d/%016x", s.version, codec.Shape(s.saved))
+}
+
+// hidden names a part of a type that JSON leaves out or cannot keep.
+func hidden(t reflect.Type, above []reflect.Type) string {
+	if t.Implements(reflect.TypeFor[proto.Message]()) || t.Implements(reflect.TypeFor[json.Marshaler]()) ||
+		reflect.PointerTo(t).Implements(reflect.TypeFor[json.Marshaler]()) {
+		return ""
+	}
+	if slices.Contains(above, t) {
+		return ""
+	}
+	above = append(above, t)
+	switch t.Kind() {
+	case reflect.Chan, reflect.Func, reflect.Interface, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
+		return "a " + t.Kind().String()
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return hidden(t.Elem(), above)
+	case reflect.Map:
+		if part := hidden(t.Key(), above); part != "" {
+			return part
+		}
+		return hidden(t.Elem(), above)
+	case reflect.Struct:
+		for field := range t.Fields() {
+			if !field.IsExported() || field.Tag.Get("json") == "-" {
+				return "the field " + field.Name + " of " + t.String()
+			}
+			if part := hidden(field.Type, above); part != "" {
+				return part
+			}
+		}
+	}
+	return ""
+}
+
+// encode writes what was saved of a state.
+func (s *snapshotting) encode(saved any) ([]byte, error) {
+	if message, ok := saved.(proto.Message); ok {
+		return proto.Marshal(message)
+	}
+	data, err := json.Marshal(saved)
+	if err == nil && bytes.Contains(data, []byte(`\ufffd`)) {
+		return nil, errors.New("text that is not valid UTF-8, perhaps") // which would come back changed
+	}
+	return data, err
+}
+
+// decode makes a state of what was saved of it. Load is user code: a panic in it
+// makes the snapshot useless and nothing else.
+func (s *snapshotting) decode(data []byte) (state any, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = stackOf(reason)
+		}
+	}()
+	pointer := s.saved.Kind() == reflect.Pointer
+	target := reflect.New(s.saved)
+	if pointer {
+		target = reflect.New(s.saved.Elem())
+	}
+	message, ok := reflect.TypeAssert[proto.Message](target)
+	switch {
+	case ok && pointer:
+		err = proto.Unmarshal(data, message)
+	case pointer && string(data) == "null": // which encoding/json takes for nothing to do
+		err = errors.New("no state")
+	default:
+		err = json.Unmarshal(data, target.Interface())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !pointer {
+		target = target.Elem()
+	}
+	if s.load == nil {
+		return target.Interface(), nil
+	}
+	return s.load(target.Interface()), nil
+}
+
+// taken is a snapshot on its way to the journal: a state at a version that is
+// durable, or will be before anybody writes it.
+type taken struct {
+	of        *definition
+	stream    persistence.StreamID
+	version   persistence.Version
+	saved     any    // what of the state is to be encoded,
+	encoded   []byte // or that it is already
+	commands  []remembered
+	forgotten int64
+}
+
+// due reports that a snapshot should be taken after so many events.
+func (s *snapshotting) due(state any, events int) bool {
+	return s.every > 0 && events >= s.every || s.when != nil && s.when(state, events)
+}
+
+// snapshot takes one if it is due. It becomes the last decided command's, to be
+// written when that is durable.
+func (a *activation) snapshot() {
+	s := a.key.kind.snapshots
+	if s == nil || a.system.snapshots.keeper == nil || a.phase != live || a.dirty || a.version == a.snapshotted {
+		return
+	}
+	t, err := s.take(a)
+	switch {
+	case err != nil:
+		a.snapshotted = a.version
+		a.system.stats.snapshotsDropped.Add(1)
+		a.system.config.Logger.Warn("snapshot not taken", slog.String("stream", string(a.stream)), slog.Any("err", err))
+	case t == nil:
+	case a.pending.Len() > 0:
+		a.snapshotted = a.version
+		(*a.pending.At(a.pending.Len() - 1)).snapshot = t
+	default:
+		a.snapshotted = a.version
+		a.system.snapshots.offer(t)
+	}
+}
+
+// take copies the state as far as needed: without a function that does, it is
+// encoded at once. Nil is none that is due.
+func (s *snapshotting) take(a *activation) (t *taken, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = stackOf(reason)
+		}
+	}()
+	if !s.due(a.state, int(a.version-a.snapshotted)) { //nolint:gosec // a number of events
+		return nil, nil
+	}
+	t = &taken{of: a.key.kind, stream: a.stream, version: a.version}
+	t.commands, t.forgotten = a.memory.all()
+	if s.save != nil {
+		t.saved = s.save(a.state)
+		return t, nil
+	}
+	t.encoded, err = s.encode(a.state)
+	return t, err
+}
+
+// body is the snapshot as the journal keeps it.
+func (t *taken) body() ([]byte, error) {
+	if t.encoded == nil {
+		var err error
+		if t.encoded, err = t.of.snapshots.encode(t.saved); err != nil {
+			return nil, err
+		}
+	}
+	body := &stelev1.Snapshot{State: t.encoded, Forgotten: t.forgotten, Remembered: make([]*stelev1.Remembered, len(t.commands))}
+	for i := range t.commands {
+		c := &t.commands[i]
+		body.Remembered[i] = &stelev1.Remembered{CommandId: c.id[:], Version: uint64(c.version), At: c.at}
+	}
+	return proto.Marshal(body)
+}
+
+// pastOf is what a snapshot says of the events up to its version.
+func (d *definition) pastOf(snapshot *persistence.Snapshot, keep retention) (p past, err error) {
+	if snapshot.Fingerprint != d.snapshots.fingerprint {
+		return p, errors.New("another state")
+	}
+	var body stelev1.Snapshot
+	if err := proto.Unmarshal(snapshot.State, &body); err != nil {
+		return p, err
+	}
+	if p.state, err = d.snapshots.decode(body.GetState()); err != nil {
+		return p, err
+	}
+	if p.state == nil || reflect.ValueOf(p.state).IsNil() {
+		return p, errors.New("no state")
+	}
+	for _, r := range body.GetRemembered() {
+		if len(r.GetCommandId()) != len(persistence.CommandID{}) {
+			return p, errors.New("an id of another length")
+		}
+		p.memory = p.memory.add(remembered{persistence.CommandID(r.GetCommandId()), persistence.Version(r.GetVersion()), r.GetAt()}, keep)
+	}
+	if body.GetForgotten() > 0 {
+		if p.memory == nil {
+			p.memory = &memory{}
+		}
+		p.memory.forgotten = max(p.memory.forgotten, body.GetForgotten())
+	}
+	return p, nil
+}
