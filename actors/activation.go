@@ -215,7 +215,7 @@ func stackOf(reason any) error { return fmt.Errorf("panic with a %T\n%s", reason
 // answerLater queues an answer without events behind those decided before: what
 // it shows may rest on events that are not durable yet.
 func (a *activation) answerLater(c *call, reply any, err error) {
-	c.reply, c.err, c.settled, c.events, c.bytes = reply, err, true, 0, 0
+	c.reply, c.err, c.settled, c.events, c.raised, c.bytes = reply, err, true, 0, 0, 0
 	c.outcome = persistence.Outcome{}
 	a.queue(c)
 }
@@ -296,7 +296,7 @@ func (a *activation) answer() {
 			a.position = c.outcome.Position
 			a.position.Offset += int64(c.events) - 1
 		}
-		c.receipt = Receipt{Command: c.id, Version: c.last, Position: a.position}
+		c.receipt = Receipt{Command: c.id, Version: c.last, Events: c.raised, Position: a.position}
 		a.finish()
 		c.answer()
 		a.snapshot()

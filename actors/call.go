@@ -38,6 +38,7 @@ type call struct {
 	// The rest belongs to the activation.
 	owner   *activation
 	events  int
+	raised  int // of the events, without the system's own
 	bytes   int
 	last    persistence.Version // of the aggregate after it
 	rounds  int                 // decisions lost to conflicts

@@ -91,6 +91,7 @@ func (s *System) shutdown(ctx context.Context) error {
 func (s *System) release(ctx context.Context) {
 	s.recoveries.stop()
 	s.snapshots.stop(ctx)
+	s.log.close(ctx)
 	if s.ownQueue != nil {
 		s.ownQueue.Close(ctx)
 	}

@@ -34,6 +34,7 @@ type Request struct {
 	key             string               // of Once, when keyed
 	keyed           bool
 	receipt         *Receipt
+	logged          *logged
 	await           []Awaitable
 }
 

@@ -33,6 +33,7 @@ type definition struct {
 	rejects   map[string]error          // by code
 	codes     []string                  // of them, in the order of the definition
 	strict    bool
+	logging   Logging
 	snapshots *snapshotting // nil is none
 	idle      time.Duration
 	problems  []error

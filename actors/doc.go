@@ -42,6 +42,21 @@
 //		Then(&bankpb.Withdrawn{Cents: 30}).
 //		Reply(&bankpb.Balance{Cents: 70})
 //
+// Decisions may also be plain functions of state and command, see [Decide].
+//
+// # Long histories
+//
+// An aggregate is read from its first event on. With [SnapshotEvery] or
+// [SnapshotWhen] the journal keeps its state as well, written behind the replies,
+// and reading begins there. A snapshot is never needed: one that does not fit the
+// program, or the stream, is passed over.
+//
+// # Around commands
+//
+// [Config.Around] holds functions that every command passes on its way: [Guard]
+// authorises and validates, [LogAround] logs, others trace. [LogCommands] keeps a log
+// of all commands of a kind in the journal, the rejected ones too.
+//
 // # Doing it once
 //
 // A caller who does not know whether a command was done must be able to ask again.

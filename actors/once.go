@@ -25,7 +25,7 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event) {
 		return
 	}
 	events[len(events)-1].Headers = last
-	c.reply, c.err = reply, nil
+	c.reply, c.err, c.raised = reply, nil, len(events)
 	a.submit(c, events)
 }
 
@@ -36,7 +36,7 @@ func (a *activation) remember(c *call, reply any, refusal error) {
 		a.answerLater(c, nil, c.border(err))
 		return
 	}
-	c.reply, c.err = reply, refusal
+	c.reply, c.err, c.raised = reply, refusal, 0
 	a.submit(c, []persistence.Event{{Type: typeReceipt, Headers: last}})
 }
 

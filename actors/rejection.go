@@ -91,10 +91,12 @@ func (d *definition) rejection(err error) *RejectedError {
 const maxText = 4 << 10
 
 func (r *RejectedError) encode() []byte {
-	valid := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxText)], "�") }
 	data, _ := proto.Marshal(&stelev1.Rejection{Kind: valid(r.Kind), Code: valid(r.Code), Text: valid(r.Text)}) // fails for invalid text only
 	return data
 }
+
+// valid is a text as protobuf can store it.
+func valid(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxText)], "�") }
 
 func (d *definition) decodeRejection(stored *stelev1.Rejection) *RejectedError {
 	r := &RejectedError{Kind: stored.GetKind(), Code: stored.GetCode(), Text: stored.GetText()}

@@ -5,7 +5,7 @@ import "sync/atomic"
 type stats struct {
 	recoveries, passivations, rebuilds, conflicts, unknown, panics atomic.Uint64
 
-	snapshots, snapshotsDropped, snapshotsIgnored atomic.Uint64
+	snapshots, snapshotsDropped, snapshotsIgnored, unlogged atomic.Uint64
 }
 
 // Stats are counters of a [System] since it was opened, and what it holds now.
@@ -25,6 +25,8 @@ type Stats struct {
 	// because of an error or of too many at once, SnapshotsIgnored those that were
 	// read and of no use.
 	Snapshots, SnapshotsDropped, SnapshotsIgnored uint64
+	// Unlogged counts commands that the log of their kind does not hold.
+	Unlogged uint64
 }
 
 // Stats returns the counters.
@@ -35,6 +37,6 @@ func (s *System) Stats() Stats {
 		Rebuilds: s.stats.rebuilds.Load(), Conflicts: s.stats.conflicts.Load(),
 		Unknown: s.stats.unknown.Load(), Panics: s.stats.panics.Load(),
 		Snapshots: s.stats.snapshots.Load(), SnapshotsDropped: s.stats.snapshotsDropped.Load(),
-		SnapshotsIgnored: s.stats.snapshotsIgnored.Load(),
+		SnapshotsIgnored: s.stats.snapshotsIgnored.Load(), Unlogged: s.stats.unlogged.Load(),
 	}
 }

@@ -56,6 +56,9 @@ type Config struct {
 	// and under the same rules. It runs on the caller's goroutine. The default adds
 	// nothing.
 	Enrich func(ctx context.Context) persistence.Metadata
+	// Around stands around every command, the first outermost: to authorise, to
+	// validate, to trace, to log. The default is nothing.
+	Around []Around
 	// Upcasters turn events that were stored in an old form into those that the
 	// definitions know, whenever an aggregate is read. The default is none.
 	Upcasters *upcast.Chain
@@ -81,6 +84,7 @@ type System struct {
 	ownQueue   *appender.Queue // when the journal cannot submit
 	recoveries *recoveries
 	snapshots  *snapshots
+	log        *commandLog
 	directory  directory
 	calls      sync.Pool
 	stats      stats
@@ -115,7 +119,7 @@ func Open(ctx context.Context, config Config) (*System, error) {
 	s.directory.init()
 	s.clock.Store(time.Now().Unix())
 	s.recoveries = newRecoveries(s.config.Journal, s.config.Recoveries, s.keep())
-	s.snapshots = newSnapshots(s)
+	s.snapshots, s.log = newSnapshots(s), newCommandLog(s)
 	tasks := append(s.submitter(), lifecycle.Component{Name: "clock of the aggregates", Run: s.tick})
 	s.startActors()
 	s.tasks = lifecycle.Start(context.Background(), tasks...) //nolint:forbidigo // ended by Close, not by who opened
@@ -130,6 +134,11 @@ func (s *System) check() error {
 	}
 	if len(c.Aggregates) == 0 {
 		problems = append(problems, errors.New("no aggregates: list the definitions in Config.Aggregates"))
+	}
+	for i, around := range c.Around {
+		if around == nil {
+			problems = append(problems, fmt.Errorf("function %d in Config.Around is nil: remove it", i+1))
+		}
 	}
 	for _, d := range c.Aggregates {
 		problems = append(problems, s.host(d))
@@ -241,13 +250,34 @@ func (s *System) spawn(a *activation) {
 
 // Ask fulfils [Asker].
 func (s *System) Ask(ctx context.Context, request Request) (any, error) {
-	c, err := s.prepare(ctx, &request)
+	h, err := s.find(&request)
 	if err != nil {
 		// Without the id, which may be what is wrong.
 		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Err: err}
 	}
 	if request.receipt != nil {
-		*request.receipt = Receipt{Command: c.id}
+		*request.receipt = Receipt{Command: request.id}
+	}
+	if len(s.config.Around) == 0 && s.definitions[request.kind].logging == 0 {
+		return s.ask(ctx, &request, h)
+	}
+	asked := Asked{
+		Kind: request.kind, ID: request.aggregate, Command: h.command.Name(),
+		CommandID: request.id, Message: request.message, Sent: request.class == sent,
+	}
+	request.logged = s.logBegin(&request, h, asked)
+	reply, err := s.through(s.config.Around, asked, func(ctx context.Context) (any, error) { return s.ask(ctx, &request, h) })(ctx)
+	if request.logged != nil {
+		s.log.end(request.logged, err)
+	}
+	return reply, err
+}
+
+// ask delivers a command and waits for its outcome.
+func (s *System) ask(ctx context.Context, request *Request, h *handler) (any, error) {
+	c, err := s.prepare(ctx, request, h)
+	if err != nil {
+		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Command: request.id, Err: err}
 	}
 	if s.inFlight.Add(1) > int64(s.config.MaxInFlight) {
 		err = overloaded("too-many-in-flight")
@@ -263,8 +293,8 @@ func (s *System) Ask(ctx context.Context, request Request) (any, error) {
 	return s.await(ctx, c, request.receipt)
 }
 
-// prepare checks a request and makes it a call.
-func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
+// find checks a request, gives it its id and finds who handles it.
+func (s *System) find(r *Request) (*handler, error) {
 	d := s.definitions[r.kind]
 	if d == nil {
 		return nil, &unknownKindError{r.kind}
@@ -286,11 +316,13 @@ func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
 	case r.ifVersion < persistence.Any:
 		return nil, &persistence.InvalidError{Field: "version", Reason: "is out of range"}
 	}
+	return h, r.identify()
+}
+
+// prepare makes a request a call.
+func (s *System) prepare(ctx context.Context, r *Request, h *handler) (*call, error) {
 	origin := s.originOf(ctx)
 	if err := origin.check(); err != nil {
-		return nil, err
-	}
-	if err := r.identify(); err != nil {
 		return nil, err
 	}
 	var content digest
@@ -300,11 +332,14 @@ func (s *System) prepare(ctx context.Context, r *Request) (*call, error) {
 			return nil, err
 		}
 	}
+	if r.logged != nil {
+		r.logged.origin = origin
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, &persistence.UnavailableError{Reason: "the caller has left", Err: err}
 	}
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else
-	c.key, c.handler, c.message = key{d, r.aggregate}, h, r.message
+	c.key, c.handler, c.message = key{s.definitions[r.kind], r.aggregate}, h, r.message
 	if !s.config.TrustCallers {
 		c.message = h.command.Clone(r.message)
 	}

@@ -1,0 +1,88 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Asked is a command on its way to an aggregate, as what stands around it sees it.
+type Asked struct {
+	// Kind and ID say which aggregate is asked, Command the stored name of what.
+	Kind, ID, Command string
+	// CommandID is the id under which it is asked.
+	CommandID persistence.CommandID
+	// Message is the command. It must not be changed.
+	Message any
+	// Sent says that an aggregate sent the command and the runtime delivers it: it was
+	// let in when its sender was asked.
+	Sent bool
+}
+
+// Around stands around commands: it may refuse one, see what became of it, and give
+// next another context, with metadata or a deadline of its own. See [Config.Around].
+//
+// What it returns is what the caller gets. Refusing is returning an error without
+// calling next; then nothing was done. After next the command has happened, whatever
+// is returned. Next is called at most once, since a second call would be a second
+// command.
+//
+// It runs on the caller's goroutine, before the command waits for its aggregate. It
+// may ask other aggregates.
+type Around func(ctx context.Context, asked Asked, next func(context.Context) (reply any, err error)) (reply any, err error)
+
+// Guard refuses the commands for which check returns an error, before they reach
+// their aggregate: to authorise and to validate. The caller gets the error as it is,
+// so it should say no more than he may know.
+func Guard(check func(ctx context.Context, asked Asked) error) Around {
+	return func(ctx context.Context, asked Asked, next func(context.Context) (any, error)) (any, error) {
+		if err := check(ctx, asked); err != nil {
+			return nil, err
+		}
+		return next(ctx)
+	}
+}
+
+// GuardReply keeps replies from callers who may not see them. The command has
+// happened all the same: use it for what changes nothing.
+func GuardReply(check func(ctx context.Context, asked Asked, reply any) error) Around {
+	return func(ctx context.Context, asked Asked, next func(context.Context) (any, error)) (any, error) {
+		reply, err := next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := check(ctx, asked, reply); err != nil {
+			return nil, err
+		}
+		return reply, nil
+	}
+}
+
+// LogAround logs every command with its outcome: at level debug, rejections at
+// info, and what the runtime could not do at warn.
+func LogAround(logger *slog.Logger) Around {
+	return func(ctx context.Context, asked Asked, next func(context.Context) (any, error)) (any, error) {
+		began := time.Now()
+		reply, err := next(ctx)
+		level := slog.LevelDebug
+		if failed, ok := err.(*persistence.Error); ok && failed.Kind != persistence.ErrRejected { //nolint:errorlint // the outermost is the runtime's
+			level = slog.LevelWarn
+		} else if err != nil {
+			level = slog.LevelInfo
+		}
+		logger.LogAttrs(ctx, level, "command", slog.String("kind", asked.Kind), slog.String("id", asked.ID),
+			slog.String("command", asked.Command), slog.Duration("duration", time.Since(began)), slog.Any("err", err))
+		return reply, err
+	}
+}
+
+// through takes a command through what stands around, the first outermost.
+func (s *System) through(around []Around, asked Asked, last func(context.Context) (any, error)) func(context.Context) (any, error) {
+	if len(around) == 0 {
+		return last
+	}
+	next := s.through(around[1:], asked, last)
+	return func(ctx context.Context) (any, error) { return around[0](ctx, asked, next) }
+}

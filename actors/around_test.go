@@ -1,0 +1,120 @@
+package actors_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/memory"
+)
+
+// What stands around sees every command, the first outermost, on the way in and on
+// the way back.
+func TestAround(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	note := func(name string) actors.Around {
+		return func(ctx context.Context, asked actors.Asked, next func(context.Context) (any, error)) (any, error) {
+			seen = append(seen, name+" in "+asked.Command+" "+asked.Kind+" "+asked.ID)
+			reply, err := next(ctx)
+			seen = append(seen, name+" out")
+			return reply, err
+		}
+	}
+	var receipt actors.Receipt
+	var id persistence.CommandID
+	journal := new(memory.Journal)
+	system := open(t, actors.Config{Journal: journal, Around: []actors.Around{
+		note("first"),
+		func(ctx context.Context, asked actors.Asked, next func(context.Context) (any, error)) (any, error) {
+			id = asked.CommandID
+			require.Equal(t, Put{Tag: "x"}, asked.Message)
+			require.False(t, asked.Sent)
+			return next(actors.WithActor(ctx, "ann"))
+		},
+		note("last"),
+	}})
+
+	_, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, actors.ReceiptTo(&receipt))
+
+	require.NoError(t, err)
+	require.Equal(t, []string{"first in test.put list a", "last in test.put list a", "last out", "first out"}, seen)
+	require.Equal(t, receipt.Command, id)
+	headers, _ := headersOf(t, journal, "a")
+	require.Equal(t, "ann", headers[0].Actor)
+	require.Equal(t, id[:], headers[0].CommandId)
+}
+
+// A guard refuses before the command reaches its aggregate; one for replies keeps
+// them from the caller.
+func TestGuards(t *testing.T) {
+	t.Parallel()
+	forbidden := errors.New("forbidden")
+	system := open(t, actors.Config{Around: []actors.Around{
+		actors.Guard(func(_ context.Context, asked actors.Asked) error {
+			if asked.ID == "secret" {
+				return forbidden
+			}
+			return nil
+		}),
+		actors.GuardReply(func(_ context.Context, _ actors.Asked, reply any) error {
+			if len(reply.(Seen).Tags) > 1 {
+				return forbidden
+			}
+			return nil
+		}),
+	}})
+
+	_, err := PutInto.Ask(t.Context(), system, "secret", Put{Tag: "x"})
+	require.Equal(t, forbidden, err)
+	require.Empty(t, stored(t, system.Journal(), "secret"))
+	require.Zero(t, system.Stats().Active)
+	_, err = PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"})
+	require.NoError(t, err)
+	_, err = PutInto.Ask(t.Context(), system, "a", Put{Do: reject})
+	require.Equal(t, errRejected, err)
+	_, err = PutInto.Ask(t.Context(), system, "a", Put{Tag: "y"})
+	require.Equal(t, forbidden, err)
+	require.Equal(t, []string{"x", "y"}, stored(t, system.Journal(), "a"), "it has happened")
+}
+
+// What cannot reach an aggregate at all does not pass what stands around it.
+func TestAroundSeesNothingInvalid(t *testing.T) {
+	t.Parallel()
+	system := open(t, actors.Config{Around: []actors.Around{actors.Guard(func(context.Context, actors.Asked) error {
+		t.Error("asked")
+		return nil
+	})}})
+
+	_, err := PutInto.Ask(t.Context(), system, "", Put{})
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+	require.ErrorContains(t, actors.Check(actors.Config{Around: []actors.Around{nil}}), "function 1 in Config.Around is nil")
+}
+
+func TestLogAround(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey || a.Key == "duration" {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	system := open(t, actors.Config{Around: []actors.Around{actors.LogAround(logger)}})
+
+	for _, c := range []Put{{Tag: "x"}, {Do: reject}, {Do: panics}, {Do: raisesNil}} {
+		_, _ = PutInto.Ask(t.Context(), system, "a", c)
+	}
+
+	require.Equal(t, `level=DEBUG msg=command kind=list id=a command=test.put err=<nil>
+level=INFO msg=command kind=list id=a command=test.put err=no
+level=INFO msg=command kind=list id=a command=test.put err="test.put on list-a: rejected (panic)"
+level=WARN msg=command kind=list id=a command=test.put err="test.put on list-a: invalid: event <nil> is nil"
+`, out.String())
+}
