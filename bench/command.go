@@ -27,6 +27,7 @@ func measureCommand(s *session) error {
 		{"throughput", s.measureThroughput},
 		{"latency", s.measureLatency},
 		{"memory and recovery", s.measureAggregates},
+		{"keys, metadata and snapshots", s.measureExtras},
 	} {
 		if err := part.do(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
@@ -227,6 +228,7 @@ func (s *session) measureIdle(space string, ids []string) (err error) {
 		}
 		each := float64(liveHeap()-before) / float64(len(ids))
 		runtime.KeepAlive(ids)
+		s.value("idle-aggregate", each, "B", none)
 		s.value("idle-aggregate-beside-state", each-float64(unsafe.Sizeof(bank.Account{})), "B", atMost(2048))
 		return nil
 	})
