@@ -64,10 +64,10 @@ func Again(id persistence.CommandID) AskOption {
 }
 
 // identify gives the request its id.
-func (r *Request) identify() error {
+func (r *Request) identify(generate func() persistence.CommandID) error {
 	switch {
 	case !r.keyed && r.class == generated:
-		r.id = persistence.CommandID(persistence.NewEventID())
+		r.id = generate()
 	case !r.keyed && r.id == persistence.CommandID{}:
 		return &persistence.InvalidError{Field: "command id", Reason: "is zero"}
 	case !r.keyed:

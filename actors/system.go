@@ -62,6 +62,10 @@ type Config struct {
 	// Upcasters turn events that were stored in an old form into those that the
 	// definitions know, whenever an aggregate is read. The default is none.
 	Upcasters *upcast.Chain
+	// NewCommandID makes the ids of commands that their callers give none, each of
+	// them once. The default makes ids in the order of time; a simulation makes the
+	// same each time.
+	NewCommandID func() persistence.CommandID
 	// TrustCallers hands protobuf commands to handlers without copying them. Set it
 	// when no caller changes a command after asking it.
 	TrustCallers bool
@@ -142,6 +146,9 @@ func (s *System) check() error {
 	}
 	for _, d := range c.Aggregates {
 		problems = append(problems, s.host(d))
+	}
+	if c.NewCommandID == nil {
+		c.NewCommandID = func() persistence.CommandID { return persistence.CommandID(persistence.NewEventID()) }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -316,7 +323,7 @@ func (s *System) find(r *Request) (*handler, error) {
 	case r.ifVersion < persistence.Any:
 		return nil, &persistence.InvalidError{Field: "version", Reason: "is out of range"}
 	}
-	return h, r.identify()
+	return h, r.identify(s.config.NewCommandID)
 }
 
 // prepare makes a request a call.

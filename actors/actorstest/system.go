@@ -5,9 +5,12 @@
 //		system := actorstest.Start(t, bank.Accounts)
 //		_, err := bank.Deposit.Ask(t.Context(), system, "ann", &bankpb.Deposit{Cents: 100})
 //		…
-//		system.Restart() // what was acknowledged is still there
+//		system.Crash() // what was acknowledged is still there
 //		require.Equal(t, …, system.Events("account-ann"))
 //	})
+//
+// [Faulty] is a journal on which things go wrong, and a [Simulation] runs a whole
+// story on it for many seeds, each of which can be run again.
 //
 // A single decision needs less: the given/when/then kit belongs to the command it
 // asks, see [actors.Command.Given].
@@ -43,6 +46,7 @@ type System struct {
 	t       TB
 	config  actors.Config
 	running atomic.Pointer[actors.System]
+	cut     *cut // between the running system and its journal
 }
 
 // Start starts a system on a new journal in memory. It ends with the test, which
@@ -68,7 +72,10 @@ func StartWith(t TB, config actors.Config) *System {
 
 func (s *System) open() {
 	s.t.Helper()
-	running, err := actors.Open(s.t.Context(), s.config)
+	config := s.config
+	s.cut = &cut{Journal: s.config.Journal}
+	config.Journal = s.cut
+	running, err := actors.Open(s.t.Context(), config)
 	if err != nil {
 		s.t.Fatalf("start the system: %v", err)
 	}

@@ -37,6 +37,9 @@ type Fault struct {
 	// Zombie, when positive, makes the outcome unknown too, and the append is
 	// executed so much later.
 	Zombie time.Duration
+	// Twice, when positive, executes what was stored a second time so much later, as a
+	// network does that delivers a message twice. Nobody hears of the outcome.
+	Twice time.Duration
 }
 
 // ReadFault is what happens to one reading of a stream.
@@ -190,20 +193,28 @@ func (j *Journal) execute(e *entry) persistence.Outcome {
 		}
 	}
 	if fault.Zombie > 0 {
-		j.zombies.Go(func() { // ends with its time or with Close, which waits for it
-			select {
-			case <-time.After(fault.Zombie):
-			case <-j.ended:
-			}
-			j.store(&e.append)
-		})
+		j.later(fault.Zombie, &e.append)
 		return unknown(&e.append)
 	}
 	outcome := j.store(&e.append)
+	if fault.Twice > 0 {
+		j.later(fault.Twice, &e.append)
+	}
 	if fault.Lost && outcome.Err == nil {
 		return unknown(&e.append)
 	}
 	return outcome
+}
+
+// later executes an append after a time, or when the journal is closed.
+func (j *Journal) later(wait time.Duration, a *persistence.Append) {
+	j.zombies.Go(func() { // ends with its time or with Close, which waits for it
+		select {
+		case <-time.After(wait):
+		case <-j.ended:
+		}
+		j.store(a)
+	})
 }
 
 func unknown(a *persistence.Append) persistence.Outcome {

@@ -11,11 +11,11 @@ import (
 // Rates are the odds of faults, each between 0 and 1; their sum is at most 1.
 type Rates struct {
 	// Before is the odds of a definite failure, Lost of a commit whose answer is
-	// lost, Zombie of a commit that comes after its unknown outcome, Foreign of
-	// another writer's events.
-	Before, Lost, Zombie, Foreign float64
-	// Delay is the longest delay of an append, chosen evenly from 0. A zombie takes
-	// ten times as long at most.
+	// lost, Zombie of a commit that comes after its unknown outcome, Twice of one that
+	// is tried a second time later, Foreign of another writer's events.
+	Before, Lost, Zombie, Twice, Foreign float64
+	// Delay is the longest delay of an append, chosen evenly from 0. A zombie and a
+	// second try take ten times as long at most.
 	Delay time.Duration
 	// ForeignEvent makes what the other writer stores. It is needed with Foreign.
 	ForeignEvent func(stream persistence.StreamID, n int) persistence.Event
@@ -44,6 +44,8 @@ func Random(seed uint64, rates Rates) func(*persistence.Append, int) Fault {
 			fault.Lost = true
 		case hit(rates.Zombie):
 			fault.Zombie = 1 + time.Duration(chance.Int64N(1+10*int64(rates.Delay)))
+		case hit(rates.Twice):
+			fault.Twice = 1 + time.Duration(chance.Int64N(1+10*int64(rates.Delay)))
 		case hit(rates.Foreign):
 			fault.Foreign = []persistence.Event{rates.ForeignEvent(a.Stream, n)}
 		}
