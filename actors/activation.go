@@ -104,6 +104,11 @@ func (a *activation) receive(ctx actor.Context) {
 		a.lookedUp(message)
 	case *stop:
 		a.stopping = true
+	case *retry:
+		if a.phase == failed || a.phase == quarantined {
+			a.phase, a.backoff, a.quarantine = lost, 0, 0
+			a.slot.pinned.Store(0)
+		}
 	case *actor.Started:
 		a.recover()
 	case *actor.Stopped:

@@ -284,3 +284,24 @@ func (s *System) succeed(shard *shard, k key, parked []*call) {
 		next.mailbox.post(&stop{})
 	}
 }
+
+type retry struct{}
+
+// Retry ends the quarantine of an aggregate, or the wait before it is read again: for
+// operators who have mended the cause. It reports false when the aggregate is not in
+// memory, and then there is nothing to end.
+func (s *System) Retry(kind, id string) bool {
+	d := s.definitions[kind]
+	if d == nil {
+		return false
+	}
+	shard := s.directory.shard(key{d, id})
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	a := shard.active[key{d, id}]
+	if a == nil || a.slot.stopping {
+		return false
+	}
+	a.mailbox.post(&retry{})
+	return true
+}

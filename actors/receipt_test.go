@@ -22,28 +22,28 @@ func TestReceipt(t *testing.T) {
 	journal := new(memory.Journal)
 	system := open(t, actors.Config{Journal: journal})
 	seed(t, journal, "other", "1", "2", "3")
-	at := func(version persistence.Version, offset int64) actors.Receipt {
-		return actors.Receipt{Version: version, Position: persistence.Position{Offset: offset}}
+	at := func(version persistence.Version, offset int64, events int) actors.Receipt {
+		return actors.Receipt{Version: version, Position: persistence.Position{Offset: offset}, Events: events}
 	}
 	for i, step := range []struct {
 		ask  func(actors.AskOption) error
 		want actors.Receipt
 	}{
-		{func(o actors.AskOption) error { _, err := GetOf.Ask(t.Context(), system, "a", Get{}, o); return err }, at(0, 0)},
+		{func(o actors.AskOption) error { _, err := GetOf.Ask(t.Context(), system, "a", Get{}, o); return err }, at(0, 0, 0)},
 		{func(o actors.AskOption) error {
 			_, err := PutInto.Ask(t.Context(), system, "a", Put{Events: 3}, o)
 			return err
-		}, at(3, 6)},
-		{func(o actors.AskOption) error { _, err := GetOf.Ask(t.Context(), system, "a", Get{}, o); return err }, at(3, 6)},
+		}, at(3, 6, 3)},
+		{func(o actors.AskOption) error { _, err := GetOf.Ask(t.Context(), system, "a", Get{}, o); return err }, at(3, 6, 0)},
 		{func(o actors.AskOption) error {
 			require.True(t, system.Passivate("list", "a"))
 			_, err := GetOf.Ask(t.Context(), system, "a", Get{}, o)
 			return err
-		}, at(3, 6)},
+		}, at(3, 6, 0)},
 		{func(o actors.AskOption) error {
 			_, err := GetOf.Ask(t.Context(), system, "a", Get{}, o, actors.Once("k"))
 			return err
-		}, at(4, 7)},
+		}, at(4, 7, 0)},
 	} {
 		receipt := actors.Receipt{Repeated: true}
 
