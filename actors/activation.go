@@ -432,7 +432,8 @@ const (
 	shortestQuarantine = time.Minute
 	longestQuarantine  = 30 * time.Minute
 	shortestBackoff    = 200 * time.Millisecond
-	longestBackoff     = 30 * time.Second
+	longestBackoff     = 30 * time.Second // of what is stored wrongly
+	longestAway        = 5 * time.Second  // of a journal that is away, and may be back
 )
 
 // recover has the state read. Until it is there the mailbox holds.
@@ -453,8 +454,12 @@ func (a *activation) recovered(r *recovered) {
 	case errors.Is(r.err, errNobodyWaits):
 		a.phase = lost
 	default:
-		a.backoff = min(max(2*a.backoff, shortestBackoff), longestBackoff)
-		a.block(failed, time.Duration(float64(a.backoff)*(0.8+0.4*rand.Float64())), unread(r.err))
+		err, longest := unread(r.err), longestAway
+		if persistence.KindOf(err) == persistence.ErrCorrupt {
+			longest = longestBackoff
+		}
+		a.backoff = min(max(2*a.backoff, shortestBackoff), longest)
+		a.block(failed, time.Duration(float64(a.backoff)*(0.8+0.4*rand.Float64())), err)
 	}
 }
 
