@@ -173,7 +173,6 @@ func TestCheckFindsFaultsOfTheServer(t *testing.T) {
 	server := pgtest.Server(t, pgserver.Setting("max_wal_size", "32MB"))
 	config := postgres.Config{URL: server.URL(), Migrate: true, Durability: postgres.Relaxed}
 	journal := open(t, config)
-	require.Equal(t, persistence.Fine, examined(t, journal, "transactions", false)[0].Severity)
 	require.Equal(t, persistence.Fine, examined(t, journal, "write-ahead log", false)[0].Severity)
 	found(t, examined(t, journal, "durability", false), persistence.Warning, "fsync = off, full_page_writes = off, synchronous_commit = on, which Config.Durability allows")
 

@@ -51,13 +51,14 @@ func textOf(oid uint32, data []byte) (string, error) {
 
 // timeText writes microseconds since Postgres' epoch, which may lie before Christ.
 func timeText(micros int64) string {
-	switch {
-	case micros > math.MaxInt64-epoch:
+	switch micros {
+	case math.MaxInt64:
 		return "infinity"
-	case micros == math.MinInt64:
+	case math.MinInt64:
 		return "-infinity"
 	}
-	at := time.UnixMicro(micros + epoch).UTC()
+	// Apart, because the sum in microseconds may be too large.
+	at := time.Unix(micros/1e6+epoch/1e6, micros%1e6*1e3).UTC()
 	year, era := at.Year(), ""
 	if year < 1 {
 		year, era = 1-year, " BC"
@@ -173,7 +174,7 @@ func microsOf(types *pgtype.Map, value []byte) (int64, error) {
 	if err := types.Scan(oidTime, pgtype.TextFormatCode, value, &at); err != nil {
 		return 0, errUndecodable
 	}
-	return at.UnixMicro() - epoch, nil
+	return (at.Unix()-epoch/1e6)*1e6 + int64(at.Nanosecond()/1e3), nil
 }
 
 func arrayOf(types *pgtype.Map, oid uint32, value []byte) ([]byte, error) {
