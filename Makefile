@@ -13,6 +13,7 @@ WITH_POSTGRES := go run ./internal/pgtest/db --
 TESTFLAGS ?=
 BENCH     ?= -quick journal command
 FUZZTIME  ?= 10s
+KILLS     ?= 200
 TORTURE   ?= -duration 10m
 
 # The program whose modules deps.txt lists: one node on SQLite.
@@ -45,7 +46,7 @@ db: ## run a throw-away Postgres and print its URL until interrupted
 	go run ./internal/pgtest/db
 
 ##@ Before a release
-.PHONY: race fuzz torture bench verify
+.PHONY: race fuzz torture kill bench verify
 race: ## repeat the tests in random order on one and four processors, to look for races
 	$(WITH_POSTGRES) go test -race -timeout 60m -count 2 -cpu 1,4 -shuffle on $(TESTFLAGS) ./...
 
@@ -58,6 +59,9 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 
 torture: ## try to break the Postgres journal: make torture TORTURE='-duration 1h -seed 42 path'
 	go run ./internal/torture/cmd $(TORTURE)
+
+kill: ## kill and halt processes that project, KILLS times each (200)
+	$(WITH_POSTGRES) go test -timeout 120m -run 'Killed|Halted' -v ./projections/postgres -kills $(KILLS)
 
 bench: ## measure, with ceilings from the same run: make bench BENCH='-journal sqlite command'
 	go run ./bench $(BENCH)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -163,6 +164,56 @@ func TestProjections(t *testing.T) {
 
 	require.NoError(t, node.Stop(t.Context()))
 	require.NoError(t, node.Stop(t.Context()))
+}
+
+// Twenty thousand commands on a thousand aggregates are seen live by a projection
+// with several workers, each once and in the order of its stream.
+func TestProjectionOfManyCommands(t *testing.T) {
+	t.Parallel()
+	const commands, aggregates, callers = 20_000, 1000, 256
+	journals := map[string]func(*testing.T) persistence.Journal{
+		"memory":   func(*testing.T) persistence.Journal { return new(memory.Journal) },
+		"postgres": func(t *testing.T) persistence.Journal { t.Helper(); return pgtest.Journal(t) },
+	}
+	for name, open := range journals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			versions := projections.InMemory(&map[persistence.StreamID][]persistence.Version{})
+			definition := projections.Define("versions", 1, projections.Any(
+				func(_ context.Context, m *map[persistence.StreamID][]persistence.Version, recorded persistence.Recorded) error {
+					(*m)[recorded.Stream] = append((*m)[recorded.Stream], recorded.Version)
+					return nil
+				})).With(projections.Workers(4))
+			node, err := stele.Start(t.Context(), stele.Config{
+				Journal: open(t), Aggregates: stele.Aggregates{Counters}, Projections: stele.Projections{definition.Into(versions)},
+			})
+			require.NoError(t, err)
+			var next atomic.Int64
+			var group sync.WaitGroup
+			for range callers {
+				group.Go(func() { // awaited below
+					for i := next.Add(1); i <= commands; i = next.Add(1) {
+						if _, err := Count.Ask(t.Context(), node, fmt.Sprint(i%aggregates), wrapperspb.UInt64(1)); err != nil {
+							t.Errorf("count: %v", err)
+						}
+					}
+				})
+			}
+			group.Wait()
+			require.NoError(t, node.Projections().CatchUp(t.Context()))
+
+			versions.View(func(m *map[persistence.StreamID][]persistence.Version) {
+				require.Len(t, *m, aggregates)
+				for stream, seen := range *m {
+					require.Len(t, seen, commands/aggregates, stream)
+					for i, version := range seen {
+						require.EqualValues(t, i+1, version, stream)
+					}
+				}
+			})
+			require.NoError(t, node.Stop(t.Context()))
+		})
+	}
 }
 
 // Stop answers what was taken, in virtual time as in real, and when its context

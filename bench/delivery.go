@@ -137,7 +137,7 @@ func newTimes(base int64, room int) *times {
 
 // note changes the moments of an event if there is room for it.
 func (t *times) note(position persistence.Position, change func(*moments)) {
-	if i := position.Offset - t.base - 1; i < int64(len(t.events)) {
+	if i := position.Offset - t.base - 1; 0 <= i && i < int64(len(t.events)) {
 		change(&t.events[i])
 	}
 }
