@@ -57,6 +57,11 @@ func (s *source) chooses(recorded *persistence.Recorded) bool {
 	return true
 }
 
+// tagged reports whether an event has one of the tags.
+func (s *source) tagged(recorded *persistence.Recorded) bool {
+	return slices.ContainsFunc(recorded.Tags, func(tag string) bool { return slices.Contains(s.tags, tag) })
+}
+
 // check reports mistakes that only looking into the names can tell.
 func (s *source) check(types []string) error {
 	for _, stream := range s.streams {

@@ -1,0 +1,45 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Inline applies the events of an append to the read model at once, inside the
+// transaction that appends them: who has the transaction calls it behind AppendTx
+// of his journal, for read models that must never be behind, such as of names that
+// may be taken once. There is no checkpoint then, and nothing is tried again or set
+// aside: an error must roll the whole back, the events included. The journal's other
+// writers wait meanwhile.
+//
+// Of what was recorded the handlers see what is known before the commit: the event's
+// ID is zero unless the writer chose it, and the time is that of this program. An
+// append that had been stored before changes nothing.
+func (d *Definition[T]) Inline(ctx context.Context, tx T, append *persistence.Append, outcome persistence.Outcome) (err error) {
+	if err := d.check(); err != nil {
+		return err
+	}
+	if outcome.Err != nil || outcome.Duplicate {
+		return outcome.Err
+	}
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = &panicError{text: fmt.Sprintf("projection %s: the handler panicked with a %T", d.name, reason)}
+		}
+	}()
+	now := time.Now().UTC()
+	for i := range append.Events {
+		recorded := persistence.Recorded{Event: append.Events[i], Stream: append.Stream, Version: outcome.First + persistence.Version(i), Position: outcome.Position, At: now} //nolint:gosec // an index
+		recorded.Position.Offset += int64(i)
+		if d.source.where != nil && !d.source.where.Match(&recorded) || len(d.source.tags) > 0 && !d.source.tagged(&recorded) {
+			continue
+		}
+		if err := d.handle(ctx, tx, &recorded); err != nil {
+			return fmt.Errorf("apply %s of %s in projection %s: %w", recorded.Type, append.Stream, d.name, err)
+		}
+	}
+	return nil
+}
