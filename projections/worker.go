@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -50,10 +51,11 @@ type worker struct {
 
 // Reasons for a session to end that are no failures.
 var (
-	errFinished = errors.New("the worker has come to where it was to stop")
-	errHalted   = errors.New("a handler has stopped the projection")
-	errFailed   = errors.New("the worker has failed")
-	errPassed   = errors.New("it is time to save the place")
+	errFinished      = errors.New("the worker has come to where it was to stop")
+	errHalted        = errors.New("a handler has stopped the projection")
+	errFailed        = errors.New("the worker has failed")
+	errTooManyParked = errors.New("too many events are set aside: apply or discard them, and start the projection")
+	errPassed        = errors.New("it is time to save the place")
 )
 
 func (w *worker) leaving() bool { return w.reading.Err() != nil }
@@ -270,6 +272,8 @@ func (w *worker) page(ctx context.Context, subscription *tail.Subscription, page
 	switch {
 	case err != nil:
 		return err
+	case w.lanes.full():
+		return w.fail(ctx, errTooManyParked)
 	case w.leaving():
 		return nil // what is left of the page comes again
 	case len(limit) > 0 && coversAll(next, limit):
@@ -398,7 +402,7 @@ func (w *worker) judge(ctx context.Context, t *trouble, b *batch, err error) err
 	case w.spec.policy == Skip:
 		t.verdict = &verdict{cause: causeOf(failed.Err), attempts: Skipped}
 	case w.lanes.full():
-		return w.fail(ctx, failed)
+		return w.fail(ctx, fmt.Errorf("%w: %w", errTooManyParked, failed))
 	default:
 		t.verdict = &verdict{cause: causeOf(failed.Err), attempts: t.attempts}
 	}

@@ -1,0 +1,68 @@
+package projections_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/upcast"
+	"github.com/stele-es/stele/projections"
+)
+
+// What a stored event has become is told one by one, and what was told is not told
+// again because the next one fails.
+func TestExternalGoesOnInsideOfAnEvent(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, w world) {
+		chain, err := upcast.New(upcast.Upcaster{From: "many", To: []string{"added"}, Upcast: func(raw upcast.Raw) (results []upcast.Raw, err error) {
+			for i := range 4 {
+				results = append(results, raw.As("added", fmt.Appendf(nil, `{"N":%d}`, i)))
+			}
+			return results, nil
+		}})
+		require.NoError(t, err)
+		var heard []string
+		keys := map[persistence.EventID]bool{}
+		failures := 3
+		definition := projections.Define("sums", 1, projections.On(func(ctx context.Context, _ *told, e projections.Event[added]) error {
+			if e.Data.N == 2 && failures > 0 {
+				failures--
+				return errBroken
+			}
+			require.Positive(t, projections.EpochOf(ctx))
+			keys[e.Key()] = true
+			heard = append(heard, fmt.Sprintf("%s/%d", e.Position, e.Sub))
+			return nil
+		}))
+		runner, _ := w.run(projections.Config{Upcasters: chain}, definition.Into(projections.External(new(told), new(projections.Books))))
+
+		w.add("a-1", 7)
+		w.waitFor(runner, "sums", w.store(persistence.Append{Stream: "a-2", Events: []persistence.Event{{Type: "many"}}}))
+
+		require.Equal(t, "1/0 2/0 2/1 2/2 2/3", strings.Join(heard, " "))
+		require.Len(t, keys, 5)
+	})
+}
+
+func TestTooMuchIsSetAside(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, w world) {
+		runner, _ := w.run(projections.Config{}, fragile(breaking(), projections.OnFailure(projections.Park), projections.Retries(0, 0)).Into(projections.InMemory(new(sums))))
+		for i := range 1100 {
+			w.add(persistence.StreamID(fmt.Sprint("a-", i)), -1)
+		}
+		time.Sleep(time.Minute)
+
+		err := runner.WaitFor(t.Context(), "sums", persistence.Position{Offset: 1100})
+
+		require.ErrorContains(t, err, "too many events are set aside")
+		info, err := runner.Info(t.Context(), "sums")
+		require.NoError(t, err)
+		require.Equal(t, projections.Failed, info.Status)
+	})
+}
