@@ -206,6 +206,7 @@ func (r *Runner) State(ctx context.Context, name string) (json.RawMessage, error
 func (h *hosted) info(ctx context.Context) (Info, error) {
 	info := Info{Name: h.spec.name, Version: h.spec.version, Status: Deleted}
 	var rows []Worker
+	var stopped, retired bool
 	err := h.store.Update(ctx, func(ctx context.Context, book Book) error {
 		all, err := book.Registrations(ctx, h.spec.name)
 		if err != nil {
@@ -216,6 +217,7 @@ func (h *hosted) info(ctx context.Context) (Info, error) {
 			return nil
 		}
 		info.Active, info.Effects = registration.Active, registration.Effects
+		stopped, retired = registration.Stopped, registration.Successor > 0
 		if rows, err = book.Workers(ctx, h.spec.name, h.spec.version); err != nil {
 			return err
 		}
@@ -236,8 +238,27 @@ func (h *hosted) info(ctx context.Context) (Info, error) {
 		info.Cause = causeOf(cause)
 	}
 	h.collect(&info, rows)
+	if status == Starting || status == Elsewhere {
+		info.Status, info.Cause = elsewhere(stopped, retired, rows)
+	}
 	info.Lag = h.lag(ctx, &info)
 	return info, nil
+}
+
+// elsewhere is the status of what does not run here, as far as the store tells.
+func elsewhere(stopped, retired bool, rows []Worker) (Status, string) {
+	switch {
+	case stopped && retired:
+		return Retired, ""
+	case stopped:
+		return Stopped, ""
+	}
+	for _, row := range rows {
+		if row.Cause != "" {
+			return Failed, row.Cause
+		}
+	}
+	return Elsewhere, ""
 }
 
 // collect joins what the store says of workers with what those here say, who know
@@ -360,8 +381,11 @@ func (r *Runner) Health(ctx context.Context) []Health {
 
 func (h *hosted) judge(info *Info, err error) (Level, string) {
 	status, cause := h.state()
+	if err == nil {
+		status = info.Status
+	}
 	if cause == nil {
-		cause = errors.New(string(status))
+		cause = errors.New(cmp.Or(info.Cause, string(status)))
 	}
 	h.mu.Lock()
 	since := h.since
