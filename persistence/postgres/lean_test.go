@@ -9,7 +9,6 @@ import (
 
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
-	"github.com/stele-es/stele/persistence/journaltest"
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
@@ -193,23 +192,6 @@ func TestStreamThatOthersWroteIsLookedFor(t *testing.T) {
 	require.ErrorIs(t, appendOne(t, journal, "none-1", persistence.Exact(2), "y").Err, persistence.ErrConflict)
 	require.NoError(t, appendOne(t, journal, "s-1", persistence.Exact(1), "y").Err)
 	require.ErrorIs(t, appendOne(t, journal, "s-1", persistence.Exact(1), "y").Err, persistence.ErrConflict)
-}
-
-// The whole contract holds when the order lock is released before the flush.
-func TestJournalThatReleasesEarly(t *testing.T) {
-	t.Parallel()
-	store := func(t testing.TB) func(testing.TB) persistence.Journal {
-		t.Helper()
-		config := pgtest.Config(t)
-		config.EarlyRelease = postgres.EarlyOn
-		return func(t testing.TB) persistence.Journal {
-			t.Helper()
-			journal, err := postgres.Open(t.Context(), config)
-			require.NoError(t, err)
-			return journal
-		}
-	}
-	journaltest.Durable{Store: store, Crash: crash, Damage: damage}.Run(t)
 }
 
 // Journals that append side by side release the order lock early, unless they are

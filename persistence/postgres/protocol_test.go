@@ -11,15 +11,15 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// The suite holds whatever way statements are sent, with the rights of a program,
-// and behind a pooler.
+// The suite holds whatever way statements are sent, when the order lock is released
+// before the flush, with the rights of a program, and behind a pooler.
 
-func TestJournalByText(t *testing.T) {
+func TestJournalByTextThatReleasesEarly(t *testing.T) {
 	t.Parallel()
 	journaltest.Durable{Store: func(t testing.TB) func(testing.TB) persistence.Journal {
 		t.Helper()
 		config := pgtest.Config(t)
-		config.Protocol = postgres.ProtocolSimple
+		config.Protocol, config.EarlyRelease = postgres.ProtocolSimple, postgres.EarlyOn
 		return opener(config)
 	}, Crash: crash, Damage: damage}.Run(t)
 }
