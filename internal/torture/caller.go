@@ -20,8 +20,12 @@ type caller struct {
 
 func (c *caller) run(ctx context.Context) {
 	for c.load.goesOn(ctx) {
+		begun := time.Now()
 		if c.transact(ctx) != nil {
 			pause(ctx, upTo(c.lots, 10*time.Millisecond))
+		}
+		if took := time.Since(begun); took > slow { // the disk is slow, and the others want the order lock too
+			pause(ctx, upTo(c.lots, 4*took))
 		}
 	}
 }

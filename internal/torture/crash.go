@@ -63,7 +63,7 @@ const (
 // Run writes, reads, crashes and judges. An error means that it could not.
 func (c Crash) Run(ctx context.Context) (*Report, error) {
 	report := &Report{Program: "crash, " + c.Mode, Seed: c.Seed}
-	l, err := startLoad(ctx, &c.Target, 3, 12, 3)
+	l, err := startLoad(ctx, &c.Target, 4, 8, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -23,14 +23,14 @@ type writer struct {
 func (w *writer) run(ctx context.Context) {
 	for w.load.goesOn(ctx) {
 		var err error
-		switch w.lots.IntN(16) {
-		case 0:
+		switch n := w.lots.IntN(64); {
+		case n == 0: // few: they hold the order lock until they are flushed
 			err = w.transact(ctx)
-		case 1, 2, 3:
+		case n < 12:
 			err = w.repeat(ctx)
-		case 4:
+		case n < 16:
 			err = w.depart(ctx)
-		case 5, 6, 7, 8, 9:
+		case n < 36:
 			err = w.exact(ctx)
 		default:
 			err = w.several(ctx)
