@@ -55,8 +55,8 @@ type Schemas interface {
 	// Uses returns under which schemas the journal holds which events, ordered by
 	// category, type and schema. What [Reader.ReadAll] shows with System set counts, but
 	// for types that begin with "$". It looks at every event, though not at payloads,
-	// and holds nothing up meanwhile: seconds for millions. An event that comes or goes
-	// while it does may count or not.
+	// and holds nothing up meanwhile: some seconds for a million. An event that comes or
+	// goes while it does may count or not.
 	Uses(ctx context.Context) ([]Use, error)
 }
 
