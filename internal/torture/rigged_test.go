@@ -240,7 +240,7 @@ func until(t *testing.T, run func(seed uint64) (*torture.Report, error), faults 
 	t.Helper()
 	var report *torture.Report
 	found := map[torture.Fault]int{}
-	for seed := range uint64(20) {
+	for seed := range uint64(100) { // it takes a few; so many that bad luck is no failure
 		var err error
 		report, err = run(seed)
 		require.NoError(t, err)
