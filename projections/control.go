@@ -84,7 +84,8 @@ func (r *Runner) Reset(ctx context.Context, name string) error {
 
 // DeleteOptions say what goes with a projection that is deleted.
 type DeleteOptions struct {
-	// Emitted deletes the stream that the projection has emitted to.
+	// Emitted deletes the stream that the projection has emitted to. All versions share
+	// it, so it goes with all of them only.
 	Emitted bool
 }
 
@@ -92,6 +93,9 @@ type DeleteOptions struct {
 // its checkpoint and what was set aside with it. It begins anew when it is started,
 // or when a program that defines it is.
 func (r *Runner) Delete(ctx context.Context, name string, options DeleteOptions) error {
+	if options.Emitted && strings.Contains(name, "@") {
+		return &persistence.InvalidError{Field: "projection", Reason: "names one version, and what was emitted belongs to all"}
+	}
 	err := r.change(ctx, "delete", name, func(ctx context.Context, h *hosted) error {
 		err := h.once(ctx, atDrop, func(ctx context.Context, book Book) error {
 			if err := book.Lock(ctx, h.spec.name); err != nil {
@@ -109,8 +113,7 @@ func (r *Runner) Delete(ctx context.Context, name string, options DeleteOptions)
 	if err != nil || !options.Emitted {
 		return err
 	}
-	plain, _, _ := strings.Cut(name, "@")
-	_, err = r.config.Journal.Delete(ctx, EmitStream(plain), persistence.Any)
+	_, err = r.config.Journal.Delete(ctx, EmitStream(name), persistence.Any)
 	if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
 		return fmt.Errorf("delete what projection %s has emitted: %w", name, err)
 	}

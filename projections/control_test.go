@@ -139,6 +139,7 @@ func TestDelete(t *testing.T) {
 		last := w.add("a-1", 1, 2)
 		w.waitFor(runner, "sums", last)
 
+		require.ErrorIs(t, runner.Delete(t.Context(), "sums@1", projections.DeleteOptions{Emitted: true}), persistence.ErrInvalid)
 		require.NoError(t, runner.Delete(t.Context(), "sums", projections.DeleteOptions{Emitted: true}))
 
 		require.EqualValues(t, 1, dropped.Load())
