@@ -457,7 +457,7 @@ func TestSent(t *testing.T) {
 // them until they know: each has one effect and one reply.
 func TestOnceUnderFaults(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

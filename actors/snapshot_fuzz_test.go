@@ -1,0 +1,38 @@
+package actors
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stele-es/stele/persistence"
+	stelev1 "github.com/stele-es/stele/proto/stele/v1"
+)
+
+// Whatever is stored as a snapshot gives a state or an error, and never a panic.
+func FuzzSnapshot(f *testing.F) {
+	type state struct {
+		Tags []string
+		By   map[string]int
+	}
+	d := Define("list", SnapshotEvery[state](1)).definition()
+	for _, body := range []*stelev1.Snapshot{
+		{},
+		{State: []byte(`{"Tags":["a"],"By":{"b":1}}`), Forgotten: 7, Remembered: []*stelev1.Remembered{{CommandId: make([]byte, 16), Version: 3, At: 9}}},
+		{State: []byte(`null`)},
+		{State: []byte(`{}`), Remembered: []*stelev1.Remembered{{CommandId: []byte{1}}}},
+	} {
+		data, err := proto.Marshal(body)
+		require.NoError(f, err)
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := d.pastOf(&persistence.Snapshot{Fingerprint: d.snapshots.fingerprint, State: data}, retention{time.Hour, 10})
+
+		if err == nil {
+			require.NotNil(t, p.state)
+		}
+	})
+}
