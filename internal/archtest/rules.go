@@ -42,7 +42,7 @@ func Stele() Rules {
 		Areas: areas(),
 		ForTests: []string{
 			"persistence/memory", "persistence/sqlite", "persistence/postgres", "persistence/journaltest",
-			"actors/actorstest", "internal/pgtest", "internal/faultjournal",
+			"actors/actorstest", "internal/pgtest", "internal/faultjournal", "internal/torture",
 			"projections/postgres", "projections/sqlite", "projections/projectionstest",
 		},
 		Fences: fences(),
