@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"encoding/binary"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -130,14 +132,41 @@ func rememberedBy(headers []byte) (id persistence.CommandID, ok bool, err error)
 	return id, ok && id != persistence.CommandID{}, nil
 }
 
-// all copies what is remembered.
-func (m *memory) all() (commands []remembered, forgotten int64) {
+// rememberedSize is that of a command in a snapshot.
+const rememberedSize = 32
+
+// pack is what a snapshot holds of the memory.
+func (m *memory) pack() (commands []byte, forgotten int64) {
 	if m == nil {
 		return nil, 0
 	}
-	commands = make([]remembered, m.commands.Len())
-	for i := range commands {
-		commands[i] = *m.commands.At(i)
+	commands = make([]byte, 0, rememberedSize*m.commands.Len())
+	for i := range m.commands.Len() {
+		c := m.commands.At(i)
+		commands = append(commands, c.id[:]...)
+		commands = binary.BigEndian.AppendUint64(commands, uint64(c.version))
+		commands = binary.BigEndian.AppendUint64(commands, uint64(c.at)) //nolint:gosec // after 1970
 	}
 	return commands, m.forgotten
+}
+
+// unpack is the memory of a snapshot.
+func unpack(commands []byte, forgotten int64, keep retention) (m *memory, err error) {
+	if len(commands)%rememberedSize != 0 {
+		return nil, errors.New("commands of another length")
+	}
+	for ; len(commands) > 0; commands = commands[rememberedSize:] {
+		m = m.add(remembered{
+			id:      persistence.CommandID(commands[:16]),
+			version: persistence.Version(binary.BigEndian.Uint64(commands[16:])),
+			at:      int64(binary.BigEndian.Uint64(commands[24:])), //nolint:gosec // a number of any sign
+		}, keep)
+	}
+	if forgotten > 0 {
+		if m == nil {
+			m = &memory{}
+		}
+		m.forgotten = max(m.forgotten, forgotten)
+	}
+	return m, nil
 }

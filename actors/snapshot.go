@@ -194,7 +194,7 @@ type taken struct {
 	version   persistence.Version
 	saved     any    // what of the state is to be encoded,
 	encoded   []byte // or that it is already
-	commands  []remembered
+	commands  []byte // packed
 	forgotten int64
 }
 
@@ -238,7 +238,7 @@ func (s *snapshotting) take(a *activation) (t *taken, err error) {
 		return nil, nil
 	}
 	t = &taken{of: a.key.kind, stream: a.stream, version: a.version}
-	t.commands, t.forgotten = a.memory.all()
+	t.commands, t.forgotten = a.memory.pack()
 	if s.save != nil {
 		t.saved = s.save(a.state)
 		return t, nil
@@ -255,12 +255,7 @@ func (t *taken) body() ([]byte, error) {
 			return nil, err
 		}
 	}
-	body := &stelev1.Snapshot{State: t.encoded, Forgotten: t.forgotten, Remembered: make([]*stelev1.Remembered, len(t.commands))}
-	for i := range t.commands {
-		c := &t.commands[i]
-		body.Remembered[i] = &stelev1.Remembered{CommandId: c.id[:], Version: uint64(c.version), At: c.at}
-	}
-	return proto.Marshal(body)
+	return proto.Marshal(&stelev1.Snapshot{State: t.encoded, Forgotten: t.forgotten, Remembered: t.commands})
 }
 
 // pastOf is what a snapshot says of the events up to its version.
@@ -278,17 +273,6 @@ func (d *definition) pastOf(snapshot *persistence.Snapshot, keep retention) (p p
 	if p.state == nil || reflect.ValueOf(p.state).IsNil() {
 		return p, errors.New("no state")
 	}
-	for _, r := range body.GetRemembered() {
-		if len(r.GetCommandId()) != len(persistence.CommandID{}) {
-			return p, errors.New("an id of another length")
-		}
-		p.memory = p.memory.add(remembered{persistence.CommandID(r.GetCommandId()), persistence.Version(r.GetVersion()), r.GetAt()}, keep)
-	}
-	if body.GetForgotten() > 0 {
-		if p.memory == nil {
-			p.memory = &memory{}
-		}
-		p.memory.forgotten = max(p.memory.forgotten, body.GetForgotten())
-	}
-	return p, nil
+	p.memory, err = unpack(body.GetRemembered(), body.GetForgotten(), keep)
+	return p, err
 }

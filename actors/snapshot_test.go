@@ -149,7 +149,7 @@ func TestUselessSnapshots(t *testing.T) {
 			return nil
 		},
 		"an id of another size": func(s *persistence.Snapshot) error {
-			s.State = body(&stelev1.Snapshot{State: []byte("{}"), Remembered: []*stelev1.Remembered{{}}})
+			s.State = body(&stelev1.Snapshot{State: []byte("{}"), Remembered: []byte{1}})
 			return nil
 		},
 		"a journal without them": func(*persistence.Snapshot) error { return errors.New("away") },

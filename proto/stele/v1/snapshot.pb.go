@@ -24,10 +24,13 @@ const (
 // Snapshot is what the runtime keeps of an aggregate at a version, so that it need
 // not read the events up to there. It can be made again from them at any time.
 type Snapshot struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	State         []byte                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`           // as the definition encodes it
-	Remembered    []*Remembered          `protobuf:"bytes,2,rep,name=remembered,proto3" json:"remembered,omitempty"` // oldest first
-	Forgotten     int64                  `protobuf:"varint,3,opt,name=forgotten,proto3" json:"forgotten,omitempty"`  // unix seconds of the newest command that is not remembered any more
+	state protoimpl.MessageState `protogen:"open.v1"`
+	State []byte                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // as the definition encodes it
+	// Commands that are known again, oldest first, 32 bytes each: the id, the version of
+	// the event that holds the outcome, and when it was stored in unix seconds, both big
+	// endian.
+	Remembered    []byte `protobuf:"bytes,2,opt,name=remembered,proto3" json:"remembered,omitempty"`
+	Forgotten     int64  `protobuf:"varint,3,opt,name=forgotten,proto3" json:"forgotten,omitempty"` // unix seconds of the newest command that is not remembered any more
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -69,7 +72,7 @@ func (x *Snapshot) GetState() []byte {
 	return nil
 }
 
-func (x *Snapshot) GetRemembered() []*Remembered {
+func (x *Snapshot) GetRemembered() []byte {
 	if x != nil {
 		return x.Remembered
 	}
@@ -83,84 +86,17 @@ func (x *Snapshot) GetForgotten() int64 {
 	return 0
 }
 
-// Remembered is a command that is known again.
-type Remembered struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	CommandId     []byte                 `protobuf:"bytes,1,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"` // 16 bytes
-	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`                     // of the event that holds the outcome
-	At            int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`                               // unix seconds
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Remembered) Reset() {
-	*x = Remembered{}
-	mi := &file_stele_v1_snapshot_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Remembered) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Remembered) ProtoMessage() {}
-
-func (x *Remembered) ProtoReflect() protoreflect.Message {
-	mi := &file_stele_v1_snapshot_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Remembered.ProtoReflect.Descriptor instead.
-func (*Remembered) Descriptor() ([]byte, []int) {
-	return file_stele_v1_snapshot_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Remembered) GetCommandId() []byte {
-	if x != nil {
-		return x.CommandId
-	}
-	return nil
-}
-
-func (x *Remembered) GetVersion() uint64 {
-	if x != nil {
-		return x.Version
-	}
-	return 0
-}
-
-func (x *Remembered) GetAt() int64 {
-	if x != nil {
-		return x.At
-	}
-	return 0
-}
-
 var File_stele_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_stele_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	"\x17stele/v1/snapshot.proto\x12\bstele.v1\"t\n" +
+	"\x17stele/v1/snapshot.proto\x12\bstele.v1\"^\n" +
 	"\bSnapshot\x12\x14\n" +
-	"\x05state\x18\x01 \x01(\fR\x05state\x124\n" +
+	"\x05state\x18\x01 \x01(\fR\x05state\x12\x1e\n" +
 	"\n" +
-	"remembered\x18\x02 \x03(\v2\x14.stele.v1.RememberedR\n" +
+	"remembered\x18\x02 \x01(\fR\n" +
 	"remembered\x12\x1c\n" +
-	"\tforgotten\x18\x03 \x01(\x03R\tforgotten\"U\n" +
-	"\n" +
-	"Remembered\x12\x1d\n" +
-	"\n" +
-	"command_id\x18\x01 \x01(\fR\tcommandId\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x0e\n" +
-	"\x02at\x18\x03 \x01(\x03R\x02atB2Z0github.com/stele-es/stele/proto/stele/v1;stelev1b\x06proto3"
+	"\tforgotten\x18\x03 \x01(\x03R\tforgottenB2Z0github.com/stele-es/stele/proto/stele/v1;stelev1b\x06proto3"
 
 var (
 	file_stele_v1_snapshot_proto_rawDescOnce sync.Once
@@ -174,18 +110,16 @@ func file_stele_v1_snapshot_proto_rawDescGZIP() []byte {
 	return file_stele_v1_snapshot_proto_rawDescData
 }
 
-var file_stele_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_stele_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_stele_v1_snapshot_proto_goTypes = []any{
-	(*Snapshot)(nil),   // 0: stele.v1.Snapshot
-	(*Remembered)(nil), // 1: stele.v1.Remembered
+	(*Snapshot)(nil), // 0: stele.v1.Snapshot
 }
 var file_stele_v1_snapshot_proto_depIdxs = []int32{
-	1, // 0: stele.v1.Snapshot.remembered:type_name -> stele.v1.Remembered
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0, // [0:0] is the sub-list for method output_type
+	0, // [0:0] is the sub-list for method input_type
+	0, // [0:0] is the sub-list for extension type_name
+	0, // [0:0] is the sub-list for extension extendee
+	0, // [0:0] is the sub-list for field type_name
 }
 
 func init() { file_stele_v1_snapshot_proto_init() }
@@ -199,7 +133,7 @@ func file_stele_v1_snapshot_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stele_v1_snapshot_proto_rawDesc), len(file_stele_v1_snapshot_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   1,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
