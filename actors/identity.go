@@ -114,15 +114,13 @@ type digest [16]byte
 // part, its content in the second. Content is only compared between programs for
 // which the type looks the same, because they alone encode it alike.
 func digestOf(h *handler, message any) (d digest, err error) {
-	data, err := h.command.Encode(message)
+	content, err := h.command.Append(append(make([]byte, 0, 128), h.command.Name()+"\x00"...), message)
 	if err != nil {
 		return d, &persistence.Error{Kind: persistence.ErrInvalid, Err: err}
 	}
-	content := sha256.New()
-	content.Write([]byte(h.command.Name() + "\x00"))
-	content.Write(data)
+	sum := sha256.Sum256(content)
 	binary.BigEndian.PutUint32(d[:shapeBytes], uint32(h.shape)) //nolint:gosec // a part of it is enough
-	copy(d[shapeBytes:], content.Sum(nil))
+	copy(d[shapeBytes:], sum[:])
 	return d, nil
 }
 

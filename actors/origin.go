@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/trace"
@@ -23,6 +24,9 @@ type origin struct {
 	causation   [16]byte
 	correlation [16]byte
 	traceparent string
+	// checked says that what the caller gave was found right: a context is used for many
+	// commands.
+	checked *atomic.Bool
 }
 
 type originKey struct{}
@@ -78,6 +82,7 @@ func withOrigin(ctx context.Context, change func(*origin)) context.Context {
 		next = *o
 	}
 	change(&next)
+	next.checked = new(atomic.Bool)
 	return context.WithValue(ctx, originKey{}, &next)
 }
 
@@ -98,6 +103,7 @@ func (s *System) originOf(ctx context.Context) *origin {
 	if o != nil {
 		next = *o
 	}
+	next.checked = new(atomic.Bool)
 	if span.IsValid() {
 		next.traceparent = fmt.Sprintf("00-%s-%s-%s", span.TraceID(), span.SpanID(), span.TraceFlags()) // W3C Trace Context, version 0
 	}
@@ -125,7 +131,7 @@ const (
 )
 
 func (o *origin) check() error {
-	if o == nil {
+	if o == nil || o.checked.Load() {
 		return nil
 	}
 	if len(o.actor) > maxActor {
@@ -142,7 +148,11 @@ func (o *origin) check() error {
 	if size := len(persistence.EncodeMetadata(o.metadata)); size > maxMetadata {
 		return &persistence.InvalidError{Field: "metadata", Reason: "is too large for a command", Size: size, Limit: maxMetadata}
 	}
-	return o.metadata.Check()
+	if err := o.metadata.Check(); err != nil {
+		return err
+	}
+	o.checked.Store(true)
+	return nil
 }
 
 // Fields of stele.v1.Headers. They are written by hand because every event
