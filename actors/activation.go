@@ -151,6 +151,11 @@ func (a *activation) decide(c *call) {
 	if c.class != generated && a.repeated(c) {
 		return
 	}
+	if c.handler == waking || a.over(c) {
+		a.goOn()
+		a.answerLater(c, nil, nil)
+		return
+	}
 	if c.verdict != nil {
 		a.remember(c, nil, c.verdict)
 		return
@@ -163,9 +168,18 @@ func (a *activation) decide(c *call) {
 	// The round to UTC also drops the reading of the monotonic clock, which no event
 	// brings back.
 	tx := &Tx{ID: a.key.id, Version: a.version, CommandID: c.id, state: a.state, on: a.key.kind, now: c.now.UTC().Round(0)}
+	if c.class == sent && !c.born.IsZero() {
+		tx.late = max(c.now.Sub(c.born), 0)
+	}
 	reply, err := a.invoke(c, tx)
 	if err == nil && tx.problem != nil {
 		err = c.border(tx.problem)
+	}
+	var sends []persistence.Event
+	if err == nil {
+		if sends, err = a.dispatch(c, tx); err != nil {
+			err, tx.problem = c.border(err), err
+		}
 	}
 	refused := err != nil && c.class == sent && tx.problem == nil && !tx.panicked
 	switch {
@@ -178,6 +192,8 @@ func (a *activation) decide(c *call) {
 	case err != nil:
 		a.dirty = a.dirty || tx.dirty()
 		a.answerLater(c, nil, err)
+	case len(sends) > 0:
+		a.accept(c, reply, append(tx.events, sends...))
 	case len(tx.events) == 0 && !c.lasting():
 		a.answerLater(c, reply, nil)
 	case len(tx.events) == 0:
@@ -221,7 +237,7 @@ func stackOf(reason any) error { return fmt.Errorf("panic with a %T\n%s", reason
 // it shows may rest on events that are not durable yet.
 func (a *activation) answerLater(c *call, reply any, err error) {
 	c.reply, c.err, c.settled, c.events, c.raised, c.bytes = reply, err, true, 0, 0, 0
-	c.outcome = persistence.Outcome{}
+	c.outcome, c.sends = persistence.Outcome{}, nil
 	a.queue(c)
 }
 
@@ -296,6 +312,12 @@ func (a *activation) answer() {
 		if c.repeats > 0 {
 			a.lookUp(lookup{of: a, call: c, at: c.repeats})
 			continue
+		}
+		for _, s := range c.sends {
+			s.stored = true
+		}
+		if len(c.sends) > 0 {
+			a.system.deliverer.offer(a.key, c.sends)
 		}
 		if c.events > 0 {
 			a.position = c.outcome.Position
@@ -451,6 +473,7 @@ func (a *activation) recovered(r *recovered) {
 		a.system.stats.recoveries.Add(1)
 		a.phase, a.past = live, r.past
 		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
+		a.goOn()
 	case errors.Is(r.err, errNobodyWaits):
 		a.phase = lost
 	default:

@@ -38,7 +38,9 @@ type call struct {
 	// The rest belongs to the activation.
 	owner   *activation
 	events  int
-	raised  int // of the events, without the system's own
+	sends   []*sending            // that its append stores
+	answers persistence.CommandID // of the sent command whose outcome it brings
+	raised  int                   // of the events, with that of what it sends
 	bytes   int
 	last    persistence.Version // of the aggregate after it
 	rounds  int                 // decisions lost to conflicts
@@ -105,6 +107,9 @@ func (c *call) answer() { c.answered <- struct{}{} }
 
 // op says what the call is about, for errors.
 func (c *call) op() string {
+	if c.handler == waking {
+		return "wake " + string(c.stream())
+	}
 	return c.handler.command.Name() + " on " + string(c.stream())
 }
 
@@ -125,9 +130,7 @@ func (c *call) border(err error) error {
 	return &seen
 }
 
-func (c *call) stream() persistence.StreamID {
-	return persistence.StreamID(c.key.kind.kind + "-" + c.key.id)
-}
+func (c *call) stream() persistence.StreamID { return c.key.stream() }
 
 // unavailable and overloaded are errors of the runtime itself: nothing was done.
 func unavailable(reason string, err error) *persistence.Error {

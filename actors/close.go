@@ -68,6 +68,7 @@ func (s *System) Close(ctx context.Context) error {
 
 func (s *System) shutdown(ctx context.Context) error {
 	s.closing.Store(true)
+	s.deliverer.shut()
 	for i := range s.directory.shards {
 		for _, a := range s.directory.shards[i].all() {
 			s.passivate(a, func() bool { return true })
@@ -89,6 +90,7 @@ func (s *System) shutdown(ctx context.Context) error {
 
 // release ends everything that the activations needed.
 func (s *System) release(ctx context.Context) {
+	s.deliverer.stop()
 	s.recoveries.stop()
 	s.snapshots.stop(ctx)
 	s.log.close(ctx)

@@ -30,6 +30,8 @@ type definition struct {
 	handlers  map[reflect.Type]*handler // by type of the command
 	appliers  map[reflect.Type]*applier // by type of the event
 	stored    map[string]*applier       // by stored name of the event
+	results   map[string]*handler       // of outcomes, by stored name of the command
+	process   bool                      // it sends
 	rejects   map[string]error          // by code
 	codes     []string                  // of them, in the order of the definition
 	strict    bool
@@ -69,6 +71,7 @@ func Define[S any](kind string, parts ...Part[S]) *Aggregate[S] {
 		handlers: map[reflect.Type]*handler{},
 		appliers: map[reflect.Type]*applier{},
 		stored:   map[string]*applier{},
+		results:  map[string]*handler{},
 		rejects:  map[string]error{},
 	}}
 	if err := persistence.CheckKind(kind); err != nil {
@@ -188,6 +191,19 @@ func (d *definition) clone() *definition {
 		own.appliers[goType], own.stored[on.event.Name()] = &copied, &copied
 	}
 	return &own
+}
+
+// byName is the handler of a command with a stored name, or nil.
+func (d *definition) byName(command string) *handler {
+	if d == nil {
+		return nil
+	}
+	for _, h := range d.handlers {
+		if h.command.Name() == command {
+			return h
+		}
+	}
+	return nil
 }
 
 // check returns everything that is wrong with the definition.

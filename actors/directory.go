@@ -14,6 +14,8 @@ type key struct {
 	id   string
 }
 
+func (k key) stream() persistence.StreamID { return persistence.StreamID(k.kind.kind + "-" + k.id) }
+
 // slot is an activation's place in the directory.
 type slot struct {
 	busy   atomic.Int64 // commands taken and not answered

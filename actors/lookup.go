@@ -131,8 +131,10 @@ func (l *lookedUp) take(recorded *persistence.Recorded) {
 	}
 }
 
+const reasonNotKept = "reply-not-kept"
+
 // replyNotKept is the outcome of a command that was done and whose reply is not
 // there any more.
 func replyNotKept(err error) error {
-	return &persistence.Error{Kind: persistence.ErrNotFound, Reason: "reply-not-kept", Err: err}
+	return &persistence.Error{Kind: persistence.ErrNotFound, Reason: reasonNotKept, Err: err}
 }

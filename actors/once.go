@@ -36,8 +36,12 @@ func (a *activation) remember(c *call, reply any, refusal error) {
 		a.answerLater(c, nil, c.border(err))
 		return
 	}
-	c.reply, c.err, c.raised = reply, refusal, 0
-	a.submit(c, []persistence.Event{{Type: typeReceipt, Headers: last}})
+	c.reply, c.err, c.raised, c.sends = reply, refusal, 0, nil
+	event := persistence.Event{Type: typeReceipt, Headers: last}
+	if ends := a.ends(c); len(ends) > 0 {
+		event.Type, event.Payload = typeSent, a.change(nil, ends)
+	}
+	a.submit(c, []persistence.Event{event})
 }
 
 // repeated reports that a command needs no decision here and now: it was done

@@ -15,7 +15,8 @@ type Receipt struct {
 	Command persistence.CommandID
 	// Version is that of the aggregate after the command: what the reply shows.
 	Version persistence.Version
-	// Events is how many events the command raised, which end at Version. Of a
+	// Events is how many events the command raised, which end at Version; what it
+	// sends stands in one more of them. Of a
 	// command that is repeated it is not known, and 0.
 	Events int
 	// Position is that of the newest event of the aggregate at this version, the zero

@@ -47,6 +47,7 @@ type past struct {
 	version  persistence.Version
 	position persistence.Position // of the event at the version
 	memory   *memory
+	open     []*sending // what was sent and is not done
 	// snapshotted is the version of the last snapshot.
 	snapshotted persistence.Version
 }
@@ -303,6 +304,10 @@ func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
 		return corrupt(recorded, "the headers cannot be decoded", err)
 	case known:
 		a.memory = a.memory.add(remembered{id, recorded.Version, recorded.At.Unix()}, r.keep)
+	}
+	if recorded.Type == typeSent {
+		a.open, err = refoldSent(a.open, recorded)
+		return err
 	}
 	return a.of.key.kind.refold(a.state, recorded)
 }

@@ -55,8 +55,10 @@ func (c Command[C, R]) Given(t TB, of Definition, history ...any) Scenario[C, R]
 	case h.reply.GoType() != reflect.TypeFor[R]():
 		t.Fatalf("arrange: %s is answered by %s, not by %s", h.command.Name(), h.reply.GoType(), reflect.TypeFor[R]())
 	}
-	return Scenario[C, R]{t: t, d: d, history: history, id: "test", now: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}
+	return Scenario[C, R]{t: t, d: d, history: history, id: "test", now: scenarioTime}
 }
+
+var scenarioTime = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // ID chooses the aggregate's id, as the handler sees it in [Tx.ID].
 func (s Scenario[C, R]) ID(id string) Scenario[C, R] {
@@ -70,12 +72,14 @@ func (s Scenario[C, R]) At(now time.Time) Scenario[C, R] {
 	return s
 }
 
-// Result is what a command led to.
-type Result[R any] struct {
-	t      TB
-	events []any
-	reply  R
-	err    error
+// Outcome is what a command led to.
+type Outcome[R any] struct {
+	t       TB
+	events  []any
+	sends   []Sending
+	cancels []string
+	reply   R
+	err     error
 }
 
 // decisions is how often When decides a command. The order of a map with two
@@ -88,39 +92,51 @@ const decisions = 11
 // any; deciding again on a fresh state gives the same events and reply, so no clock,
 // chance or map order is hidden in the handler; every message survives its encoding;
 // a rejection raised nothing.
-func (s Scenario[C, R]) When(command C) Result[R] {
+func (s Scenario[C, R]) When(command C) Outcome[R] {
 	s.t.Helper()
-	first := s.decide(command)
+	h := s.d.handlers[reflect.TypeFor[C]()]
+	return s.lead(func() decision[R] { return s.decide(h, s.stored(h.command, command)) })
+}
+
+// lead decides and proves that it can be relied on.
+func (s Scenario[C, R]) lead(decide func() decision[R]) Outcome[R] {
+	s.t.Helper()
+	first := decide()
 	s.check(first)
 	for range decisions - 1 {
-		s.compare(first, s.decide(command))
+		s.compare(first, decide())
 	}
-	return Result[R]{t: s.t, events: first.events, reply: first.reply, err: first.err}
+	return Outcome[R]{t: s.t, events: first.events, sends: first.sends, cancels: first.cancels, reply: first.reply, err: first.err}
 }
 
 type decision[R any] struct {
-	state  any
-	events []any
-	reply  R
-	err    error
+	state   any
+	events  []any
+	sends   []Sending
+	cancels []string
+	reply   R
+	err     error
 }
 
 // decide folds the history and runs the handler once.
-func (s Scenario[C, R]) decide(command C) decision[R] {
+func (s Scenario[C, R]) decide(h *handler, message any) decision[R] {
 	s.t.Helper()
-	h := s.d.handlers[reflect.TypeFor[C]()]
 	d := decision[R]{state: s.replay(s.history)}
 	tx := &Tx{
 		ID: s.id, Version: persistence.Version(len(s.history)), CommandID: persistence.CommandID{1},
 		state: d.state, on: s.d, now: s.now,
 	}
 	tx.observe = func(of *codec.Type, event any) { d.events = append(d.events, s.stored(of, event)) }
-	reply, err := h.decide(d.state, tx, s.stored(h.command, command))
+	reply, err := h.decide(d.state, tx, message)
 	tx.state = nil
 	if tx.problem != nil { // a mistake in the definition, whatever the handler made of it
 		s.t.Fatalf("raise: %v", tx.problem)
 	}
-	if d.err = err; err == nil {
+	for _, sent := range tx.sends {
+		d.sends = append(d.sends, Sending{sent.GetKind(), sent.GetId(), sent.message, sent.due.Sub(s.now), sent.GetKey()})
+	}
+	d.cancels = tx.cancelled
+	if d.err = err; err == nil && reply != nil {
 		d.reply, _ = s.stored(h.reply, reply).(R)
 	}
 	return d
@@ -197,7 +213,7 @@ func (s Scenario[C, R]) checkSnapshot(state any) {
 // compare proves that deciding again makes no difference.
 func (s Scenario[C, R]) compare(first, again decision[R]) {
 	s.t.Helper()
-	if same(first.events, again.events) && same(first.reply, again.reply) && (first.err == nil) == (again.err == nil) {
+	if same(first.events, again.events) && same(first.sends, again.sends) && same(first.reply, again.reply) && (first.err == nil) == (again.err == nil) {
 		return
 	}
 	s.t.Fatalf("deciding again gave another result; is a clock, chance or map order in the handler?\n first  %s; reply %+v; error %v\n second %s; reply %+v; error %v",
@@ -206,7 +222,7 @@ func (s Scenario[C, R]) compare(first, again decision[R]) {
 
 // Then checks the events raised, all of them and in order. Without arguments it
 // checks that there were none.
-func (r Result[R]) Then(want ...any) Result[R] {
+func (r Outcome[R]) Then(want ...any) Outcome[R] {
 	r.t.Helper()
 	r.succeeded()
 	if !same(want, r.events) {
@@ -216,7 +232,7 @@ func (r Result[R]) Then(want ...any) Result[R] {
 }
 
 // Reply checks the reply.
-func (r Result[R]) Reply(want R) Result[R] {
+func (r Outcome[R]) Reply(want R) Outcome[R] {
 	r.t.Helper()
 	r.succeeded()
 	if !same(want, r.reply) {
@@ -225,7 +241,7 @@ func (r Result[R]) Reply(want R) Result[R] {
 	return r
 }
 
-func (r Result[R]) succeeded() {
+func (r Outcome[R]) succeeded() {
 	r.t.Helper()
 	if r.err != nil {
 		r.t.Fatalf("the command failed: %v", r.err)
@@ -233,7 +249,7 @@ func (r Result[R]) succeeded() {
 }
 
 // Fails checks that the command was refused with an error that errors.Is finds.
-func (r Result[R]) Fails(want error) {
+func (r Outcome[R]) Fails(want error) {
 	r.t.Helper()
 	if r.err == nil || !errors.Is(r.err, want) {
 		r.t.Fatalf("want error %v, got %v and events %s", want, r.err, show(r.events))

@@ -196,6 +196,7 @@ type taken struct {
 	encoded   []byte // or that it is already
 	commands  []byte // packed
 	forgotten int64
+	open      []*sending
 }
 
 // due reports that a snapshot should be taken after so many events.
@@ -239,6 +240,7 @@ func (s *snapshotting) take(a *activation) (t *taken, err error) {
 	}
 	t = &taken{of: a.key.kind, stream: a.stream, version: a.version}
 	t.commands, t.forgotten = a.memory.pack()
+	t.open = a.open
 	if s.save != nil {
 		t.saved = s.save(a.state)
 		return t, nil
@@ -255,7 +257,7 @@ func (t *taken) body() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return proto.Marshal(&stelev1.Snapshot{State: t.encoded, Forgotten: t.forgotten, Remembered: t.commands})
+	return proto.Marshal(&stelev1.Snapshot{State: t.encoded, Forgotten: t.forgotten, Remembered: t.commands, Open: keptSends(t.open)})
 }
 
 // pastOf is what a snapshot says of the events up to its version.
@@ -272,6 +274,9 @@ func (d *definition) pastOf(snapshot *persistence.Snapshot, keep retention) (p p
 	}
 	if p.state == nil || reflect.ValueOf(p.state).IsNil() {
 		return p, errors.New("no state")
+	}
+	if p.open, err = sendsOf(body.GetOpen()); err != nil {
+		return p, err
 	}
 	p.memory, err = unpack(body.GetRemembered(), body.GetForgotten(), keep)
 	return p, err

@@ -66,6 +66,10 @@ type Config struct {
 	// them once. The default makes ids in the order of time; a simulation makes the
 	// same each time.
 	NewCommandID func() persistence.CommandID
+	// GiveUpAfter is for how long a command that an aggregate sent is tried to be
+	// delivered, from when it was due; then its sender gets [ErrUndelivered]. The
+	// default is a day.
+	GiveUpAfter time.Duration
 	// TrustCallers hands protobuf commands to handlers without copying them. Set it
 	// when no caller changes a command after asking it.
 	TrustCallers bool
@@ -89,6 +93,7 @@ type System struct {
 	recoveries *recoveries
 	snapshots  *snapshots
 	log        *commandLog
+	deliverer  *deliverer
 	directory  directory
 	calls      sync.Pool
 	stats      stats
@@ -124,7 +129,13 @@ func Open(ctx context.Context, config Config) (*System, error) {
 	s.clock.Store(time.Now().Unix())
 	s.recoveries = newRecoveries(s.config.Journal, s.config.Recoveries, s.keep())
 	s.snapshots, s.log = newSnapshots(s), newCommandLog(s)
+	s.deliverer = newDeliverer(s)
 	tasks := append(s.submitter(), lifecycle.Component{Name: "clock of the aggregates", Run: s.tick})
+	if s.processes() {
+		open := sweep{system: s, open: map[persistence.StreamID][]pendingSend{}}
+		tasks = append(tasks, lifecycle.Component{Name: "timers of the aggregates", Run: s.deliverer.keepTime},
+			lifecycle.Component{Name: "search for open sends", Run: open.run})
+	}
 	s.startActors()
 	s.tasks = lifecycle.Start(context.Background(), tasks...) //nolint:forbidigo // ended by Close, not by who opened
 	return s, nil
@@ -157,7 +168,7 @@ func (s *System) check() error {
 		setDefault("AskTimeout", &c.AskTimeout, 10*time.Second), setDefault("Mailbox", &c.Mailbox, 1024),
 		setDefault("MaxInFlight", &c.MaxInFlight, 65536), setDefault("MaxActive", &c.MaxActive, 100_000),
 		setDefault("Idle", &c.Idle, 2*time.Minute), setDefault("Recoveries", &c.Recoveries, 50),
-		setDefault("RememberFor", &c.RememberFor, 7*24*time.Hour), setDefault("RememberMax", &c.RememberMax, 1000))
+		setDefault("GiveUpAfter", &c.GiveUpAfter, 24*time.Hour), setDefault("RememberFor", &c.RememberFor, 7*24*time.Hour), setDefault("RememberMax", &c.RememberMax, 1000))
 	s.minIdle = c.Idle
 	for _, d := range s.definitions {
 		if d.idle == 0 {
@@ -190,6 +201,16 @@ func (s *System) host(d Definition) error {
 	}
 	s.definitions[own.kind] = own
 	return problem
+}
+
+// processes reports that a kind hosted here sends commands.
+func (s *System) processes() bool {
+	for _, d := range s.definitions {
+		if d.process {
+			return true
+		}
+	}
+	return false
 }
 
 // keep is what the aggregates remember of commands.

@@ -23,14 +23,17 @@ type Tx struct {
 	// CommandID identifies the command; a second decision of it sees the same.
 	CommandID persistence.CommandID
 
-	state    any // nil once the handler has returned
-	on       *definition
-	events   []persistence.Event
-	now      time.Time
-	made     uint32                             // ids made by NewID
-	panicked bool                               // the handler did
-	problem  error                              // why the command fails whatever the handler returns
-	observe  func(event *codec.Type, value any) // what the test kit wants to see, or nil
+	state     any // nil once the handler has returned
+	on        *definition
+	events    []persistence.Event
+	now       time.Time
+	made      uint32 // ids made by NewID
+	late      time.Duration
+	sends     []*sending
+	cancelled []string                           // keys
+	panicked  bool                               // the handler did
+	problem   error                              // why the command fails whatever the handler returns
+	observe   func(event *codec.Type, value any) // what the test kit wants to see, or nil
 }
 
 // Raise records events and applies them at once, so that what follows in the

@@ -366,6 +366,448 @@ func (x *Withdrawn) GetCents() int64 {
 	return 0
 }
 
+// transfer: commands and reply
+type Transfer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	Cents         int64                  `protobuf:"varint,3,opt,name=cents,proto3" json:"cents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transfer) Reset() {
+	*x = Transfer{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transfer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transfer) ProtoMessage() {}
+
+func (x *Transfer) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transfer.ProtoReflect.Descriptor instead.
+func (*Transfer) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Transfer) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Transfer) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Transfer) GetCents() int64 {
+	if x != nil {
+		return x.Cents
+	}
+	return 0
+}
+
+type Expire struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expire) Reset() {
+	*x = Expire{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expire) ProtoMessage() {}
+
+func (x *Expire) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expire.ProtoReflect.Descriptor instead.
+func (*Expire) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{9}
+}
+
+type ShowTransfer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowTransfer) Reset() {
+	*x = ShowTransfer{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowTransfer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowTransfer) ProtoMessage() {}
+
+func (x *ShowTransfer) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowTransfer.ProtoReflect.Descriptor instead.
+func (*ShowTransfer) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{10}
+}
+
+type TransferStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stage         string                 `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferStatus) Reset() {
+	*x = TransferStatus{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferStatus) ProtoMessage() {}
+
+func (x *TransferStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferStatus.ProtoReflect.Descriptor instead.
+func (*TransferStatus) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TransferStatus) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *TransferStatus) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// transfer: events
+type TransferStarted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	Cents         int64                  `protobuf:"varint,3,opt,name=cents,proto3" json:"cents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferStarted) Reset() {
+	*x = TransferStarted{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferStarted) ProtoMessage() {}
+
+func (x *TransferStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferStarted.ProtoReflect.Descriptor instead.
+func (*TransferStarted) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TransferStarted) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *TransferStarted) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *TransferStarted) GetCents() int64 {
+	if x != nil {
+		return x.Cents
+	}
+	return 0
+}
+
+type TransferDebited struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferDebited) Reset() {
+	*x = TransferDebited{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferDebited) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferDebited) ProtoMessage() {}
+
+func (x *TransferDebited) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferDebited.ProtoReflect.Descriptor instead.
+func (*TransferDebited) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{13}
+}
+
+type TransferCompleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferCompleted) Reset() {
+	*x = TransferCompleted{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferCompleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferCompleted) ProtoMessage() {}
+
+func (x *TransferCompleted) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferCompleted.ProtoReflect.Descriptor instead.
+func (*TransferCompleted) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{14}
+}
+
+type TransferRefunding struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferRefunding) Reset() {
+	*x = TransferRefunding{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferRefunding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferRefunding) ProtoMessage() {}
+
+func (x *TransferRefunding) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferRefunding.ProtoReflect.Descriptor instead.
+func (*TransferRefunding) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TransferRefunding) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type TransferFailed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferFailed) Reset() {
+	*x = TransferFailed{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferFailed) ProtoMessage() {}
+
+func (x *TransferFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferFailed.ProtoReflect.Descriptor instead.
+func (*TransferFailed) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TransferFailed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type TransferExpired struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferExpired) Reset() {
+	*x = TransferExpired{}
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferExpired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferExpired) ProtoMessage() {}
+
+func (x *TransferExpired) ProtoReflect() protoreflect.Message {
+	mi := &file_examples_bank_bankpb_bank_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferExpired.ProtoReflect.Descriptor instead.
+func (*TransferExpired) Descriptor() ([]byte, []int) {
+	return file_examples_bank_bankpb_bank_proto_rawDescGZIP(), []int{17}
+}
+
 var File_examples_bank_bankpb_bank_proto protoreflect.FileDescriptor
 
 const file_examples_bank_bankpb_bank_proto_rawDesc = "" +
@@ -385,7 +827,27 @@ const file_examples_bank_bankpb_bank_proto_rawDesc = "" +
 	"\tDeposited\x12\x14\n" +
 	"\x05cents\x18\x01 \x01(\x03R\x05cents\"!\n" +
 	"\tWithdrawn\x12\x14\n" +
-	"\x05cents\x18\x01 \x01(\x03R\x05centsB0Z.github.com/stele-es/stele/examples/bank/bankpbb\x06proto3"
+	"\x05cents\x18\x01 \x01(\x03R\x05cents\"D\n" +
+	"\bTransfer\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x14\n" +
+	"\x05cents\x18\x03 \x01(\x03R\x05cents\"\b\n" +
+	"\x06Expire\"\x0e\n" +
+	"\fShowTransfer\">\n" +
+	"\x0eTransferStatus\x12\x14\n" +
+	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"K\n" +
+	"\x0fTransferStarted\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x14\n" +
+	"\x05cents\x18\x03 \x01(\x03R\x05cents\"\x11\n" +
+	"\x0fTransferDebited\"\x13\n" +
+	"\x11TransferCompleted\"+\n" +
+	"\x11TransferRefunding\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"(\n" +
+	"\x0eTransferFailed\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x11\n" +
+	"\x0fTransferExpiredB0Z.github.com/stele-es/stele/examples/bank/bankpbb\x06proto3"
 
 var (
 	file_examples_bank_bankpb_bank_proto_rawDescOnce sync.Once
@@ -399,16 +861,26 @@ func file_examples_bank_bankpb_bank_proto_rawDescGZIP() []byte {
 	return file_examples_bank_bankpb_bank_proto_rawDescData
 }
 
-var file_examples_bank_bankpb_bank_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_examples_bank_bankpb_bank_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_examples_bank_bankpb_bank_proto_goTypes = []any{
-	(*Open)(nil),      // 0: bank.v1.Open
-	(*Deposit)(nil),   // 1: bank.v1.Deposit
-	(*Withdraw)(nil),  // 2: bank.v1.Withdraw
-	(*Show)(nil),      // 3: bank.v1.Show
-	(*Balance)(nil),   // 4: bank.v1.Balance
-	(*Opened)(nil),    // 5: bank.v1.Opened
-	(*Deposited)(nil), // 6: bank.v1.Deposited
-	(*Withdrawn)(nil), // 7: bank.v1.Withdrawn
+	(*Open)(nil),              // 0: bank.v1.Open
+	(*Deposit)(nil),           // 1: bank.v1.Deposit
+	(*Withdraw)(nil),          // 2: bank.v1.Withdraw
+	(*Show)(nil),              // 3: bank.v1.Show
+	(*Balance)(nil),           // 4: bank.v1.Balance
+	(*Opened)(nil),            // 5: bank.v1.Opened
+	(*Deposited)(nil),         // 6: bank.v1.Deposited
+	(*Withdrawn)(nil),         // 7: bank.v1.Withdrawn
+	(*Transfer)(nil),          // 8: bank.v1.Transfer
+	(*Expire)(nil),            // 9: bank.v1.Expire
+	(*ShowTransfer)(nil),      // 10: bank.v1.ShowTransfer
+	(*TransferStatus)(nil),    // 11: bank.v1.TransferStatus
+	(*TransferStarted)(nil),   // 12: bank.v1.TransferStarted
+	(*TransferDebited)(nil),   // 13: bank.v1.TransferDebited
+	(*TransferCompleted)(nil), // 14: bank.v1.TransferCompleted
+	(*TransferRefunding)(nil), // 15: bank.v1.TransferRefunding
+	(*TransferFailed)(nil),    // 16: bank.v1.TransferFailed
+	(*TransferExpired)(nil),   // 17: bank.v1.TransferExpired
 }
 var file_examples_bank_bankpb_bank_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -429,7 +901,7 @@ func file_examples_bank_bankpb_bank_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_examples_bank_bankpb_bank_proto_rawDesc), len(file_examples_bank_bankpb_bank_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

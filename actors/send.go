@@ -1,0 +1,255 @@
+package actors
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
+	stelev1 "github.com/stele-es/stele/proto/stele/v1"
+)
+
+// typeSent is the event that holds what a command has its aggregate send, and which
+// of its earlier sends are done. It is the last of its append, so that no crash parts
+// the events of the domain from what follows of them.
+const typeSent = "$stele.sent"
+
+// Bounds of what an aggregate may send.
+const (
+	maxSends = 100  // by one command
+	maxOpen  = 1000 // that are not done
+)
+
+// SendOption changes how one command is sent.
+type SendOption func(*sending)
+
+// Key names what is sent, for the aggregate that sends it: sending again under the
+// same key replaces what has not been delivered, and [Tx.Cancel] takes it back.
+func Key(key string) SendOption { return func(s *sending) { s.Key = key } }
+
+// Send has the aggregate send a command to another one, or to itself. It is stored
+// in the same append as the events raised, with an id of its own, and delivered when
+// that is durable: again and again, over crashes and restarts, until it has an
+// outcome, and with one effect however often that is. The outcome comes back to the
+// method that [Result] names. Commands from one aggregate to another arrive in the
+// order in which they were sent.
+//
+// The kind that sends must say so, by [Result] or [Sends].
+func (c Command[C, R]) Send(tx *Tx, id string, command C, options ...SendOption) {
+	c.SendAfter(tx, 0, id, command, options...)
+}
+
+// SendAfter is Send with a delay that begins at [Tx.Now]: a timer that survives
+// restarts. One that comes due while no system runs is delivered by the next that
+// starts; [Tx.Late] says how late. A timer that the aggregate sends to itself and
+// cancels is never delivered afterwards.
+func (c Command[C, R]) SendAfter(tx *Tx, delay time.Duration, id string, command C, options ...SendOption) {
+	if tx.state == nil {
+		panic("actors: Send on a Tx whose handler has returned") //nolint:forbidigo // the program is wrong
+	}
+	if tx.problem != nil {
+		return
+	}
+	s := &sending{Sent: &stelev1.Sent{Kind: c.kind, Id: id}}
+	for _, option := range options {
+		option(s)
+	}
+	of, err := codec.Of[C]()
+	if err == nil {
+		err = tx.send(s, of, command, delay)
+	}
+	if err != nil {
+		tx.problem = &persistence.Error{Kind: persistence.ErrInvalid, Op: "send", Err: err}
+	}
+}
+
+// Cancel takes back what the aggregate has sent under a key and what is not done.
+// What another aggregate has accepted already stays accepted, and its outcome is not
+// reported any more.
+func (tx *Tx) Cancel(key string) {
+	tx.sends = slices.DeleteFunc(tx.sends, func(s *sending) bool { return s.GetKey() == key })
+	tx.cancelled = append(tx.cancelled, key)
+}
+
+// Late is how long after its time a command that an aggregate sent is decided.
+func (tx *Tx) Late() time.Duration { return tx.late }
+
+// sending is a command that an aggregate sends, until it is done.
+type sending struct {
+	*stelev1.Sent
+
+	id      persistence.CommandID
+	due     time.Time
+	headers []byte // of the command that led to it
+	stored  bool   // surely; it is not to be delivered before
+	message any    // for the test kit
+}
+
+func (tx *Tx) send(s *sending, of *codec.Type, message any, delay time.Duration) error {
+	switch {
+	case !tx.on.process:
+		return &persistence.InvalidError{Field: "kind", Reason: tx.on.kind + " sends without saying so: add a Result or Sends"}
+	case of.IsNil(message):
+		return &persistence.InvalidError{Field: "command", Reason: of.Name() + " is nil"}
+	case len(tx.sends) == maxSends:
+		return &persistence.InvalidError{Field: "sends", Reason: "are too many for one command", Size: maxSends + 1, Limit: maxSends}
+	}
+	if err := persistence.CheckKind(s.GetKind()); err != nil {
+		return err
+	}
+	if err := persistence.CheckID(s.GetId()); err != nil {
+		return err
+	}
+	payload, err := of.Encode(message)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", of.Name(), err)
+	}
+	if s.GetKey() != "" {
+		tx.Cancel(s.GetKey())
+	}
+	s.Command, s.Payload, s.message = of.Name(), payload, message
+	s.due = tx.now.Add(max(delay, 0)).Truncate(time.Microsecond)
+	s.Due = s.due.UnixMicro()
+	tx.sends = append(tx.sends, s)
+	return nil
+}
+
+// sentID is the id of a command that stands at a place of an event.
+func sentID(stream persistence.StreamID, version persistence.Version, at int) persistence.CommandID {
+	seed := binary.BigEndian.AppendUint64([]byte(stream+"\x00"), uint64(version))
+	return digestID(sha256.Sum256(binary.BigEndian.AppendUint64(seed, uint64(at)))) //nolint:gosec // an index
+}
+
+// resultID is the id under which the outcome of a sent command is handled.
+func resultID(sent persistence.CommandID) persistence.CommandID {
+	return digestID(sha256.Sum256(append([]byte("result\x00"), sent[:]...)))
+}
+
+// dispatch makes the event of what a decided command sends and ends, if there is
+// any of it, and changes what is open.
+func (a *activation) dispatch(c *call, tx *Tx) (event []persistence.Event, err error) {
+	c.sends = nil
+	ends := a.ends(c)
+	for _, s := range a.open {
+		if s.GetKey() != "" && slices.Contains(tx.cancelled, s.GetKey()) {
+			ends = append(ends, s.id[:])
+		}
+	}
+	if len(tx.sends) == 0 && len(ends) == 0 {
+		return nil, nil
+	}
+	switch {
+	case len(a.open)+len(tx.sends) > maxOpen:
+		return nil, overloaded("too-many-sends")
+	case len(tx.events) == persistence.MaxAppendEvents:
+		return nil, &persistence.InvalidError{Field: "events", Reason: "are too many for a command that sends", Size: len(tx.events) + 1, Limit: persistence.MaxAppendEvents}
+	}
+	about := headers(c.id, c.handler.command.Name(), c.origin)
+	for i, s := range tx.sends {
+		s.id, s.headers = sentID(a.stream, a.version+persistence.Version(len(tx.events))+1, i), about
+	}
+	payload := a.change(tx.sends, ends)
+	if len(payload) > persistence.MaxPayload {
+		a.dirty = true
+		return nil, &persistence.InvalidError{Field: "sends", Reason: "are too large", Size: len(payload), Limit: persistence.MaxPayload}
+	}
+	c.sends = tx.sends
+	return []persistence.Event{{Type: typeSent, Payload: payload}}, nil
+}
+
+// change opens and ends sends, and returns the payload of the event that says so.
+func (a *activation) change(opened []*sending, ends [][]byte) []byte {
+	stored := &stelev1.Sends{Done: ends}
+	for _, s := range opened {
+		stored.Sent = append(stored.Sent, s.Sent)
+	}
+	a.open = opens(a.open, opened, ends)
+	payload, _ := proto.Marshal(stored) // fails for invalid text only, which was refused
+	return payload
+}
+
+// opens is what is open after some were opened and some have ended. The order is
+// that of sending, and the list is not shared with the one before.
+func opens(open, opened []*sending, ends [][]byte) []*sending {
+	next := make([]*sending, 0, len(open)+len(opened))
+	for _, s := range open {
+		if !slices.ContainsFunc(ends, func(id []byte) bool { return string(id) == string(s.id[:]) }) {
+			next = append(next, s)
+		}
+	}
+	return append(next, opened...)
+}
+
+// ends are the sends that a command's append brings to an end: the one whose outcome
+// it is, or the command itself when the aggregate sent it to itself and wants to hear
+// no more of it.
+func (a *activation) ends(c *call) [][]byte {
+	switch {
+	case c.answers != persistence.CommandID{}:
+		return [][]byte{slices.Clone(c.answers[:])}
+	case c.own(a) && a.key.kind.results[c.handler.command.Name()] == nil && isOpen(a.open, c.id):
+		return [][]byte{slices.Clone(c.id[:])}
+	}
+	return nil
+}
+
+// own reports that the aggregate has sent the command to itself.
+func (c *call) own(a *activation) bool { return c.class == sent && c.from == a.stream }
+
+// over reports that what a command is about has ended already: its outcome was
+// handled, or it was cancelled by who sent it.
+func (a *activation) over(c *call) bool {
+	switch {
+	case c.answers != persistence.CommandID{}:
+		return !isOpen(a.open, c.answers)
+	case c.own(a):
+		return !isOpen(a.open, c.id)
+	}
+	return false
+}
+
+func isOpen(open []*sending, id persistence.CommandID) bool {
+	return slices.ContainsFunc(open, func(s *sending) bool { return s.id == id })
+}
+
+// refoldSent is what is open after a stored event.
+func refoldSent(open []*sending, recorded *persistence.Recorded) ([]*sending, error) {
+	var stored stelev1.Sends
+	if err := proto.Unmarshal(recorded.Payload, &stored); err != nil {
+		return nil, corrupt(recorded, "what was sent cannot be decoded", err)
+	}
+	opened := make([]*sending, len(stored.GetSent()))
+	for i, s := range stored.GetSent() {
+		opened[i] = &sending{Sent: s, id: sentID(recorded.Stream, recorded.Version, i), due: time.UnixMicro(s.GetDue()), headers: recorded.Headers, stored: true}
+	}
+	return opens(open, opened, stored.GetDone()), nil
+}
+
+// keptSends is what a snapshot holds of what is open.
+func keptSends(open []*sending) []*stelev1.Sent {
+	kept := make([]*stelev1.Sent, len(open))
+	for i, s := range open {
+		kept[i] = &stelev1.Sent{
+			Kind: s.GetKind(), Id: s.GetId(), Command: s.GetCommand(), Payload: s.GetPayload(), Due: s.GetDue(), Key: s.GetKey(),
+			CommandId: s.id[:], Headers: s.headers,
+		}
+	}
+	return kept
+}
+
+// sendsOf is the reverse of keptSends.
+func sendsOf(kept []*stelev1.Sent) ([]*sending, error) {
+	var open []*sending
+	for _, s := range kept {
+		if len(s.GetCommandId()) != len(persistence.CommandID{}) {
+			return nil, fmt.Errorf("an id of %d bytes", len(s.GetCommandId()))
+		}
+		open = append(open, &sending{Sent: s, id: persistence.CommandID(s.GetCommandId()), due: time.UnixMicro(s.GetDue()), headers: s.GetHeaders(), stored: true})
+	}
+	return open, nil
+}
