@@ -71,6 +71,29 @@
 // stands in the global sequence, and [Await] waits until projections have come so
 // far.
 //
+// # Sending and waiting
+//
+// A process manager is an aggregate that also sends commands, with [Command.Send], or
+// later, with [Command.SendAfter]. What is sent is stored in the append of the events
+// that the handler raises: either all of it happens or nothing. It is delivered until
+// it has an outcome, over crashes and restarts, with one effect; [Result] hears of
+// each outcome once. What has to be undone is another command sent.
+//
+//	func (t *Transfer) withdrew(tx *actors.Tx, _ *bankpb.Balance, err error) error {
+//		if err != nil {
+//			tx.Raise(&bankpb.TransferFailed{Reason: err.Error()})
+//			return nil
+//		}
+//		tx.Raise(&bankpb.TransferDebited{})
+//		Deposit.Send(tx, t.to, &bankpb.Deposit{Cents: t.cents})
+//		return nil
+//	}
+//
+// A system that starts looks for what is open in the events of the journal, all of
+// them once; meanwhile it works. Systems on the same journal deliver for each other
+// what is left for half a minute. What stands around commands, see [Config.Around],
+// stands around those that are sent too, and what it refuses counts as refused.
+//
 // # What a caller is told
 //
 // A reply shows nothing but what is durable, and replies of one aggregate come in

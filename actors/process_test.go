@@ -1,0 +1,250 @@
+package actors_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/actors/actorstest"
+	"github.com/stele-es/stele/persistence"
+)
+
+// The domain of these tests: a clock sets alarms for itself, and has a list told.
+type (
+	Arm struct {
+		Name   string
+		Delay  time.Duration
+		Key    string
+		Cancel string
+	}
+	Ring struct{ Name string }
+	Tell struct {
+		List string
+		Put  Put
+	}
+	Heard struct {
+		Text string
+		Late time.Duration
+		At   time.Time
+	}
+
+	clock struct {
+		Rung []Heard
+	}
+)
+
+func (Arm) MessageName() string   { return "test.arm" }
+func (Ring) MessageName() string  { return "test.ring" }
+func (Tell) MessageName() string  { return "test.tell" }
+func (Heard) MessageName() string { return "test.heard" }
+
+var (
+	ArmClock  = actors.NewCommand[Arm, Heard]("clock")
+	RingClock = actors.NewCommand[Ring, Heard]("clock")
+	TellClock = actors.NewCommand[Tell, Heard]("clock")
+)
+
+func clocks(more ...actors.Part[clock]) *actors.Aggregate[clock] {
+	return actors.Define("clock", append([]actors.Part[clock]{
+		actors.Handle(ArmClock, (*clock).arm), actors.Handle(RingClock, (*clock).ring), actors.Handle(TellClock, (*clock).tell),
+		actors.On(func(c *clock, e Heard) { c.Rung = append(c.Rung, e) }),
+	}, more...)...)
+}
+
+func (*clock) arm(tx *actors.Tx, c Arm) (Heard, error) {
+	if c.Cancel != "" {
+		tx.Cancel(c.Cancel)
+	}
+	if c.Name != "" {
+		RingClock.SendAfter(tx, c.Delay, tx.ID, Ring{c.Name}, actors.Key(c.Key))
+	}
+	return Heard{}, nil
+}
+
+func (*clock) ring(tx *actors.Tx, c Ring) (Heard, error) {
+	tx.Raise(Heard{Text: c.Name, Late: tx.Late(), At: tx.Now()})
+	return Heard{}, nil
+}
+
+func (*clock) tell(tx *actors.Tx, c Tell) (Heard, error) {
+	PutInto.Send(tx, c.List, c.Put)
+	return Heard{}, nil
+}
+
+func hearTold(_ *clock, tx *actors.Tx, reply Seen, err error) error {
+	tx.Raise(Heard{Text: fmt.Sprint(reply.Tags, err)})
+	return nil
+}
+
+func arm(t *testing.T, system actors.Asker, id string, c Arm) {
+	t.Helper()
+	_, err := ArmClock.Ask(t.Context(), system, id, c)
+	require.NoError(t, err)
+}
+
+func heard(system *actorstest.System, id string) (texts []string) {
+	for _, event := range system.Events(persistence.StreamID("clock-" + id)) {
+		texts = append(texts, event.(Heard).Text) //nolint:forcetypeassert // it raises nothing else
+	}
+	return texts
+}
+
+func TestTimers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		system := actorstest.Start(t, clocks(actors.Sends[clock](), actors.Idle[clock](time.Second)))
+		began := time.Now()
+		arm(t, system, "a", Arm{Name: "last", Delay: 3 * time.Hour})
+		arm(t, system, "a", Arm{Name: "hour", Delay: time.Hour})
+		arm(t, system, "a", Arm{Name: "replaced", Delay: time.Minute, Key: "k"})
+		arm(t, system, "a", Arm{Name: "replacing", Delay: 2 * time.Hour, Key: "k"})
+		arm(t, system, "a", Arm{Name: "cancelled", Delay: time.Minute, Key: "c"})
+		arm(t, system, "a", Arm{Cancel: "c"})
+
+		<-time.After(4 * time.Hour)
+
+		require.Equal(t, []string{"hour", "replacing", "last"}, heard(system, "a"))
+		for i, event := range system.Events("clock-a") {
+			want := []time.Duration{time.Hour, 2 * time.Hour, 3 * time.Hour}[i]
+			late := event.(Heard).At.Sub(began.Add(want))
+			require.GreaterOrEqual(t, late, -time.Microsecond)
+			require.Less(t, late, 10*time.Millisecond)
+		}
+	})
+}
+
+// What came due while nothing ran fires once when something does, the oldest first.
+func TestTimersAreLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		system := actorstest.Start(t, clocks(actors.Sends[clock]()))
+		for i := range 5 {
+			arm(t, system, "a", Arm{Name: fmt.Sprint(i), Delay: time.Duration(5-i) * time.Minute})
+		}
+		system.Stop()
+		<-time.After(time.Hour)
+		system.Restart()
+		<-time.After(time.Second)
+		system.Crash()
+		<-time.After(time.Hour)
+
+		require.Equal(t, []string{"4", "3", "2", "1", "0"}, heard(system, "a"))
+		first := system.Events("clock-a")[0].(Heard) //nolint:forcetypeassert // it raises nothing else
+		require.InDelta(t, 59*time.Minute, first.Late, float64(time.Second))
+	})
+}
+
+// A timer that was cancelled while it was on its way is never heard of.
+func TestCancelWins(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		system := actorstest.Start(t, clocks(actors.Sends[clock]()))
+		for i := range 20 {
+			id := fmt.Sprint(i)
+			arm(t, system, id, Arm{Name: "x", Delay: time.Minute, Key: "k"})
+		}
+		<-time.After(time.Minute - time.Nanosecond)
+		for i := range 20 {
+			id := fmt.Sprint(i)
+			arm(t, system, id, Arm{Cancel: "k"})
+			before := len(heard(system, id)) // it may have fired before
+
+			<-time.After(time.Minute)
+
+			require.Len(t, heard(system, id), before)
+		}
+	})
+}
+
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		system := actorstest.Start(t, lists(actors.Rejects[list]("no", errRejected)), clocks(actors.Result(PutInto, hearTold)))
+		for i, put := range []Put{{Tag: "a"}, {Tag: "b", Do: reject}, {Tag: "c", Do: rejectLate}, {Tag: "d"}} {
+			_, err := TellClock.Ask(t.Context(), system, "a", Tell{List: "l", Put: put}, actors.Once(fmt.Sprint(i)))
+			require.NoError(t, err)
+			<-time.After(time.Second)
+		}
+		system.Restart()
+		<-time.After(time.Minute)
+
+		require.Equal(t, []string{"[a] <nil>", "[] no", "[] no", "[a d] <nil>"}, heard(system, "a"))
+	})
+}
+
+// A Result that fails or panics stores nothing and is called again.
+func TestResultAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		system := actorstest.Start(t, lists(), clocks(actors.Result(PutInto, func(c *clock, tx *actors.Tx, reply Seen, err error) error {
+			switch tries++; tries {
+			case 1:
+				return errors.New("not now")
+			case 2:
+				tx.Raise(Heard{Text: "never"})
+				panic("not now either")
+			}
+			return hearTold(c, tx, reply, err)
+		})))
+		_, err := TellClock.Ask(t.Context(), system, "a", Tell{List: "l", Put: Put{Tag: "a"}})
+		require.NoError(t, err)
+		<-time.After(time.Minute)
+
+		require.Equal(t, 3, tries)
+		require.Equal(t, []string{"[a] <nil>"}, heard(system, "a"))
+	})
+}
+
+func TestGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var failed error
+		system := actorstest.StartWith(t, actors.Config{
+			Aggregates: []actors.Definition{clocks(actors.Result(PutInto, func(c *clock, tx *actors.Tx, reply Seen, err error) error {
+				failed = err
+				return hearTold(c, tx, reply, err)
+			}))},
+			GiveUpAfter: time.Hour,
+		})
+		_, err := TellClock.Ask(t.Context(), system, "a", Tell{List: "l", Put: Put{Tag: "a"}})
+		require.NoError(t, err)
+		<-time.After(2 * time.Hour)
+
+		require.ErrorIs(t, failed, actors.ErrUndelivered)
+		require.ErrorIs(t, failed, persistence.ErrUnavailable)
+		require.Len(t, heard(system, "a"), 1)
+	})
+}
+
+// What is open survives snapshots: the aggregate is read from one.
+func TestSendsInSnapshots(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		system := actorstest.Start(t, clocks(actors.Sends[clock](), actors.SnapshotEvery[clock](1)))
+		arm(t, system, "a", Arm{Name: "later", Delay: time.Hour, Key: "k"})
+		<-time.After(time.Second)
+		require.NotZero(t, system.Stats().Snapshots)
+		system.Restart()
+		<-time.After(2 * time.Hour)
+
+		require.Equal(t, []string{"later"}, heard(system, "a"))
+	})
+}
+
+func TestSendRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		system := actorstest.Start(t, clocks())
+		_, err := ArmClock.Ask(t.Context(), system, "a", Arm{Name: "x"})
+		require.ErrorIs(t, err, persistence.ErrInvalid)
+		require.ErrorContains(t, err, "add a Result or Sends")
+		_, err = TellClock.Ask(t.Context(), system, "a", Tell{List: "\x00"})
+		require.ErrorIs(t, err, persistence.ErrInvalid)
+	})
+}
