@@ -6,12 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/stele-es/stele/persistence"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The transcript is what a person sees who runs the program, runs it again, and
 // then types commands. Every command starts it anew on the same file.
