@@ -27,6 +27,7 @@ func measureCommand(s *session) error {
 		{"throughput", s.measureThroughput},
 		{"latency", s.measureLatency},
 		{"memory and recovery", s.measureAggregates},
+		{"transfers", s.measureTransfers},
 		{"keys, metadata and snapshots", s.measureExtras},
 	} {
 		if err := part.do(); err != nil {

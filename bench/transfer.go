@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stele-es/stele"
+	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/examples/bank/bank"
+	"github.com/stele-es/stele/examples/bank/bankpb"
+)
+
+// measureTransfers measures transfers of the bank, each of them a process manager with
+// two commands sent, two outcomes heard, and a timer set and cancelled: five appends
+// on three aggregates. Beside them stand plain deposits.
+func (s *session) measureTransfers() error {
+	rounds, err := beside(s, s.transfers, func() (float64, error) {
+		l, _, err := s.deposits(s.scale.many)
+		return l.rate(), err
+	})
+	if err != nil {
+		return err
+	}
+	goal := none
+	if s.journal == "postgres" {
+		goal = atLeast(0.15)
+	}
+	s.against("transfers-vs-commands", compared(rounds[0], identity), "transfers/s", goal)
+	return nil
+}
+
+// transfers starts a number of transfers between many accounts and returns how many
+// a second have ended when all have.
+func (s *session) transfers() (rate float64, err error) {
+	count := 4 * s.scale.many
+	err = s.fresh(func(j journal) (err error) {
+		node, err := stele.Start(s.ctx, stele.Config{
+			Journal: j, Aggregates: stele.Aggregates{bank.Accounts, bank.Transfers},
+			Runtime: actors.Config{Idle: time.Hour, MaxActive: 2 * (count + s.scale.many), AskTimeout: 5 * time.Minute},
+		})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, node.Stop(context.WithoutCancel(s.ctx))) }()
+		ids := accountIDs(s.scale.many)
+		_, err = once(s.scale.callers, len(ids), func(i int) error {
+			if _, err := bank.Open.Ask(s.ctx, node, ids[i], &bankpb.Open{Owner: ids[i]}); err != nil {
+				return err
+			}
+			_, err := bank.Deposit.Ask(s.ctx, node, ids[i], &bankpb.Deposit{Cents: 100})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		if _, err := once(s.scale.callers, count, func(i int) error { return s.transfer(node, ids, i) }); err != nil {
+			return err
+		}
+		if _, err := once(s.scale.callers, count, func(i int) error { return s.ended(node, i) }); err != nil {
+			return err
+		}
+		rate = float64(count) / time.Since(start).Seconds()
+		return nil
+	})
+	return rate, err
+}
+
+func (s *session) transfer(node *stele.Node, ids []string, i int) error {
+	_, err := bank.Transfer.Ask(s.ctx, node, fmt.Sprint(i), &bankpb.Transfer{From: ids[i%len(ids)], To: ids[(i*7+1)%len(ids)], Cents: 1})
+	return err
+}
+
+// ended waits until a transfer has ended, which it must have done well.
+func (s *session) ended(node *stele.Node, i int) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		status, err := bank.ShowTransfer.Ask(s.ctx, node, fmt.Sprint(i), &bankpb.ShowTransfer{})
+		switch {
+		case err != nil:
+			return err
+		case status.Stage == bank.Completed:
+			return nil
+		case status.Stage == bank.Failed:
+			return fmt.Errorf("transfer %d failed: %s", i, status.Reason)
+		}
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		}
+	}
+}

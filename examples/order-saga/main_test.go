@@ -1,0 +1,85 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/stele-es/stele/actors/actorstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestStory(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+
+	require.NoError(t, run(t.Context(), &out))
+
+	require.Equal(t, `order 1 of ann: paid 
+order 2 of bob: cancelled not enough money
+order 3 of ann: cancelled not enough money
+`, out.String())
+}
+
+var placed = Placed{Item: "cup", Customer: "ann", Count: 2, Cents: 800}
+
+func TestOrder(t *testing.T) {
+	t.Parallel()
+
+	hold.Sent(t, orders, placed).ID("7").
+		Replies(Stock{Left: 3}).
+		Then(Held{}).
+		Sends(overdue.To("7", Overdue{}).After(PaymentTime).Key("payment"))
+	hold.Sent(t, orders, placed).
+		Fails(ErrSoldOut).
+		Then(Cancelled{Reason: "sold out"}).
+		Sends()
+	pay.Given(t, orders, placed, Held{}).
+		When(Pay{}).
+		Then(Paying{}).
+		Sends(charge.To("ann", Charge{Cents: 800})).
+		Cancels("payment")
+	charge.Sent(t, orders, placed, Held{}, Paying{}).
+		Fails(ErrNoMoney).
+		Then(Undoing{Reason: "not enough money"}).
+		Sends(release.To("cup", Release{Count: 2}))
+	pay.Given(t, orders, placed).
+		When(Pay{}).
+		Fails(ErrNotHeld)
+}
+
+// A customer who does not pay loses the goods after half an hour, also when the shop
+// was closed meanwhile. One who has paid hears nothing more.
+func TestPaymentTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shop := actorstest.Start(t, orders, stock, customers)
+		_, err := fill.Ask(t.Context(), shop, "cup", Fill{Count: 5})
+		require.NoError(t, err)
+		_, err = payIn.Ask(t.Context(), shop, "ann", PayIn{Cents: 1000})
+		require.NoError(t, err)
+		for _, id := range []string{"1", "2"} {
+			_, err := place.Ask(t.Context(), shop, id, Place(placed))
+			require.NoError(t, err)
+		}
+		<-time.After(time.Minute)
+		_, err = pay.Ask(t.Context(), shop, "1", Pay{})
+		require.NoError(t, err)
+		<-time.After(PaymentTime / 2)
+		shop.Crash()
+		<-time.After(PaymentTime)
+
+		progress, err := look.Ask(t.Context(), shop, "1", Look{})
+		require.NoError(t, err)
+		require.Equal(t, Progress{Stage: "paid"}, progress)
+		progress, err = look.Ask(t.Context(), shop, "2", Look{})
+		require.NoError(t, err)
+		require.Equal(t, Progress{Stage: "cancelled", Reason: "not paid in time"}, progress)
+		require.Equal(t, []any{Stocked{5}, Stocked{-2}, Stocked{-2}, Stocked{2}}, shop.Events("stock-cup"))
+	})
+}
