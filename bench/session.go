@@ -31,6 +31,8 @@ type scale struct {
 	callers, many int
 	// idle are the aggregates that are kept in memory, and recovered.
 	idle int
+	// history is how many events the longest stream has.
+	history int
 	// nodes append to one journal where that is what is measured.
 	nodes int
 	// writers append while a subscription follows, at these parts of what they can do.
@@ -41,7 +43,7 @@ type scale struct {
 func thorough() scale {
 	return scale{
 		rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000,
-		callers: 512, many: 1000, idle: 100_000, nodes: 16, writers: 256, loads: []float64{0.1, 0.5, 0.9},
+		callers: 512, many: 1000, idle: 100_000, history: 100_000, nodes: 16, writers: 256, loads: []float64{0.1, 0.5, 0.9},
 	}
 }
 

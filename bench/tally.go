@@ -139,9 +139,9 @@ func (s *session) measureMemory(j journal) error {
 // measureSnapshot compares the first answer of an aggregate with a long history and
 // a snapshot with that of one with a short history.
 func (s *session) measureSnapshot(j journal) error {
-	const long, short = 100_000, 100
+	long, short := s.scale.history, s.scale.history/1000
 	lanes := newLanes("tally", 2)
-	lengths := []persistence.Version{long, short}
+	lengths := []persistence.Version{persistence.Version(long), persistence.Version(short)}
 	for i, l := range lanes {
 		if _, err := pump(j, []*lane{l}, deposited, func(l *lane) bool { return l.version < lengths[i] }); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (s *session) measureSnapshot(j journal) error {
 		return took, err
 	}
 	err := s.tallying(j, fullTallies, func(node *stele.Node) error { // which leaves a snapshot
-		_, err := first(node, "0", long)
+		_, err := first(node, "0", int64(long))
 		return err
 	})
 	if err != nil {
@@ -171,10 +171,10 @@ func (s *session) measureSnapshot(j journal) error {
 			if _, err = first(node, "none", 0); err != nil { // what the first of all costs
 				return err
 			}
-			if c.ceiling, err = first(node, "1", short); err != nil {
+			if c.ceiling, err = first(node, "1", int64(short)); err != nil {
 				return err
 			}
-			c.ours, err = first(node, "0", long)
+			c.ours, err = first(node, "0", int64(long))
 			return err
 		})
 		if err != nil {
@@ -183,14 +183,14 @@ func (s *session) measureSnapshot(j journal) error {
 		rounds = append(rounds, c)
 	}
 	err = s.tallying(j, plainTallies, func(node *stele.Node) error {
-		took, err := first(node, "0", long)
+		took, err := first(node, "0", int64(long))
 		replays = append(replays, took)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.against("first-answer-of-100000-with-snapshot-vs-100", rounds, "µs", atMost(2))
-	s.middle("first-answer-of-100000-without-snapshot", replays, "µs", none)
+	s.against(fmt.Sprintf("first-answer-of-%d-with-snapshot-vs-%d", long, short), rounds, "µs", atMost(2))
+	s.middle(fmt.Sprintf("first-answer-of-%d-without-snapshot", long), replays, "µs", none)
 	return nil
 }
