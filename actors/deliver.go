@@ -19,8 +19,8 @@ import (
 
 // Bounds of delivery.
 const (
-	maxDeliveries       = 256 // at the same time
-	maxDeliveryQueue    = 10_000
+	maxDeliveries       = 1024 // at the same time
+	maxDeliveryQueue    = 50_000
 	shortestRedelivery  = 50 * time.Millisecond
 	longestRedelivery   = 30 * time.Second
 	shortestHandleAgain = 5 * time.Second // a Result that failed
