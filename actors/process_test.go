@@ -195,6 +195,7 @@ func TestResultAgain(t *testing.T) {
 		_, err := TellClock.Ask(t.Context(), system, "a", Tell{List: "l", Put: Put{Tag: "a"}})
 		require.NoError(t, err)
 		<-time.After(time.Minute)
+		synctest.Wait()
 
 		require.Equal(t, 3, tries)
 		require.Equal(t, []string{"[a] <nil>"}, heard(system, "a"))
@@ -215,6 +216,7 @@ func TestGivesUp(t *testing.T) {
 		_, err := TellClock.Ask(t.Context(), system, "a", Tell{List: "l", Put: Put{Tag: "a"}})
 		require.NoError(t, err)
 		<-time.After(2 * time.Hour)
+		synctest.Wait()
 
 		require.ErrorIs(t, failed, actors.ErrUndelivered)
 		require.ErrorIs(t, failed, persistence.ErrUnavailable)
