@@ -262,3 +262,14 @@ func readInfo(row [][]byte) (info persistence.StreamInfo, exists bool, err error
 	}
 	return info, row[4][0] != 0 || version >= first, nil
 }
+
+// readMetadata decodes the metadata of a stream, which is jsonb. NULL is no metadata.
+func readMetadata(data []byte) (persistence.Metadata, error) {
+	if data == nil {
+		return nil, nil
+	}
+	if len(data) == 0 || data[0] != 1 { // the version of jsonb's form
+		return nil, errUndecodable
+	}
+	return persistence.DecodeMetadata(data[1:])
+}

@@ -74,17 +74,6 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 	return nil
 }
 
-// readMetadata decodes a jsonb value. NULL is no metadata.
-func readMetadata(data []byte) (persistence.Metadata, error) {
-	if data == nil {
-		return nil, nil
-	}
-	if len(data) == 0 || data[0] != 1 { // the version of jsonb's form
-		return nil, errUndecodable
-	}
-	return persistence.DecodeMetadata(data[1:])
-}
-
 // rowSize is what a row counts against the bytes of a page.
 func rowSize(row [][]byte) int {
 	return 100 + len(row[5]) + len(row[6]) + len(row[7]) + len(row[8]) + len(row[9])
