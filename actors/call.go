@@ -34,6 +34,7 @@ type call struct {
 	reply    any
 	err      error
 	receipt  Receipt
+	lane     *lane // gets the answer instead of the channel; of what the deliverer asks
 
 	// The rest belongs to the activation.
 	owner   *activation
@@ -103,7 +104,13 @@ func (c *call) late(now time.Time) bool {
 
 // answer hands reply and error to the caller. It is called once; the call must
 // not be touched afterwards.
-func (c *call) answer() { c.answered <- struct{}{} }
+func (c *call) answer() {
+	if c.lane != nil {
+		c.lane.answer(c)
+		return
+	}
+	c.answered <- struct{}{}
+}
 
 // op says what the call is about, for errors.
 func (c *call) op() string {

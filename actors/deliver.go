@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -19,7 +22,7 @@ import (
 
 // Bounds of delivery.
 const (
-	maxDeliveries       = 1024 // at the same time
+	maxDeliveries       = 1024 // lanes that wait for an answer at the same time
 	maxDeliveryQueue    = 50_000
 	shortestRedelivery  = 50 * time.Millisecond
 	longestRedelivery   = 30 * time.Second
@@ -39,13 +42,16 @@ type deliverer struct {
 	mu       sync.Mutex // protects the rest
 	taken    map[persistence.CommandID]bool
 	lanes    map[laneKey]*lane
-	ready    fifo.Queue[*lane]
+	ready    fifo.Queue[*lane] // with something to do
+	answered fifo.Queue[*lane] // whose answer has come
+	waiting  int               // lanes that wait for an answer, or have it
 	queued   int
 	workers  int
 	failures map[key]int // deliveries in a row without outcome, by sender
 	wakes    wakes
 	waking   map[key]*wake
-	closed   bool
+	closed   bool // takes nothing more
+	stopped  bool // and does nothing more
 	done     sync.WaitGroup
 }
 
@@ -55,10 +61,25 @@ type laneKey struct {
 	kind, to string
 }
 
+// lane is what one aggregate sends to another: the command to deliver now, and those
+// that come after it. Nobody waits for the answers that it needs; they bring it back
+// to the deliverer, so that it costs no goroutine.
 type lane struct {
 	laneKey
-	waiting fifo.Queue[*sending] // nil is a wake-up
+	deliverer   *deliverer
+	first, last *sending // one without a command is a wake-up
+	stage       stage
+	got         outcome // of what was asked
 }
+
+// stage is what a lane waits for.
+type stage uint8
+
+const (
+	idle      stage = iota
+	asking          // the aggregate that the command is for
+	reporting       // the sender, to handle the outcome or to wake up
+)
 
 // wake is a time at which an aggregate is woken to go on with what it has open.
 type wake struct {
@@ -97,7 +118,10 @@ func newDeliverer(s *System) *deliverer {
 // rest to be woken for.
 func (d *deliverer) offer(of key, open []*sending) {
 	now := time.Now()
-	inTime := slices.SortedStableFunc(slices.Values(open), func(a, b *sending) int { return cmp.Compare(a.GetDue(), b.GetDue()) })
+	inTime := open
+	if !slices.IsSortedFunc(open, earlier) {
+		inTime = slices.SortedStableFunc(slices.Values(open), earlier)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range inTime {
@@ -117,19 +141,29 @@ func (d *deliverer) offer(of key, open []*sending) {
 	}
 }
 
+func earlier(a, b *sending) int { return cmp.Compare(a.GetDue(), b.GetDue()) }
+
 // push puts something into a lane. The lock is held.
 func (d *deliverer) push(to laneKey, s *sending) {
 	if d.closed {
 		return
 	}
-	l := d.lanes[to]
-	if l == nil {
-		l = &lane{laneKey: to}
-		d.lanes[to] = l
-		d.ready.Push(l)
+	d.queued++
+	s.next = nil
+	if l := d.lanes[to]; l != nil {
+		l.last.next = s
+		l.last = s
+		return
 	}
-	l.waiting.Push(s)
-	if d.queued++; d.workers < maxDeliveries {
+	l := &lane{laneKey: to, deliverer: d, first: s, last: s}
+	d.lanes[to] = l
+	d.ready.Push(l)
+	d.hire()
+}
+
+// hire sees to it that somebody works. The lock is held.
+func (d *deliverer) hire() {
+	if !d.stopped && d.workers < runtime.GOMAXPROCS(0) {
 		d.workers++
 		d.done.Go(d.work) // owned by the system, see Close
 	}
@@ -182,7 +216,7 @@ func (d *deliverer) ring(now time.Time) time.Duration {
 		}
 		w := heap.Pop(&d.wakes).(*wake) //nolint:forcetypeassert // ours
 		delete(d.waking, w.of)
-		d.push(laneKey{from: w.of}, nil)
+		d.push(laneKey{from: w.of}, &sending{})
 	}
 	if len(d.wakes) == 0 {
 		return time.Hour
@@ -190,56 +224,100 @@ func (d *deliverer) ring(now time.Time) time.Duration {
 	return d.wakes[0].at.Sub(now)
 }
 
-// work serves lanes until there is nothing to do.
+// work serves lanes until there is nothing to do but to wait.
 func (d *deliverer) work() {
-	for l, s := d.next(nil, nil); l != nil; l, s = d.next(l, d.serve(l.from, s)) {
+	for l := d.next(); l != nil; l = d.next() {
+		d.serve(l)
 	}
 }
 
-// serve does what waits in a lane.
-func (d *deliverer) serve(from key, s *sending) error {
-	if s == nil {
-		return d.wake(from)
-	}
-	return d.deliver(from, s)
-}
-
-// next ends what was done in a lane and returns the lane to serve now, or ends the
-// worker, and what comes first in it. What follows a failure in a lane waits with it for its sender to be woken.
-func (d *deliverer) next(l *lane, err error) (*lane, *sending) {
+// next returns the lane to serve now, or ends the worker.
+func (d *deliverer) next() *lane {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if l != nil {
-		d.end(l, err)
+	switch {
+	case d.answered.Len() > 0:
+		return d.answered.Pop()
+	case d.ready.Len() > 0 && d.waiting < maxDeliveries && !d.closed:
+		d.waiting++
+		return d.ready.Pop()
 	}
-	if d.ready.Len() == 0 || d.closed {
-		d.workers--
-		return nil, nil
-	}
-	l = d.ready.Pop()
-	return l, *l.waiting.At(0)
+	d.workers--
+	return nil
 }
 
+// serve does what comes next in a lane.
+func (d *deliverer) serve(l *lane) {
+	switch s := l.first; {
+	case l.stage == asking:
+		d.heard(l, s)
+	case l.stage == reporting && l.got.err != nil && s.Sent != nil:
+		d.system.config.Logger.Warn("outcome not handled yet", slog.String("stream", string(l.from.stream())),
+			slog.String("command", s.GetCommand()), slog.Any("err", l.got.err))
+		d.end(l, &unhandledError{l.got.err})
+	case l.stage == reporting:
+		d.end(l, l.got.err)
+	case s.Sent == nil:
+		d.ask(l, reporting, d.system.inner(l.from, waking, nil, persistence.CommandID{}, nil))
+	default:
+		d.deliver(l, s)
+	}
+}
+
+// ask hands over a call. Its answer brings the lane back.
+func (d *deliverer) ask(l *lane, next stage, c *call) {
+	l.stage, c.lane = next, l
+	d.system.inFlight.Add(1)
+	if err := d.system.deliver(c); err != nil {
+		d.system.inFlight.Add(-1)
+		c.err = c.border(err)
+		l.answer(c)
+	}
+}
+
+// answer takes the answer to what was asked in the lane.
+func (l *lane) answer(c *call) { l.back(l.deliverer.system.received(c, nil)) }
+
+func (l *lane) back(reply any, err error) {
+	d := l.deliverer
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.got = outcome{reply, err}
+	d.answered.Push(l)
+	d.hire()
+}
+
+// end ends what was done in a lane. After a failure, what comes behind it in the lane
+// waits with it for its sender to be woken.
 func (d *deliverer) end(l *lane, err error) {
-	ended := 1
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting--
 	if err == nil {
 		delete(d.failures, l.from)
+		d.drop(l)
 	} else {
-		ended = l.waiting.Len()
 		d.failures[l.from]++
 		d.wakeAt(l.from, time.Now().Add(d.pause(l.from, err)))
-	}
-	for range ended {
-		d.queued--
-		if s := l.waiting.Pop(); s != nil {
-			delete(d.taken, s.id)
+		for l.first != nil {
+			d.drop(l)
 		}
 	}
-	if l.waiting.Len() == 0 {
+	l.stage, l.got = idle, outcome{}
+	if l.first == nil {
 		delete(d.lanes, l.laneKey)
 		return
 	}
 	d.ready.Push(l)
+}
+
+// drop forgets the first of a lane. The lock is held.
+func (d *deliverer) drop(l *lane) {
+	d.queued--
+	if l.first.Sent != nil {
+		delete(d.taken, l.first.id)
+	}
+	l.first = l.first.next
 }
 
 // pause is how long a sender rests after a failure.
@@ -252,73 +330,86 @@ func (d *deliverer) pause(of key, err error) time.Duration {
 	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
 }
 
-// wake has an aggregate in memory, and go on.
-func (d *deliverer) wake(of key) error {
-	return d.system.askInner(d.system.inner(of, waking, nil, persistence.CommandID{}, nil))
-}
-
 // unhandledError is an outcome that the sender could not handle.
 type unhandledError struct{ err error }
 
 func (e *unhandledError) Error() string { return "handle the outcome: " + e.err.Error() }
 
-// deliver asks for whom a command is and tells its sender the outcome. Either may
-// happen more than once for one command: who is asked knows it again, and the sender
-// knows what is open.
-func (d *deliverer) deliver(from key, s *sending) error {
+// deliver asks for whom a command is. It may do so more than once for one command:
+// who is asked knows it again.
+func (d *deliverer) deliver(l *lane, s *sending) {
 	of := d.system.definitions[s.GetKind()]
 	h := of.byName(s.GetCommand())
-	var got outcome
 	if h == nil {
-		got.err = &persistence.UnavailableError{Reason: "kind " + s.GetKind() + " with a Handle for " + s.GetCommand() + " is not hosted here"}
-	} else if message, err := h.command.Decode(s.GetPayload()); err != nil {
-		got.err = &persistence.CorruptError{Stream: from.stream(), Reason: "a command that was sent cannot be decoded", Err: err}
-	} else {
-		got.reply, got.err = d.system.Ask(s.context(d.ctx), Request{
-			identity: identity{id: s.id, class: sent, born: s.due, from: from.stream()},
-			kind:     s.GetKind(), aggregate: s.GetId(), message: message, ifVersion: persistence.Any,
-			command: h.command.GoType(), reply: h.reply.GoType(),
-		})
+		l.stage = asking
+		l.back(nil, unavailable("not-hosted", fmt.Errorf("kind %s with a Handle for %s is not hosted here", s.GetKind(), s.GetCommand())))
+		return
 	}
-	if failed, ok := got.err.(*persistence.Error); ok && failed.Reason != reasonNotKept || h == nil || got.err != nil && !ok && notAnswer(got.err) { //nolint:errorlint // the outermost is the runtime's
+	message, err := h.command.Decode(s.GetPayload())
+	if err != nil {
+		l.stage = asking
+		l.back(nil, &persistence.Error{Kind: persistence.ErrCorrupt, Reason: "a command that was sent cannot be decoded", Stream: l.from.stream(), Err: err})
+		return
+	}
+	known := identity{id: s.id, class: sent, born: s.due, from: l.from.stream()}
+	if len(d.system.config.Around) > 0 || of.logging != 0 {
+		l.stage = asking
+		request := Request{
+			identity: known, kind: s.GetKind(), aggregate: s.GetId(), message: message, ifVersion: persistence.Any,
+			command: h.command.GoType(), reply: h.reply.GoType(),
+		}
+		ctx := withOrigin(d.ctx, func(next *origin) { *next = *s.origin() })
+		d.done.Go(func() { l.back(d.system.Ask(ctx, request)) }) // ended by stop; what stands around may take its time
+		return
+	}
+	content, err := digestOf(h, message)
+	if err != nil {
+		l.stage = asking
+		l.back(nil, err)
+		return
+	}
+	c := d.system.inner(key{of, s.GetId()}, h, message, s.id, s.origin())
+	c.identity, c.digest = known, content
+	d.ask(l, asking, c)
+}
+
+// heard takes what came of a command: an outcome to report, or nothing yet.
+func (d *deliverer) heard(l *lane, s *sending) {
+	failed, ok := l.got.err.(*persistence.Error) //nolint:errorlint // the outermost is the runtime's
+	switch {
+	case ok && failed.Reason != reasonNotKept:
 		after := time.Since(s.due)
 		if after < d.system.config.GiveUpAfter {
-			d.system.config.Logger.Debug("command not delivered yet", slog.String("stream", string(from.stream())),
-				slog.String("command", s.GetCommand()), slog.Any("err", got.err))
-			return got.err
+			d.system.config.Logger.Debug("command not delivered yet", slog.String("stream", string(l.from.stream())),
+				slog.String("command", s.GetCommand()), slog.Any("err", failed))
+			d.end(l, failed)
+			return
 		}
-		got = outcome{err: &UndeliveredError{Kind: s.GetKind(), ID: s.GetId(), Command: s.GetCommand(), After: after, Err: got.err}}
-	} else if got.err != nil && !ok {
-		got.err = of.rejection(got.err)
+		l.got = outcome{err: &UndeliveredError{Kind: s.GetKind(), ID: s.GetId(), Command: s.GetCommand(), After: after, Err: failed}}
+	case l.got.err != nil && !ok:
+		l.got.err = d.system.definitions[s.GetKind()].rejection(l.got.err)
 	}
-	return d.report(from, s, h, got)
+	d.report(l, s)
 }
 
-// notAnswer tells failures of the deliverer's own from what an aggregate said.
-func notAnswer(err error) bool {
-	_, corrupt := err.(*persistence.CorruptError) //nolint:errorlint // as deliver made it
-	return corrupt
-}
-
-// report has the sender handle an outcome.
-func (d *deliverer) report(from key, s *sending, h *handler, got outcome) error {
-	result := from.kind.results[s.GetCommand()]
+// report has the sender handle an outcome. It may do so more than once: the sender
+// knows what is open.
+func (d *deliverer) report(l *lane, s *sending) {
+	result, h := l.from.kind.results[s.GetCommand()], d.system.definitions[s.GetKind()].byName(s.GetCommand())
 	switch {
-	case result == nil && h == nil:
-		result = unheard(d.system.anyHandler(from.kind))
-	case result == nil && from.stream() == persistence.StreamID(s.GetKind()+"-"+s.GetId()) && got.err == nil:
-		return nil // its own append has ended it
-	case result == nil:
+	case result != nil:
+	case h == nil:
+		result = unheard(d.system.anyHandler(l.from.kind))
+	case l.got.err == nil && l.from.stream() == persistence.StreamID(s.GetKind()+"-"+s.GetId()):
+		d.end(l, nil) // its own append has ended it
+		return
+	default:
 		result = unheard(h)
 	}
-	c := d.system.inner(from, result, &got, resultID(s.id), s.origin())
+	got := l.got
+	c := d.system.inner(l.from, result, &got, resultID(s.id), s.origin())
 	c.answers = s.id
-	if err := d.system.askInner(c); err != nil {
-		d.system.config.Logger.Warn("outcome not handled yet", slog.String("stream", string(from.stream())),
-			slog.String("command", s.GetCommand()), slog.Any("err", err))
-		return &unhandledError{err}
-	}
-	return nil
+	d.ask(l, reporting, c)
 }
 
 // anyHandler stands for a command that is unknown here.
@@ -332,21 +423,16 @@ func (s *System) anyHandler(d *definition) *handler {
 // origin is what the aggregate that gets the command, or its outcome, is told of
 // where it comes from.
 func (s *sending) origin() *origin {
-	var about stelev1.Headers
-	if proto.Unmarshal(s.headers, &about) != nil {
-		return nil
+	if s.cause == nil {
+		var about stelev1.Headers
+		s.cause = &origin{checked: new(atomic.Bool)}
+		if proto.Unmarshal(s.headers, &about) == nil {
+			s.cause.actor, s.cause.traceparent = about.GetActor(), about.GetTraceparent()
+			copy(s.cause.causation[:], about.GetCommandId())
+			copy(s.cause.correlation[:], about.GetCorrelationId())
+		}
 	}
-	o := &origin{actor: about.GetActor(), traceparent: about.GetTraceparent()}
-	copy(o.causation[:], about.GetCommandId())
-	copy(o.correlation[:], about.GetCorrelationId())
-	return o
-}
-
-func (s *sending) context(ctx context.Context) context.Context {
-	if o := s.origin(); o != nil {
-		return withOrigin(ctx, func(next *origin) { *next = *o })
-	}
-	return ctx
+	return s.cause
 }
 
 // shut takes nothing more. What is under way ends with the system.
@@ -356,8 +442,11 @@ func (d *deliverer) shut() {
 	d.closed = true
 }
 
-// stop ends what is under way.
+// stop ends what is under way. Answers that come later are of no use any more.
 func (d *deliverer) stop() {
 	d.cancel(errSystemClosed)
+	d.mu.Lock()
+	d.stopped = true
+	d.mu.Unlock()
 	d.done.Wait()
 }

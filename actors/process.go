@@ -93,23 +93,10 @@ func (a *activation) goOn() {
 	}
 }
 
-// inner is a call of the runtime's own, to handle an outcome or to wake.
+// inner is a call of the runtime's own, whose answer nobody stands and waits for.
 func (s *System) inner(of key, h *handler, message any, id persistence.CommandID, o *origin) *call {
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else
 	c.key, c.handler, c.message, c.ctx, c.origin, c.ifVersion = of, h, message, s.deliverer.ctx, o, persistence.Any
-	c.id = id
-	c.bound(c.ctx, s.config.AskTimeout)
+	c.id, c.deadline = id, time.Now().Add(s.config.AskTimeout)
 	return c
-}
-
-// askInner delivers a call of the runtime's own and waits for its end.
-func (s *System) askInner(c *call) error {
-	s.inFlight.Add(1)
-	if err := s.deliver(c); err != nil {
-		s.inFlight.Add(-1)
-		s.recycle(c)
-		return err
-	}
-	_, err := s.await(c.ctx, c, nil)
-	return err
 }

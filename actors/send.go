@@ -88,6 +88,10 @@ type sending struct {
 	headers []byte // of the command that led to it
 	stored  bool   // surely; it is not to be delivered before
 	message any    // for the test kit
+
+	// The deliverer's, while it has taken the command.
+	cause *origin  // from the headers
+	next  *sending // in its lane
 }
 
 func (tx *Tx) send(s *sending, of *codec.Type, message any, delay time.Duration) error {
