@@ -129,10 +129,14 @@ func (a *activation) handle(c *call) {
 	now := time.Now()
 	switch {
 	case !c.take():
-		a.finish() // its caller left and was told that nothing had been done
+		a.finish(c) // its caller left and was told that nothing had been done
 	case now.After(c.deadline):
 		a.refuse(c, unavailable("deadline", context.DeadlineExceeded))
 	case a.phase == live:
+		if err := a.slot.pace.check(int64(a.depth.calls), c); err != nil {
+			a.refuse(c, err)
+			return
+		}
 		c.now = now
 		a.decide(c)
 	case a.phase != lost && now.Before(a.retryAt):
@@ -324,7 +328,8 @@ func (a *activation) answer() {
 			a.position.Offset += int64(c.events) - 1
 		}
 		c.receipt = Receipt{Command: c.id, Version: c.last, Events: c.raised, Position: a.position}
-		a.finish()
+		a.slot.pace.answers(a.slot.busy.Load())
+		a.finish(c)
 		c.answer()
 		a.snapshot()
 	}
@@ -500,14 +505,8 @@ func unread(err error) error {
 func (a *activation) refuse(c *call, err error) {
 	c.reply, c.err = nil, c.border(err)
 	a.current = nil
-	a.finish()
+	a.finish(c)
 	c.answer()
-}
-
-// finish takes a command off the counters, before its caller can know.
-func (a *activation) finish() {
-	a.slot.busy.Add(-1)
-	a.system.inFlight.Add(-1)
 }
 
 // stopWhenIdle ends the activation as soon as it owes nobody an answer.
@@ -539,7 +538,7 @@ func (a *activation) crash(ctx actor.Context, reason any) {
 			a.system.stats.unknown.Add(1)
 			a.refuse(c, &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: "crash"})
 		case c.events > 0 && c.outcome.Err == nil: // durable
-			a.finish()
+			a.finish(c)
 			c.answer()
 		default:
 			a.refuse(c, unavailable("crash", nil))

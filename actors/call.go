@@ -19,6 +19,7 @@ type call struct {
 	key     key
 	handler *handler
 	message any
+	size    int // of the message, in bytes
 	// ctx is the caller's, so that nobody decides again for a caller who has left.
 	ctx       context.Context //nolint:containedctx // it travels with the command
 	origin    *origin

@@ -78,7 +78,7 @@ func (s *System) shutdown(ctx context.Context) error {
 		select {
 		case <-s.empty:
 		case <-ctx.Done():
-			err := fmt.Errorf("close with %d commands unanswered: %w", s.inFlight.Load(), context.Cause(ctx))
+			err := fmt.Errorf("close with %d commands unanswered: %w", s.inFlight.commands.Load(), context.Cause(ctx))
 			close(s.dead)
 			go s.release(ctx) // ends with the last call that the journal has not returned from
 			return err

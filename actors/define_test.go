@@ -88,6 +88,7 @@ func TestMistakes(t *testing.T) {
 		"negative AskTimeout":  {bound(func(c *actors.Config) { c.AskTimeout = -1 }), []string{"negative Config.AskTimeout: 0 is the default"}},
 		"negative Mailbox":     {bound(func(c *actors.Config) { c.Mailbox = -1 }), []string{"negative Config.Mailbox"}},
 		"negative MaxInFlight": {bound(func(c *actors.Config) { c.MaxInFlight = -1 }), []string{"negative Config.MaxInFlight"}},
+		"negative MaxBytes":    {bound(func(c *actors.Config) { c.MaxInFlightBytes = -1 }), []string{"negative Config.MaxInFlightBytes"}},
 		"negative MaxActive":   {bound(func(c *actors.Config) { c.MaxActive = -1 }), []string{"negative Config.MaxActive"}},
 		"negative Idle":        {bound(func(c *actors.Config) { c.Idle = -time.Second }), []string{"negative Config.Idle"}},
 		"negative Recoveries":  {bound(func(c *actors.Config) { c.Recoveries = -1 }), []string{"negative Config.Recoveries"}},

@@ -267,9 +267,9 @@ func (d *deliverer) serve(l *lane) {
 // ask hands over a call. Its answer brings the lane back.
 func (d *deliverer) ask(l *lane, next stage, c *call) {
 	l.stage, c.lane = next, l
-	d.system.inFlight.Add(1)
+	d.system.inFlight.add(c)
 	if err := d.system.deliver(c); err != nil {
-		d.system.inFlight.Add(-1)
+		d.system.inFlight.remove(c)
 		c.err = c.border(err)
 		l.answer(c)
 	}
@@ -369,7 +369,7 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 		return
 	}
 	c := d.system.inner(key{of, s.GetId()}, h, message, s.id, s.origin())
-	c.identity, c.digest = known, content
+	c.identity, c.digest, c.size = known, content, len(s.GetPayload())
 	d.ask(l, asking, c)
 }
 

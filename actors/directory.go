@@ -20,6 +20,7 @@ func (k key) stream() persistence.StreamID { return persistence.StreamID(k.kind.
 type slot struct {
 	busy   atomic.Int64 // commands taken and not answered
 	pinned atomic.Int64 // unix time until which it must stay
+	pace   pace
 	// The rest is protected by the shard's lock.
 	used         int64 // unix time of the last command
 	newer, older *activation
@@ -137,8 +138,12 @@ func (s *System) deliver(c *call) error {
 			return nil
 		}
 		shard.touch(a, s.clock.Load())
-		a.slot.busy.Add(1)
+		ahead := a.slot.busy.Add(1) - 1
 		shard.mu.Unlock()
+		if err := a.slot.pace.check(ahead, c); err != nil {
+			a.slot.busy.Add(-1)
+			return err
+		}
 		err := a.mailbox.offer(c)
 		if err == nil {
 			return nil

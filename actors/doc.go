@@ -106,7 +106,8 @@
 //     "reply-not-kept" answers a repeated command that was done: its reply was too
 //     large to keep, or the events are truncated.
 //   - EventIDReused: the key or the id belongs to another command.
-//   - Overloaded: a queue is full: a mailbox, the node, the queue of recoveries.
+//   - Overloaded: a queue is full: a mailbox, the node, the queue of recoveries; or the
+//     command could not be answered in time behind those before it.
 //   - Unavailable: nothing was done; RetryAfter says when to try again if that is
 //     known. Reason tells a journal that is away from a caller who left, a node
 //     that stops, an aggregate in quarantine because its handlers panic.

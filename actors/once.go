@@ -97,7 +97,7 @@ func (a *activation) lookedUp(l *lookedUp) {
 		if _, domain := l.err.(*RejectedError); l.err != nil && !domain { //nolint:errorlint // the outermost counts
 			c.err = c.border(l.err)
 		}
-		a.finish()
+		a.finish(c)
 		c.answer()
 	default:
 		c.looked = l.chain

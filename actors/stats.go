@@ -11,8 +11,8 @@ type stats struct {
 // Stats are counters of a [System] since it was opened, and what it holds now.
 type Stats struct {
 	// Active is the number of aggregates in memory, InFlight that of commands taken
-	// and not answered.
-	Active, InFlight int
+	// and not answered, and InFlightBytes the size of those.
+	Active, InFlight, InFlightBytes int
 	// Recoveries and Passivations count activations that began and ended.
 	Recoveries, Passivations uint64
 	// Rebuilds counts states that were dropped and read again; Conflicts those of
@@ -32,7 +32,7 @@ type Stats struct {
 // Stats returns the counters.
 func (s *System) Stats() Stats {
 	return Stats{
-		Active: int(s.directory.active.Load()), InFlight: int(s.inFlight.Load()),
+		Active: int(s.directory.active.Load()), InFlight: int(s.inFlight.commands.Load()), InFlightBytes: int(s.inFlight.bytes.Load()),
 		Recoveries: s.stats.recoveries.Load(), Passivations: s.stats.passivations.Load(),
 		Rebuilds: s.stats.rebuilds.Load(), Conflicts: s.stats.conflicts.Load(),
 		Unknown: s.stats.unknown.Load(), Panics: s.stats.panics.Load(),

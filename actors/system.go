@@ -35,6 +35,10 @@ type Config struct {
 	// MaxInFlight is how many commands the system takes before it refuses more as
 	// overloaded. The default is 65536.
 	MaxInFlight int
+	// MaxInFlightBytes is how many bytes the commands may have that the system has
+	// taken and not answered; while they have as many, more are refused as overloaded.
+	// The default is 256 MiB.
+	MaxInFlightBytes int
 	// MaxActive is how many aggregates are kept in memory; beyond it those unused
 	// for longest leave. The default is 100,000.
 	MaxActive int
@@ -100,7 +104,7 @@ type System struct {
 
 	clock    atomic.Int64 // unix time, set by the ticker
 	cursor   atomic.Int64
-	inFlight atomic.Int64
+	inFlight inFlight
 	running  atomic.Int64 // activations, stopping ones included
 	closing  atomic.Bool
 	empty    chan struct{} // receives when running has become 0
@@ -166,7 +170,7 @@ func (s *System) check() error {
 	}
 	problems = append(problems,
 		setDefault("AskTimeout", &c.AskTimeout, 10*time.Second), setDefault("Mailbox", &c.Mailbox, 1024),
-		setDefault("MaxInFlight", &c.MaxInFlight, 65536), setDefault("MaxActive", &c.MaxActive, 100_000),
+		setDefault("MaxInFlight", &c.MaxInFlight, 65536), setDefault("MaxInFlightBytes", &c.MaxInFlightBytes, 256<<20), setDefault("MaxActive", &c.MaxActive, 100_000),
 		setDefault("Idle", &c.Idle, 2*time.Minute), setDefault("Recoveries", &c.Recoveries, 50),
 		setDefault("GiveUpAfter", &c.GiveUpAfter, 24*time.Hour), setDefault("RememberFor", &c.RememberFor, 7*24*time.Hour), setDefault("RememberMax", &c.RememberMax, 1000))
 	s.minIdle = c.Idle
@@ -307,13 +311,11 @@ func (s *System) ask(ctx context.Context, request *Request, h *handler) (any, er
 	if err != nil {
 		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Command: request.id, Err: err}
 	}
-	if s.inFlight.Add(1) > int64(s.config.MaxInFlight) {
-		err = overloaded("too-many-in-flight")
-	} else {
+	if err = s.admit(c); err == nil {
 		err = s.deliver(c)
 	}
 	if err != nil {
-		s.inFlight.Add(-1)
+		s.inFlight.remove(c)
 		err = c.border(err)
 		s.recycle(c)
 		return nil, err
@@ -368,6 +370,7 @@ func (s *System) prepare(ctx context.Context, r *Request, h *handler) (*call, er
 	}
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else
 	c.key, c.handler, c.message = key{s.definitions[r.kind], r.aggregate}, h, r.message
+	c.size = h.command.Size(r.message)
 	if !s.config.TrustCallers {
 		c.message = h.command.Clone(r.message)
 	}

@@ -38,6 +38,7 @@ type Type struct {
 	name   string
 	goType reflect.Type
 	form   form
+	flat   bool // a struct that holds nothing outside of itself
 }
 
 type form uint8
@@ -70,7 +71,7 @@ func of(t reflect.Type) (*Type, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s has no stored name: add `func (%s) MessageName() string`", t, element.Name())
 	}
-	c.name = named.MessageName()
+	c.name, c.flat = named.MessageName(), c.form == structValue && flat(t)
 	if err := checkName(c.name); err != nil {
 		return nil, fmt.Errorf("name of %s: %w", t, err)
 	}
