@@ -119,6 +119,96 @@ func TestReadTogether(t *testing.T) {
 	})
 }
 
+// The same on a journal that takes 100 ms for each reading and each commit: nobody
+// waits for long, because streams are read many at a time.
+func TestManyAtOnceOnSlowJournal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const ids, slow = 10_000, 100 * time.Millisecond
+		under := new(memory.Journal)
+		for id := range 100 {
+			fill(t, under, fmt.Sprint(100*id), actors.FirstPage+1) // which takes two readings
+		}
+		journal := slowPages{faulty(t, faultjournal.Config{Journal: under, Append: func(*persistence.Append, int) faultjournal.Fault {
+			return faultjournal.Fault{Delay: slow}
+		}}), under, slow}
+		system := open(t, actors.Config{Journal: journal, AskTimeout: 10 * time.Second})
+		began := time.Now()
+		var group sync.WaitGroup
+		for id := range ids {
+			group.Go(func() {
+				if _, err := PutInto.Ask(t.Context(), system, fmt.Sprint(id), Put{Tag: "x"}); err != nil {
+					t.Errorf("put into %d: %v", id, err)
+				}
+			})
+		}
+		group.Wait()
+
+		require.Less(t, time.Since(began), 3*time.Second)
+	})
+}
+
+// slowPages takes a time for each reading, of one stream or of many.
+type slowPages struct {
+	*faultjournal.Journal
+	under *memory.Journal
+	slow  time.Duration
+}
+
+func (j slowPages) ReadPages(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
+	time.Sleep(j.slow)
+	return j.under.ReadPages(ctx, requests)
+}
+
+func (j slowPages) Read(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+	time.Sleep(j.slow)
+	return j.under.Read(ctx, stream, options)
+}
+
+// An aggregate that has lost its state in the middle of its work is read before those
+// that have waited for longer to begin.
+func TestRebuildsComeFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		var mu sync.Mutex
+		var order []persistence.StreamID
+		journal := faulty(t, faultjournal.Config{Read: func(stream persistence.StreamID, _ int) faultjournal.ReadFault {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, stream)
+			if stream == "list-slow" {
+				return faultjournal.ReadFault{Until: gate}
+			}
+			return faultjournal.ReadFault{}
+		}})
+		system := open(t, actors.Config{Journal: journal, Recoveries: 1, AskTimeout: time.Minute})
+		_, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"})
+		require.NoError(t, err)
+		answers := []<-chan answer{put(t.Context(), system, "slow", Put{Tag: "x"})}
+		synctest.Wait() // reading it keeps the only worker
+		for i := range 100 {
+			answers = append(answers, put(t.Context(), system, fmt.Sprint(i), Put{Tag: "x"}))
+		}
+		synctest.Wait()
+		answers = append(answers, put(t.Context(), system, "a", Put{Do: panicsLate}))
+		synctest.Wait()
+		answers = append(answers, put(t.Context(), system, "a", Put{Tag: "y"}))
+		synctest.Wait()
+
+		close(gate)
+
+		for i, answered := range answers {
+			if err := (<-answered).err; i == 101 {
+				require.ErrorIs(t, err, persistence.ErrRejected)
+			} else {
+				require.NoError(t, err)
+			}
+		}
+		require.EqualValues(t, []persistence.StreamID{"list-a", "list-slow", "list-a"}, order[:3])
+	})
+}
+
 // noPages is a journal whose ReadPages fails as a whole, so often.
 type noPages struct {
 	*faultjournal.Journal

@@ -34,6 +34,7 @@ type recoveries struct {
 
 	mu      sync.Mutex // protects the rest
 	queue   fifo.Queue[recovery]
+	urgent  fifo.Queue[recovery] // rebuilds, which come before the queue
 	lookups fifo.Queue[lookup]
 	turn    bool // a lookup comes before a recovery
 	workers int
@@ -62,6 +63,8 @@ type recovery struct {
 	from *persistence.Snapshot
 	// wanted: somebody waits who is not in the mailbox.
 	wanted bool
+	// again: the aggregate was live and has lost its state.
+	again bool
 }
 
 // recovered is the message that a recovery ends with.
@@ -87,16 +90,25 @@ func (r *recoveries) enqueue(a *activation, wanted bool) error {
 	switch {
 	case r.closed:
 		return unavailable("stopping", nil)
-	case r.queue.Len() >= maxRecoveryQueue:
+	case r.line(a.chain != nil).Len() >= maxRecoveryQueue:
 		return overloaded("recoveries-full")
 	}
-	r.push(recovery{of: a, wanted: wanted})
+	r.push(recovery{of: a, wanted: wanted, again: a.chain != nil})
 	return nil
+}
+
+// line is where a recovery waits: an aggregate that has lost its state in the middle
+// of its work comes before those that begin. The lock is held.
+func (r *recoveries) line(again bool) *fifo.Queue[recovery] {
+	if again {
+		return &r.urgent
+	}
+	return &r.queue
 }
 
 // push adds to the queue and sees to it that somebody works. The lock is held.
 func (r *recoveries) push(what recovery) {
-	r.queue.Push(what)
+	r.line(what.again).Push(what)
 	r.hire()
 }
 
@@ -126,20 +138,22 @@ func (r *recoveries) work() {
 func (r *recoveries) take() ([]recovery, lookup) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.turn = !r.turn || r.queue.Len() == 0; r.turn && r.lookups.Len() > 0 {
+	waiting := r.urgent.Len() + r.queue.Len()
+	if r.turn = !r.turn || waiting == 0; r.turn && r.lookups.Len() > 0 {
 		return nil, r.lookups.Pop()
 	}
 	n := 1
 	if r.pages != nil {
 		n = recoveryBatch
 	}
-	batch := make([]recovery, 0, min(n, r.queue.Len()))
-	for r.queue.Len() > 0 && len(batch) < n {
-		rest := r.queue.At(0).state != nil
+	batch := make([]recovery, 0, min(n, waiting))
+	for ; waiting > 0 && len(batch) < n; waiting-- {
+		line := r.line(r.urgent.Len() > 0)
+		rest := line.At(0).state != nil
 		if rest && len(batch) > 0 {
 			break
 		}
-		batch = append(batch, r.queue.Pop())
+		batch = append(batch, line.Pop())
 		if rest {
 			break
 		}
