@@ -130,13 +130,9 @@ func (a *activation) handle(c *call) {
 	switch {
 	case !c.take():
 		a.finish(c) // its caller left and was told that nothing had been done
-	case now.After(c.deadline):
+	case now.After(c.deadline.Add(-a.slot.pace.wait(int64(a.depth.calls)))):
 		a.refuse(c, unavailable("deadline", context.DeadlineExceeded))
 	case a.phase == live:
-		if err := a.slot.pace.check(int64(a.depth.calls), c); err != nil {
-			a.refuse(c, err)
-			return
-		}
 		c.now = now
 		a.decide(c)
 	case a.phase != lost && now.Before(a.retryAt):

@@ -3,6 +3,8 @@ package actors
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/stele-es/stele/persistence"
 )
 
 // inFlight is what a system has taken and not answered: how many commands, and how
@@ -20,18 +22,35 @@ func (f *inFlight) remove(c *call) {
 	f.bytes.Add(-int64(c.size))
 }
 
-// admit counts a command in, and refuses it when there is too much already. One that
-// is larger than the whole bound passes while there is little else, since waiting
-// would not make it smaller.
+// room refuses a command when there is too much already, before anything is done for
+// it: refusing must cost little when it matters.
+func (s *System) room(r *Request, h *handler) error {
+	reason := s.tooMuch(s.inFlight.commands.Load(), s.inFlight.bytes.Load())
+	if reason == "" {
+		return nil
+	}
+	stream := persistence.StreamID(r.kind + "-" + r.aggregate)
+	return &persistence.Error{Kind: persistence.ErrOverloaded, Reason: reason, Op: h.command.Name() + " on " + string(stream), Stream: stream, Command: r.id}
+}
+
+// admit counts a command in, and refuses it when there was too much before.
 func (s *System) admit(c *call) error {
-	commands, bytes := s.inFlight.add(c)
-	switch {
-	case commands >= int64(s.config.MaxInFlight):
-		return overloaded("too-many-in-flight")
-	case bytes >= int64(s.config.MaxInFlightBytes):
-		return overloaded("too-many-bytes-in-flight")
+	if reason := s.tooMuch(s.inFlight.add(c)); reason != "" {
+		return overloaded(reason)
 	}
 	return nil
+}
+
+// tooMuch names the limit that is reached. One command that is larger than all that
+// may be in flight passes, since waiting would not make it smaller.
+func (s *System) tooMuch(commands, bytes int64) (reason string) {
+	switch {
+	case commands >= int64(s.config.MaxInFlight):
+		return "too-many-in-flight"
+	case bytes >= int64(s.config.MaxInFlightBytes):
+		return "too-many-bytes-in-flight"
+	}
+	return ""
 }
 
 // finish takes a command off the counters, before its caller can know.
@@ -43,8 +62,9 @@ func (a *activation) finish(c *call) {
 }
 
 // pace is how fast an aggregate answers while commands queue for it, so that one
-// which would wait beyond its deadline is refused before it is decided: at once when
-// it comes, or when its turn has come and its events would be stored too late.
+// which would wait beyond its deadline is refused before it is decided: as overloaded
+// at once when it comes, or when its turn has come and its events would be stored too
+// late.
 //
 // It is measured from when there is a crowd until nobody waits: only then do answers
 // follow each other without a pause, and what has been in the way of one crowd, such
@@ -94,13 +114,18 @@ func (p *pace) answers(waiting int64) {
 	p.count++
 }
 
+// wait is how long a command waits for its answer behind those ahead of it, as far as
+// that is known.
+func (p *pace) wait(ahead int64) time.Duration {
+	return time.Duration(p.each.Load() * (ahead + 2)) // one for itself, and one for not being sure
+}
+
 // check refuses a command that would not be answered in time behind those ahead of it.
 func (p *pace) check(ahead int64, c *call) error {
-	each := p.each.Load()
-	if each == 0 {
+	wait := p.wait(ahead)
+	if wait == 0 {
 		return nil
 	}
-	wait := time.Duration(each * (ahead + 2)) // one for itself, and one for not being sure
 	left := time.Until(c.deadline)
 	if wait <= left {
 		return nil

@@ -307,6 +307,9 @@ func (s *System) Ask(ctx context.Context, request Request) (any, error) {
 
 // ask delivers a command and waits for its outcome.
 func (s *System) ask(ctx context.Context, request *Request, h *handler) (any, error) {
+	if err := s.room(request, h); err != nil {
+		return nil, err
+	}
 	c, err := s.prepare(ctx, request, h)
 	if err != nil {
 		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Command: request.id, Err: err}

@@ -29,6 +29,8 @@ func measureCommand(s *session) error {
 		{"memory and recovery", s.measureAggregates},
 		{"transfers", s.measureTransfers},
 		{"keys, metadata and snapshots", s.measureExtras},
+		{"overload", s.measureOverload},
+		{"a long history", s.measureLong},
 	} {
 		if err := part.do(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)

@@ -33,6 +33,8 @@ type scale struct {
 	idle int
 	// history is how many events the longest stream has.
 	history int
+	// long is how many events the stream has that is recovered without a snapshot.
+	long int
 	// nodes append to one journal where that is what is measured.
 	nodes int
 	// writers append while a subscription follows, at these parts of what they can do.
@@ -43,7 +45,7 @@ type scale struct {
 func thorough() scale {
 	return scale{
 		rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000,
-		callers: 512, many: 1000, idle: 100_000, history: 100_000, nodes: 16, writers: 256, loads: []float64{0.1, 0.5, 0.9},
+		callers: 512, many: 1000, idle: 100_000, history: 100_000, long: 1_000_000, nodes: 16, writers: 256, loads: []float64{0.1, 0.5, 0.9},
 	}
 }
 
@@ -52,7 +54,7 @@ func thorough() scale {
 func quickly() scale {
 	s := thorough()
 	s.rounds, s.window, s.budget = 3, 400*time.Millisecond, 100*time.Second
-	s.read, s.idle = 5000, 20_000
+	s.read, s.idle, s.long = 5000, 20_000, 200_000
 	return s
 }
 
