@@ -175,9 +175,9 @@ func (a *activation) decide(c *call) {
 	if err == nil && tx.problem != nil {
 		err = c.border(tx.problem)
 	}
-	var sends []persistence.Event
+	var beside []byte
 	if err == nil {
-		if sends, err = a.dispatch(c, tx); err != nil {
+		if beside, err = a.dispatch(c, tx); err != nil {
 			err, tx.problem = c.border(err), err
 		}
 	}
@@ -192,14 +192,12 @@ func (a *activation) decide(c *call) {
 	case err != nil:
 		a.dirty = a.dirty || tx.dirty()
 		a.answerLater(c, nil, err)
-	case len(sends) > 0:
-		a.accept(c, reply, append(tx.events, sends...))
 	case len(tx.events) == 0 && !c.lasting():
 		a.answerLater(c, reply, nil)
 	case len(tx.events) == 0:
 		a.remember(c, reply, nil)
 	default:
-		a.accept(c, reply, tx.events)
+		a.accept(c, reply, tx.events, beside)
 	}
 }
 

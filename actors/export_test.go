@@ -38,7 +38,10 @@ func Sent(id persistence.CommandID, born time.Time) AskOption {
 }
 
 // RememberedBy is what recovery looks for in the headers of events.
-var RememberedBy = rememberedBy
+func RememberedBy(headers []byte) (persistence.CommandID, bool, error) {
+	about, err := toldBy(&persistence.Recorded{Event: persistence.Event{Headers: headers}})
+	return about.id, about.remember, err
+}
 
 // Journal is the one of the configuration.
 func (s *System) Journal() persistence.Journal { return s.config.Journal }

@@ -105,31 +105,50 @@ func (m *memory) forget(now int64, keep retention) {
 	}
 }
 
-// rememberedBy is the command whose outcome stands in the headers of an event, if
-// it is one to remember. Headers that are no headers are an error: an outcome may
-// be in them.
-func rememberedBy(headers []byte) (id persistence.CommandID, ok bool, err error) {
-	for len(headers) > 0 {
-		field, kind, n := protowire.ConsumeTag(headers)
-		if n < 0 {
-			return id, false, protowire.ParseError(n)
-		}
-		headers = headers[n:]
-		if n = protowire.ConsumeFieldValue(field, kind, headers); n < 0 {
-			return id, false, protowire.ParseError(n)
-		}
-		switch {
-		case kind != protowire.BytesType:
-		case field == headerCommandID:
-			if value, _ := protowire.ConsumeBytes(headers); len(value) == len(id) {
-				copy(id[:], value)
-			}
-		case field == headerDigest:
-			ok = true
-		}
-		headers = headers[n:]
+// told is what the headers of an event tell a recovery.
+type told struct {
+	id       persistence.CommandID
+	remember bool   // the outcome of the command stands here, and is to be found again
+	sends    []byte // nil when the command neither sent nor ended anything
+	origin   []byte // the headers up to the outcome
+}
+
+// toldBy reads the headers of an event. Headers that are no headers are an error: an
+// outcome may be in them.
+func toldBy(recorded *persistence.Recorded) (about told, err error) {
+	if recorded.Type == typeSent {
+		about.sends = recorded.Payload
 	}
-	return id, ok && id != persistence.CommandID{}, nil
+	for rest := recorded.Headers; len(rest) > 0; {
+		field, kind, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			return about, protowire.ParseError(n)
+		}
+		rest = rest[n:]
+		if n = protowire.ConsumeFieldValue(field, kind, rest); n < 0 {
+			return about, protowire.ParseError(n)
+		}
+		if kind == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(rest)
+			about.take(field, value)
+		}
+		if rest = rest[n:]; field < headerDigest {
+			about.origin = recorded.Headers[:len(recorded.Headers)-len(rest)]
+		}
+	}
+	about.remember = about.remember && about.id != persistence.CommandID{}
+	return about, nil
+}
+
+func (t *told) take(field protowire.Number, value []byte) {
+	switch {
+	case field == headerCommandID && len(value) == len(t.id):
+		copy(t.id[:], value)
+	case field == headerDigest:
+		t.remember = true
+	case field == headerSends:
+		t.sends = value
+	}
 }
 
 // rememberedSize is that of a command in a snapshot.

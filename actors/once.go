@@ -7,10 +7,13 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// accept hands a decided command's events to the journal, its reply in the headers
-// of the last.
-func (a *activation) accept(c *call, reply any, events []persistence.Event) {
+// accept hands a decided command's events to the journal, with its reply, and what it
+// sends if that goes there, in the headers of the last.
+func (a *activation) accept(c *call, reply any, events []persistence.Event, sends []byte) {
 	about := headers(c.id, c.handler.command.Name(), c.origin)
+	for _, s := range c.sends {
+		s.headers = about
+	}
 	for i := range events[:len(events)-1] {
 		events[i].Headers = about
 	}
@@ -23,6 +26,9 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event) {
 		a.dirty = true
 		a.answerLater(c, nil, c.border(err))
 		return
+	}
+	if sends != nil {
+		last = appendField(last, headerSends, sends)
 	}
 	events[len(events)-1].Headers = last
 	c.reply, c.err, c.raised = reply, nil, len(events)
@@ -39,7 +45,8 @@ func (a *activation) remember(c *call, reply any, refusal error) {
 	c.reply, c.err, c.raised, c.sends = reply, refusal, 0, nil
 	event := persistence.Event{Type: typeReceipt, Headers: last}
 	if ends := a.ends(c); len(ends) > 0 {
-		event.Type, event.Payload = typeSent, a.change(nil, ends)
+		event.Type, event.Payload = typeSent, encodeSends(nil, ends)
+		a.open = opens(a.open, nil, ends)
 	}
 	a.submit(c, []persistence.Event{event})
 }

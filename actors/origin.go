@@ -168,6 +168,7 @@ const (
 	headerReply
 	headerRejection
 	headerReplyLeftOut
+	headerSends
 )
 
 // headers encodes what the events of one command say about it.

@@ -312,16 +312,20 @@ func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
 		return corrupt(recorded, fmt.Sprintf("follows version %d", a.version), nil)
 	}
 	a.version, a.position = recorded.Version, recorded.Position
-	id, known, err := rememberedBy(recorded.Headers)
-	switch {
-	case err != nil:
+	about, err := toldBy(recorded)
+	if err != nil {
 		return corrupt(recorded, "the headers cannot be decoded", err)
-	case known:
-		a.memory = a.memory.add(remembered{id, recorded.Version, recorded.At.Unix()}, r.keep)
+	}
+	if about.remember {
+		a.memory = a.memory.add(remembered{about.id, recorded.Version, recorded.At.Unix()}, r.keep)
+	}
+	if about.sends != nil {
+		if a.open, err = refoldSent(a.open, recorded, &about); err != nil {
+			return err
+		}
 	}
 	if recorded.Type == typeSent {
-		a.open, err = refoldSent(a.open, recorded)
-		return err
+		return nil
 	}
 	return a.of.key.kind.refold(a.state, recorded)
 }

@@ -14,10 +14,14 @@ import (
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
-// typeSent is the event that holds what a command has its aggregate send, and which
-// of its earlier sends are done. It is the last of its append, so that no crash parts
-// the events of the domain from what follows of them.
-const typeSent = "$stele.sent"
+// What a command has its aggregate send, and which of its earlier sends are done, is
+// stored in the append of its events, so that no crash parts the events of the domain
+// from what follows of them: in the headers of the last event, since an event more is
+// what costs. Where there is none, or where it is much, it has an event of its own.
+const (
+	typeSent       = "$stele.sent"
+	maxSendsBeside = 8 << 10 // bytes in headers
+)
 
 // Bounds of what an aggregate may send.
 const (
@@ -134,9 +138,10 @@ func resultID(sent persistence.CommandID) persistence.CommandID {
 	return digestID(sha256.Sum256(append([]byte("result\x00"), sent[:]...)))
 }
 
-// dispatch makes the event of what a decided command sends and ends, if there is
-// any of it, and changes what is open.
-func (a *activation) dispatch(c *call, tx *Tx) (event []persistence.Event, err error) {
+// dispatch returns what a decided command sends and ends as it is stored, if there is
+// any of it, and changes what is open. It adds an event to those of the command when
+// they cannot hold it.
+func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
 	c.sends = nil
 	ends := a.ends(c)
 	for _, s := range a.open {
@@ -147,32 +152,32 @@ func (a *activation) dispatch(c *call, tx *Tx) (event []persistence.Event, err e
 	if len(tx.sends) == 0 && len(ends) == 0 {
 		return nil, nil
 	}
-	switch {
-	case len(a.open)+len(tx.sends) > maxOpen:
+	if len(a.open)+len(tx.sends) > maxOpen {
 		return nil, overloaded("too-many-sends")
-	case len(tx.events) == persistence.MaxAppendEvents:
-		return nil, &persistence.InvalidError{Field: "events", Reason: "are too many for a command that sends", Size: len(tx.events) + 1, Limit: persistence.MaxAppendEvents}
 	}
-	about := headers(c.id, c.handler.command.Name(), c.origin)
+	payload := encodeSends(tx.sends, ends)
+	if len(tx.events) == 0 || len(payload) > maxSendsBeside {
+		switch {
+		case len(tx.events) == persistence.MaxAppendEvents:
+			return nil, &persistence.InvalidError{Field: "events", Reason: "are too many for a command that sends", Size: len(tx.events) + 1, Limit: persistence.MaxAppendEvents}
+		case len(payload) > persistence.MaxPayload:
+			return nil, &persistence.InvalidError{Field: "sends", Reason: "are too large", Size: len(payload), Limit: persistence.MaxPayload}
+		}
+		tx.events = append(tx.events, persistence.Event{Type: typeSent, Payload: payload})
+		payload = nil
+	}
 	for i, s := range tx.sends {
-		s.id, s.headers = sentID(a.stream, a.version+persistence.Version(len(tx.events))+1, i), about
+		s.id = sentID(a.stream, a.version+persistence.Version(len(tx.events)), i)
 	}
-	payload := a.change(tx.sends, ends)
-	if len(payload) > persistence.MaxPayload {
-		a.dirty = true
-		return nil, &persistence.InvalidError{Field: "sends", Reason: "are too large", Size: len(payload), Limit: persistence.MaxPayload}
-	}
-	c.sends = tx.sends
-	return []persistence.Event{{Type: typeSent, Payload: payload}}, nil
+	a.open, c.sends = opens(a.open, tx.sends, ends), tx.sends
+	return payload, nil
 }
 
-// change opens and ends sends, and returns the payload of the event that says so.
-func (a *activation) change(opened []*sending, ends [][]byte) []byte {
+func encodeSends(opened []*sending, ends [][]byte) []byte {
 	stored := &stelev1.Sends{Done: ends}
 	for _, s := range opened {
 		stored.Sent = append(stored.Sent, s.Sent)
 	}
-	a.open = opens(a.open, opened, ends)
 	payload, _ := proto.Marshal(stored) // fails for invalid text only, which was refused
 	return payload
 }
@@ -222,14 +227,14 @@ func isOpen(open []*sending, id persistence.CommandID) bool {
 }
 
 // refoldSent is what is open after a stored event.
-func refoldSent(open []*sending, recorded *persistence.Recorded) ([]*sending, error) {
+func refoldSent(open []*sending, recorded *persistence.Recorded, about *told) ([]*sending, error) {
 	var stored stelev1.Sends
-	if err := proto.Unmarshal(recorded.Payload, &stored); err != nil {
+	if err := proto.Unmarshal(about.sends, &stored); err != nil {
 		return nil, corrupt(recorded, "what was sent cannot be decoded", err)
 	}
 	opened := make([]*sending, len(stored.GetSent()))
 	for i, s := range stored.GetSent() {
-		opened[i] = &sending{Sent: s, id: sentID(recorded.Stream, recorded.Version, i), due: time.UnixMicro(s.GetDue()), headers: recorded.Headers, stored: true}
+		opened[i] = &sending{Sent: s, id: sentID(recorded.Stream, recorded.Version, i), due: time.UnixMicro(s.GetDue()), headers: about.origin, stored: true}
 	}
 	return opens(open, opened, stored.GetDone()), nil
 }

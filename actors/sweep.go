@@ -20,10 +20,11 @@ const (
 
 // sweep finds what aggregates have open and nobody takes care of, and wakes them: when
 // a system starts, what those before it have left; later, what other systems on the
-// journal have, or what was lost here. It reads the events of one type from the
-// beginning of the journal once, and from then on what has come.
+// journal have, or what was lost here. It reads the events of the kinds that send from
+// the beginning of the journal once, and from then on what has come.
 type sweep struct {
 	system *System
+	kinds  []string
 	after  persistence.Positions
 	open   map[persistence.StreamID][]pendingSend // of streams with any
 }
@@ -55,7 +56,7 @@ func (w *sweep) run(ctx context.Context) error {
 }
 
 func (w *sweep) read(ctx context.Context) error {
-	options := persistence.ReadAllOptions{After: w.after, Filter: filter.Type().In(typeSent, persistence.TypeDeleted), PageRows: 2000}
+	options := persistence.ReadAllOptions{After: w.after, Filter: filter.Category().In(w.kinds...), PageRows: 2000}
 	for page, err := range w.system.config.Journal.ReadAll(ctx, options) {
 		if err != nil {
 			return err
@@ -73,12 +74,13 @@ func (w *sweep) read(ctx context.Context) error {
 
 // take changes what is open by an event.
 func (w *sweep) take(recorded *persistence.Recorded) {
-	if d := w.system.definitions[recorded.Stream.Category()]; d == nil || !d.process {
+	var stored stelev1.Sends
+	about, err := toldBy(recorded)
+	if recorded.Type == persistence.TypeDeleted || err != nil || proto.Unmarshal(about.sends, &stored) != nil {
+		delete(w.open, recorded.Stream)
 		return
 	}
-	var stored stelev1.Sends
-	if recorded.Type == persistence.TypeDeleted || proto.Unmarshal(recorded.Payload, &stored) != nil {
-		delete(w.open, recorded.Stream)
+	if about.sends == nil {
 		return
 	}
 	var next []pendingSend

@@ -135,8 +135,8 @@ func Open(ctx context.Context, config Config) (*System, error) {
 	s.snapshots, s.log = newSnapshots(s), newCommandLog(s)
 	s.deliverer = newDeliverer(s)
 	tasks := append(s.submitter(), lifecycle.Component{Name: "clock of the aggregates", Run: s.tick})
-	if s.processes() {
-		open := sweep{system: s, open: map[persistence.StreamID][]pendingSend{}}
+	if kinds := s.processes(); len(kinds) > 0 {
+		open := sweep{system: s, kinds: kinds, open: map[persistence.StreamID][]pendingSend{}}
 		tasks = append(tasks, lifecycle.Component{Name: "timers of the aggregates", Run: s.deliverer.keepTime},
 			lifecycle.Component{Name: "search for open sends", Run: open.run})
 	}
@@ -207,14 +207,14 @@ func (s *System) host(d Definition) error {
 	return problem
 }
 
-// processes reports that a kind hosted here sends commands.
-func (s *System) processes() bool {
-	for _, d := range s.definitions {
+// processes are the kinds hosted here that send commands.
+func (s *System) processes() (kinds []string) {
+	for kind, d := range s.definitions {
 		if d.process {
-			return true
+			kinds = append(kinds, kind)
 		}
 	}
-	return false
+	return kinds
 }
 
 // keep is what the aggregates remember of commands.

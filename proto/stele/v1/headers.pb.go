@@ -39,7 +39,10 @@ type Headers struct {
 	// Why the command was refused. Only a receipt has it.
 	Rejection *Rejection `protobuf:"bytes,9,opt,name=rejection,proto3" json:"rejection,omitempty"`
 	// There was a reply, too large to be kept.
-	ReplyLeftOut  bool `protobuf:"varint,10,opt,name=reply_left_out,json=replyLeftOut,proto3" json:"reply_left_out,omitempty"`
+	ReplyLeftOut bool `protobuf:"varint,10,opt,name=reply_left_out,json=replyLeftOut,proto3" json:"reply_left_out,omitempty"`
+	// What the command had its aggregate send, when that is little: as the payload of
+	// an event of type "$stele.sent".
+	Sends         *Sends `protobuf:"bytes,11,opt,name=sends,proto3" json:"sends,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -144,6 +147,13 @@ func (x *Headers) GetReplyLeftOut() bool {
 	return false
 }
 
+func (x *Headers) GetSends() *Sends {
+	if x != nil {
+		return x.Sends
+	}
+	return nil
+}
+
 // Rejection is a refusal of the domain.
 type Rejection struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -209,7 +219,7 @@ var File_stele_v1_headers_proto protoreflect.FileDescriptor
 
 const file_stele_v1_headers_proto_rawDesc = "" +
 	"\n" +
-	"\x16stele/v1/headers.proto\x12\bstele.v1\"\xda\x02\n" +
+	"\x16stele/v1/headers.proto\x12\bstele.v1\x1a\x13stele/v1/sent.proto\"\x81\x03\n" +
 	"\aHeaders\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\fR\tcommandId\x12\x18\n" +
@@ -222,7 +232,8 @@ const file_stele_v1_headers_proto_rawDesc = "" +
 	"\x05reply\x18\b \x01(\fH\x00R\x05reply\x88\x01\x01\x121\n" +
 	"\trejection\x18\t \x01(\v2\x13.stele.v1.RejectionR\trejection\x12$\n" +
 	"\x0ereply_left_out\x18\n" +
-	" \x01(\bR\freplyLeftOutB\b\n" +
+	" \x01(\bR\freplyLeftOut\x12%\n" +
+	"\x05sends\x18\v \x01(\v2\x0f.stele.v1.SendsR\x05sendsB\b\n" +
 	"\x06_reply\"G\n" +
 	"\tRejection\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
@@ -245,14 +256,16 @@ var file_stele_v1_headers_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_stele_v1_headers_proto_goTypes = []any{
 	(*Headers)(nil),   // 0: stele.v1.Headers
 	(*Rejection)(nil), // 1: stele.v1.Rejection
+	(*Sends)(nil),     // 2: stele.v1.Sends
 }
 var file_stele_v1_headers_proto_depIdxs = []int32{
 	1, // 0: stele.v1.Headers.rejection:type_name -> stele.v1.Rejection
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 1: stele.v1.Headers.sends:type_name -> stele.v1.Sends
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_stele_v1_headers_proto_init() }
@@ -260,6 +273,7 @@ func file_stele_v1_headers_proto_init() {
 	if File_stele_v1_headers_proto != nil {
 		return
 	}
+	file_stele_v1_sent_proto_init()
 	file_stele_v1_headers_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -33,7 +33,7 @@ type Sent struct {
 	Key     string                 `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`  // by which the sender cancels and replaces it
 	// In snapshots only, where no event says them.
 	CommandId     []byte `protobuf:"bytes,7,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
-	Headers       []byte `protobuf:"bytes,8,opt,name=headers,proto3" json:"headers,omitempty"` // those of the command that led to it
+	Headers       []byte `protobuf:"bytes,8,opt,name=headers,proto3" json:"headers,omitempty"` // of the command that led to it: who asked, and where it came from
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -124,8 +124,10 @@ func (x *Sent) GetHeaders() []byte {
 	return nil
 }
 
-// Sends is the payload of an event of type "$stele.sent": what one command has an
-// aggregate send, and which of its earlier sends are done or cancelled with it.
+// Sends is what one command has an aggregate send, and which of its earlier sends are
+// done or cancelled with it. It stands in the headers of the command's last event; a
+// command that raises none, or sends much, has an event of type "$stele.sent" behind
+// the others with this as its payload.
 type Sends struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sent          []*Sent                `protobuf:"bytes,1,rep,name=sent,proto3" json:"sent,omitempty"`
