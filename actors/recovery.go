@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -121,6 +122,7 @@ func (r *recoveries) hire() {
 
 func (r *recoveries) work() {
 	for {
+		runtime.Gosched() // so that what comes at the same time is read together
 		batch, one := r.take()
 		switch {
 		case one.call != nil:
