@@ -10,6 +10,7 @@ import (
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/examples/bank/bank"
 	"github.com/stele-es/stele/examples/bank/bankpb"
+	"github.com/stele-es/stele/persistence"
 )
 
 // measureTransfers measures transfers of the bank, each of them a process manager with
@@ -59,14 +60,28 @@ func (s *session) transfers() (rate float64, err error) {
 		if _, err := once(s.scale.callers, count, func(i int) error { return s.transfer(node, ids, i) }); err != nil {
 			return err
 		}
-		// By few, because to ask is work too.
-		if _, err := once(8, count, func(i int) error { return s.ended(node, i) }); err != nil {
+		// Backward, since the last ends last: to ask is work too.
+		if _, err := once(1, count, func(i int) error { return s.ended(node, count-1-i) }); err != nil {
 			return err
 		}
-		rate = float64(count) / time.Since(start).Seconds()
-		return nil
+		end, err := s.lastStored(j)
+		rate = float64(count) / end.Sub(start).Seconds()
+		return err
 	})
 	return rate, err
+}
+
+// lastStored is when the newest event was stored.
+func (s *session) lastStored(j journal) (at time.Time, err error) {
+	for page, err := range j.ReadAll(s.ctx, persistence.ReadAllOptions{Backward: true, PageRows: 1}) {
+		if err != nil {
+			return at, err
+		}
+		if len(page.Events) > 0 {
+			return page.Events[0].At, nil
+		}
+	}
+	return at, errors.New("nothing was stored")
 }
 
 func (s *session) transfer(node *stele.Node, ids []string, i int) error {
