@@ -5,16 +5,23 @@ import (
 	"reflect"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
 )
 
 // Command is a contract: aggregates of one kind may be asked C and answer R. It
 // is a pure value without a handler inside, so contracts never form
 // initialisation cycles. The zero Command names no kind and every Ask refuses it.
-type Command[C, R any] struct{ kind string }
+type Command[C, R any] struct {
+	kind string
+	of   *codec.Type // C's; nil when it has none
+}
 
 // NewCommand makes the contract of a command. Mistakes in kind, C or R are found
 // when the aggregate that handles it is started.
-func NewCommand[C, R any](kind string) Command[C, R] { return Command[C, R]{kind: kind} }
+func NewCommand[C, R any](kind string) Command[C, R] {
+	of, _ := codec.Of[C]() // what is wrong with it is said at the start
+	return Command[C, R]{kind, of}
+}
 
 // Asker takes commands to aggregates: a [System], or a node that hosts one.
 type Asker interface {

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -425,7 +424,7 @@ func (s *System) anyHandler(d *definition) *handler {
 func (s *sending) origin() *origin {
 	if s.cause == nil {
 		var about stelev1.Headers
-		s.cause = &origin{checked: new(atomic.Bool)}
+		s.cause = &origin{checked: checkedBefore}
 		if proto.Unmarshal(s.headers, &about) == nil {
 			s.cause.actor, s.cause.traceparent = about.GetActor(), about.GetTraceparent()
 			copy(s.cause.causation[:], about.GetCommandId())

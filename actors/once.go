@@ -11,8 +11,11 @@ import (
 // sends if that goes there, in the headers of the last.
 func (a *activation) accept(c *call, reply any, events []persistence.Event, sends []byte) {
 	about := headers(c.id, c.handler.command.Name(), c.origin)
-	for _, s := range c.sends {
-		s.headers = about
+	if len(c.sends) > 0 {
+		cause := c.origin.causing(c.id)
+		for _, s := range c.sends {
+			s.headers, s.cause = about, cause
+		}
 	}
 	for i := range events[:len(events)-1] {
 		events[i].Headers = about

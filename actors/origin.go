@@ -29,6 +29,21 @@ type origin struct {
 	checked *atomic.Bool
 }
 
+// checkedBefore is of origins that were checked when they were stored.
+var checkedBefore = func() *atomic.Bool { b := new(atomic.Bool); b.Store(true); return b }()
+
+// causing is the origin of what follows from a command.
+func (o *origin) causing(id persistence.CommandID) *origin {
+	next := origin{causation: id, correlation: id, checked: checkedBefore}
+	if o != nil {
+		next.actor, next.traceparent = o.actor, o.traceparent
+		if o.correlation != [16]byte{} {
+			next.correlation = o.correlation
+		}
+	}
+	return &next
+}
+
 type originKey struct{}
 
 // ID is an id of a command or of an event.

@@ -3,6 +3,7 @@ package actors_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ type (
 		Delay  time.Duration
 		Key    string
 		Cancel string
+		Raise  bool // an event, too
 	}
 	Ring struct{ Name string }
 	Tell struct {
@@ -57,6 +59,9 @@ func clocks(more ...actors.Part[clock]) *actors.Aggregate[clock] {
 }
 
 func (*clock) arm(tx *actors.Tx, c Arm) (Heard, error) {
+	if c.Raise {
+		tx.Raise(Heard{Text: "armed"})
+	}
 	if c.Cancel != "" {
 		tx.Cancel(c.Cancel)
 	}
@@ -116,6 +121,42 @@ func TestTimers(t *testing.T) {
 			require.Less(t, late, 10*time.Millisecond)
 		}
 	})
+}
+
+// What is sent is stored with the last event, unless there is none or it is much; from
+// either place it is read again.
+func TestWhereSendsAreStored(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		arm  Arm
+		want []string
+	}{
+		"beside an event":  {Arm{Name: "x", Raise: true}, []string{"test.heard"}},
+		"without an event": {Arm{Name: "x"}, []string{"$stele.sent"}},
+		"much":             {Arm{Name: strings.Repeat("x", 9<<10), Raise: true}, []string{"test.heard", "$stele.sent"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				system := actorstest.Start(t, clocks(actors.Sends[clock](), actors.SnapshotEvery[clock](1)))
+				c.arm.Delay, c.arm.Key = time.Hour, "k"
+				arm(t, system, "kept", c.arm)
+				arm(t, system, "cancelled", c.arm)
+				arm(t, system, "cancelled", Arm{Cancel: "k", Raise: c.arm.Raise})
+				var types []string
+				for recorded, err := range system.Journal().Read(t.Context(), "clock-kept", persistence.ReadOptions{}) {
+					require.NoError(t, err)
+					types = append(types, recorded.Type)
+				}
+				require.Equal(t, c.want, types)
+				system.Restart()
+				<-time.After(2 * time.Hour)
+
+				require.Contains(t, heard(system, "kept"), c.arm.Name)
+				require.NotContains(t, heard(system, "cancelled"), c.arm.Name)
+			})
+		})
+	}
 }
 
 // What came due while nothing ran fires once when something does, the oldest first.

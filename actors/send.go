@@ -63,11 +63,7 @@ func (c Command[C, R]) SendAfter(tx *Tx, delay time.Duration, id string, command
 	for _, option := range options {
 		option(s)
 	}
-	of, err := codec.Of[C]()
-	if err == nil {
-		err = tx.send(s, of, command, delay)
-	}
-	if err != nil {
+	if err := tx.send(s, c.of, command, delay); err != nil {
 		tx.problem = &persistence.Error{Kind: persistence.ErrInvalid, Op: "send", Err: err}
 	}
 }
@@ -93,13 +89,14 @@ type sending struct {
 	stored  bool   // surely; it is not to be delivered before
 	message any    // for the test kit
 
-	// The deliverer's, while it has taken the command.
-	cause *origin  // from the headers
-	next  *sending // in its lane
+	cause *origin  // what the headers say, for whoever delivers it
+	next  *sending // in the lane of the deliverer that has taken it
 }
 
 func (tx *Tx) send(s *sending, of *codec.Type, message any, delay time.Duration) error {
 	switch {
+	case of == nil:
+		return &persistence.InvalidError{Field: "command", Reason: fmt.Sprintf("%T has no stored name, or its contract was not made by NewCommand", message)}
 	case !tx.on.process:
 		return &persistence.InvalidError{Field: "kind", Reason: tx.on.kind + " sends without saying so: add a Result or Sends"}
 	case of.IsNil(message):
