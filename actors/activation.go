@@ -221,6 +221,9 @@ func (a *activation) panicked(c *call, reason any) {
 	a.system.config.Logger.Error("handler panicked", slog.String("stream", string(a.stream)),
 		slog.String("command", c.handler.command.Name()), slog.Any("err", stackOf(reason)))
 	a.dirty = true
+	if c.answers != (persistence.CommandID{}) {
+		return // the outcome is set aside, and the aggregate serves others
+	}
 	now := time.Now()
 	a.panics = append(a.panics, now)
 	for now.Sub(a.panics[0]) > panicWindow {
@@ -235,7 +238,7 @@ func stackOf(reason any) error { return fmt.Errorf("panic with a %T\n%s", reason
 // it shows may rest on events that are not durable yet.
 func (a *activation) answerLater(c *call, reply any, err error) {
 	c.reply, c.err, c.settled, c.events, c.raised, c.bytes = reply, err, true, 0, 0, 0
-	c.outcome, c.sends = persistence.Outcome{}, nil
+	c.outcome, c.sends, c.ended = persistence.Outcome{}, nil, nil
 	a.queue(c)
 }
 
@@ -311,11 +314,8 @@ func (a *activation) answer() {
 			a.lookUp(lookup{of: a, call: c, at: c.repeats})
 			continue
 		}
-		for _, s := range c.sends {
-			s.stored = true
-		}
-		if len(c.sends) > 0 {
-			a.system.deliverer.offer(a.key, c.sends)
+		if len(c.sends)+len(c.ended) > 0 {
+			a.sent(c)
 		}
 		if c.events > 0 {
 			a.position = c.outcome.Position

@@ -25,7 +25,10 @@ type Asked struct {
 // next another context, with metadata or a deadline of its own. See [Config.Around].
 //
 // What it returns is what the caller gets. Refusing is returning an error without
-// calling next; then nothing was done. After next the command has happened, whatever
+// calling next; then nothing was done. The refusal of a command that an aggregate sent
+// is remembered by the one it was for, like its own rejections, so that it is not let
+// in when it is delivered again; an error of type [*persistence.Error] is no refusal
+// there: the command is delivered again later. After next the command has happened, whatever
 // is returned. Next is called at most once, since a second call would be a second
 // command.
 //

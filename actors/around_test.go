@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -117,4 +119,58 @@ level=INFO msg=command kind=list id=a command=test.put err=no
 level=INFO msg=command kind=list id=a command=test.put err="test.put on list-a: rejected (panic)"
 level=WARN msg=command kind=list id=a command=test.put err="test.put on list-a: invalid: event <nil> is nil"
 `, out.String())
+}
+
+// What stands around and refuses a command that an aggregate sent does so for good:
+// its sender has recorded the refusal, and a delivery that comes again must not be
+// let in.
+func TestRefusalOfSentIsRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		forbidden := errors.New("forbidden")
+		refuse := true
+		journal := new(memory.Journal)
+		system := open(t, actors.Config{Journal: journal, Around: []actors.Around{actors.Guard(func(_ context.Context, asked actors.Asked) error {
+			if refuse && asked.Kind == "list" {
+				return forbidden
+			}
+			return nil
+		})}})
+		id := persistence.CommandID(persistence.NewEventID())
+		_, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, actors.Sent(id, time.Now()))
+		require.Equal(t, forbidden, err)
+		refuse = false
+
+		_, err = PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, actors.Sent(id, time.Now()))
+
+		rejected, ok := errors.AsType[*actors.RejectedError](err)
+		require.True(t, ok, err)
+		require.Equal(t, "forbidden", rejected.Text)
+		_, err = PutInto.Ask(t.Context(), system, "a", Put{Tag: "y"})
+		require.NoError(t, err)
+		require.Equal(t, []string{"y"}, stored(t, journal, "a"))
+	})
+}
+
+// A guard that comes too late changes nothing: the command was accepted, and a guard
+// that cannot say anything yet has not refused.
+func TestLateRefusalOfSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var says error
+		system := open(t, actors.Config{Around: []actors.Around{actors.Guard(func(context.Context, actors.Asked) error { return says })}})
+		id := persistence.CommandID(persistence.NewEventID())
+		says = &persistence.Error{Kind: persistence.ErrUnavailable, Reason: "no answer"}
+		_, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, actors.Sent(id, time.Now()))
+		require.Equal(t, says, err)
+		says = nil
+		_, err = PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, actors.Sent(id, time.Now()))
+		require.NoError(t, err)
+		says = errors.New("forbidden")
+
+		seen, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, actors.Sent(id, time.Now()))
+
+		require.NoError(t, err)
+		require.Equal(t, []string{"x"}, seen.Tags)
+	})
 }

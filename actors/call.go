@@ -41,6 +41,7 @@ type call struct {
 	owner   *activation
 	events  int
 	sends   []*sending            // that its append stores
+	ended   []*sending            // with its append
 	answers persistence.CommandID // of the sent command whose outcome it brings
 	raised  int                   // of the events, with that of what it sends
 	bytes   int

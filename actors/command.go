@@ -42,6 +42,7 @@ type Request struct {
 	keyed           bool
 	receipt         *Receipt
 	logged          *logged
+	refused         error // by what stands around, of a command that was sent
 	await           []Awaitable
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -21,11 +20,11 @@ import (
 
 // Bounds of delivery.
 const (
-	maxDeliveries       = 1024 // lanes that wait for an answer at the same time
-	maxDeliveryQueue    = 50_000
-	shortestRedelivery  = 50 * time.Millisecond
-	longestRedelivery   = 30 * time.Second
-	shortestHandleAgain = 5 * time.Second // a Result that failed
+	maxDeliveries      = 1024 // lanes that wait for an answer at the same time
+	maxDeliveryQueue   = 50_000
+	maxRousing         = 256 // aggregates woken at the same time: what is late comes in order, but for about so many
+	shortestRedelivery = 50 * time.Millisecond
+	longestRedelivery  = 30 * time.Second
 )
 
 // deliverer takes what aggregates have sent to whom it is for, and the outcome back.
@@ -46,12 +45,16 @@ type deliverer struct {
 	waiting  int               // lanes that wait for an answer, or have it
 	queued   int
 	workers  int
-	failures map[key]int // deliveries in a row without outcome, by sender
+	resting  map[laneKey]*rest
 	wakes    wakes
 	waking   map[key]*wake
-	closed   bool // takes nothing more
-	stopped  bool // and does nothing more
-	done     sync.WaitGroup
+	rousing  int // wake-ups that wait for their turn or their answer
+	// ahead is how long before its time something is held for waking; the rest the
+	// sweep brings when it is near. 0 is however long.
+	ahead   time.Duration
+	closed  bool // takes nothing more
+	stopped bool // and does nothing more
+	done    sync.WaitGroup
 }
 
 // laneKey is who sends to whom. In a lane one thing happens after the other.
@@ -107,7 +110,7 @@ func (w *wakes) Pop() any {
 func newDeliverer(s *System) *deliverer {
 	d := &deliverer{
 		system: s, alarm: make(chan struct{}, 1), taken: map[persistence.CommandID]bool{}, lanes: map[laneKey]*lane{},
-		failures: map[key]int{}, waking: map[key]*wake{},
+		resting: map[laneKey]*rest{}, waking: map[key]*wake{},
 	}
 	d.ctx, d.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return d
@@ -116,28 +119,80 @@ func newDeliverer(s *System) *deliverer {
 // offer takes what is open of an aggregate: what is due to be delivered now, the
 // rest to be woken for.
 func (d *deliverer) offer(of key, open []*sending) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sort(of, open)
+}
+
+// stored takes what the append of a command has opened. While lanes rest it looks at
+// all that the sender has open, so that nothing overtakes what was sent before.
+func (d *deliverer) stored(of key, c *call, open []*sending) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.resting) == 0 {
+		d.sort(of, c.sends)
+		return
+	}
+	for _, s := range c.ended {
+		if to := s.lane(of); d.resting[to].of(s) {
+			delete(d.resting, to)
+		}
+	}
+	d.sort(of, open)
+}
+
+// sort puts what is due into lanes, in the order of time. The lock is held.
+func (d *deliverer) sort(of key, open []*sending) {
 	now := time.Now()
 	inTime := open
 	if !slices.IsSortedFunc(open, earlier) {
 		inTime = slices.SortedStableFunc(slices.Values(open), earlier)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	for _, s := range inTime {
+		to := s.lane(of)
 		switch {
 		case !s.stored: // it is offered when it is
 		case s.due.After(now):
-			d.wakeAt(of, s.due)
+			if d.ahead == 0 || s.due.Sub(now) <= d.ahead {
+				d.wakeAt(of, s.due)
+			}
 			return
-		case d.taken[s.id]:
+		case d.taken[s.id] || d.rests(to, open, now):
 		case d.queued >= maxDeliveryQueue:
-			d.wakeAt(of, now.Add(shortestRedelivery))
-			return
+			if d.resting[to] == nil {
+				d.resting[to] = &rest{id: s.id}
+			}
+			d.resting[to].until = now.Add(shortestRedelivery)
+			d.wakeAt(of, d.resting[to].until)
 		default:
 			d.taken[s.id] = true
-			d.push(laneKey{of, s.GetKind(), s.GetId()}, s)
+			d.push(to, s)
 		}
 	}
+}
+
+// lane is where a command waits for its turn.
+func (s *sending) lane(from key) laneKey { return laneKey{from, s.GetKind(), s.GetId()} }
+
+// look says how long before its time something is held for waking.
+func (d *deliverer) look(ahead time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ahead = ahead
+}
+
+// take takes streams whose aggregates are to be woken, the earliest first, and returns
+// how many it has room for.
+func (d *deliverer) take(due []openStream, sender func(persistence.StreamID) key) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, open := range due {
+		if len(d.wakes) >= maxWakes {
+			return i
+		}
+		d.wakeAt(sender(open.stream), time.UnixMicro(open.next))
+	}
+	return len(due)
 }
 
 func earlier(a, b *sending) int { return cmp.Compare(a.GetDue(), b.GetDue()) }
@@ -148,6 +203,9 @@ func (d *deliverer) push(to laneKey, s *sending) {
 		return
 	}
 	d.queued++
+	if s.Sent == nil {
+		d.rousing++
+	}
 	s.next = nil
 	if l := d.lanes[to]; l != nil {
 		l.last.next = s
@@ -182,10 +240,15 @@ func (d *deliverer) wakeAt(of key, at time.Time) {
 		heap.Fix(&d.wakes, w.i)
 	}
 	if w.i == 0 {
-		select {
-		case d.alarm <- struct{}{}:
-		default:
-		}
+		d.sound()
+	}
+}
+
+// sound has the time looked at.
+func (d *deliverer) sound() {
+	select {
+	case d.alarm <- struct{}{}:
+	default:
 	}
 }
 
@@ -210,7 +273,10 @@ func (d *deliverer) ring(now time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for len(d.wakes) > 0 && !d.wakes[0].at.After(now) {
-		if d.queued >= maxDeliveryQueue {
+		switch {
+		case d.rousing >= maxRousing:
+			return time.Hour // the end of one sounds the alarm
+		case d.queued >= maxDeliveryQueue:
 			return shortestRedelivery
 		}
 		w := heap.Pop(&d.wakes).(*wake) //nolint:forcetypeassert // ours
@@ -253,7 +319,7 @@ func (d *deliverer) serve(l *lane) {
 	case l.stage == reporting && l.got.err != nil && s.Sent != nil:
 		d.system.config.Logger.Warn("outcome not handled yet", slog.String("stream", string(l.from.stream())),
 			slog.String("command", s.GetCommand()), slog.Any("err", l.got.err))
-		d.end(l, &unhandledError{l.got.err})
+		d.end(l, unhandled(l.got.err))
 	case l.stage == reporting:
 		d.end(l, l.got.err)
 	case s.Sent == nil:
@@ -287,17 +353,16 @@ func (l *lane) back(reply any, err error) {
 }
 
 // end ends what was done in a lane. After a failure, what comes behind it in the lane
-// waits with it for its sender to be woken.
+// rests with it.
 func (d *deliverer) end(l *lane, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.waiting--
 	if err == nil {
-		delete(d.failures, l.from)
+		delete(d.resting, l.laneKey)
 		d.drop(l)
 	} else {
-		d.failures[l.from]++
-		d.wakeAt(l.from, time.Now().Add(d.pause(l.from, err)))
+		d.rest(l, err)
 		for l.first != nil {
 			d.drop(l)
 		}
@@ -315,24 +380,12 @@ func (d *deliverer) drop(l *lane) {
 	d.queued--
 	if l.first.Sent != nil {
 		delete(d.taken, l.first.id)
+	} else {
+		d.rousing--
+		d.sound()
 	}
 	l.first = l.first.next
 }
-
-// pause is how long a sender rests after a failure.
-func (d *deliverer) pause(of key, err error) time.Duration {
-	least := shortestRedelivery
-	if _, unhandled := err.(*unhandledError); unhandled { //nolint:errorlint // ours, never wrapped
-		least = shortestHandleAgain
-	}
-	pause := min(least<<min(d.failures[of]-1, 10), longestRedelivery)
-	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
-}
-
-// unhandledError is an outcome that the sender could not handle.
-type unhandledError struct{ err error }
-
-func (e *unhandledError) Error() string { return "handle the outcome: " + e.err.Error() }
 
 // deliver asks for whom a command is. It may do so more than once for one command:
 // who is asked knows it again.

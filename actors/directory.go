@@ -294,20 +294,22 @@ func (s *System) succeed(shard *shard, k key, parked []*call) {
 
 type retry struct{}
 
-// Retry ends the quarantine of an aggregate, or the wait before it is read again: for
-// operators who have mended the cause. It reports false when the aggregate is not in
-// memory, and then there is nothing to end.
+// Retry ends the quarantine of an aggregate, the wait before it is read again, and the
+// rest of what it has sent, [Parked] or not: for operators who have mended the cause.
+// It reports false when there is nothing to end, because the aggregate is not in
+// memory and has nothing that rests.
 func (s *System) Retry(kind, id string) bool {
 	d := s.definitions[kind]
 	if d == nil {
 		return false
 	}
+	rested := s.deliverer.retry(key{d, id})
 	shard := s.directory.shard(key{d, id})
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	a := shard.active[key{d, id}]
 	if a == nil || a.slot.stopping {
-		return false
+		return rested
 	}
 	a.mailbox.post(&retry{})
 	return true

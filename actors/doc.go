@@ -89,10 +89,20 @@
 //		return nil
 //	}
 //
-// A system that starts looks for what is open in the events of the journal, all of
-// them once; meanwhile it works. Systems on the same journal deliver for each other
-// what is left for half a minute. What stands around commands, see [Config.Around],
-// stands around those that are sent too, and what it refuses counts as refused.
+// A system that starts looks for what is open in the events of the journal: all of
+// them the first time, later those behind the last list of what is open, which systems
+// keep there in a stream of their own; meanwhile it works. Systems on the same journal
+// deliver for each other what is left for half a minute. There is room for
+// [Config.MaxPending] commands that are not done; what is due later than in a minute
+// costs no more than its place in that list. What has come due while no system ran is
+// delivered the oldest first.
+//
+// What comes to an aggregate from another comes in the order in which it was sent, so
+// one that cannot be delivered yet holds up those behind it, and nothing else. A Result
+// that fails is called again ten times, longer apart each time; then the command is
+// parked: [System.Parked] lists it, [System.Retry] has it tried again. What stands
+// around commands, see [Config.Around], stands around those that are sent too, and
+// what it refuses counts as refused.
 //
 // # What a caller is told
 //
@@ -106,8 +116,9 @@
 //     "reply-not-kept" answers a repeated command that was done: its reply was too
 //     large to keep, or the events are truncated.
 //   - EventIDReused: the key or the id belongs to another command.
-//   - Overloaded: a queue is full: a mailbox, the node, the queue of recoveries; or the
-//     command could not be answered in time behind those before it.
+//   - Overloaded: a queue is full: a mailbox, the node, the queue of recoveries; as much
+//     is sent and not done as may be; or the command could not be answered in time
+//     behind those before it.
 //   - Unavailable: nothing was done; RetryAfter says when to try again if that is
 //     known. Reason tells a journal that is away from a caller who left, a node
 //     that stops, an aggregate in quarantine because its handlers panic.

@@ -13,6 +13,7 @@ const (
 	MaxRecoveryQueue = maxRecoveryQueue
 	RecoveryPage     = recoveryPage
 	FirstPage        = recoveryFirstPage
+	MaxRousing       = maxRousing
 )
 
 // Passivate stops a live aggregate although it may be busy, as Close does. It
@@ -42,6 +43,9 @@ func RememberedBy(headers []byte) (persistence.CommandID, bool, error) {
 	about, err := toldBy(&persistence.Recorded{Event: persistence.Event{Headers: headers}})
 	return about.id, about.remember, err
 }
+
+// OpenListOf is where a system of these kinds keeps lists of what is open.
+func OpenListOf(kinds ...string) persistence.StreamID { return openListOf(kinds) }
 
 // Journal is the one of the configuration.
 func (s *System) Journal() persistence.Journal { return s.config.Journal }

@@ -47,9 +47,9 @@ func (a *activation) remember(c *call, reply any, refusal error) {
 	}
 	c.reply, c.err, c.raised, c.sends = reply, refusal, 0, nil
 	event := persistence.Event{Type: typeReceipt, Headers: last}
-	if ends := a.ends(c); len(ends) > 0 {
-		event.Type, event.Payload = typeSent, encodeSends(nil, ends)
-		a.open = opens(a.open, nil, ends)
+	if c.ended = a.ends(c); len(c.ended) > 0 {
+		a.open = opens(a.open, nil, c.ended)
+		event.Type, event.Payload = typeSent, encodeSends(nil, c.ended, a.open)
 	}
 	a.submit(c, []persistence.Event{event})
 }

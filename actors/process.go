@@ -93,6 +93,15 @@ func (a *activation) goOn() {
 	}
 }
 
+// sent follows the append of a command that has sent something, or ended it.
+func (a *activation) sent(c *call) {
+	for _, s := range c.sends {
+		s.stored = true
+	}
+	a.system.open.since.Add(int64(len(c.sends) - len(c.ended)))
+	a.system.deliverer.stored(a.key, c, a.open)
+}
+
 // inner is a call of the runtime's own, whose answer nobody stands and waits for.
 func (s *System) inner(of key, h *handler, message any, id persistence.CommandID, o *origin) *call {
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else

@@ -29,6 +29,10 @@ type (
 		List string
 		Put  Put
 	}
+	Under struct {
+		Key, Cancel string
+		Put         Put
+	}
 	Heard struct {
 		Text string
 		Late time.Duration
@@ -43,12 +47,14 @@ type (
 func (Arm) MessageName() string   { return "test.arm" }
 func (Ring) MessageName() string  { return "test.ring" }
 func (Tell) MessageName() string  { return "test.tell" }
+func (Under) MessageName() string { return "test.under" }
 func (Heard) MessageName() string { return "test.heard" }
 
 var (
 	ArmClock  = actors.NewCommand[Arm, Heard]("clock")
 	RingClock = actors.NewCommand[Ring, Heard]("clock")
 	TellClock = actors.NewCommand[Tell, Heard]("clock")
+	SendUnder = actors.NewCommand[Under, Heard]("clock")
 )
 
 func clocks(more ...actors.Part[clock]) *actors.Aggregate[clock] {
@@ -78,6 +84,16 @@ func (*clock) ring(tx *actors.Tx, c Ring) (Heard, error) {
 
 func (*clock) tell(tx *actors.Tx, c Tell) (Heard, error) {
 	PutInto.Send(tx, c.List, c.Put)
+	return Heard{}, nil
+}
+
+// sendUnder puts something into the list l under a key, or cancels one.
+func (*clock) sendUnder(tx *actors.Tx, c Under) (Heard, error) {
+	if c.Cancel != "" {
+		tx.Cancel(c.Cancel)
+		return Heard{}, nil
+	}
+	PutInto.Send(tx, "l", c.Put, actors.Key(c.Key))
 	return Heard{}, nil
 }
 

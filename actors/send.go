@@ -139,20 +139,24 @@ func resultID(sent persistence.CommandID) persistence.CommandID {
 // any of it, and changes what is open. It adds an event to those of the command when
 // they cannot hold it.
 func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
-	c.sends = nil
-	ends := a.ends(c)
+	c.sends, c.ended = nil, nil
+	ended := a.ends(c)
 	for _, s := range a.open {
-		if s.GetKey() != "" && slices.Contains(tx.cancelled, s.GetKey()) {
-			ends = append(ends, s.id[:])
+		if s.GetKey() != "" && slices.Contains(tx.cancelled, s.GetKey()) && !slices.Contains(ended, s) {
+			ended = append(ended, s)
 		}
 	}
-	if len(tx.sends) == 0 && len(ends) == 0 {
+	more := len(tx.sends) - len(ended)
+	switch {
+	case len(tx.sends) == 0 && len(ended) == 0:
 		return nil, nil
-	}
-	if len(a.open)+len(tx.sends) > maxOpen {
+	case len(a.open)+len(tx.sends) > maxOpen:
 		return nil, overloaded("too-many-sends")
+	case more > 0 && a.system.pending()+more > a.system.config.MaxPending:
+		return nil, overloaded("too-many-pending")
 	}
-	payload := encodeSends(tx.sends, ends)
+	open := opens(a.open, tx.sends, ended)
+	payload := encodeSends(tx.sends, ended, open)
 	if len(tx.events) == 0 || len(payload) > maxSendsBeside {
 		switch {
 		case len(tx.events) == persistence.MaxAppendEvents:
@@ -166,14 +170,24 @@ func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
 	for i, s := range tx.sends {
 		s.id = sentID(a.stream, a.version+persistence.Version(len(tx.events)), i)
 	}
-	a.open, c.sends = opens(a.open, tx.sends, ends), tx.sends
+	a.open, c.sends, c.ended = open, tx.sends, ended
 	return payload, nil
 }
 
-func encodeSends(opened []*sending, ends [][]byte) []byte {
-	stored := &stelev1.Sends{Done: ends}
+// encodeSends is what a command has opened and ended, as it is stored, and what is
+// open after it.
+func encodeSends(opened, ended, open []*sending) []byte {
+	stored := &stelev1.Sends{Open: uint32(len(open))} //nolint:gosec // at most maxOpen
 	for _, s := range opened {
 		stored.Sent = append(stored.Sent, s.Sent)
+	}
+	for _, s := range ended {
+		stored.Done = append(stored.Done, s.id[:])
+	}
+	for i, s := range open {
+		if i == 0 || s.GetDue() < stored.GetNext() {
+			stored.Next = s.GetDue()
+		}
 	}
 	payload, _ := proto.Marshal(stored) // fails for invalid text only, which was refused
 	return payload
@@ -181,10 +195,10 @@ func encodeSends(opened []*sending, ends [][]byte) []byte {
 
 // opens is what is open after some were opened and some have ended. The order is
 // that of sending, and the list is not shared with the one before.
-func opens(open, opened []*sending, ends [][]byte) []*sending {
+func opens(open, opened, ended []*sending) []*sending {
 	next := make([]*sending, 0, len(open)+len(opened))
 	for _, s := range open {
-		if !slices.ContainsFunc(ends, func(id []byte) bool { return string(id) == string(s.id[:]) }) {
+		if !slices.Contains(ended, s) {
 			next = append(next, s)
 		}
 	}
@@ -194,12 +208,16 @@ func opens(open, opened []*sending, ends [][]byte) []*sending {
 // ends are the sends that a command's append brings to an end: the one whose outcome
 // it is, or the command itself when the aggregate sent it to itself and wants to hear
 // no more of it.
-func (a *activation) ends(c *call) [][]byte {
-	switch {
-	case c.answers != persistence.CommandID{}:
-		return [][]byte{slices.Clone(c.answers[:])}
-	case c.own(a) && a.key.kind.results[c.handler.command.Name()] == nil && isOpen(a.open, c.id):
-		return [][]byte{slices.Clone(c.id[:])}
+func (a *activation) ends(c *call) []*sending {
+	id := c.answers
+	if id == (persistence.CommandID{}) {
+		if !c.own(a) || a.key.kind.results[c.handler.command.Name()] != nil {
+			return nil
+		}
+		id = c.id
+	}
+	if s := sendOf(a.open, id); s != nil {
+		return []*sending{s}
 	}
 	return nil
 }
@@ -219,8 +237,16 @@ func (a *activation) over(c *call) bool {
 	return false
 }
 
-func isOpen(open []*sending, id persistence.CommandID) bool {
-	return slices.ContainsFunc(open, func(s *sending) bool { return s.id == id })
+func isOpen(open []*sending, id persistence.CommandID) bool { return sendOf(open, id) != nil }
+
+// sendOf is the command with an id among those that are open, or nil.
+func sendOf(open []*sending, id persistence.CommandID) *sending {
+	for _, s := range open {
+		if s.id == id {
+			return s
+		}
+	}
+	return nil
 }
 
 // refoldSent is what is open after a stored event.
@@ -233,7 +259,13 @@ func refoldSent(open []*sending, recorded *persistence.Recorded, about *told) ([
 	for i, s := range stored.GetSent() {
 		opened[i] = &sending{Sent: s, id: sentID(recorded.Stream, recorded.Version, i), due: time.UnixMicro(s.GetDue()), headers: about.origin, stored: true}
 	}
-	return opens(open, opened, stored.GetDone()), nil
+	var ended []*sending
+	for _, id := range stored.GetDone() {
+		if len(id) == len(persistence.CommandID{}) {
+			ended = append(ended, sendOf(open, persistence.CommandID(id)))
+		}
+	}
+	return opens(open, opened, ended), nil
 }
 
 // keptSends is what a snapshot holds of what is open.

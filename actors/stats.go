@@ -6,6 +6,8 @@ type stats struct {
 	recoveries, passivations, rebuilds, conflicts, unknown, panics atomic.Uint64
 
 	snapshots, snapshotsDropped, snapshotsIgnored, unlogged atomic.Uint64
+
+	openLists, openListsIgnored atomic.Uint64
 }
 
 // Stats are counters of a [System] since it was opened, and what it holds now.
@@ -27,6 +29,13 @@ type Stats struct {
 	Snapshots, SnapshotsDropped, SnapshotsIgnored uint64
 	// Unlogged counts commands that the log of their kind does not hold.
 	Unlogged uint64
+	// Pending is about how many commands that aggregates have sent are not done, those
+	// that are due later included; see [Config.MaxPending].
+	Pending int
+	// OpenLists counts lists of what is open that were kept in the journal, so that the
+	// next start need not read all of it; OpenListsIgnored those that were read and of
+	// no use.
+	OpenLists, OpenListsIgnored uint64
 }
 
 // Stats returns the counters.
@@ -38,5 +47,6 @@ func (s *System) Stats() Stats {
 		Unknown: s.stats.unknown.Load(), Panics: s.stats.panics.Load(),
 		Snapshots: s.stats.snapshots.Load(), SnapshotsDropped: s.stats.snapshotsDropped.Load(),
 		SnapshotsIgnored: s.stats.snapshotsIgnored.Load(), Unlogged: s.stats.unlogged.Load(),
+		Pending: s.pending(), OpenLists: s.stats.openLists.Load(), OpenListsIgnored: s.stats.openListsIgnored.Load(),
 	}
 }

@@ -1,8 +1,14 @@
 package actors
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -15,44 +21,101 @@ import (
 // Times of sweeping.
 const (
 	sweepEvery = 30 * time.Second
-	sweepAgain = time.Second // after a failure
+	sweepAgain = time.Second // after a failure, or when there was more than a round takes
+
+	// sweepAhead is how long before its time the deliverer hears of what is due: two
+	// rounds, so that nothing falls between them.
+	sweepAhead = 2 * sweepEvery
 )
+
+// maxWakes is how many aggregates the sweep has the deliverer hold for waking.
+const maxWakes = 200_000
 
 // sweep finds what aggregates have open and nobody takes care of, and wakes them: when
 // a system starts, what those before it have left; later, what other systems on the
-// journal have, or what was lost here. It reads the events of the kinds that send from
-// the beginning of the journal once, and from then on what has come.
+// journal have, what was lost here, and what has come near its time. It reads the
+// events of the kinds that send from the place of the last list of what is open, see
+// [openList], and from then on what has come.
 type sweep struct {
 	system *System
 	kinds  []string
+	list   persistence.StreamID // of lists for these kinds
+	begun  bool
 	after  persistence.Positions
-	open   map[persistence.StreamID][]pendingSend // of streams with any
+	open   map[persistence.StreamID]openSends // of streams with any
+	count  int                                // commands open in them
+	until  int64                              // what is due up to then was handed to the deliverer; unix microseconds
+	more   bool                               // of it than a round takes was left
+	kept   int64                              // events that the last list covers
 }
 
-// pendingSend is as little as must be known of what is open.
-type pendingSend struct {
-	id  persistence.CommandID
-	due int64 // unix microseconds
+// openSends is as little as must be known of a stream: the last event of what it has
+// sent says all of it.
+type openSends struct {
+	next  int64 // unix microseconds when the first is due
+	count uint32
+}
+
+// openCount is how many commands sent are open, about.
+type openCount struct {
+	found atomic.Int64 // at the last look into the journal
+	since atomic.Int64 // added here
+}
+
+func (s *System) pending() int { return int(s.open.found.Load() + s.open.since.Load()) }
+
+func newSweep(s *System, kinds []string) *sweep {
+	w := &sweep{system: s, kinds: kinds, list: openListOf(kinds)}
+	w.reset()
+	return w
+}
+
+// reset forgets all that was read.
+func (w *sweep) reset() {
+	w.begun, w.after, w.open, w.count, w.until, w.more, w.kept = false, nil, map[persistence.StreamID]openSends{}, 0, math.MinInt64, false, 0
 }
 
 func (w *sweep) run(ctx context.Context) error {
-	for pause, grace := time.Duration(0), time.Duration(0); ; {
+	for pause := time.Duration(0); ; {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil
 		}
 		pause = sweepEvery
-		if err := w.read(ctx); err != nil {
+		if err := w.round(ctx); err != nil {
+			// Without rounds the deliverer has to know of everything by itself.
+			w.system.deliverer.look(0)
+			pause = sweepAgain
 			if ctx.Err() == nil {
 				w.system.config.Logger.Warn("open sends not looked for", slog.Any("err", err))
 			}
+		} else if w.more {
 			pause = sweepAgain
-			continue
 		}
-		w.wake(time.Now().Add(-grace))
-		grace = sweepEvery // what is younger is being delivered by who stored it
 	}
+}
+
+// round reads what has come, and wakes who is to be woken.
+func (w *sweep) round(ctx context.Context) error {
+	began, counted := time.Now(), w.system.open.since.Load()
+	if !w.begun {
+		if err := w.load(ctx); err != nil {
+			return err
+		}
+		w.begun = true
+	}
+	if err := w.read(ctx); err != nil {
+		if errors.Is(err, persistence.ErrLostTail) {
+			w.reset() // a server took over that lacks what was read
+		}
+		return err
+	}
+	w.system.open.found.Store(int64(w.count))
+	w.system.open.since.Add(-counted)
+	w.wake(began)
+	w.keep(ctx)
+	return nil
 }
 
 func (w *sweep) read(ctx context.Context) error {
@@ -72,58 +135,65 @@ func (w *sweep) read(ctx context.Context) error {
 	return nil
 }
 
-// take changes what is open by an event.
+// take changes what is open by an event. One that cannot be read is its aggregate's
+// trouble, which cannot be read either.
 func (w *sweep) take(recorded *persistence.Recorded) {
 	var stored stelev1.Sends
 	about, err := toldBy(recorded)
-	if recorded.Type == persistence.TypeDeleted || err != nil || proto.Unmarshal(about.sends, &stored) != nil {
-		delete(w.open, recorded.Stream)
+	switch {
+	case recorded.Type == persistence.TypeDeleted || err != nil || proto.Unmarshal(about.sends, &stored) != nil:
+		stored.Reset()
+	case about.sends == nil:
 		return
 	}
-	if about.sends == nil {
-		return
-	}
-	var next []pendingSend
-	for _, p := range w.open[recorded.Stream] {
-		if !contains(stored.GetDone(), p.id) {
-			next = append(next, p)
-		}
-	}
-	for i, s := range stored.GetSent() {
-		next = append(next, pendingSend{sentID(recorded.Stream, recorded.Version, i), s.GetDue()})
-	}
-	if len(next) == 0 {
-		delete(w.open, recorded.Stream)
-		return
-	}
-	w.open[recorded.Stream] = next
+	w.set(recorded.Stream, openSends{stored.GetNext(), stored.GetOpen()})
 }
 
-func contains(ids [][]byte, id persistence.CommandID) bool {
-	for _, done := range ids {
-		if string(done) == string(id[:]) {
-			return true
-		}
+func (w *sweep) set(stream persistence.StreamID, open openSends) {
+	before, known := w.open[stream]
+	w.count += int(open.count) - int(before.count)
+	switch {
+	case open.count == 0:
+		delete(w.open, stream)
+	case known:
+		w.open[stream] = open
+	default:
+		w.open[persistence.StreamID(strings.Clone(string(stream)))] = open // not all of its page
 	}
-	return false
 }
 
-// wake wakes the senders of what is due before a time now, and the others when the
-// first of theirs is due.
-func (w *sweep) wake(before time.Time) {
-	d := w.system.deliverer
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := time.Now()
+// sender is the aggregate of a stream.
+func (w *sweep) sender(stream persistence.StreamID) key {
+	kind := stream.Category()
+	return key{w.system.definitions[kind], string(stream)[len(kind)+1:]}
+}
+
+// wake has the deliverer wake aggregates when something of theirs is due. In this
+// round that is what comes near its time, and what is overdue for so long that who
+// stored it does not deliver it.
+func (w *sweep) wake(began time.Time) {
+	until, left := began.Add(sweepAhead).UnixMicro(), began.Add(-sweepEvery).UnixMicro()
+	var due []openStream
 	for stream, open := range w.open {
-		due := open[0].due
-		for _, p := range open[1:] {
-			due = min(due, p.due)
-		}
-		at := time.UnixMicro(due)
-		if at.After(now) || at.Before(before) {
-			kind := stream.Category()
-			d.wakeAt(key{w.system.definitions[kind], string(stream)[len(kind)+1:]}, at)
+		near := open.next > w.until && open.next <= until
+		if near || !w.more && open.next < left {
+			due = append(due, openStream{open.next, stream})
 		}
 	}
+	slices.SortFunc(due, func(a, b openStream) int { return cmp.Or(cmp.Compare(a.next, b.next), cmp.Compare(a.stream, b.stream)) })
+	d := w.system.deliverer
+	taken := d.take(due, w.sender)
+	if w.more = taken < len(due); w.more {
+		w.until = max(w.until, due[taken].next-1)
+		return
+	}
+	w.until = until
+	d.look(sweepAhead)
+	d.forget(began, func(of key) bool { return w.open[of.stream()].count == 0 })
+}
+
+// openStream is a stream with something open, the first of which is due at a time.
+type openStream struct {
+	next   int64
+	stream persistence.StreamID
 }

@@ -90,6 +90,17 @@ func (s *System) Ask(ctx context.Context, request actors.Request) (any, error) {
 // Stats returns the counters since the last start.
 func (s *System) Stats() actors.Stats { return s.running.Load().Stats() }
 
+// Parked is what the running system has parked; see [actors.System.Parked].
+func (s *System) Parked() []actors.Parked { return s.running.Load().Parked() }
+
+// Retry ends what an aggregate waits for; see [actors.System.Retry].
+func (s *System) Retry(kind, id string) bool { return s.running.Load().Retry(kind, id) }
+
+// Decode returns a stored event as the aggregate's On gets it.
+func (s *System) Decode(recorded persistence.Recorded) (any, error) {
+	return s.running.Load().Decode(recorded)
+}
+
 // Journal is what the system stores its events in.
 func (s *System) Journal() persistence.Journal { return s.config.Journal }
 

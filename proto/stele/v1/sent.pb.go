@@ -129,9 +129,13 @@ func (x *Sent) GetHeaders() []byte {
 // command that raises none, or sends much, has an event of type "$stele.sent" behind
 // the others with this as its payload.
 type Sends struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sent          []*Sent                `protobuf:"bytes,1,rep,name=sent,proto3" json:"sent,omitempty"`
-	Done          [][]byte               `protobuf:"bytes,2,rep,name=done,proto3" json:"done,omitempty"` // command ids
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Sent  []*Sent                `protobuf:"bytes,1,rep,name=sent,proto3" json:"sent,omitempty"`
+	Done  [][]byte               `protobuf:"bytes,2,rep,name=done,proto3" json:"done,omitempty"` // command ids
+	// What the aggregate has open after it, so that the last of these events in a stream
+	// says what there is to wait for.
+	Open          uint32 `protobuf:"varint,3,opt,name=open,proto3" json:"open,omitempty"`
+	Next          int64  `protobuf:"varint,4,opt,name=next,proto3" json:"next,omitempty"` // unix microseconds when the first of it is due
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -180,6 +184,168 @@ func (x *Sends) GetDone() [][]byte {
 	return nil
 }
 
+func (x *Sends) GetOpen() uint32 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+func (x *Sends) GetNext() int64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+// OpenSends is a part of a list of the streams that have something open, at one
+// place of the journal. The parts stand one behind the other in a stream of the
+// system.
+type OpenSends struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Journal       []byte                 `protobuf:"bytes,1,opt,name=journal,proto3" json:"journal,omitempty"`             // the id of the journal
+	Positions     []int64                `protobuf:"varint,2,rep,packed,name=positions,proto3" json:"positions,omitempty"` // the place, by partition
+	List          []byte                 `protobuf:"bytes,3,opt,name=list,proto3" json:"list,omitempty"`                   // an id that all parts share
+	Part          uint32                 `protobuf:"varint,4,opt,name=part,proto3" json:"part,omitempty"`                  // counted from 0
+	Last          bool                   `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`                  // of the list
+	Streams       []*OpenSends_Stream    `protobuf:"bytes,6,rep,name=streams,proto3" json:"streams,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenSends) Reset() {
+	*x = OpenSends{}
+	mi := &file_stele_v1_sent_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenSends) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenSends) ProtoMessage() {}
+
+func (x *OpenSends) ProtoReflect() protoreflect.Message {
+	mi := &file_stele_v1_sent_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenSends.ProtoReflect.Descriptor instead.
+func (*OpenSends) Descriptor() ([]byte, []int) {
+	return file_stele_v1_sent_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *OpenSends) GetJournal() []byte {
+	if x != nil {
+		return x.Journal
+	}
+	return nil
+}
+
+func (x *OpenSends) GetPositions() []int64 {
+	if x != nil {
+		return x.Positions
+	}
+	return nil
+}
+
+func (x *OpenSends) GetList() []byte {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *OpenSends) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *OpenSends) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+func (x *OpenSends) GetStreams() []*OpenSends_Stream {
+	if x != nil {
+		return x.Streams
+	}
+	return nil
+}
+
+// Stream is one that has something open.
+type OpenSends_Stream struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Open          uint32                 `protobuf:"varint,2,opt,name=open,proto3" json:"open,omitempty"`
+	Next          int64                  `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"` // as in Sends
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenSends_Stream) Reset() {
+	*x = OpenSends_Stream{}
+	mi := &file_stele_v1_sent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenSends_Stream) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenSends_Stream) ProtoMessage() {}
+
+func (x *OpenSends_Stream) ProtoReflect() protoreflect.Message {
+	mi := &file_stele_v1_sent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenSends_Stream.ProtoReflect.Descriptor instead.
+func (*OpenSends_Stream) Descriptor() ([]byte, []int) {
+	return file_stele_v1_sent_proto_rawDescGZIP(), []int{2, 0}
+}
+
+func (x *OpenSends_Stream) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OpenSends_Stream) GetOpen() uint32 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+func (x *OpenSends_Stream) GetNext() int64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
 var File_stele_v1_sent_proto protoreflect.FileDescriptor
 
 const file_stele_v1_sent_proto_rawDesc = "" +
@@ -194,10 +360,23 @@ const file_stele_v1_sent_proto_rawDesc = "" +
 	"\x03key\x18\x06 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\a \x01(\fR\tcommandId\x12\x18\n" +
-	"\aheaders\x18\b \x01(\fR\aheaders\"?\n" +
+	"\aheaders\x18\b \x01(\fR\aheaders\"g\n" +
 	"\x05Sends\x12\"\n" +
 	"\x04sent\x18\x01 \x03(\v2\x0e.stele.v1.SentR\x04sent\x12\x12\n" +
-	"\x04done\x18\x02 \x03(\fR\x04doneB2Z0github.com/stele-es/stele/proto/stele/v1;stelev1b\x06proto3"
+	"\x04done\x18\x02 \x03(\fR\x04done\x12\x12\n" +
+	"\x04open\x18\x03 \x01(\rR\x04open\x12\x12\n" +
+	"\x04next\x18\x04 \x01(\x03R\x04next\"\xfb\x01\n" +
+	"\tOpenSends\x12\x18\n" +
+	"\ajournal\x18\x01 \x01(\fR\ajournal\x12\x1c\n" +
+	"\tpositions\x18\x02 \x03(\x03R\tpositions\x12\x12\n" +
+	"\x04list\x18\x03 \x01(\fR\x04list\x12\x12\n" +
+	"\x04part\x18\x04 \x01(\rR\x04part\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\bR\x04last\x124\n" +
+	"\astreams\x18\x06 \x03(\v2\x1a.stele.v1.OpenSends.StreamR\astreams\x1aD\n" +
+	"\x06Stream\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04open\x18\x02 \x01(\rR\x04open\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\x03R\x04nextB2Z0github.com/stele-es/stele/proto/stele/v1;stelev1b\x06proto3"
 
 var (
 	file_stele_v1_sent_proto_rawDescOnce sync.Once
@@ -211,18 +390,21 @@ func file_stele_v1_sent_proto_rawDescGZIP() []byte {
 	return file_stele_v1_sent_proto_rawDescData
 }
 
-var file_stele_v1_sent_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_stele_v1_sent_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_stele_v1_sent_proto_goTypes = []any{
-	(*Sent)(nil),  // 0: stele.v1.Sent
-	(*Sends)(nil), // 1: stele.v1.Sends
+	(*Sent)(nil),             // 0: stele.v1.Sent
+	(*Sends)(nil),            // 1: stele.v1.Sends
+	(*OpenSends)(nil),        // 2: stele.v1.OpenSends
+	(*OpenSends_Stream)(nil), // 3: stele.v1.OpenSends.Stream
 }
 var file_stele_v1_sent_proto_depIdxs = []int32{
 	0, // 0: stele.v1.Sends.sent:type_name -> stele.v1.Sent
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	3, // 1: stele.v1.OpenSends.streams:type_name -> stele.v1.OpenSends.Stream
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_stele_v1_sent_proto_init() }
@@ -236,7 +418,7 @@ func file_stele_v1_sent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stele_v1_sent_proto_rawDesc), len(file_stele_v1_sent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

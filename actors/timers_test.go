@@ -1,0 +1,199 @@
+package actors_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/actors/actorstest"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/memory"
+)
+
+// Timers are in time whenever they are armed and however far away they are: those that
+// are far are left to the sweep, which brings them when they are near.
+func TestTimersFarAndNear(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		system := actorstest.Start(t, clocks(actors.Sends[clock](), actors.Idle[clock](time.Second)))
+		due := map[string]time.Time{}
+		for i := range 300 { // at all times of a round, for all times around the horizon
+			id := fmt.Sprint(i)
+			delay := 50*time.Second + time.Duration(i*7%80)*time.Second
+			due[id] = time.Now().Add(delay)
+			arm(t, system, id, Arm{Name: id, Delay: delay})
+			<-time.After(777 * time.Millisecond)
+		}
+		<-time.After(5 * time.Minute)
+		synctest.Wait()
+
+		for id, due := range due {
+			events := system.Events(persistence.StreamID("clock-" + id))
+			require.Len(t, events, 1)
+			rung := events[0].(Heard) //nolint:forcetypeassert // it raises nothing else
+			require.GreaterOrEqual(t, rung.At.Sub(due), -time.Microsecond)
+			require.Less(t, rung.At.Sub(due), 10*time.Millisecond, "armed %s", due)
+		}
+		require.Zero(t, system.Stats().Pending)
+	})
+}
+
+// While the journal cannot be read from its sequence, timers that are armed are in time
+// all the same.
+func TestTimersWithoutSweep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := &blind{Journal: new(memory.Journal)}
+		system := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{clocks(actors.Sends[clock]())}})
+		<-time.After(time.Minute)
+		synctest.Wait()
+		journal.blind.Store(true)
+		<-time.After(time.Minute)
+		synctest.Wait()
+		arm(t, system, "a", Arm{Name: "x", Delay: time.Hour})
+		<-time.After(2 * time.Hour)
+		synctest.Wait()
+
+		rung := system.Events("clock-a")[0].(Heard) //nolint:forcetypeassert // it raises nothing else
+		require.Less(t, rung.Late, 10*time.Millisecond)
+	})
+}
+
+// blind is a journal whose sequence cannot be read.
+type blind struct {
+	persistence.Journal
+	blind atomic.Bool
+	err   error
+}
+
+func (b *blind) Unwrap() persistence.Journal { return b.Journal }
+
+func (b *blind) ReadAll(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+	if b.blind.Load() {
+		return func(yield func(persistence.Page, error) bool) {
+			err := b.err
+			if err == nil {
+				err = &persistence.UnavailableError{Reason: "away"}
+			}
+			yield(persistence.Page{}, err)
+		}
+	}
+	return b.Journal.ReadAll(ctx, options)
+}
+
+// A server that takes over and lacks what was read is read anew.
+func TestSweepAfterLostTail(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := &blind{Journal: new(memory.Journal), err: &persistence.LostTailError{}}
+		config := actors.Config{Journal: journal, Aggregates: []actors.Definition{clocks(actors.Sends[clock]())}}
+		system := actorstest.StartWith(t, config)
+		other := actorstest.StartWith(t, config)
+		<-time.After(time.Minute)
+		synctest.Wait()
+		arm(t, other, "a", Arm{Name: "x", Delay: time.Hour})
+		other.Stop()
+		journal.blind.Store(true)
+		<-time.After(time.Minute)
+		synctest.Wait()
+		journal.blind.Store(false)
+		<-time.After(2 * time.Hour)
+		synctest.Wait()
+
+		require.Equal(t, []string{"x"}, heard(system, "a"))
+	})
+}
+
+// With as many commands open as may be, what adds to them is refused and does nothing;
+// what does not goes on.
+func TestMaxPending(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		config := actors.Config{
+			Journal: new(memory.Journal), MaxPending: 10,
+			Aggregates: []actors.Definition{clocks(actors.Sends[clock]()), lists()},
+		}
+		system := actorstest.StartWith(t, config)
+		for i := range 10 {
+			arm(t, system, fmt.Sprint(i), Arm{Name: "x", Delay: time.Hour, Key: "k"})
+		}
+		refused := func(system actors.Asker) {
+			t.Helper()
+			_, err := ArmClock.Ask(t.Context(), system, "one more", Arm{Name: "x", Delay: time.Hour})
+			failed := failure(t, err)
+			require.Equal(t, persistence.ErrOverloaded, failed.Kind)
+			require.Equal(t, "too-many-pending", failed.Reason)
+			_, err = config.Journal.Stream(t.Context(), "clock-one more")
+			require.ErrorIs(t, err, persistence.ErrStreamNotFound)
+		}
+		refused(system)
+		require.Equal(t, 10, system.Stats().Pending)
+		arm(t, system, "3", Arm{Name: "y", Delay: 2 * time.Hour, Key: "k"})
+		arm(t, system, "4", Arm{Cancel: "k"})
+		arm(t, system, "4", Arm{Name: "y", Delay: time.Hour, Key: "k"})
+		refused(system)
+
+		<-time.After(time.Minute)
+		synctest.Wait()
+		refused(system)
+		other := actorstest.StartWith(t, config)
+		<-time.After(time.Second)
+		refused(other)
+		other.Stop()
+		system.Restart()
+		<-time.After(time.Second)
+		refused(system)
+		require.Equal(t, 10, system.Stats().Pending)
+
+		<-time.After(90 * time.Minute)
+		synctest.Wait()
+		require.Equal(t, 1, system.Stats().Pending)
+		arm(t, system, "one more", Arm{Name: "x", Delay: time.Hour})
+	})
+}
+
+// What came due in an hour without a system is delivered in the order of time.
+func TestManyAreLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const many = 2000
+		system := actorstest.Start(t, clocks(actors.Sends[clock]()))
+		for i := range many {
+			arm(t, system, fmt.Sprint(i), Arm{Name: "x", Delay: time.Minute + time.Duration(i*7919%many)*time.Second})
+		}
+		system.Stop()
+		<-time.After(2 * time.Hour)
+		synctest.Wait()
+		before, err := system.Journal().Head(t.Context())
+		require.NoError(t, err)
+		system.Restart()
+		<-time.After(time.Minute)
+		synctest.Wait()
+
+		var rung []time.Duration // how late, in the order in which they are stored
+		for page, err := range system.Journal().ReadAll(t.Context(), persistence.ReadAllOptions{After: before}) {
+			require.NoError(t, err)
+			for _, recorded := range page.Events {
+				if event, err := system.Decode(recorded); err == nil { // else it is the system's own
+					rung = append(rung, event.(Heard).Late) //nolint:forcetypeassert // it raises nothing else
+				}
+			}
+		}
+		require.Len(t, rung, many)
+		latest := slices.Max(rung)
+		places := 0.0 // between the place of one and its place in the order of time
+		for i, late := range rung {
+			places += math.Abs(float64(i) - (latest - late).Seconds())
+		}
+		require.Less(t, places/many, float64(actors.MaxRousing), "some are delivered side by side")
+	})
+}
