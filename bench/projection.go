@@ -84,7 +84,7 @@ func (s *session) measureCatchingUp(rows *rows) (err error) {
 	}
 	events := s.scale.read * eventsEach
 	rounds, err := beside(s, func() (float64, error) { return s.catchUp(j, events, counter("counter")) },
-		s.reading(func() (int, error) { return s.tail(j, 500) }))
+		s.reading(func() (int, error) { return s.tail(j, persistence.DefaultPageRows) }))
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func (v *views) byHand(ctx context.Context, space string) (rate float64, err err
 		return 0, err
 	}
 	journal := pgx.Identifier{v.store.prefix + space}.Sanitize()
-	read := "SELECT position, stream_id, payload FROM " + journal + ".event WHERE part = 0 AND position > $1 ORDER BY position LIMIT 500"
+	read := "SELECT position, stream_id, payload FROM " + journal + ".event WHERE part = 0 AND position > $1 ORDER BY position LIMIT 512"
 	start, count, position := time.Now(), 0, int64(0)
 	for {
 		page, err := v.pool.Query(ctx, read, position)

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// pageRows and pageBytes bound what is applied in one transaction.
-	pageRows  = 500
+	// pageRows and pageBytes bound what is applied in one transaction. A page that was
+	// read for all is one.
+	pageRows  = persistence.DefaultPageRows
 	pageBytes = 8 << 20
 	// pageTime is when a transaction is committed though more lies before it.
 	pageTime = 100 * time.Millisecond

@@ -3,6 +3,8 @@ package projections
 import (
 	"context"
 	"sync"
+
+	"github.com/stele-es/stele/persistence"
 )
 
 // External is a target without transactions: a search index, a mail server, a
@@ -23,8 +25,11 @@ func (e external[T]) Transact(ctx context.Context, body func(context.Context, T,
 	return e.Update(ctx, func(ctx context.Context, book Book) error { return body(ctx, e.to, book) })
 }
 
-func (e external[T]) use(do func(T) error) error { return do(e.to) }
-func (e external[T]) outward() bool              { return true }
+func (e external[T]) outward() bool { return true }
+
+func (e external[T]) use(ctx context.Context, recorded *persistence.Recorded, handle func(context.Context, T, *persistence.Recorded) error) error {
+	return handle(ctx, e.to, recorded)
+}
 
 // Memory is a target in memory, for tests and for small read models that are made
 // again whenever the program starts. A handler that returns an error must not have
@@ -49,14 +54,17 @@ func (m *Memory[M]) View(read func(*M)) {
 // Transact fulfils [Target] for Setup, Truncate and Drop.
 func (m *Memory[M]) Transact(ctx context.Context, body func(context.Context, *M, Book) error) error {
 	return m.Update(ctx, func(ctx context.Context, book Book) error {
-		return m.use(func(model *M) error { return body(ctx, model, book) })
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return body(ctx, m.model, book)
 	})
 }
 
-func (m *Memory[M]) use(do func(*M) error) error {
+// use keeps readers out for one event, not for a page.
+func (m *Memory[M]) use(ctx context.Context, recorded *persistence.Recorded, handle func(context.Context, *M, *persistence.Recorded) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return do(m.model)
+	return handle(ctx, m.model, recorded)
 }
 
 func (m *Memory[M]) outward() bool { return false }

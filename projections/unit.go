@@ -113,11 +113,11 @@ func (u *transaction[T]) apply(ctx context.Context, b *batch) error {
 	return u.bound.target.Transact(ctx, func(ctx context.Context, tx T, book Book) error {
 		b.rewind()
 		known := b.known(ctx)
+		one := func(ctx context.Context, recorded *persistence.Recorded) error {
+			return u.bound.d.handle(ctx, tx, recorded)
+		}
 		for b.next() {
-			err := b.deal(known, func(ctx context.Context, recorded *persistence.Recorded) error {
-				return u.bound.d.handle(ctx, tx, recorded)
-			})
-			if err != nil {
+			if err := b.deal(known, one); err != nil {
 				return err
 			}
 		}
@@ -129,8 +129,8 @@ func (u *transaction[T]) apply(ctx context.Context, b *batch) error {
 // sink is a target without transactions: each event has its effect at once.
 type sink[T any] interface {
 	Target[T]
-	// use calls do with what handlers write to.
-	use(do func(T) error) error
+	// use calls handle with what handlers write to.
+	use(ctx context.Context, recorded *persistence.Recorded, handle func(context.Context, T, *persistence.Recorded) error) error
 	outward() bool
 }
 
@@ -143,18 +143,16 @@ type sinkUnit[T any] struct {
 
 func (u *sinkUnit[T]) apply(ctx context.Context, b *batch) error {
 	b.rewind()
-	known := b.known(ctx)
-	var failure error
-	for b.next() {
-		failure = b.deal(known, func(ctx context.Context, recorded *persistence.Recorded) error {
-			if u.target.outward() && !b.effects {
-				return nil // the active version has done it
-			}
-			return u.target.use(func(to T) error { return u.bound.d.handle(ctx, to, recorded) })
-		})
-		if failure != nil {
-			break
+	known, handle := b.known(ctx), u.bound.d.handle
+	one := func(ctx context.Context, recorded *persistence.Recorded) error {
+		if u.target.outward() && !b.effects {
+			return nil // the active version has done it
 		}
+		return u.target.use(ctx, recorded, handle)
+	}
+	var failure error
+	for failure == nil && b.next() {
+		failure = b.deal(known, one)
 	}
 	if b.done == 0 && b.sub == b.row.Sub && failure != nil {
 		return failure
@@ -205,12 +203,12 @@ func (u *stateUnit[T]) attempt(ctx context.Context, b *batch) error {
 	}
 	b.rewind()
 	known := b.known(ctx)
+	one := func(ctx context.Context, recorded *persistence.Recorded) error {
+		u.target.begin(u.state, u.bound.d.name, recorded)
+		return u.bound.d.handle(ctx, u.state, recorded)
+	}
 	for b.next() {
-		err := b.deal(known, func(ctx context.Context, recorded *persistence.Recorded) error {
-			u.target.begin(u.state, u.bound.d.name, recorded)
-			return u.bound.d.handle(ctx, u.state, recorded)
-		})
-		if err != nil {
+		if err := b.deal(known, one); err != nil {
 			return err
 		}
 	}

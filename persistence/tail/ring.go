@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/stele-es/stele/persistence"
-	"github.com/stele-es/stele/persistence/upcast"
 )
 
 // ring keeps the newest pages that were read for all. Each page goes on where the
@@ -25,9 +24,8 @@ type ring struct {
 type sharedPage struct {
 	from, next persistence.Positions
 	events     []persistence.Recorded
+	sizes      []int // of the events
 	bytes      int
-	system     bool // there are events of the system's streams
-	touched    bool // there are events that have to be upcast
 }
 
 func newRing(limit int) *ring {
@@ -50,7 +48,7 @@ const (
 // view is what a subscriber sees of the ring at a moment.
 type view struct {
 	place
-	page   *sharedPage // inside: the first one that holds something for him; atHead: the newest
+	page   *sharedPage // inside: the first one that holds something for him; atEnd, atHead: the newest, if any
 	newest bool        // page is the newest
 	live   bool
 	grown  <-chan struct{}
@@ -66,9 +64,9 @@ func (r *ring) look(after persistence.Positions) view {
 	case n == 0:
 		v.place = atEnd
 	case covers(after, r.pages[n-1].next):
-		v.place = atEnd
-		if r.live && covers(r.pages[n-1].next, after) {
-			v.place, v.page = atHead, r.pages[n-1]
+		v.place, v.page = atEnd, r.pages[n-1]
+		if r.live && covers(v.page.next, after) {
+			v.place = atHead
 		}
 	case covers(after, r.pages[0].from):
 		// What covers a page's end covers the ends of those before it.
@@ -81,13 +79,13 @@ func (r *ring) look(after persistence.Positions) view {
 // push adds a page that was read behind a place. When the place is not the end of
 // the ring but beyond it, the ring begins anew: whoever needs what it held is
 // behind then and reads by himself.
-func (r *ring) push(after persistence.Positions, page persistence.Page, chain *upcast.Chain) {
-	added := &sharedPage{from: slices.Clone(after), next: slices.Clone(page.Next), events: page.Events, bytes: perPage}
+func (r *ring) push(after persistence.Positions, page persistence.Page) {
+	added := &sharedPage{
+		from: slices.Clone(after), next: slices.Clone(page.Next), events: page.Events, sizes: make([]int, len(page.Events)), bytes: perPage,
+	}
 	for i := range added.events {
-		e := &added.events[i]
-		added.bytes += size(e)
-		added.system = added.system || isSystem(e.Stream)
-		added.touched = added.touched || chain.Touches(e.Type)
+		added.sizes[i] = size(&added.events[i])
+		added.bytes += added.sizes[i]
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,13 +121,6 @@ func (r *ring) eventAt(position persistence.Position) (persistence.EventID, bool
 		}
 	}
 	return persistence.EventID{}, false
-}
-
-// whole reports whether a subscriber gets the page as it is.
-func (v *view) whole(after persistence.Positions, wants *selection) bool {
-	p := v.page
-	return wants.filter == nil && (wants.system || !p.system) && !p.touched &&
-		len(p.events) <= wants.rows && p.bytes <= wants.bytes && covers(p.from, after)
 }
 
 // What a page and an event count beside their bytes.

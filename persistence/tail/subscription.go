@@ -33,6 +33,8 @@ type source interface {
 	wait(ctx context.Context, after persistence.Positions) error
 	// eventAt returns the id of an event that is at hand.
 	eventAt(position persistence.Position) (persistence.EventID, bool)
+	// follow is called when somebody begins to follow, and leave when he ends.
+	follow() (leave func())
 }
 
 // Open returns a subscription that reads by itself. It looks where the journal
@@ -78,6 +80,7 @@ func open(ctx context.Context, reader persistence.Reader, source source, options
 // The events may be shared with other subscribers, so they must not be changed.
 func (s *Subscription) Pages(ctx context.Context) iter.Seq2[persistence.Page, error] {
 	return func(yield func(persistence.Page, error) bool) {
+		defer s.source.follow()()
 		at, live := slices.Clone(s.after), false
 		for {
 			page, err := s.next(ctx, at)
@@ -238,3 +241,5 @@ func (d direct) wait(ctx context.Context, after persistence.Positions) error {
 func (d direct) eventAt(persistence.Position) (persistence.EventID, bool) {
 	return persistence.EventID{}, false
 }
+
+func (d direct) follow() (leave func()) { return func() {} }

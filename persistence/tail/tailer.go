@@ -2,7 +2,7 @@ package tail
 
 import (
 	"context"
-	"slices"
+	"sync/atomic"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/upcast"
@@ -38,6 +38,8 @@ type Tailer struct {
 	// turn is held by the subscriber who reads, or waits for something to read, at
 	// the end of the ring for all others.
 	turn chan struct{}
+	// followers are those who follow at this moment.
+	followers atomic.Int64
 }
 
 // NewTailer returns a tailer that has read nothing yet.
@@ -64,6 +66,12 @@ func (t *Tailer) page(ctx context.Context, after persistence.Positions, wants *s
 		case atHead:
 			return persistence.Page{Next: merge(after, view.page.next), AtHead: true}, nil
 		case atEnd:
+			if view.page != nil && t.followers.Load() == 1 {
+				// Nobody else would have anything of the page, and who reads for himself need
+				// not read what he does not choose. The first page is for those who begin a
+				// little later.
+				return t.behind.page(ctx, after, wants)
+			}
 			if err := t.lead(ctx, after, view, false); err != nil {
 				return persistence.Page{}, err
 			}
@@ -77,12 +85,20 @@ func (t *Tailer) wait(ctx context.Context, after persistence.Positions) error {
 	if view.place != atHead && view.place != atEnd {
 		return nil
 	}
-	return t.lead(ctx, after, view, true)
+	// Whoever waits holds the turn. Before, he has to tell the others that this is the
+	// end, unless one who read for all has.
+	return t.lead(ctx, after, view, view.place == atHead)
 }
 
 // eventAt fulfils source.
 func (t *Tailer) eventAt(position persistence.Position) (persistence.EventID, bool) {
 	return t.ring.eventAt(position)
+}
+
+// follow fulfils source.
+func (t *Tailer) follow() (leave func()) {
+	t.followers.Add(1)
+	return func() { t.followers.Add(-1) }
 }
 
 // lead sees to it that the ring grows beyond a place at its end: by reading, after
@@ -107,7 +123,7 @@ func (t *Tailer) lead(ctx context.Context, after persistence.Positions, view vie
 	}
 	page, err := t.read(ctx, after)
 	if err == nil {
-		t.ring.push(after, page, t.chain)
+		t.ring.push(after, page)
 	}
 	return err
 }
@@ -154,32 +170,33 @@ func gapless(after persistence.Positions, page *persistence.Page) bool {
 	return covered == int64(len(page.Events)) // which are in order, so none stands twice
 }
 
-// serve makes a page of what the ring holds behind a place.
+// serve makes a page of what the ring holds behind a place. What stands side by
+// side there and is wanted as it is, is not copied.
 func (t *Tailer) serve(view view, after persistence.Positions, wants *selection) (persistence.Page, error) {
 	shared := view.page
-	if view.whole(after, wants) {
-		return persistence.Page{Events: slices.Clip(shared.events), Next: merge(after, shared.next), AtHead: view.newest && view.live}, nil
-	}
 	page := persistence.Page{Next: merge(after, nil)}
-	rows, bytes := 0, 0
+	rows, bytes, begin, together := 0, 0, 0, true
 	for i := range shared.events {
 		e := &shared.events[i]
 		if after.Covers(e.Position) {
 			continue
 		}
 		if wants.chooses(e) {
-			bytes += size(e)
+			bytes += shared.sizes[i]
 			if rows == wants.rows || rows > 0 && bytes > wants.bytes {
 				return page, nil
 			}
-			today, err := t.chain.Upcast(page.Events, e)
-			if err != nil && rows > 0 {
-				return page, nil // the error comes when what is before it has been seen
+			if rows == 0 {
+				begin = i
 			}
-			if err != nil {
+			if together = together && begin+rows == i && !t.chain.Touches(e.Type); together {
+				page.Events = shared.events[begin : i+1 : i+1]
+			} else if err := t.add(&page, e); err != nil {
+				if rows > 0 {
+					return page, nil // the error comes when what is before it has been seen
+				}
 				return persistence.Page{}, err
 			}
-			page.Events = today
 			rows++
 		}
 		page.Next = extend(page.Next, e.Position)
@@ -187,4 +204,13 @@ func (t *Tailer) serve(view view, after persistence.Positions, wants *selection)
 	page.Next = merge(page.Next, shared.next)
 	page.AtHead = view.newest && view.live
 	return page, nil
+}
+
+// add adds what a stored event is today.
+func (t *Tailer) add(page *persistence.Page, stored *persistence.Recorded) error {
+	today, err := t.chain.Upcast(page.Events, stored)
+	if err == nil {
+		page.Events = today
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -32,6 +33,8 @@ func TestTailerReadsOnce(t *testing.T) {
 		for range there {
 			journal.add(0, "a-1", "t")
 		}
+		together := make(chan struct{}) // closed when all have begun
+		journal.before = func(*parted) { <-together }
 		ctx, cancel := context.WithCancel(t.Context())
 		pages := make([][]persistence.Page, followers)
 		var group errgroup.Group
@@ -49,6 +52,8 @@ func TestTailerReadsOnce(t *testing.T) {
 			})
 		}
 
+		synctest.Wait()
+		close(together)
 		synctest.Wait()
 		for range come {
 			journal.add(0, "a-1", "t")
@@ -633,5 +638,77 @@ func TestNobodyMissesAnything(t *testing.T) {
 			require.NotEmpty(t, want)
 			require.True(t, slices.Equal(want, got), "%+v: %d events of %d", f.options, len(got), len(want))
 		}
+	})
+}
+
+// overheard notes how a journal is read.
+type overheard struct {
+	persistence.Reader
+	filtered, whole int // pages, of one or several readers who take turns
+}
+
+func (o *overheard) ReadAll(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
+	if options.Filter != nil {
+		o.filtered++
+	} else {
+		o.whole++
+	}
+	return o.Reader.ReadAll(ctx, options)
+}
+
+// Whoever is alone with a long way before him reads what he chooses, and no page for
+// others; but he does not leave them in the dark about the end.
+func TestFollowerAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stored := memory.New(memory.Config{})
+		const events, rare = 10_000, 100
+		for i := range events {
+			stream := persistence.StreamID("often-1")
+			if i%rare == 0 {
+				stream = "rare-1"
+			}
+			_, err := stored.Append(t.Context(), persistence.Append{Stream: stream, Expected: persistence.Any, Events: []persistence.Event{{Type: "t"}}})
+			require.NoError(t, err)
+		}
+		journal := &overheard{Reader: stored}
+		tailer := tail.NewTailer(tail.Config{Reader: journal})
+		seen, arrived := map[string]int{}, map[string]bool{}
+		var group errgroup.Group
+		ctx, cancel := context.WithCancel(t.Context())
+		follow := func(name string, options tail.Options) {
+			subscription, err := tailer.Open(ctx, options)
+			require.NoError(t, err)
+			group.Go(func() error {
+				for page, err := range subscription.Pages(ctx) {
+					if err != nil {
+						return err
+					}
+					seen[name] += len(page.Events)
+					arrived[name] = arrived[name] || page.AtHead
+				}
+				return nil
+			})
+			synctest.Wait()
+		}
+
+		follow("rare", tail.Options{Category: "rare"})
+		require.Equal(t, events/rare, seen["rare"])
+		require.True(t, arrived["rare"])
+		require.Less(t, journal.filtered, 5)
+		require.Less(t, journal.whole, 5)
+		pages, _ := tailer.Kept()
+		require.Equal(t, 1, pages)
+
+		follow("all", tail.Options{})
+		require.Equal(t, events, seen["all"])
+		require.True(t, arrived["all"])
+		head, err := stored.Head(ctx)
+		require.NoError(t, err)
+		follow("new", tail.Options{After: head})
+		require.True(t, arrived["new"], "the others wait for what comes")
+
+		cancel()
+		require.ErrorIs(t, group.Wait(), context.Canceled)
 	})
 }
