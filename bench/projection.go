@@ -22,11 +22,13 @@ import (
 // measureProjection measures projections of the global sequence of a journal.
 func measureProjection(s *session) error {
 	made := newRows()
+	s.scale.read = s.scale.rebuilt
 	for _, part := range []struct {
 		name string
 		do   func(*rows) error
 	}{
 		{"catching up", s.measureCatchingUp},
+		{"inline", s.measureInline},
 		{"many", s.measureMany},
 		{"following", s.measureFollowing},
 	} {
@@ -110,43 +112,6 @@ func (s *session) measureTables(j journal, space string, events int, v *views) e
 		return err
 	}
 	s.against("catch-up-2-workers-vs-1", compared(rounds[0], identity), "events/s", atLeast(1.6))
-	return s.measureInline(j, v)
-}
-
-// measureInline measures what it costs to change a read model in the transaction of
-// the append, beside appends without one.
-func (s *session) measureInline(j journal, v *views) error {
-	own, ok := j.(postgres.TxJournal)
-	if !ok {
-		return nil
-	}
-	name, create, add := v.table()
-	if _, err := v.pool.Exec(s.ctx, create); err != nil {
-		return err
-	}
-	inline := postgres.Inline(own, v.pool, projections.Define(name, 1, projections.Any(func(ctx context.Context, tx pgx.Tx, recorded persistence.Recorded) error {
-		_, err := tx.Exec(ctx, add, string(recorded.Stream), int64(len(recorded.Payload)))
-		return err
-	})))
-	appending := func(to persistence.Appender) sample[float64] {
-		return func() (float64, error) {
-			l, err := closedLoop(16, s.scale.window, func(caller, _ int) error {
-				outcomes, err := to.Append(s.ctx, persistence.Append{
-					Stream: persistence.StreamID(fmt.Sprint("inline-", caller)), Expected: persistence.Any, Events: []persistence.Event{{Type: eventType}},
-				})
-				if err != nil {
-					return err
-				}
-				return outcomes[0].Err
-			})
-			return l.rate(), err
-		}
-	}
-	rounds, err := beside(s, appending(inline), appending(j))
-	if err != nil {
-		return err
-	}
-	s.against("append-16-inline-vs-append", compared(rounds[0], identity), "events/s", none)
 	return nil
 }
 

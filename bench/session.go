@@ -27,6 +27,8 @@ type scale struct {
 	appends []int
 	// read are the streams of ten events that are tailed and replayed.
 	read int
+	// rebuilt are those that projections come to the end of.
+	rebuilt int
 	// callers ask, and many is how many aggregates they ask when it is not one.
 	callers, many int
 	// idle are the aggregates that are kept in memory, and recovered.
@@ -44,7 +46,7 @@ type scale struct {
 
 func thorough() scale {
 	return scale{
-		rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000,
+		rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000, rebuilt: 100_000,
 		callers: 512, many: 1000, idle: 100_000, history: 100_000, long: 1_000_000, nodes: 16, writers: 256, loads: []float64{0.1, 0.5, 0.9},
 	}
 }
@@ -54,7 +56,7 @@ func thorough() scale {
 func quickly() scale {
 	s := thorough()
 	s.rounds, s.window, s.budget = 3, 400*time.Millisecond, 100*time.Second
-	s.read, s.idle, s.long = 5000, 20_000, 200_000
+	s.read, s.rebuilt, s.idle, s.long = 5000, 5000, 20_000, 200_000
 	return s
 }
 

@@ -18,6 +18,9 @@ import (
 // Of what was recorded the handlers see what is known before the commit: the event's
 // ID is zero unless the writer chose it, and the time is that of this program. An
 // append that had been stored before changes nothing.
+//
+// Neither the policy nor the workers of the definition count here, and its source
+// chooses among what is appended from now on.
 func (d *Definition[T]) Inline(ctx context.Context, tx T, append *persistence.Append, outcome persistence.Outcome) (err error) {
 	if err := d.check(); err != nil {
 		return err
@@ -42,4 +45,13 @@ func (d *Definition[T]) Inline(ctx context.Context, tx T, append *persistence.Ap
 		}
 	}
 	return nil
+}
+
+// SetUp runs [Setup], for who applies the definition with [Definition.Inline]; a
+// runner does so by itself.
+func (d *Definition[T]) SetUp(ctx context.Context, tx T) error {
+	if d.setup == nil {
+		return nil
+	}
+	return d.setup(ctx, tx)
 }

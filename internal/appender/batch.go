@@ -143,26 +143,50 @@ func (b *Batch) LetFollow() {
 // has failed. Nil means that there is none such so far.
 func (b *Batch) Broken(i int) error { return b.Items[i].entries[0].chain.Err() }
 
+// Parts are the appends that item i was made of, in their order: one, unless several
+// of a chain were joined.
+func (b *Batch) Parts(i int) []Item {
+	item := &b.Items[i]
+	parts := make([]Item, len(item.entries))
+	for k := range parts {
+		parts[k] = Item{Append: item.entries[k].append, Named: item.Named}
+	}
+	return parts
+}
+
 // Settle tells the outcome of item i to all who wait for it, and then lets the
 // next append of its stream go, so that a stream's outcomes are told in order. It
 // is called once for each item, from any goroutine.
 func (b *Batch) Settle(i int, o persistence.Outcome) {
 	item := &b.Items[i]
-	var broken []entry
-	if o.Err != nil {
-		broken = b.queue.breakChain(item.entries[0].chain, o.Err)
-	}
-	for j := range item.entries {
-		e := &item.entries[j]
+	b.settle(item, o.Err, func(k int) persistence.Outcome {
 		part := o
 		if o.Err == nil && len(item.entries) > 1 {
-			part.Last = o.First + persistence.Version(len(e.append.Events)) - 1
+			count := len(item.entries[k].append.Events)
+			part.Last = o.First + persistence.Version(count) - 1
 			o.First = part.Last + 1
-			o.Position.Offset += int64(len(e.append.Events))
+			o.Position.Offset += int64(count)
 		}
-		e.done(part)
+		return part
+	})
+}
+
+// SettleParts is Settle for an item whose parts had a fate each. Those behind one
+// that failed must have failed too.
+func (b *Batch) SettleParts(i int, parts []persistence.Outcome) {
+	b.settle(&b.Items[i], parts[len(parts)-1].Err, func(k int) persistence.Outcome { return parts[k] })
+}
+
+// settle asks for the outcome of each part, in order.
+func (b *Batch) settle(item *Item, failure error, outcome func(part int) persistence.Outcome) {
+	var broken []entry
+	if failure != nil {
+		broken = b.queue.breakChain(item.entries[0].chain, failure)
 	}
-	b.queue.answer(broken, o.Err)
+	for k := range item.entries {
+		item.entries[k].done(outcome(k))
+	}
+	b.queue.answer(broken, failure)
 	b.finish(item)
 }
 

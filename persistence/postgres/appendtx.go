@@ -3,12 +3,14 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -48,19 +50,91 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 	if err != nil {
 		return nil, notBegun(ctx, err)
 	}
-	outcomes := make([]persistence.Outcome, len(items))
+	works := make([]work, len(items))
 	for i := range items {
-		// On a connection that is not the journal's own the text is the name.
-		strict := statement{j.sql.appendStrict, j.sql.appendStrict}
-		outcomes[i], err = j.appendOn(ctx, conn, strict, &items[i], ids[items[i].Stream])
-		if err != nil {
-			return nil, foreignError(ctx, &items[i].Append, err)
-		}
+		works[i] = work{item: &items[i], stream: ids[items[i].Stream]}
+	}
+	outcomes, failed, err := j.appendEach(ctx, conn, works)
+	if err != nil {
+		return nil, foreignError(ctx, &items[failed].Append, err)
+	}
+	for i := range outcomes {
 		if outcomes[i].Err != nil {
 			return nil, outcomes[i].Err
 		}
 	}
 	return outcomes, nil
+}
+
+// appendEach stores appends one after the other, in one round trip if it can. The
+// error is about the one that failed.
+func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, works []work) (outcomes []persistence.Outcome, failed int, err error) {
+	// On a connection that is not the journal's own the text is the name.
+	strict := statement{j.sql.appendStrict, j.sql.appendStrict}
+	outcomes = make([]persistence.Outcome, len(works))
+	if len(works) > 1 && j.canPipeline(works) {
+		failed, err = j.appendAhead(ctx, conn, strict, works, outcomes)
+		return outcomes, failed, err
+	}
+	for i, w := range works {
+		if outcomes[i], err = j.appendOn(ctx, conn, strict, w.item, w.stream); err != nil {
+			return nil, i, err
+		}
+	}
+	return outcomes, 0, nil
+}
+
+// canPipeline reports whether there is nothing among the appends that another
+// statement is for, and the protocol has pipelines.
+func (j *Journal) canPipeline(works []work) bool {
+	return j.dialect.protocol != ProtocolSimple &&
+		!slices.ContainsFunc(works, func(w work) bool { return len(w.item.Events) == 0 })
+}
+
+// appendAhead sends all appends and then hears what became of them. The first that
+// fails ends it, as it has ended the transaction.
+func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s statement, works []work, outcomes []persistence.Outcome) (failed int, err error) {
+	send, err := j.sender(ctx, conn, s)
+	if err != nil {
+		return 0, err
+	}
+	pipeline := conn.PgConn().StartPipeline(ctx)
+	defer func() {
+		if closeErr := pipeline.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	for i := range works {
+		var m message // the pipeline may keep it until it is sent
+		checkedParameters(&m, false, &works[i])
+		send(pipeline, m.parameters())
+	}
+	if err := pipeline.Sync(); err != nil {
+		return 0, err
+	}
+	for i := range works {
+		if outcomes[i], err = checkedResult(pipeline, works[i].item); err != nil {
+			return i, err
+		}
+	}
+	return 0, nil
+}
+
+func checkedResult(pipeline *pgconn.Pipeline, item *appender.Item) (outcome persistence.Outcome, err error) {
+	results, err := pipeline.GetResults()
+	if err != nil {
+		return outcome, err
+	}
+	result, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		return outcome, errUndecodable
+	}
+	outcome = persistence.Outcome{Err: contradiction(item.Stream)}
+	err = eachRow(result, func(row [][]byte) error {
+		outcome = checkedOutcome(item, row)
+		return nil
+	})
+	return outcome, err
 }
 
 // join takes the order lock and checks that the transaction is one that events

@@ -78,7 +78,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	if j.dialect.protocol == ProtocolSimple {
 		return j.readPagesOneByOne(ctx, conn, requests, ids, pages)
 	}
-	send, err := j.sender(ctx, conn)
+	send, err := j.sender(ctx, conn, statement{"stele_read_forward", j.sql.readForward})
 	if err != nil {
 		return err
 	}
@@ -124,14 +124,14 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	return nil
 }
 
-// sender returns how the requests of a pipeline are sent.
-func (j *Journal) sender(ctx context.Context, conn *pgx.Conn) (func(*pgconn.Pipeline, [][]byte), error) {
+// sender returns how a statement is sent into a pipeline.
+func (j *Journal) sender(ctx context.Context, conn *pgx.Conn, s statement) (func(*pgconn.Pipeline, [][]byte), error) {
 	if j.dialect.protocol == ProtocolExec {
 		return func(p *pgconn.Pipeline, parameters [][]byte) {
-			p.SendQueryParams(j.sql.readForward, parameters, nil, inBinary, inBinary)
+			p.SendQueryParams(s.sql, parameters, nil, inBinary, inBinary)
 		}, nil
 	}
-	description, err := conn.Prepare(ctx, "stele_read_forward", j.sql.readForward)
+	description, err := conn.Prepare(ctx, s.name, s.sql) // a look-up from the second time on
 	return func(p *pgconn.Pipeline, parameters [][]byte) {
 		p.SendQueryStatement(description, parameters, inBinary, inBinary)
 	}, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/projections"
+	"github.com/stele-es/stele/projections/internal/inline"
 )
 
 // TxJournal is a journal that appends in a transaction of the caller's: that of
@@ -27,20 +28,40 @@ type TxJournal interface {
 // transaction, see [projections.Definition.Inline]. Use [Inline]. Who has it hosts
 // aggregates on it.
 //
-// It costs nearly all of the journal's speed: every append is a transaction of its
-// own with a flush, which holds up all other writers while the handlers run, instead
-// of a part of a batch. The bench projection shows how much; expect a hundredth of
-// the appends.
+// Appends of many callers share one transaction and its flush. An append whose events
+// a handler refuses is [persistence.ErrRejected] and stores nothing; those that were
+// in the transaction with it are then stored without it, which costs them some more
+// transactions.
+//
+// It costs the greater part of the journal's speed, because each event's statements
+// are round trips while all other writers wait: the bench projection shows how much.
 type InlineJournal struct {
 	TxJournal
-	pool        *pgxpool.Pool
-	definitions []*projections.Definition[pgx.Tx]
+	queue *inline.Queue[pgx.Tx]
 }
 
-// Inline returns a journal in front of another one. The pool is of its database,
-// and the tables of the read models are the program's to make.
-func Inline(journal TxJournal, pool *pgxpool.Pool, definitions ...*projections.Definition[pgx.Tx]) *InlineJournal {
-	return &InlineJournal{journal, pool, definitions}
+// Inline sets the read models up and returns a journal in front of another one, both
+// of which its Close closes. The pool is of its database; one connection is enough.
+// The read models begin with what is appended from then on.
+func Inline(ctx context.Context, journal TxJournal, pool *pgxpool.Pool, definitions ...*projections.Definition[pgx.Tx]) (*InlineJournal, error) {
+	if journal == nil || pool == nil {
+		return nil, &persistence.InvalidError{Field: "inline", Reason: "has no journal or no pool"}
+	}
+	queue, err := inline.Open(ctx, inlineStore{journal, pool}, definitions)
+	if err != nil {
+		return nil, err
+	}
+	return &InlineJournal{journal, queue}, nil
+}
+
+// Append fulfils [persistence.Appender].
+func (j *InlineJournal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	return j.queue.Append(ctx, appends...)
+}
+
+// Submit fulfils [persistence.Submitter].
+func (j *InlineJournal) Submit(append persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+	return j.queue.Submit(append, chain, done)
 }
 
 // AppendTx appends and applies in a transaction of the caller's, who rolls back
@@ -50,67 +71,59 @@ func (j *InlineJournal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...pers
 	if err != nil {
 		return nil, err
 	}
-	for i := range appends {
-		for _, d := range j.definitions {
-			if err := d.Inline(ctx, tx, &appends[i], outcomes[i]); err != nil {
-				return nil, err
-			}
-		}
+	if err := j.queue.Apply(ctx, tx, appends, outcomes); err != nil {
+		return nil, err
 	}
 	return outcomes, nil
 }
 
-// Append fulfils [persistence.Appender]. An append whose events a handler refuses
-// is [persistence.ErrRejected], and stores nothing.
-func (j *InlineJournal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
-	for i := range appends {
-		if err := appends[i].Check(); err != nil {
-			return nil, err
-		}
-	}
-	if ctx.Err() != nil {
-		return nil, &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
-	}
-	outcomes := make([]persistence.Outcome, len(appends))
-	for i := range appends {
-		outcomes[i] = j.one(ctx, &appends[i])
-	}
-	j.Nudge()
-	return outcomes, nil
+// Close stores what was taken, and closes the journal behind.
+func (j *InlineJournal) Close() error {
+	j.queue.Close()
+	return j.TxJournal.Close()
 }
 
-func (j *InlineJournal) one(ctx context.Context, a *persistence.Append) persistence.Outcome {
-	tx, err := j.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+// inlineStore fulfils [inline.Store].
+type inlineStore struct {
+	TxJournal
+	pool *pgxpool.Pool
+}
+
+// beginInline ends a transaction of a program that was halted in the midst of one:
+// it holds up all other writers.
+const beginInline = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 30000"
+
+// Transact fulfils [inline.Store]. It runs body again when it collided with other
+// transactions on the rows of a read model.
+func (s inlineStore) Transact(ctx context.Context, body func(context.Context, pgx.Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := s.attempt(ctx, body)
+		if answered, ok := errors.AsType[*pgconn.PgError](err); !ok || !collided(answered.Code) {
+			return err
+		} else if attempt == collisions || ctx.Err() != nil {
+			return unavailable("the transaction collides with others again and again", err)
+		}
+	}
+}
+
+func (s inlineStore) attempt(ctx context.Context, body func(context.Context, pgx.Tx) error) error {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginInline})
 	if err != nil {
-		return persistence.Outcome{Err: unavailable("the journal's server cannot be reached", err)}
+		return unavailable("the journal's server cannot be reached", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // its error would say nothing new
-	outcomes, err := j.AppendTx(ctx, tx, *a)
-	if err != nil {
-		return persistence.Outcome{Err: refusal(tx, err)}
+	if err := body(ctx, tx); err != nil {
+		if lost(tx, err) {
+			return unavailable("the connection to the journal was lost", err)
+		}
+		return &inline.RefusedError{Err: err}
 	}
 	if err := tx.Commit(ctx); err != nil {
-		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && !passing(answered.Code) {
-			return persistence.Outcome{Err: &persistence.Error{Kind: persistence.ErrRejected, Op: "project inline", Stream: a.Stream, Err: err}}
+		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && !passing(answered.Code) || errors.Is(err, pgx.ErrTxCommitRollback) {
+			return &inline.RefusedError{Err: err}
 		}
-		unknown := &persistence.UnknownOutcomeError{Stream: a.Stream, Expected: a.Expected, Err: unavailable("the connection was lost around a commit", err)}
-		if a.Named() {
-			for i := range a.Events {
-				unknown.IDs = append(unknown.IDs, a.Events[i].ID)
-			}
-		}
-		return persistence.Outcome{Err: unknown}
+		return &inline.UnknownError{Err: unavailable("the connection was lost around a commit", err)}
 	}
-	return outcomes[0]
-}
-
-// refusal tells what the journal or the server has refused from what a handler has.
-func refusal(tx pgx.Tx, err error) error {
-	if lost(tx, err) {
-		return unavailable("the connection to the journal was lost", err)
-	}
-	if errors.Is(err, persistence.ErrUnknownOutcome) || persistence.KindOf(err) != persistence.ErrUnknownOutcome {
-		return err // it has a kind
-	}
-	return &persistence.Error{Kind: persistence.ErrRejected, Op: "project inline", Err: err}
+	s.Nudge()
+	return nil
 }

@@ -3,54 +3,190 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journaltest"
 	journallite "github.com/stele-es/stele/persistence/sqlite"
 	"github.com/stele-es/stele/projections"
+	"github.com/stele-es/stele/projections/sqlite"
 )
 
 type added struct{ N int }
 
 func (added) MessageName() string { return "added" }
 
-// A read model in the journal's file changes in the transaction that appends.
-func TestInline(t *testing.T) {
-	t.Parallel()
+var errRefused = errors.New("no zero")
+
+// taken are numbers that may be taken once.
+func taken() *projections.Definition[*sql.Tx] {
+	return projections.Define("taken", 1, projections.Setup(func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS taken (n INTEGER PRIMARY KEY, stream TEXT)")
+		return err
+	}), projections.On(func(ctx context.Context, tx *sql.Tx, e projections.Event[added]) error {
+		if e.Data.N == 0 {
+			return errRefused
+		}
+		_, err := tx.ExecContext(ctx, "INSERT INTO taken VALUES (?, ?)", e.Data.N, string(e.Stream))
+		return err
+	}))
+}
+
+func openInline(t *testing.T, parameters string) (*sqlite.InlineJournal, *sql.DB, error) {
 	path := t.TempDir() + "/journal.db"
 	journal, err := journallite.Open(t.Context(), journallite.Config{Path: path})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, journal.Close()) })
-	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(5000)")
+	db, err := sql.Open("sqlite", "file:"+path+"?"+parameters)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	_, err = db.ExecContext(t.Context(), "CREATE TABLE taken (n INTEGER PRIMARY KEY)")
+	inline, err := sqlite.Inline(t.Context(), journal, db, journallite.AppendTx, taken())
+	if err == nil {
+		t.Cleanup(func() { require.NoError(t, inline.Close()) })
+	}
+	return inline, db, err
+}
+
+const patient = "_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(full)"
+
+func take(stream string, expected persistence.Expected, numbers ...int) persistence.Append {
+	a := persistence.Append{Stream: persistence.StreamID(stream), Expected: expected}
+	for _, n := range numbers {
+		a.Events = append(a.Events, persistence.Event{Type: "added", Payload: fmt.Appendf(nil, `{"N":%d}`, n)})
+	}
+	return a
+}
+
+// A read model in the journal's file changes in the transaction that appends, and
+// one that is refused takes nobody else along.
+func TestInline(t *testing.T) {
+	t.Parallel()
+	journal, db, err := openInline(t, patient)
 	require.NoError(t, err)
-	unique := projections.Define("taken", 1, projections.On(func(ctx context.Context, tx *sql.Tx, e projections.Event[added]) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO taken VALUES (?)", e.Data.N)
+
+	outcomes, err := journal.Append(t.Context(),
+		take("a-1", persistence.NoStream, 1, 2), take("a-2", persistence.NoStream, 3, 2), take("a-3", persistence.NoStream, 0),
+		take("a-4", persistence.Exact(7), 4), take("a-5", persistence.NoStream, 5))
+	require.NoError(t, err)
+	require.NoError(t, outcomes[0].Err)
+	require.ErrorIs(t, outcomes[1].Err, persistence.ErrRejected, "2 is taken")
+	require.ErrorIs(t, outcomes[2].Err, errRefused)
+	require.ErrorIs(t, outcomes[3].Err, persistence.ErrConflict)
+	require.NoError(t, outcomes[4].Err)
+
+	require.Equal(t, []string{"1 a-1", "2 a-1", "5 a-5"}, rowsOf(t, db))
+	head, err := journal.Head(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, persistence.Positions{3}, head, "what was refused is not in the journal")
+}
+
+// Of many who want the same, each number is given once.
+func TestInlineCrowd(t *testing.T) {
+	t.Parallel()
+	journal, db, err := openInline(t, patient)
+	require.NoError(t, err)
+	const callers, numbers = 16, 20
+	var group errgroup.Group
+	won := make([]int, callers)
+	for caller := range callers {
+		group.Go(func() error {
+			for n := range numbers {
+				outcomes, err := journal.Append(t.Context(), take(fmt.Sprint("a-", caller), persistence.Any, n+1))
+				if err != nil {
+					return err
+				}
+				if outcomes[0].Err == nil {
+					won[caller]++
+				} else if !errors.Is(outcomes[0].Err, persistence.ErrRejected) {
+					return outcomes[0].Err
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, group.Wait())
+
+	sum := 0
+	for _, n := range won {
+		sum += n
+	}
+	require.Equal(t, numbers, sum)
+	require.Len(t, rowsOf(t, db), numbers)
+	head, err := journal.Head(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, persistence.Positions{numbers}, head)
+}
+
+// A journal with projections in its transactions is a journal.
+func TestInlineJournal(t *testing.T) {
+	t.Parallel()
+	journaltest.Run(t, func(t testing.TB) persistence.Journal {
+		path := t.TempDir() + "/journal.db"
+		journal, err := journallite.Open(t.Context(), journallite.Config{Path: path, Relaxed: true})
+		require.NoError(t, err)
+		db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(normal)")
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		inline, err := sqlite.Inline(t.Context(), journal, db, journallite.AppendTx, counts())
+		require.NoError(t, err)
+		return inline
+	})
+}
+
+// counts is how many events each stream has.
+func counts() *projections.Definition[*sql.Tx] {
+	return projections.Define("counts", 1, projections.Setup(func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS counts (stream TEXT PRIMARY KEY, n INTEGER)")
+		return err
+	}), projections.Any(func(ctx context.Context, tx *sql.Tx, recorded persistence.Recorded) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO counts VALUES (?, 1) ON CONFLICT (stream) DO UPDATE SET n = n + 1", string(recorded.Stream))
 		return err
 	}))
-	store := func(n int) error {
-		tx, err := db.BeginTx(t.Context(), nil)
+}
+
+// Of appends that were joined because each builds on the one before, those before
+// the one that is refused are stored.
+func TestInlineChain(t *testing.T) {
+	t.Parallel()
+	journal, db, err := openInline(t, patient)
+	require.NoError(t, err)
+	chain, outcomes := new(persistence.Chain), make(chan persistence.Outcome, 4)
+
+	for i, n := range []int{1, 2, 1, 3} {
+		err := journal.Submit(take("a-1", persistence.Exact(persistence.Version(i)), n), chain, func(o persistence.Outcome) { outcomes <- o })
 		require.NoError(t, err)
-		defer func() { _ = tx.Rollback() }() // nothing after a commit
-		a := persistence.Append{Stream: "a-1", Expected: persistence.Any, Events: []persistence.Event{{Type: "added", Payload: fmt.Appendf(nil, `{"N":%d}`, n)}}}
-		outcomes, err := journallite.AppendTx(t.Context(), tx, a)
-		require.NoError(t, err)
-		if err := unique.Inline(t.Context(), tx, &a, outcomes[0]); err != nil {
-			return err
-		}
-		return tx.Commit()
 	}
 
-	require.NoError(t, store(1))
-	require.ErrorContains(t, store(1), "in projection taken")
-	require.NoError(t, store(2))
+	require.NoError(t, (<-outcomes).Err)
+	require.NoError(t, (<-outcomes).Err)
+	require.ErrorIs(t, (<-outcomes).Err, persistence.ErrRejected)
+	require.ErrorIs(t, (<-outcomes).Err, persistence.ErrRejected, "it was decided on what is not stored")
+	require.Equal(t, []string{"1 a-1", "2 a-1"}, rowsOf(t, db))
+}
 
-	count, err := journal.Count(t.Context(), "a-1", persistence.ReadOptions{})
+func TestInlineRefuses(t *testing.T) {
+	t.Parallel()
+	_, _, err := openInline(t, "_txlock=immediate")
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+	require.ErrorContains(t, err, "busy_timeout(5000)")
+	_, err = sqlite.Inline(t.Context(), nil, nil, nil)
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+}
+
+func rowsOf(t *testing.T, db *sql.DB) (found []string) {
+	rows, err := db.QueryContext(t.Context(), "SELECT n || ' ' || stream FROM taken ORDER BY n")
 	require.NoError(t, err)
-	require.Equal(t, 2, count)
+	defer func() { require.NoError(t, rows.Close()) }()
+	for rows.Next() {
+		var row string
+		require.NoError(t, rows.Scan(&row))
+		found = append(found, row)
+	}
+	require.NoError(t, rows.Err())
+	return found
 }

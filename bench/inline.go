@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/stele-es/stele/persistence"
+	pgjournal "github.com/stele-es/stele/persistence/postgres"
+	litejournal "github.com/stele-es/stele/persistence/sqlite"
+	"github.com/stele-es/stele/projections"
+	"github.com/stele-es/stele/projections/postgres"
+	"github.com/stele-es/stele/projections/sqlite"
+)
+
+// inliner is a store whose journals can change a read model in the transaction that
+// appends.
+type inliner interface {
+	// inline puts a read model that adds to a row for each stream in front of a journal
+	// of a space, which it closes with itself; free is to be called then.
+	inline(ctx context.Context, j journal, space string) (inlined journal, free func(), err error)
+}
+
+// The statements of the read model, on both stores.
+const (
+	createSums = "CREATE TABLE IF NOT EXISTS %s (key text PRIMARY KEY, n bigint NOT NULL)"
+	addToSum   = "INSERT INTO %s AS s VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = s.n + excluded.n"
+)
+
+// measureInline measures what it costs to change a read model in the transaction of
+// the append, beside appends without one.
+func (s *session) measureInline(*rows) error {
+	store, ok := s.store.(inliner)
+	if !ok {
+		return nil
+	}
+	for _, callers := range []int{16, 256} {
+		if err := s.measureInlineOf(store, callers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) measureInlineOf(store inliner, callers int) (err error) {
+	const space = "inline"
+	j, err := s.store.open(s.ctx, space)
+	if err != nil {
+		return err
+	}
+	inlined, free, err := store.inline(s.ctx, j, space)
+	if err != nil {
+		return errors.Join(err, j.Close())
+	}
+	defer func() {
+		err = errors.Join(err, inlined.Close())
+		free()
+		err = errors.Join(err, s.store.drop(context.WithoutCancel(s.ctx), space))
+	}()
+	appending := func(to persistence.Appender) sample[float64] {
+		return func() (float64, error) {
+			l, err := closedLoop(callers, s.scale.window, func(caller, _ int) error {
+				outcomes, err := to.Append(s.ctx, persistence.Append{
+					Stream: persistence.StreamID(fmt.Sprint("inline-", caller)), Expected: persistence.Any, Events: []persistence.Event{{Type: eventType}},
+				})
+				if err != nil {
+					return err
+				}
+				return outcomes[0].Err
+			})
+			return l.rate(), err
+		}
+	}
+	rounds, err := beside(s, appending(inlined), appending(j))
+	if err != nil {
+		return err
+	}
+	s.against(fmt.Sprintf("append-%d-inline-vs-append", callers), compared(rounds[0], identity), "events/s", none)
+	return nil
+}
+
+func (p *postgresStore) inline(ctx context.Context, j journal, space string) (journal, func(), error) {
+	own, ok := j.(*pgjournal.Journal)
+	if !ok {
+		return nil, nil, fmt.Errorf("%T has no transactions of others", j)
+	}
+	pool, err := pgxpool.New(ctx, p.url)
+	if err != nil {
+		return nil, nil, err
+	}
+	table := pgx.Identifier{p.prefix + space, "sums"}.Sanitize()
+	inlined, err := postgres.Inline(ctx, own, pool, projections.Define("sums", 1, projections.Setup(func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, fmt.Sprintf(createSums, table))
+		return err
+	}), projections.Any(func(ctx context.Context, tx pgx.Tx, recorded persistence.Recorded) error {
+		_, err := tx.Exec(ctx, fmt.Sprintf(addToSum, table), string(recorded.Stream), int64(1))
+		return err
+	})))
+	if err != nil {
+		pool.Close()
+		return nil, nil, err
+	}
+	return inlined, pool.Close, nil
+}
+
+func (s *sqliteStore) inline(ctx context.Context, j journal, space string) (journal, func(), error) {
+	own, ok := j.(*litejournal.Journal)
+	if !ok {
+		return nil, nil, fmt.Errorf("%T has no transactions of others", j)
+	}
+	db, err := sql.Open("sqlite", "file:"+s.file(space)+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(full)")
+	if err != nil {
+		return nil, nil, err
+	}
+	free := func() { _ = db.Close() } // nothing is open on it
+	inlined, err := sqlite.Inline(ctx, own, db, litejournal.AppendTx, projections.Define("sums", 1, projections.Setup(func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, fmt.Sprintf(createSums, "sums"))
+		return err
+	}), projections.Any(func(ctx context.Context, tx *sql.Tx, recorded persistence.Recorded) error {
+		_, err := tx.ExecContext(ctx, fmt.Sprintf(addToSum, "sums"), string(recorded.Stream), int64(1))
+		return err
+	})))
+	if err != nil {
+		free()
+		return nil, nil, err
+	}
+	return inlined, free, nil
+}

@@ -1,0 +1,240 @@
+// Package inline appends events together with what read models make of them: the
+// appends of many callers in one transaction, and each alone when they do not go
+// together.
+//
+//	queue, err := inline.Open(ctx, store, definitions)
+//	outcomes, err := queue.Append(ctx, appends...)
+//	queue.Close()
+//
+// It knows no database: who has one makes it a [Store].
+package inline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/projections"
+)
+
+// Store has transactions of T, in which events and rows are stored.
+type Store[T any] interface {
+	// Transact runs body in a transaction. What body or the commit was refused for is
+	// a [RefusedError]; a commit of which nobody knows is an [UnknownError]; after any
+	// other error nothing was done, and it says nothing about the body.
+	Transact(ctx context.Context, body func(ctx context.Context, tx T) error) error
+	// AppendTx appends in such a transaction.
+	AppendTx(ctx context.Context, tx T, appends ...persistence.Append) ([]persistence.Outcome, error)
+}
+
+// RefusedError is about what was to be stored.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// UnknownError is that of a commit that may have happened.
+type UnknownError struct{ Err error }
+
+func (e *UnknownError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why nobody knows.
+func (e *UnknownError) Unwrap() error { return e.Err }
+
+// Queue stores appends. Use [Open].
+type Queue[T any] struct {
+	store       Store[T]
+	definitions []*projections.Definition[T]
+	queue       *appender.Queue
+	stopped     chan struct{} // closed when the queue's goroutine has ended
+}
+
+// limit is how long a transaction may take.
+const limit = 30 * time.Second
+
+// Open checks the definitions, sets their read models up, and takes appends until
+// Close.
+func Open[T any](ctx context.Context, store Store[T], definitions []*projections.Definition[T]) (*Queue[T], error) {
+	var problems []error
+	for _, definition := range definitions {
+		if definition == nil {
+			problems = append(problems, errors.New("an inline projection is nil: give what Define returns"))
+			continue
+		}
+		// With nothing to apply it says what is wrong with it.
+		problems = append(problems, definition.Inline(ctx, *new(T), new(persistence.Append), persistence.Outcome{}))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	for _, definition := range definitions {
+		if err := store.Transact(ctx, definition.SetUp); err != nil {
+			return nil, fmt.Errorf("set up inline projection %s: %w", definition.Name(), err)
+		}
+	}
+	q := &Queue[T]{store: store, definitions: definitions, stopped: make(chan struct{})}
+	q.queue = appender.New(appender.Config{Commit: q.commit})
+	go q.run() // ends in Close
+	return q, nil
+}
+
+func (q *Queue[T]) run() {
+	defer close(q.stopped)
+	q.queue.Run()
+}
+
+// Close stores what was taken, and takes no more.
+func (q *Queue[T]) Close() {
+	q.queue.Close(context.Background()) //nolint:forbidigo // what was taken is stored or refused within the limit
+	<-q.stopped
+}
+
+// Append fulfils [persistence.Appender].
+func (q *Queue[T]) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	outcomes, err := q.queue.Append(ctx, appends...)
+	for i := range outcomes {
+		// The ids that the queue has given are not those that are stored.
+		if unknown, ok := errors.AsType[*persistence.UnknownOutcomeError](outcomes[i].Err); ok && !appends[i].Named() {
+			unknown.IDs = nil
+		}
+	}
+	return outcomes, err
+}
+
+// Submit fulfils [persistence.Submitter].
+func (q *Queue[T]) Submit(append persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+	return q.queue.Submit(append, chain, done)
+}
+
+// Apply changes the read models by appends that are stored in tx.
+func (q *Queue[T]) Apply(ctx context.Context, tx T, appends []persistence.Append, outcomes []persistence.Outcome) error {
+	for i := range appends {
+		for _, definition := range q.definitions {
+			if err := definition.Inline(ctx, tx, &appends[i], outcomes[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// commit stores a batch. Appends that were joined share their fate only as long as
+// it is a good one.
+func (q *Queue[T]) commit(batch *appender.Batch) {
+	appends := make([]persistence.Append, len(batch.Items))
+	for i := range batch.Items {
+		appends[i] = asChosen(&batch.Items[i])
+	}
+	outcomes := make([]persistence.Outcome, len(appends))
+	q.together(appends, outcomes)
+	for i := range batch.Items {
+		_, refused := errors.AsType[*RefusedError](outcomes[i].Err)
+		parts := batch.Parts(i)
+		if !refused || len(parts) == 1 {
+			outcomes[i].Err = answer(outcomes[i].Err)
+			batch.Settle(i, outcomes[i])
+			continue
+		}
+		batch.SettleParts(i, q.apart(parts))
+	}
+}
+
+// asChosen is an append with the ids of its events, if it was its writer who chose
+// them.
+func asChosen(item *appender.Item) persistence.Append {
+	a := item.Append
+	if item.Named {
+		return a
+	}
+	a.Events = make([]persistence.Event, len(item.Events))
+	for i := range a.Events {
+		a.Events[i] = item.Events[i]
+		a.Events[i].ID = persistence.EventID{}
+	}
+	return a
+}
+
+// together stores appends in one transaction. When something is refused it stores
+// each half in one, so that in the end each append is refused for itself, when
+// all that it was to follow is decided.
+func (q *Queue[T]) together(appends []persistence.Append, outcomes []persistence.Outcome) {
+	err := q.attempt(appends, outcomes)
+	_, refused := errors.AsType[*RefusedError](err)
+	if half := len(appends) / 2; refused && half > 0 {
+		q.together(appends[:half], outcomes[:half])
+		q.together(appends[half:], outcomes[half:])
+		return
+	}
+	if err == nil {
+		return
+	}
+	_, unknown := errors.AsType[*UnknownError](err)
+	for i := range outcomes {
+		outcomes[i] = persistence.Outcome{Err: err}
+		if unknown {
+			outcomes[i].Err = notKnown(&appends[i], err)
+		}
+	}
+}
+
+func (q *Queue[T]) attempt(appends []persistence.Append, outcomes []persistence.Outcome) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit) //nolint:forbidigo // the root of every commit: the end of one caller must not end those of others
+	defer cancel()
+	var away error
+	err := q.store.Transact(ctx, func(ctx context.Context, tx T) error {
+		stored, err := q.store.AppendTx(ctx, tx, appends...)
+		if err != nil {
+			if kind := persistence.KindOf(err); kind == persistence.ErrUnavailable || kind == persistence.ErrOverloaded {
+				away = err // no matter what is to be stored
+			}
+			return err
+		}
+		copy(outcomes, stored)
+		return q.Apply(ctx, tx, appends, stored)
+	})
+	if away != nil {
+		return away
+	}
+	return err
+}
+
+// apart stores appends of one chain one after the other, until one fails.
+func (q *Queue[T]) apart(parts []appender.Item) []persistence.Outcome {
+	outcomes := make([]persistence.Outcome, len(parts))
+	for i := range parts {
+		if i > 0 && outcomes[i-1].Err != nil {
+			outcomes[i].Err = outcomes[i-1].Err
+			continue
+		}
+		q.together([]persistence.Append{asChosen(&parts[i])}, outcomes[i:i+1])
+		outcomes[i].Err = answer(outcomes[i].Err)
+	}
+	return outcomes
+}
+
+// answer is what the caller gets to know of an error.
+func answer(err error) error {
+	refused, ok := errors.AsType[*RefusedError](err)
+	if !ok {
+		return err
+	}
+	if errors.Is(err, persistence.ErrUnknownOutcome) || persistence.KindOf(err) != persistence.ErrUnknownOutcome {
+		return refused.Err // it has a kind
+	}
+	return &persistence.Error{Kind: persistence.ErrRejected, Op: "project inline", Err: refused.Err}
+}
+
+func notKnown(a *persistence.Append, cause error) error {
+	unknown := &persistence.UnknownOutcomeError{Stream: a.Stream, Expected: a.Expected, Err: fmt.Errorf("commit: %w", cause)}
+	if a.Named() {
+		for i := range a.Events {
+			unknown.IDs = append(unknown.IDs, a.Events[i].ID)
+		}
+	}
+	return unknown
+}

@@ -1,0 +1,120 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/projections"
+	"github.com/stele-es/stele/projections/internal/inline"
+)
+
+// TxJournal is a journal that learns of what others store in its file: that of
+// package persistence/sqlite.
+type TxJournal interface {
+	persistence.Journal
+	persistence.PageReader
+	persistence.Snapshots
+	persistence.Schemas
+	Nudge(reached persistence.Positions)
+}
+
+// AppendTx appends in a transaction of the caller's: that of package
+// persistence/sqlite.
+type AppendTx func(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([]persistence.Outcome, error)
+
+// InlineJournal is a journal whose appends change read models in its own file in the
+// same transaction, see [projections.Definition.Inline]. Use [Inline]. Who has it
+// hosts aggregates on it.
+//
+// Appends of many callers share one transaction and its flush. An append whose events
+// a handler refuses is [persistence.ErrRejected] and stores nothing; those that were
+// in the transaction with it are then stored without it, which costs them some more
+// transactions. What it costs is in the bench projection.
+type InlineJournal struct {
+	TxJournal
+	queue *inline.Queue[*sql.Tx]
+}
+
+// Inline sets the read models up and returns a journal in front of another one, both
+// of which its Close closes. The database is the journal's file once more; it must
+// wait for others who write, and be as durable as the journal:
+//
+//	db, err := sql.Open("sqlite", "file:journal.db?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(full)")
+//	journal, err = Inline(ctx, journal, db, sqlite.AppendTx, taken)
+//
+// The read models begin with what is appended from then on.
+func Inline(ctx context.Context, journal TxJournal, db *sql.DB, appendTx AppendTx, definitions ...*projections.Definition[*sql.Tx]) (*InlineJournal, error) {
+	if journal == nil || db == nil || appendTx == nil {
+		return nil, &persistence.InvalidError{Field: "inline", Reason: "has no journal, no database or no AppendTx"}
+	}
+	patience := 0
+	if err := db.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&patience); err != nil {
+		return nil, unavailable("the journal's file cannot be read", err)
+	}
+	if patience == 0 {
+		return nil, &persistence.InvalidError{Field: "inline", Reason: "has a database that does not wait for others who write: open it with _pragma=busy_timeout(5000)"}
+	}
+	queue, err := inline.Open(ctx, inlineStore{journal, db, appendTx}, definitions)
+	if err != nil {
+		return nil, err
+	}
+	return &InlineJournal{journal, queue}, nil
+}
+
+// Append fulfils [persistence.Appender].
+func (j *InlineJournal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	return j.queue.Append(ctx, appends...)
+}
+
+// Submit fulfils [persistence.Submitter].
+func (j *InlineJournal) Submit(append persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+	return j.queue.Submit(append, chain, done)
+}
+
+// Close stores what was taken, and closes the journal behind. The database is the
+// caller's to close.
+func (j *InlineJournal) Close() error {
+	j.queue.Close()
+	return j.TxJournal.Close()
+}
+
+// inlineStore fulfils [inline.Store].
+type inlineStore struct {
+	journal TxJournal
+	db      *sql.DB
+	append  AppendTx
+}
+
+// AppendTx fulfils [inline.Store].
+func (s inlineStore) AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	return s.append(ctx, tx, appends...)
+}
+
+// Transact fulfils [inline.Store].
+func (s inlineStore) Transact(ctx context.Context, body func(context.Context, *sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable("the journal's file cannot be written", err)
+	}
+	defer func() { _ = tx.Rollback() }() // its error would say nothing new
+	if err := body(ctx, tx); err != nil {
+		if passing(err) || errors.Is(err, sql.ErrTxDone) {
+			return unavailable("the journal's file cannot be written", err)
+		}
+		return &inline.RefusedError{Err: err}
+	}
+	if err := tx.Commit(); err != nil {
+		if answered, ok := errors.AsType[*sqlite.Error](err); ok && answered.Code()&0xff == sqlite3.SQLITE_CONSTRAINT {
+			return &inline.RefusedError{Err: fmt.Errorf("commit: %w", err)}
+		}
+		return &inline.UnknownError{Err: unavailable("the journal's file could not be committed to", err)}
+	}
+	s.journal.Nudge(nil)
+	return nil
+}
