@@ -93,12 +93,12 @@ func (p *postgresStore) inline(ctx context.Context, j journal, space string) (jo
 		return nil, nil, err
 	}
 	table := pgx.Identifier{p.prefix + space, "sums"}.Sanitize()
-	inlined, err := postgres.Inline(ctx, own, pool, projections.Define("sums", 1, projections.Setup(func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, fmt.Sprintf(createSums, table))
-		return err
-	}), projections.Any(func(ctx context.Context, tx pgx.Tx, recorded persistence.Recorded) error {
-		_, err := tx.Exec(ctx, fmt.Sprintf(addToSum, table), string(recorded.Stream), int64(1))
-		return err
+	inlined, err := postgres.InlineBatched(ctx, own, pool, projections.Define("sums", 1, projections.Setup(func(_ context.Context, batch *pgx.Batch) error {
+		batch.Queue(fmt.Sprintf(createSums, table))
+		return nil
+	}), projections.Any(func(_ context.Context, batch *pgx.Batch, recorded persistence.Recorded) error {
+		batch.Queue(fmt.Sprintf(addToSum, table), string(recorded.Stream), int64(1))
+		return nil
 	})))
 	if err != nil {
 		pool.Close()

@@ -12,5 +12,8 @@
 // A read model's tables belong to the program: Setup makes them. Their names should
 // carry the version, so that two versions can stand side by side.
 //
-// The package knows no journal.
+// [Inline] applies events in the transaction that appends them, for what must never
+// be behind, such as names that may be taken once. Its comment says what it costs.
+//
+// The package knows no journal but by what it asks of one.
 package postgres

@@ -133,6 +133,35 @@ func TestInlineCrowd(t *testing.T) {
 	require.Equal(t, persistence.Positions{numbers}, head)
 }
 
+// Statements that are queued are sent behind the appends, and tell which of them
+// cannot be.
+func TestInlineBatched(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	behind, err := journalpg.Open(t.Context(), journalpg.Config{URL: url, Durability: journalpg.Relaxed})
+	require.NoError(t, err)
+	pool, err := pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	journal, err := postgres.InlineBatched(t.Context(), behind, pool, projections.Define("taken", 1, projections.Setup(func(_ context.Context, batch *pgx.Batch) error {
+		batch.Queue("CREATE TABLE IF NOT EXISTS taken (n int PRIMARY KEY, by text)")
+		return nil
+	}), projections.On(func(_ context.Context, batch *pgx.Batch, e projections.Event[added]) error {
+		batch.Queue("INSERT INTO taken VALUES ($1, $2)", e.Data.N, fmt.Sprintf("%s@%d", e.Stream, e.Version))
+		return nil
+	})))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, journal.Close()) })
+
+	outcomes, err := journal.Append(t.Context(), take("a-1", persistence.NoStream, 1, 2), take("a-2", persistence.NoStream, 2), take("a-3", persistence.NoStream, 3))
+
+	require.NoError(t, err)
+	require.NoError(t, outcomes[0].Err)
+	require.ErrorIs(t, outcomes[1].Err, persistence.ErrRejected)
+	require.NoError(t, outcomes[2].Err)
+	require.Equal(t, []string{"1 a-1@1", "2 a-1@2", "3 a-3@1"}, rowsOf(t, pool))
+}
+
 func TestInlineRefuses(t *testing.T) {
 	t.Parallel()
 	_, err := postgres.Inline(t.Context(), nil, nil)

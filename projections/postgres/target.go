@@ -210,13 +210,18 @@ type batched struct{ *Target }
 // Transact fulfils [projections.Target].
 func (b batched) Transact(ctx context.Context, body func(context.Context, *pgx.Batch, projections.Book) error) error {
 	return b.Target.Transact(ctx, func(ctx context.Context, tx pgx.Tx, book projections.Book) error {
-		queued := new(pgx.Batch)
-		if err := body(ctx, queued, book); err != nil {
-			return err
-		}
-		if queued.Len() == 0 {
-			return nil
-		}
-		return tx.SendBatch(ctx, queued).Close()
+		return sendQueued(ctx, tx, func(batch *pgx.Batch) error { return body(ctx, batch, book) })
 	})
+}
+
+// sendQueued sends what body queues.
+func sendQueued(ctx context.Context, tx pgx.Tx, body func(*pgx.Batch) error) error {
+	queued := new(pgx.Batch)
+	if err := body(queued); err != nil {
+		return err
+	}
+	if queued.Len() == 0 {
+		return nil
+	}
+	return tx.SendBatch(ctx, queued).Close()
 }

@@ -12,5 +12,8 @@
 // which are then applied again: the file is consistent at every moment, and need not
 // be flushed for each page.
 //
-// The package knows no journal. It needs no cgo.
+// [Inline] applies events in the transaction that appends them, in the journal's own
+// file, for what must never be behind.
+//
+// The package knows no journal but by what it asks of one. It needs no cgo.
 package sqlite

@@ -60,11 +60,14 @@ func Inline(ctx context.Context, journal TxJournal, db *sql.DB, appendTx AppendT
 	if patience == 0 {
 		return nil, &persistence.InvalidError{Field: "inline", Reason: "has a database that does not wait for others who write: open it with _pragma=busy_timeout(5000)"}
 	}
-	queue, err := inline.Open(ctx, inlineStore{journal, db, appendTx}, definitions)
-	if err != nil {
+	store := inlineStore{journal, db, appendTx, definitions}
+	if err := store.models.Check(ctx); err != nil {
 		return nil, err
 	}
-	return &InlineJournal{journal, queue}, nil
+	if err := store.Transact(ctx, store.models.SetUp); err != nil {
+		return nil, err
+	}
+	return &InlineJournal{journal, inline.New(store)}, nil
 }
 
 // Append fulfils [persistence.Appender].
@@ -89,6 +92,12 @@ type inlineStore struct {
 	journal TxJournal
 	db      *sql.DB
 	append  AppendTx
+	models  inline.Definitions[*sql.Tx]
+}
+
+// Apply fulfils [inline.Store].
+func (s inlineStore) Apply(ctx context.Context, tx *sql.Tx, appends []persistence.Append, outcomes []persistence.Outcome) error {
+	return s.models.Apply(ctx, tx, appends, outcomes)
 }
 
 // AppendTx fulfils [inline.Store].

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stele-es/stele/persistence"
-	"github.com/stele-es/stele/persistence/journaltest"
 	journallite "github.com/stele-es/stele/persistence/sqlite"
 	"github.com/stele-es/stele/projections"
 	"github.com/stele-es/stele/projections/sqlite"
@@ -120,33 +119,6 @@ func TestInlineCrowd(t *testing.T) {
 	head, err := journal.Head(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, persistence.Positions{numbers}, head)
-}
-
-// A journal with projections in its transactions is a journal.
-func TestInlineJournal(t *testing.T) {
-	t.Parallel()
-	journaltest.Run(t, func(t testing.TB) persistence.Journal {
-		path := t.TempDir() + "/journal.db"
-		journal, err := journallite.Open(t.Context(), journallite.Config{Path: path, Relaxed: true})
-		require.NoError(t, err)
-		db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(normal)")
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, db.Close()) })
-		inline, err := sqlite.Inline(t.Context(), journal, db, journallite.AppendTx, counts())
-		require.NoError(t, err)
-		return inline
-	})
-}
-
-// counts is how many events each stream has.
-func counts() *projections.Definition[*sql.Tx] {
-	return projections.Define("counts", 1, projections.Setup(func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS counts (stream TEXT PRIMARY KEY, n INTEGER)")
-		return err
-	}), projections.Any(func(ctx context.Context, tx *sql.Tx, recorded persistence.Recorded) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO counts VALUES (?, 1) ON CONFLICT (stream) DO UPDATE SET n = n + 1", string(recorded.Stream))
-		return err
-	}))
 }
 
 // Of appends that were joined because each builds on the one before, those before

@@ -2,7 +2,7 @@
 // appends of many callers in one transaction, and each alone when they do not go
 // together.
 //
-//	queue, err := inline.Open(ctx, store, definitions)
+//	queue := inline.New(store)
 //	outcomes, err := queue.Append(ctx, appends...)
 //	queue.Close()
 //
@@ -17,7 +17,6 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
-	"github.com/stele-es/stele/projections"
 )
 
 // Store has transactions of T, in which events and rows are stored.
@@ -28,6 +27,8 @@ type Store[T any] interface {
 	Transact(ctx context.Context, body func(ctx context.Context, tx T) error) error
 	// AppendTx appends in such a transaction.
 	AppendTx(ctx context.Context, tx T, appends ...persistence.Append) ([]persistence.Outcome, error)
+	// Apply changes the read models by what was appended there.
+	Apply(ctx context.Context, tx T, appends []persistence.Append, outcomes []persistence.Outcome) error
 }
 
 // RefusedError is about what was to be stored.
@@ -46,41 +47,22 @@ func (e *UnknownError) Error() string { return e.Err.Error() }
 // Unwrap returns why nobody knows.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// Queue stores appends. Use [Open].
+// Queue stores appends. Use [New].
 type Queue[T any] struct {
-	store       Store[T]
-	definitions []*projections.Definition[T]
-	queue       *appender.Queue
-	stopped     chan struct{} // closed when the queue's goroutine has ended
+	store   Store[T]
+	queue   *appender.Queue
+	stopped chan struct{} // closed when the queue's goroutine has ended
 }
 
 // limit is how long a transaction may take.
 const limit = 30 * time.Second
 
-// Open checks the definitions, sets their read models up, and takes appends until
-// Close.
-func Open[T any](ctx context.Context, store Store[T], definitions []*projections.Definition[T]) (*Queue[T], error) {
-	var problems []error
-	for _, definition := range definitions {
-		if definition == nil {
-			problems = append(problems, errors.New("an inline projection is nil: give what Define returns"))
-			continue
-		}
-		// With nothing to apply it says what is wrong with it.
-		problems = append(problems, definition.Inline(ctx, *new(T), new(persistence.Append), persistence.Outcome{}))
-	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
-	}
-	for _, definition := range definitions {
-		if err := store.Transact(ctx, definition.SetUp); err != nil {
-			return nil, fmt.Errorf("set up inline projection %s: %w", definition.Name(), err)
-		}
-	}
-	q := &Queue[T]{store: store, definitions: definitions, stopped: make(chan struct{})}
+// New returns a queue that takes appends until Close.
+func New[T any](store Store[T]) *Queue[T] {
+	q := &Queue[T]{store: store, stopped: make(chan struct{})}
 	q.queue = appender.New(appender.Config{Commit: q.commit})
 	go q.run() // ends in Close
-	return q, nil
+	return q
 }
 
 func (q *Queue[T]) run() {
@@ -109,18 +91,6 @@ func (q *Queue[T]) Append(ctx context.Context, appends ...persistence.Append) ([
 // Submit fulfils [persistence.Submitter].
 func (q *Queue[T]) Submit(append persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
 	return q.queue.Submit(append, chain, done)
-}
-
-// Apply changes the read models by appends that are stored in tx.
-func (q *Queue[T]) Apply(ctx context.Context, tx T, appends []persistence.Append, outcomes []persistence.Outcome) error {
-	for i := range appends {
-		for _, definition := range q.definitions {
-			if err := definition.Inline(ctx, tx, &appends[i], outcomes[i]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // commit stores a batch. Appends that were joined share their fate only as long as
@@ -195,7 +165,7 @@ func (q *Queue[T]) attempt(appends []persistence.Append, outcomes []persistence.
 			return err
 		}
 		copy(outcomes, stored)
-		return q.Apply(ctx, tx, appends, stored)
+		return q.store.Apply(ctx, tx, appends, stored)
 	})
 	if away != nil {
 		return away
