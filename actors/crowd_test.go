@@ -205,7 +205,7 @@ func TestRebuildsComeFirst(t *testing.T) {
 				require.NoError(t, err)
 			}
 		}
-		require.EqualValues(t, []persistence.StreamID{"list-a", "list-slow", "list-a"}, order[:3])
+		require.Equal(t, []persistence.StreamID{"list-a", "list-slow", "list-a"}, order[:3])
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +47,7 @@ func (s *session) measureOverload() error {
 	return nil
 }
 
-var strictTallies = actors.Define("tally", append(tallies[:len(tallies):len(tallies)], actors.Strict[tally]())...)
+var strictTallies = actors.Define("tally", append(slices.Clip(tallies), actors.Strict[tally]())...)
 
 // strictly has one strict tally paid into, at a rate or, when that is 0, by a few who
 // wait, and returns how many payments a second were done.

@@ -3,11 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +21,9 @@ import (
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/examples/bank/bank"
 	"github.com/stele-es/stele/examples/bank/bankpb"
+	"github.com/stele-es/stele/internal/pgtest"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres"
 	"github.com/stele-es/stele/persistence/sqlite"
 )
 
@@ -30,7 +36,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, moveMoney(context.Background(), os.Args[2]))
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(pgtest.Main(m))
 }
 
 const (
@@ -38,10 +44,18 @@ const (
 	each   = 1000
 )
 
-// moveMoney starts one transfer after the other, and says so on standard output. Every
-// fifth goes to somebody without an account.
-func moveMoney(ctx context.Context, path string) error {
-	journal, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+// open opens a journal on Postgres by its URL, or on SQLite by its path.
+func open(ctx context.Context, where string) (persistence.Journal, error) {
+	if strings.HasPrefix(where, "postgres") {
+		return postgres.Open(ctx, postgres.Config{URL: where, Durability: postgres.Relaxed}) // as the server of the tests
+	}
+	return sqlite.Open(ctx, sqlite.Config{Path: where})
+}
+
+// moveMoney starts a transfer for each line that it is given, and says so on standard
+// output. Every fifth goes to somebody without an account.
+func moveMoney(ctx context.Context, where string) error {
+	journal, err := open(ctx, where)
 	if err != nil {
 		return err
 	}
@@ -57,8 +71,7 @@ func moveMoney(ctx context.Context, path string) error {
 			return err
 		}
 	}
-	fmt.Println("ready")
-	for {
+	for wishes := bufio.NewScanner(os.Stdin); wishes.Scan(); {
 		id := fmt.Sprint(os.Getpid(), "-", rand.Uint64()) //nolint:gosec // a name
 		from, to := rand.IntN(people), rand.IntN(people)  //nolint:gosec // a story
 		if to == 0 {
@@ -69,6 +82,7 @@ func moveMoney(ctx context.Context, path string) error {
 		}
 		fmt.Println(id)
 	}
+	return errors.New("nobody wishes anything any more")
 }
 
 // A bank that is killed in the middle of its transfers again and again loses no
@@ -78,29 +92,86 @@ func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bank.db")
 	var started []string
 	for range 8 {
-		child := exec.CommandContext(t.Context(), os.Args[0], asChild, path)
-		child.Stderr = t.Output()
-		out, err := child.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, child.Start())
-		lines := bufio.NewScanner(out)
-		for after := 5 + rand.IntN(100); after > 0 && lines.Scan(); after-- { //nolint:gosec // a story
-			if id := lines.Text(); id != "ready" {
-				started = append(started, id)
-			}
-		}
-		require.NoError(t, child.Process.Kill())
-		_ = child.Wait() // it was killed
+		child := begin(t, path)
+		started = append(started, child.start(5+rand.IntN(100))...) //nolint:gosec // a story
+		child.kill()
 	}
-	journal, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	require.Greater(t, len(started), 50)
+
+	settled(t, path, started)
+}
+
+// The same with two banks on one journal that know nothing of each other: one of them
+// is killed again and again, and the other delivers what it has left, besides its own.
+func TestKillOneOfTwo(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	const kills = 20
+	banks := []*bankProcess{begin(t, url), begin(t, url)}
+	var started []string
+	for i := range kills {
+		killed := i % 2
+		for _, at := range []int{1 - killed, killed} {
+			started = append(started, banks[at].start(3+rand.IntN(12))...) //nolint:gosec // a story
+		}
+		banks[killed].kill()
+		banks[killed] = begin(t, url)
+	}
+	for _, child := range banks {
+		child.kill()
+	}
+	require.Greater(t, len(started), 4*kills)
+
+	settled(t, url, started)
+}
+
+// bankProcess is a bank in a process of its own.
+type bankProcess struct {
+	t       *testing.T
+	command *exec.Cmd
+	wishes  io.Writer
+	lines   *bufio.Scanner
+}
+
+func begin(t *testing.T, where string) *bankProcess {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], asChild, where)
+	child.Stderr = t.Output()
+	in, err := child.StdinPipe()
+	require.NoError(t, err)
+	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	return &bankProcess{t, child, in, bufio.NewScanner(out)}
+}
+
+// start has the bank start so many transfers, and returns those of which it has said
+// that they are started. What they send is on its way then.
+func (b *bankProcess) start(count int) (started []string) {
+	_, _ = io.WriteString(b.wishes, strings.Repeat("\n", count)) // to one that has ended, perhaps
+	for ; count > 0 && b.lines.Scan(); count-- {
+		started = append(started, b.lines.Text())
+	}
+	return started
+}
+
+func (b *bankProcess) kill() {
+	b.t.Helper()
+	require.NoError(b.t, b.command.Process.Kill())
+	_ = b.command.Wait() // it was killed
+}
+
+// settled starts a bank on what the killed ones have left, and waits until all of the
+// money is on accounts again and every transfer has ended.
+func settled(t *testing.T, where string, started []string) {
+	t.Helper()
+	journal, err := open(t.Context(), where)
 	require.NoError(t, err)
 	node, err := stele.Start(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{bank.Accounts, bank.Transfers}})
 	require.NoError(t, err)
-	require.Greater(t, len(started), 50)
 
-	var all int64
 	require.Eventually(t, func() bool {
-		all = 0
+		var all int64
 		for i := range people {
 			balance, err := bank.Show.Ask(t.Context(), node, fmt.Sprint(i), &bankpb.Show{})
 			require.NoError(t, err)
@@ -125,6 +196,7 @@ func TestKill(t *testing.T) {
 		}, time.Minute, 10*time.Millisecond)
 	}
 	t.Logf("%d transfers arrived, %d did not", completed, failed)
+	require.Equal(t, len(started), completed+failed)
 	require.NoError(t, node.Stop(t.Context()))
 	require.NoError(t, journal.Close())
 }
