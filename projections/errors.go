@@ -61,7 +61,7 @@ type DivergedError struct {
 }
 
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("projection %s: %v: give it the journal that it was made from, or reset it", e.Projection, e.Err)
+	return fmt.Sprintf("projection %s: %v: start the program again with the journal that the projection was made from, and reset it when that has lost events", e.Projection, e.Err)
 }
 
 // Unwrap returns the cause.

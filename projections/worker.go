@@ -175,6 +175,8 @@ func (w *worker) follow(reading, working context.Context) error {
 		switch {
 		case paging.Err() != nil:
 			return nil
+		case errors.Is(err, persistence.ErrLostTail):
+			return w.fail(working, &DivergedError{w.spec.name, err})
 		case errors.Is(err, persistence.ErrCorrupt), errors.Is(err, persistence.ErrInvalid):
 			return w.fail(working, err)
 		case err != nil:
