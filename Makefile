@@ -46,7 +46,7 @@ db: ## run a throw-away Postgres and print its URL until interrupted
 	go run ./internal/pgtest/db
 
 ##@ Before a release
-.PHONY: race fuzz torture kill bench verify
+.PHONY: race fuzz torture kill live bench verify
 race: ## repeat the tests in random order on one and four processors, to look for races
 	$(WITH_POSTGRES) go test -race -timeout 60m -count 2 -cpu 1,4 -shuffle on $(TESTFLAGS) ./...
 
@@ -62,6 +62,9 @@ torture: ## try to break the Postgres journal: make torture TORTURE='-duration 1
 
 kill: ## kill and halt processes that project, KILLS times each (200)
 	$(WITH_POSTGRES) go test -timeout 120m -run 'Killed|Halted' -v ./projections/postgres -kills $(KILLS)
+
+live: ## ten rounds of 20,000 commands on each journal while projections follow
+	$(WITH_POSTGRES) go test -timeout 60m -run ProjectionsFollowLive -v . -commands 20000 -rounds 10
 
 bench: ## measure, with ceilings from the same run: make bench BENCH='-journal sqlite command'
 	go run ./bench $(BENCH)

@@ -240,7 +240,7 @@ func TestAnotherJournal(t *testing.T) {
 
 		require.ErrorIs(t, runner.WaitFor(t.Context(), "sums", last), projections.ErrDiverged)
 		require.ErrorIs(t, runner.WaitFor(t.Context(), "sums", last), persistence.ErrLostTail)
-		require.ErrorContains(t, runner.WaitFor(t.Context(), "sums", last), "or reset it")
+		require.ErrorContains(t, runner.WaitFor(t.Context(), "sums", last), "reset it when")
 		require.NoError(t, runner.Reset(t.Context(), "sums"))
 		other.waitFor(runner, "sums", last)
 	})
