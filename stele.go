@@ -86,6 +86,13 @@ func (n *Node) Ask(ctx context.Context, request actors.Request) (any, error) {
 // Stats returns counters of the aggregates.
 func (n *Node) Stats() actors.Stats { return n.system.Stats() }
 
+// Parked lists what aggregates of the node have sent and cannot hear the outcome of.
+func (n *Node) Parked() []actors.Parked { return n.system.Parked() }
+
+// Retry has an aggregate tried again whose cause of trouble is mended; see
+// [actors.System.Retry].
+func (n *Node) Retry(kind, id string) bool { return n.system.Retry(kind, id) }
+
 // Projections is what the projections of the node are waited for, looked at and
 // controlled by.
 func (n *Node) Projections() *projections.Runner { return n.runner }

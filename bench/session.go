@@ -37,6 +37,9 @@ type scale struct {
 	history int
 	// long is how many events the stream has that is recovered without a snapshot.
 	long int
+	// timers are pending while commands are measured, and late have come due without a
+	// node.
+	timers, late int
 	// nodes append to one journal where that is what is measured.
 	nodes int
 	// writers append while a subscription follows, at these parts of what they can do.
@@ -47,7 +50,7 @@ type scale struct {
 func thorough() scale {
 	return scale{
 		rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000, rebuilt: 100_000,
-		callers: 512, many: 1000, idle: 100_000, history: 100_000, long: 1_000_000, nodes: 16, writers: 256, loads: []float64{0.1, 0.5, 0.9},
+		callers: 512, many: 1000, idle: 100_000, history: 100_000, long: 1_000_000, nodes: 16, writers: 256, timers: 1_000_000, late: 10_000, loads: []float64{0.1, 0.5, 0.9},
 	}
 }
 
@@ -57,6 +60,7 @@ func quickly() scale {
 	s := thorough()
 	s.rounds, s.window, s.budget = 3, 400*time.Millisecond, 100*time.Second
 	s.read, s.rebuilt, s.idle, s.long = 5000, 5000, 20_000, 200_000
+	s.timers = 100_000
 	return s
 }
 

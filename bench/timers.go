@@ -1,0 +1,370 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stele-es/stele"
+	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/examples/bank/bankpb"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/filter"
+	stelev1 "github.com/stele-es/stele/proto/stele/v1"
+)
+
+// An alarm sends a command to itself, or to a bell, at a time, which stands where
+// commands of the bank have cents: in microseconds.
+var (
+	armIt     = actors.NewCommand[*bankpb.Withdraw, *bankpb.Balance]("alarm")
+	ringAlarm = actors.NewCommand[*bankpb.Deposit, *bankpb.Balance]("alarm")
+	ringBell  = actors.NewCommand[*bankpb.Deposit, *bankpb.Balance]("bell")
+)
+
+// alarm is the state of alarms and bells.
+type alarm struct{ rung int }
+
+// ringing is what has rung while it was measured.
+type ringing struct {
+	mu    sync.Mutex  // protects the rest
+	due   []time.Time // in the order in which it rang
+	late  []time.Duration
+	wants int
+	done  chan struct{} // closed when as many as wanted have
+}
+
+func newRinging(wants int) *ringing { return &ringing{wants: wants, done: make(chan struct{})} }
+
+func (r *ringing) aggregates() stele.Aggregates {
+	rung := actors.On(func(a *alarm, _ *bankpb.Deposited) { a.rung++ })
+	return stele.Aggregates{
+		actors.Define("alarm", rung, actors.Sends[alarm](), actors.Handle(ringAlarm, r.ring), actors.Handle(armIt, arm)),
+		actors.Define("bell", rung, actors.Handle(ringBell, r.ring)),
+		plainTallies,
+	}
+}
+
+// toBell reports that an alarm rings a bell and not itself: every other one does.
+func toBell(id string) bool { return id[len(id)-1]%2 == 1 }
+
+func arm(_ *alarm, tx *actors.Tx, c *bankpb.Withdraw) (*bankpb.Balance, error) {
+	ring, after := &bankpb.Deposit{Cents: c.Cents}, time.UnixMicro(c.Cents).Sub(tx.Now())
+	if toBell(tx.ID) {
+		ringBell.SendAfter(tx, after, tx.ID, ring)
+	} else {
+		ringAlarm.SendAfter(tx, after, tx.ID, ring)
+	}
+	return &bankpb.Balance{}, nil
+}
+
+// ring looks at the time and not at the state, which only what is measured may do.
+func (r *ringing) ring(_ *alarm, tx *actors.Tx, c *bankpb.Deposit) (*bankpb.Balance, error) {
+	due := time.UnixMicro(c.Cents)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.due, r.late = append(r.due, due), append(r.late, tx.Now().Sub(due))
+	if len(r.due) == r.wants {
+		close(r.done)
+	}
+	tx.Raise(&bankpb.Deposited{Cents: 1})
+	return &bankpb.Balance{}, nil
+}
+
+// wait waits until all have rung.
+func (r *ringing) wait(ctx context.Context) error {
+	select {
+	case <-r.done:
+		return nil
+	case <-time.After(5 * time.Minute):
+		return fmt.Errorf("not all of %d timers have fired in five minutes", r.wants)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// armed is the event that stands in the stream of an alarm that was armed.
+func armed(l *lane, due time.Time) persistence.Event {
+	id := string(l.stream[len("alarm-"):])
+	ring, _ := proto.Marshal(&bankpb.Deposit{Cents: due.UnixMicro()}) // cannot fail: no field is required
+	sent := &stelev1.Sent{Kind: "alarm", Id: id, Command: "bank.v1.Deposit", Payload: ring, Due: due.UnixMicro()}
+	if toBell(id) {
+		sent.Kind = "bell"
+	}
+	payload, _ := proto.Marshal(&stelev1.Sends{Sent: []*stelev1.Sent{sent}, Open: 1, Next: sent.Due}) // cannot fail: the text is valid
+	return persistence.Event{Type: "$stele.sent", Payload: payload, Headers: usualHeaders}
+}
+
+// each appends one event to each of many streams.
+func each(j journal, prefix string, streams int, event func(*lane) persistence.Event) error {
+	for lanes := newLanes(prefix, streams); len(lanes) > 0; {
+		n := min(wave, len(lanes))
+		if _, err := pump(j, lanes[:n], event, upTo(1)); err != nil {
+			return err
+		}
+		lanes = lanes[n:]
+	}
+	return nil
+}
+
+// alarms starts a node of alarms and bells on a journal and stops it after use.
+func (s *session) alarms(j journal, r *ringing, use func(*stele.Node) error) (err error) {
+	node, err := stele.Start(s.ctx, stele.Config{
+		Journal: j, Aggregates: r.aggregates(), Runtime: actors.Config{MaxPending: 2 * s.scale.timers, AskTimeout: 5 * time.Minute},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, node.Stop(context.WithoutCancel(s.ctx))) }()
+	return use(node)
+}
+
+// until waits for what cannot be waited for otherwise.
+func (s *session) until(what func() bool) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !what() {
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+	}
+	return nil
+}
+
+// measureTimers measures what timers cost that are pending, and how timers fire.
+func measureTimers(s *session) error {
+	for _, part := range []struct {
+		name string
+		do   func() error
+	}{
+		{"pending", s.measurePending},
+		{"live", func() error { return s.fresh(s.measureLateness) }},
+		{"after downtime", func() error { return s.fresh(s.measureDowntime) }},
+		{"start", func() error { return s.fresh(s.measureStart) }},
+	} {
+		if err := part.do(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return nil
+}
+
+// measurePending measures commands beside as many pending timers as there may be, and
+// what each takes.
+func (s *session) measurePending() error {
+	tomorrow := time.Now().Add(24 * time.Hour)
+	var sizes []float64
+	rounds, err := beside(s, func() (float64, error) {
+		rate, size, err := s.besidePending(s.scale.timers, func(l *lane) persistence.Event { return armed(l, tomorrow) })
+		sizes = append(sizes, float64(size)/float64(s.scale.timers))
+		return rate, err
+	}, func() (float64, error) {
+		rate, _, err := s.besidePending(1, func(l *lane) persistence.Event {
+			if l.index == 0 { // so that it shows when the node has looked for timers
+				return armed(l, tomorrow)
+			}
+			return deposited(l)
+		})
+		return rate, err
+	})
+	if err != nil {
+		return err
+	}
+	s.against(fmt.Sprintf("commands-with-%d-timers-vs-none", s.scale.timers), compared(rounds[0], identity), "commands/s", atLeast(0.9))
+	s.middle("pending-timer", sizes, "B", atMost(128))
+	return nil
+}
+
+// besidePending lets all callers pay into tallies in a journal with many alarms that
+// are armed or not, and returns what the node needed to know of them.
+func (s *session) besidePending(pending int, event func(*lane) persistence.Event) (rate float64, size int64, err error) {
+	err = s.fresh(func(j journal) error {
+		if err := each(j, "alarm", s.scale.timers, event); err != nil {
+			return err
+		}
+		before := liveHeap()
+		return s.alarms(j, newRinging(1), func(node *stele.Node) error {
+			if err := s.until(func() bool { return node.Stats().Pending == pending }); err != nil {
+				return err
+			}
+			size = liveHeap() - before
+			ids := accountIDs(s.scale.many)
+			_, err := once(s.scale.callers, len(ids), func(i int) error { return s.pay(node, ids[i]) })
+			if err != nil {
+				return err
+			}
+			l, err := closedLoop(s.scale.callers, s.scale.window, func(caller, i int) error {
+				return s.pay(node, ids[(caller+i*s.scale.callers)%len(ids)])
+			})
+			rate = l.rate()
+			return err
+		})
+	})
+	return rate, size, err
+}
+
+func (s *session) pay(node *stele.Node, id string) error {
+	_, err := payIn.Ask(s.ctx, node, id, &bankpb.Deposit{Cents: 1})
+	return err
+}
+
+// timerRate is how many timers come due in a second.
+const timerRate = 1000
+
+// measureLateness has timers come due at a rate, armed some seconds before.
+func (s *session) measureLateness(j journal) error {
+	span := 5 * s.scale.window
+	count := max(1, int(timerRate*span.Seconds()))
+	r := newRinging(count)
+	return s.alarms(j, r, func(node *stele.Node) error {
+		first := time.Now().Add(min(span, 3*time.Second))
+		_, err := once(s.scale.callers, count, func(i int) error {
+			_, err := armIt.Ask(s.ctx, node, fmt.Sprint(i), &bankpb.Withdraw{Cents: first.Add(time.Duration(i) * time.Second / timerRate).UnixMicro()})
+			return err
+		})
+		if err == nil {
+			err = r.wait(s.ctx)
+		}
+		if err != nil {
+			return err
+		}
+		late := newHistogram()
+		for _, by := range r.late {
+			if by < 0 {
+				return fmt.Errorf("a timer fired %s before its time", -by)
+			}
+			_ = late.RecordValue(int64(by)) // fails above a minute, which the wait does not allow
+		}
+		name := fmt.Sprintf("timer-late-at-%d/s", timerRate)
+		s.percentiles(name, late, 50)
+		s.value(name+"-p99", float64(late.ValueAtQuantile(99))/1e3, "µs", atMost(100_000))
+		return s.rangOnce(j, count)
+	})
+}
+
+// rangOnce fails unless each alarm or its bell has rung once, as the journal has it.
+func (s *session) rangOnce(j journal, count int) (err error) {
+	var rung map[persistence.StreamID]int
+	all := 0
+	waited := s.until(func() bool { // what rang last may not be stored yet
+		rung, all, err = s.rung(j)
+		return err != nil || all >= count
+	})
+	if err = errors.Join(err, waited); err != nil {
+		return err
+	}
+	if len(rung) != count || all != count {
+		return fmt.Errorf("%d of %d timers fired, %d times", len(rung), count, all)
+	}
+	return nil
+}
+
+// rung reads how often each has rung.
+func (s *session) rung(j journal) (rung map[persistence.StreamID]int, all int, err error) {
+	rung = map[persistence.StreamID]int{}
+	options := persistence.ReadAllOptions{Filter: filter.Category().In("alarm", "bell"), PageRows: 2000}
+	for page, err := range j.ReadAll(s.ctx, options) {
+		if err != nil {
+			return nil, 0, err
+		}
+		for i := range page.Events {
+			if page.Events[i].Type == "bank.v1.Deposited" {
+				rung[page.Events[i].Stream]++
+				all++
+			}
+		}
+	}
+	return rung, all, nil
+}
+
+// measureDowntime starts a node on a journal with timers that came due in an hour
+// without one.
+func (s *session) measureDowntime(j journal) error {
+	count, now := s.scale.late, time.Now()
+	err := each(j, "alarm", count, func(l *lane) persistence.Event {
+		return armed(l, now.Add(-time.Hour+time.Duration(l.index)*time.Hour/time.Duration(count)))
+	})
+	if err != nil {
+		return err
+	}
+	r := newRinging(count)
+	began := time.Now()
+	return s.alarms(j, r, func(*stele.Node) error {
+		if err := r.wait(s.ctx); err != nil {
+			return err
+		}
+		s.value(fmt.Sprintf("%d-late-timers", count), time.Since(began).Seconds(), "s", atMost(12*float64(count)/10_000))
+		inTime := slices.SortedFunc(slices.Values(r.due), time.Time.Compare)
+		places := 0.0
+		for i, due := range r.due {
+			at, _ := slices.BinarySearchFunc(inTime, due, time.Time.Compare)
+			places += math.Abs(float64(at - i))
+		}
+		s.value("late-timer-out-of-order", places/float64(count), "places", atMost(256))
+		return s.rangOnce(j, count)
+	})
+}
+
+// measureStart measures how long a node takes to find a timer that is due, in a journal
+// with many events of its kind and of others: with a list of what is open, and without.
+func (s *session) measureStart(j journal) error {
+	for _, kind := range []string{"tally", "alarm"} {
+		lanes := newLanes(kind+"-past", 100)
+		length := persistence.Version(max(1, s.scale.timers/len(lanes)))
+		if _, err := pump(j, lanes, deposited, upTo(length)); err != nil {
+			return err
+		}
+	}
+	var rounds []comparison
+	for round := 0; s.another(round); round++ {
+		var c comparison
+		var err error
+		if c.ceiling, err = s.find(j, round, false); err == nil {
+			c.ours, err = s.find(j, round, true)
+		}
+		if err != nil {
+			return err
+		}
+		rounds = append(rounds, c)
+	}
+	s.against(fmt.Sprintf("timer-after-start-behind-%d-events-with-list-vs-without", 2*s.scale.timers), rounds, "ms", none)
+	return nil
+}
+
+// find starts a node and returns how many milliseconds it takes until a timer fires
+// that is due.
+func (s *session) find(j journal, round int, withList bool) (millis float64, err error) {
+	if !withList {
+		for info, err := range j.List(s.ctx, persistence.ListOptions{Prefix: "$open-", System: true}) {
+			if err != nil {
+				return 0, err
+			}
+			if _, err := j.Delete(s.ctx, info.Stream, persistence.Any); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if err := each(j, fmt.Sprintf("alarm-%d-%t", round, withList), 1, func(l *lane) persistence.Event { return armed(l, time.Now()) }); err != nil {
+		return 0, err
+	}
+	r := newRinging(1)
+	began := time.Now()
+	err = s.alarms(j, r, func(node *stele.Node) error {
+		if err := r.wait(s.ctx); err != nil {
+			return err
+		}
+		millis = float64(time.Since(began).Microseconds()) / 1e3
+		if withList || 2*s.scale.timers < 100_000 { // too few for a list
+			return nil
+		}
+		return s.until(func() bool { return node.Stats().OpenLists > 0 })
+	})
+	return millis, err
+}
