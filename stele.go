@@ -25,6 +25,11 @@ type Config struct {
 	Aggregates Aggregates
 	// Projections are run on this node.
 	Projections Projections
+	// Checkpoints keep how far the reactions of aggregates have come, see
+	// [actors.React], and the events at which they fail: a target of package
+	// projections/postgres or sqlite. It must last as long as the journal does;
+	// projections.Books are for a journal in memory. Without reactions it is not needed.
+	Checkpoints projections.Store
 	// Runtime bounds the aggregates: mailboxes, memory, time-outs, the logger. Its
 	// Journal and Aggregates are taken from above.
 	Runtime actors.Config
@@ -46,8 +51,10 @@ type Node struct {
 // which is told what the events look like, until ctx is done.
 func Start(ctx context.Context, config Config) (*Node, error) {
 	config.Runtime.Journal, config.Runtime.Aggregates = config.Journal, config.Aggregates
+	node := &Node{}
 	reading := &config.Reading
-	reading.Journal, reading.Projections = config.Journal, config.Projections
+	reacting, missing := node.reactions(&config)
+	reading.Journal, reading.Projections = config.Journal, append(reacting, config.Projections...)
 	if reading.Upcasters == nil {
 		reading.Upcasters = config.Runtime.Upcasters
 	}
@@ -55,6 +62,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 		reading.Logger = config.Runtime.Logger
 	}
 	runner, problem := projections.New(config.Reading)
+	problem = errors.Join(problem, missing)
 	system, err := actors.Open(ctx, config.Runtime)
 	if problem != nil && err == nil {
 		err = system.Close(ctx)
@@ -62,11 +70,35 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err := errors.Join(err, problem); err != nil {
 		return nil, err
 	}
-	node := &Node{system: system, runner: runner}
-	if len(config.Projections) > 0 { // ended by Stop, and not by ctx
+	node.system, node.runner = system, runner
+	if len(reading.Projections) > 0 { // ended by Stop, and not by ctx
 		node.tasks = lifecycle.Start(context.WithoutCancel(ctx), lifecycle.Component{Name: "projections", Run: runner.Run})
 	}
 	return node, nil
+}
+
+// reactions are projections that deliver events to the aggregates that react.
+func (n *Node) reactions(config *Config) (all []projections.Projection, missing error) {
+	config.Runtime.Delivering = true
+	for _, reactions := range actors.ReactionsOf(config.Aggregates...) {
+		if config.Checkpoints == nil {
+			return nil, errors.New("aggregates react to events, and how far they have come is kept nowhere: " +
+				"set Config.Checkpoints to a target of package projections/postgres or sqlite, or to new(projections.Books) for a journal in memory")
+		}
+		all = append(all, projections.React(reactor{reactions, n}, config.Checkpoints))
+	}
+	return all, nil
+}
+
+// reactor takes events to the aggregates of a node that is about to start.
+type reactor struct {
+	*actors.Reactions
+	node *Node
+}
+
+// Take fulfils [projections.Reactor].
+func (r reactor) Take(event *persistence.Recorded) (id string, react func(ctx context.Context, late bool) error, err error) {
+	return r.Reactions.Take(r.node, event)
 }
 
 // Check compares the events that the aggregates of a configuration know with those

@@ -167,7 +167,7 @@ func (a *activation) decide(c *call) {
 	}
 	// The round to UTC also drops the reading of the monotonic clock, which no event
 	// brings back.
-	tx := &Tx{ID: a.key.id, Version: a.version, CommandID: c.id, state: a.state, on: a.key.kind, now: c.now.UTC().Round(0)}
+	tx := &Tx{ID: a.key.id, Version: a.version, CommandID: c.id, state: a.state, on: a.key.kind, now: c.now.UTC().Round(0), reacts: c.reacts}
 	if c.class == sent && !c.born.IsZero() {
 		tx.late = max(c.now.Sub(c.born), 0)
 	}
@@ -221,8 +221,8 @@ func (a *activation) panicked(c *call, reason any) {
 	a.system.config.Logger.Error("handler panicked", slog.String("stream", string(a.stream)),
 		slog.String("command", c.handler.command.Name()), slog.Any("err", stackOf(reason)))
 	a.dirty = true
-	if c.answers != (persistence.CommandID{}) {
-		return // the outcome is set aside, and the aggregate serves others
+	if c.answers != (persistence.CommandID{}) || c.reacts != nil {
+		return // the outcome or the event is set aside, and the aggregate serves others
 	}
 	now := time.Now()
 	a.panics = append(a.panics, now)
@@ -261,6 +261,9 @@ func (a *activation) submit(c *call, events []persistence.Event) {
 	a.version += persistence.Version(len(events))
 	if c.class != generated {
 		a.memory = a.memory.add(remembered{c.id, a.version, c.now.Unix()}, a.system.recoveries.keep)
+	}
+	if c.reacts != nil {
+		a.reacted = a.reacted.with(placeOf(c.reacts))
 	}
 	a.queue(c)
 	if err := a.system.appender.Submit(appended, a.chain, c.done); err != nil {
@@ -418,7 +421,7 @@ func (a *activation) isolate() {
 		a.quarantine = 0
 	}
 	a.quarantine = min(max(2*a.quarantine, shortestQuarantine), longestQuarantine)
-	a.block(quarantined, a.quarantine, unavailable("quarantined", nil))
+	a.block(quarantined, a.quarantine, unavailable(reasonQuarantined, nil))
 	a.panics = nil
 	a.slot.pinned.Store(a.retryAt.Unix() + 1)
 	a.system.config.Logger.Error("aggregate quarantined", slog.String("stream", string(a.stream)), slog.Duration("duration", a.quarantine))
@@ -444,6 +447,8 @@ func (a *activation) blocked(now time.Time) error {
 	}
 	return &blocked
 }
+
+const reasonQuarantined = "quarantined"
 
 // Bounds of the failure policy.
 const (

@@ -24,7 +24,8 @@ type call struct {
 	ctx       context.Context //nolint:containedctx // it travels with the command
 	origin    *origin
 	ifVersion persistence.Expected
-	digest    digest // of commands whose id is not generated
+	digest    digest                // of commands whose id is not generated
+	reacts    *persistence.Recorded // the event that takes the place of a command
 	deadline  time.Time
 	now       time.Time // when it was first decided
 

@@ -44,6 +44,7 @@ type Request struct {
 	logged          *logged
 	refused         error // by what stands around, of a command that was sent
 	await           []Awaitable
+	reacts          *persistence.Recorded // the event that takes the place of a command
 }
 
 // AskOption changes how one command is asked.

@@ -32,6 +32,8 @@ type definition struct {
 	stored    map[string]*applier       // by stored name of the event
 	results   map[string]*handler       // of outcomes, by stored name of the command
 	process   bool                      // it sends
+	reactions map[string]*reaction      // to events of others, by their stored name
+	since     time.Time                 // of reactions
 	rejects   map[string]error          // by code
 	codes     []string                  // of them, in the order of the definition
 	strict    bool
@@ -66,13 +68,14 @@ type Part[S any] func(*Aggregate[S])
 // reported all together by [NewSystem] and by the test kit.
 func Define[S any](kind string, parts ...Part[S]) *Aggregate[S] {
 	a := &Aggregate[S]{d: definition{
-		kind:     kind,
-		newState: func() any { return new(S) },
-		handlers: map[reflect.Type]*handler{},
-		appliers: map[reflect.Type]*applier{},
-		stored:   map[string]*applier{},
-		results:  map[string]*handler{},
-		rejects:  map[string]error{},
+		kind:      kind,
+		newState:  func() any { return new(S) },
+		handlers:  map[reflect.Type]*handler{},
+		appliers:  map[reflect.Type]*applier{},
+		stored:    map[string]*applier{},
+		results:   map[string]*handler{},
+		rejects:   map[string]error{},
+		reactions: map[string]*reaction{},
 	}}
 	if err := persistence.CheckKind(kind); err != nil {
 		a.d.problem("%w", err)
@@ -208,7 +211,7 @@ func (d *definition) byName(command string) *handler {
 
 // check returns everything that is wrong with the definition.
 func (d *definition) check() error {
-	if len(d.handlers) == 0 {
+	if len(d.handlers)+len(d.reactions) == 0 {
 		return errors.Join(append(d.problems, fmt.Errorf("aggregate %s handles no command: add a Handle", d.kind))...)
 	}
 	return errors.Join(d.problems...)

@@ -469,6 +469,9 @@ func (s *System) anyHandler(d *definition) *handler {
 	for _, h := range d.handlers {
 		return h
 	}
+	for _, on := range d.reactions {
+		return &on.handler
+	}
 	return nil
 }
 

@@ -89,6 +89,10 @@
 //		return nil
 //	}
 //
+// [React] lets aggregates react to what happens to others, who need not know of it:
+//
+//	actors.React(func(e actors.Event[*bankpb.Closed]) string { return e.Data.Heir }, (*Account).inherit)
+//
 // A system that starts looks for what is open in the events of the journal: all of
 // them the first time, later those behind the last list of what is open, which systems
 // keep there in a stream of their own; meanwhile it works. Systems on the same journal

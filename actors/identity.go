@@ -68,6 +68,7 @@ func Again(id persistence.CommandID) AskOption {
 // identify gives the request its id.
 func (r *Request) identify(generate func() persistence.CommandID) error {
 	switch {
+	case r.reacts != nil: // has an id
 	case !r.keyed && r.class == generated:
 		r.id = generate()
 	case !r.keyed && r.id == persistence.CommandID{}:

@@ -96,7 +96,7 @@ func (r *recoveries) search(ctx context.Context, l *lookedUp) {
 		seen++
 	}
 	if seen == maxSearch {
-		l.err = &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: "too-far-back"}
+		l.err = &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: reasonTooFarBack}
 	}
 }
 
@@ -130,6 +130,8 @@ func (l *lookedUp) take(recorded *persistence.Recorded) {
 		l.reply = reply
 	}
 }
+
+const reasonTooFarBack = "too-far-back"
 
 const reasonNotKept = "reply-not-kept"
 

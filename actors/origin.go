@@ -184,6 +184,7 @@ const (
 	headerRejection
 	headerReplyLeftOut
 	headerSends
+	headerReacted
 )
 
 // headers encodes what the events of one command say about it.
@@ -223,6 +224,9 @@ const (
 func (c *call) outcomeHeaders(out []byte, reply any, refusal error) ([]byte, error) {
 	if c.class != generated {
 		out = appendField(out, headerDigest, c.digest[:])
+	}
+	if c.reacts != nil {
+		out = appendField(out, headerReacted, placeOf(c.reacts).encode())
 	}
 	switch {
 	case refusal != nil:

@@ -50,6 +50,7 @@ type past struct {
 	position persistence.Position // of the event at the version
 	memory   *memory
 	open     []*sending // what was sent and is not done
+	reacted  reacted
 	// snapshotted is the version of the last snapshot.
 	snapshotted persistence.Version
 }
@@ -325,6 +326,9 @@ func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
 		if a.open, err = refoldSent(a.open, recorded, &about); err != nil {
 			return err
 		}
+	}
+	if a.reacted, err = a.of.key.kind.reactedTo(a.reacted, recorded); err != nil {
+		return err
 	}
 	if recorded.Type == typeSent {
 		return nil

@@ -24,6 +24,7 @@ type Scenario[C, R any] struct {
 	history []any
 	id      string
 	now     time.Time
+	reacts  *persistence.Recorded
 }
 
 // Given begins a scenario: an aggregate of this definition with this history.
@@ -124,7 +125,7 @@ func (s Scenario[C, R]) decide(h *handler, message any) decision[R] {
 	d := decision[R]{state: s.replay(s.history)}
 	tx := &Tx{
 		ID: s.id, Version: persistence.Version(len(s.history)), CommandID: persistence.CommandID{1},
-		state: d.state, on: s.d, now: s.now,
+		state: d.state, on: s.d, now: s.now, reacts: s.reacts,
 	}
 	tx.observe = func(of *codec.Type, event any) { d.events = append(d.events, s.stored(of, event)) }
 	reply, err := h.decide(d.state, tx, message)

@@ -226,13 +226,15 @@ func (a *activation) ends(c *call) []*sending {
 func (c *call) own(a *activation) bool { return c.class == sent && c.from == a.stream }
 
 // over reports that what a command is about has ended already: its outcome was
-// handled, or it was cancelled by who sent it.
+// handled, it was cancelled by who sent it, or the event was reacted to.
 func (a *activation) over(c *call) bool {
 	switch {
 	case c.answers != persistence.CommandID{}:
 		return !isOpen(a.open, c.answers)
 	case c.own(a):
 		return !isOpen(a.open, c.id)
+	case c.reacts != nil && c.class == generated: // one that comes late was looked for
+		return a.reacted.covers(placeOf(c.reacts))
 	}
 	return false
 }

@@ -197,6 +197,7 @@ type taken struct {
 	commands  []byte // packed
 	forgotten int64
 	open      []*sending
+	reacted   reacted
 }
 
 // due reports that a snapshot should be taken after so many events.
@@ -240,7 +241,7 @@ func (s *snapshotting) take(a *activation) (t *taken, err error) {
 	}
 	t = &taken{of: a.key.kind, stream: a.stream, version: a.version}
 	t.commands, t.forgotten = a.memory.pack()
-	t.open = a.open
+	t.open, t.reacted = a.open, a.reacted
 	if s.save != nil {
 		t.saved = s.save(a.state)
 		return t, nil
@@ -257,7 +258,7 @@ func (t *taken) body() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return proto.Marshal(&stelev1.Snapshot{State: t.encoded, Forgotten: t.forgotten, Remembered: t.commands, Open: keptSends(t.open)})
+	return proto.Marshal(&stelev1.Snapshot{State: t.encoded, Forgotten: t.forgotten, Remembered: t.commands, Open: keptSends(t.open), Reacted: keptReacted(t.reacted)})
 }
 
 // pastOf is what a snapshot says of the events up to its version.
@@ -278,6 +279,7 @@ func (d *definition) pastOf(snapshot *persistence.Snapshot, keep retention) (p p
 	if p.open, err = sendsOf(body.GetOpen()); err != nil {
 		return p, err
 	}
+	p.reacted = reactedOf(body.GetReacted())
 	p.memory, err = unpack(body.GetRemembered(), body.GetForgotten(), keep)
 	return p, err
 }

@@ -81,6 +81,10 @@ type Config struct {
 	// sent for kinds hosted here counts, as it was known up to half a minute ago. The
 	// default is 1,000,000; each sender takes some 100 bytes.
 	MaxPending int
+	// Delivering says that who opens the system delivers events to the aggregates that
+	// react to them, see [ReactionsOf]. Package stele does. Without it definitions with
+	// a [React] are refused, because their reactions would never run.
+	Delivering bool
 	// TrustCallers hands protobuf commands to handlers without copying them. Set it
 	// when no caller changes a command after asking it.
 	TrustCallers bool
@@ -169,6 +173,9 @@ func (s *System) check() error {
 	}
 	for _, d := range c.Aggregates {
 		problems = append(problems, s.host(d))
+	}
+	if reacting := ReactionsOf(c.Aggregates...); len(reacting) > 0 && !c.Delivering {
+		problems = append(problems, fmt.Errorf("aggregate %s reacts to events and nobody delivers them: start it with package stele, or deliver yourself and set Config.Delivering", reacting[0].of.kind))
 	}
 	if c.NewCommandID == nil {
 		c.NewCommandID = func() persistence.CommandID { return persistence.CommandID(persistence.NewEventID()) }
@@ -305,7 +312,7 @@ func (s *System) Ask(ctx context.Context, request Request) (any, error) {
 	}
 	asked := Asked{
 		Kind: request.kind, ID: request.aggregate, Command: h.command.Name(),
-		CommandID: request.id, Message: request.message, Sent: request.class == sent,
+		CommandID: request.id, Message: request.message, Sent: request.class == sent || request.reacts != nil,
 	}
 	request.logged = s.logBegin(&request, h, asked)
 	reached := false
@@ -359,6 +366,9 @@ func (s *System) find(r *Request) (*handler, error) {
 		return nil, &persistence.InvalidError{Field: "id", Reason: "and kind are too long", Size: size, Limit: persistence.MaxStreamName}
 	}
 	h := d.handlers[r.command]
+	if r.reacts != nil {
+		h = &d.reactions[r.reacts.Type].handler // which took the event
+	}
 	switch {
 	case h == nil:
 		return nil, &persistence.InvalidError{Field: "command", Reason: fmt.Sprintf("kind %s does not handle %s", r.kind, r.command)}
@@ -398,6 +408,7 @@ func (s *System) prepare(ctx context.Context, r *Request, h *handler) (*call, er
 		c.message = h.command.Clone(r.message)
 	}
 	c.ctx, c.origin, c.ifVersion, c.identity, c.digest, c.verdict = ctx, origin, r.ifVersion, r.identity, content, r.refused
+	c.ctx, c.origin, c.ifVersion, c.identity, c.digest, c.reacts = ctx, origin, r.ifVersion, r.identity, content, r.reacts
 	c.bound(ctx, s.config.AskTimeout)
 	return c, nil
 }

@@ -29,6 +29,7 @@ type Tx struct {
 	now       time.Time
 	made      uint32 // ids made by NewID
 	late      time.Duration
+	reacts    *persistence.Recorded // the event of another that is reacted to
 	sends     []*sending
 	cancelled []string                           // keys
 	panicked  bool                               // the handler did

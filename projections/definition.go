@@ -42,6 +42,7 @@ type spec struct {
 	retries  int
 	backoff  time.Duration
 	lane     func(*persistence.Recorded) string
+	grows    bool // it may choose other events from now on without being another version
 	problems []error
 }
 
@@ -256,6 +257,9 @@ func checkName(name string) error {
 // fingerprint names what a definition chooses. One version whose fingerprint
 // changes has been given another meaning without a new number.
 func (s *spec) fingerprint() string {
+	if s.grows {
+		return "grows"
+	}
 	hash := fnv.New64a()
 	fmt.Fprintf(hash, "%q %s", s.types, s.source.String())
 	return fmt.Sprintf("%016x", hash.Sum64())

@@ -19,6 +19,9 @@ func (s *System) Crash() {
 	cancel(errCrash)
 	// It has no time, so that it does not wait for anything, and says so.
 	_ = s.running.Load().Close(gone)
+	if s.tasks != nil {
+		_ = s.tasks.Stop(context.WithoutCancel(s.t.Context())) // it saves nothing any more
+	}
 	s.open()
 }
 

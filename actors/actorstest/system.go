@@ -27,8 +27,10 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/internal/lifecycle"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
+	"github.com/stele-es/stele/projections"
 )
 
 // TB is what a system needs of its test: *testing.T, *testing.B or *rapid.T.
@@ -47,6 +49,9 @@ type System struct {
 	config  actors.Config
 	running atomic.Pointer[actors.System]
 	cut     *cut // between the running system and its journal
+	books   projections.Books
+	runner  *projections.Runner // delivers events to those who react, if there are any
+	tasks   *lifecycle.Group
 }
 
 // Start starts a system on a new journal in memory. It ends with the test, which
@@ -75,11 +80,13 @@ func (s *System) open() {
 	config := s.config
 	s.cut = &cut{Journal: s.config.Journal}
 	config.Journal = s.cut
+	config.Delivering = true
 	running, err := actors.Open(s.t.Context(), config)
 	if err != nil {
 		s.t.Fatalf("start the system: %v", err)
 	}
 	s.running.Store(running)
+	s.deliver(running)
 }
 
 // Ask fulfils [actors.Asker]; tests call Ask on a command.
@@ -112,7 +119,11 @@ func (s *System) Stop() {
 	// The test's own context is over when it cleans up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), time.Minute)
 	defer cancel()
-	if err := s.running.Load().Close(ctx); err != nil {
+	err := s.running.Load().Close(ctx)
+	if s.tasks != nil {
+		err = errors.Join(err, s.tasks.Stop(ctx))
+	}
+	if err != nil {
 		s.t.Fatalf("stop the system: %v", err)
 	}
 }

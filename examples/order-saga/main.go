@@ -1,6 +1,7 @@
 // Command order-saga sells cups: each order is a process manager that has goods held,
 // waits for its customer to pay, charges him, and gives the goods back when that
-// fails or takes too long. The story is told on a journal in memory.
+// fails or takes too long; and a buyer reacts to what leaves the stock. The story is
+// told on a journal in memory.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"github.com/stele-es/stele"
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/persistence/memory"
+	"github.com/stele-es/stele/projections"
 )
 
 func main() {
@@ -27,7 +29,9 @@ func main() {
 func run(ctx context.Context, out io.Writer) (err error) {
 	journal := new(memory.Journal)
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	node, err := stele.Start(ctx, stele.Config{Journal: journal, Aggregates: stele.Aggregates{orders, stock, customers}})
+	node, err := stele.Start(ctx, stele.Config{
+		Journal: journal, Aggregates: stele.Aggregates{orders, stock, customers, buyers}, Checkpoints: new(projections.Books),
+	})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/actors/actorstest"
 )
 
@@ -51,6 +52,45 @@ func TestOrder(t *testing.T) {
 	pay.Given(t, orders, placed).
 		When(Pay{}).
 		Fails(ErrNotHeld)
+}
+
+func TestBuyer(t *testing.T) {
+	t.Parallel()
+
+	actors.Hears[Stocked](t, buyers, Seen{5}).From("stock-cup").ID("cup").
+		When(Stocked{-2}).
+		Then(Seen{-2}).
+		Sends()
+	actors.Hears[Stocked](t, buyers, Seen{5}, Seen{-2}).From("stock-cup").
+		When(Stocked{-2}).
+		Then(Seen{-2}, Ordered{5}).
+		Sends(fill.To("cup", Fill{5}).After(DeliveryTime))
+	actors.Hears[Stocked](t, buyers, Seen{1}, Ordered{5}).From("stock-cup").
+		When(Stocked{-1}).
+		Then(Seen{-1}).
+		Sends()
+}
+
+// What was sold is there again an hour later, once, whatever breaks down meanwhile.
+func TestDelivery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shop := actorstest.Start(t, stock, buyers)
+		_, err := fill.Ask(t.Context(), shop, "cup", Fill{Count: 3})
+		require.NoError(t, err)
+		for range 3 {
+			_, err := hold.Ask(t.Context(), shop, "cup", Hold{Count: 1})
+			require.NoError(t, err)
+			shop.Crash()
+			<-time.After(time.Minute)
+		}
+		require.Equal(t, []any{Seen{3}, Seen{-1}, Seen{-1}, Ordered{5}, Seen{-1}}, shop.Events("buyer-cup"))
+		shop.Crash()
+		<-time.After(DeliveryTime)
+
+		require.Equal(t, []any{Stocked{3}, Stocked{-1}, Stocked{-1}, Stocked{-1}, Stocked{5}}, shop.Events("stock-cup"))
+		require.Equal(t, Seen{5}, shop.Events("buyer-cup")[5])
+	})
 }
 
 // A customer who does not pay loses the goods after half an hour, also when the shop

@@ -93,7 +93,7 @@ func areas() []Area {
 		{Folder: "projections/projectionstest", Imports: with(core, "projections", "persistence/memory")},
 		{Folder: "keyvault", Imports: core},
 		{Folder: "cluster", Imports: with(core, "actors")},
-		{Folder: "actors/actorstest", Imports: with(core, "actors", "persistence/memory", "internal/faultjournal")},
+		{Folder: "actors/actorstest", Imports: with(core, "actors", "projections", "persistence/memory", "internal/faultjournal")},
 
 		{Folder: "", Imports: node},
 		{Folder: "httpapi", Imports: faces},

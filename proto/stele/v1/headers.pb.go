@@ -42,7 +42,10 @@ type Headers struct {
 	ReplyLeftOut bool `protobuf:"varint,10,opt,name=reply_left_out,json=replyLeftOut,proto3" json:"reply_left_out,omitempty"`
 	// What the command had its aggregate send, when that is little: as the payload of
 	// an event of type "$stele.sent".
-	Sends         *Sends `protobuf:"bytes,11,opt,name=sends,proto3" json:"sends,omitempty"`
+	Sends *Sends `protobuf:"bytes,11,opt,name=sends,proto3" json:"sends,omitempty"`
+	// The event of another aggregate that this one reacted to. It makes a repetition
+	// of the reaction, and all before it, known.
+	Reacted       *Place `protobuf:"bytes,12,opt,name=reacted,proto3" json:"reacted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -154,6 +157,74 @@ func (x *Headers) GetSends() *Sends {
 	return nil
 }
 
+func (x *Headers) GetReacted() *Place {
+	if x != nil {
+		return x.Reacted
+	}
+	return nil
+}
+
+// Place is where an event stands in the global sequence.
+type Place struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Offset        int64                  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Sub           uint32                 `protobuf:"varint,3,opt,name=sub,proto3" json:"sub,omitempty"` // which of several events that a stored one is read as
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Place) Reset() {
+	*x = Place{}
+	mi := &file_stele_v1_headers_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Place) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Place) ProtoMessage() {}
+
+func (x *Place) ProtoReflect() protoreflect.Message {
+	mi := &file_stele_v1_headers_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Place.ProtoReflect.Descriptor instead.
+func (*Place) Descriptor() ([]byte, []int) {
+	return file_stele_v1_headers_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Place) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Place) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Place) GetSub() uint32 {
+	if x != nil {
+		return x.Sub
+	}
+	return 0
+}
+
 // Rejection is a refusal of the domain.
 type Rejection struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -166,7 +237,7 @@ type Rejection struct {
 
 func (x *Rejection) Reset() {
 	*x = Rejection{}
-	mi := &file_stele_v1_headers_proto_msgTypes[1]
+	mi := &file_stele_v1_headers_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -178,7 +249,7 @@ func (x *Rejection) String() string {
 func (*Rejection) ProtoMessage() {}
 
 func (x *Rejection) ProtoReflect() protoreflect.Message {
-	mi := &file_stele_v1_headers_proto_msgTypes[1]
+	mi := &file_stele_v1_headers_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -191,7 +262,7 @@ func (x *Rejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rejection.ProtoReflect.Descriptor instead.
 func (*Rejection) Descriptor() ([]byte, []int) {
-	return file_stele_v1_headers_proto_rawDescGZIP(), []int{1}
+	return file_stele_v1_headers_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Rejection) GetKind() string {
@@ -219,7 +290,7 @@ var File_stele_v1_headers_proto protoreflect.FileDescriptor
 
 const file_stele_v1_headers_proto_rawDesc = "" +
 	"\n" +
-	"\x16stele/v1/headers.proto\x12\bstele.v1\x1a\x13stele/v1/sent.proto\"\x81\x03\n" +
+	"\x16stele/v1/headers.proto\x12\bstele.v1\x1a\x13stele/v1/sent.proto\"\xac\x03\n" +
 	"\aHeaders\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\fR\tcommandId\x12\x18\n" +
@@ -233,8 +304,13 @@ const file_stele_v1_headers_proto_rawDesc = "" +
 	"\trejection\x18\t \x01(\v2\x13.stele.v1.RejectionR\trejection\x12$\n" +
 	"\x0ereply_left_out\x18\n" +
 	" \x01(\bR\freplyLeftOut\x12%\n" +
-	"\x05sends\x18\v \x01(\v2\x0f.stele.v1.SendsR\x05sendsB\b\n" +
-	"\x06_reply\"G\n" +
+	"\x05sends\x18\v \x01(\v2\x0f.stele.v1.SendsR\x05sends\x12)\n" +
+	"\areacted\x18\f \x01(\v2\x0f.stele.v1.PlaceR\areactedB\b\n" +
+	"\x06_reply\"E\n" +
+	"\x05Place\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x10\n" +
+	"\x03sub\x18\x03 \x01(\rR\x03sub\"G\n" +
 	"\tRejection\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
@@ -252,20 +328,22 @@ func file_stele_v1_headers_proto_rawDescGZIP() []byte {
 	return file_stele_v1_headers_proto_rawDescData
 }
 
-var file_stele_v1_headers_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_stele_v1_headers_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_stele_v1_headers_proto_goTypes = []any{
 	(*Headers)(nil),   // 0: stele.v1.Headers
-	(*Rejection)(nil), // 1: stele.v1.Rejection
-	(*Sends)(nil),     // 2: stele.v1.Sends
+	(*Place)(nil),     // 1: stele.v1.Place
+	(*Rejection)(nil), // 2: stele.v1.Rejection
+	(*Sends)(nil),     // 3: stele.v1.Sends
 }
 var file_stele_v1_headers_proto_depIdxs = []int32{
-	1, // 0: stele.v1.Headers.rejection:type_name -> stele.v1.Rejection
-	2, // 1: stele.v1.Headers.sends:type_name -> stele.v1.Sends
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2, // 0: stele.v1.Headers.rejection:type_name -> stele.v1.Rejection
+	3, // 1: stele.v1.Headers.sends:type_name -> stele.v1.Sends
+	1, // 2: stele.v1.Headers.reacted:type_name -> stele.v1.Place
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_stele_v1_headers_proto_init() }
@@ -281,7 +359,7 @@ func file_stele_v1_headers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stele_v1_headers_proto_rawDesc), len(file_stele_v1_headers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -29,9 +29,10 @@ type Snapshot struct {
 	// Commands that are known again, oldest first, 32 bytes each: the id, the version of
 	// the event that holds the outcome, and when it was stored in unix seconds, both big
 	// endian.
-	Remembered    []byte  `protobuf:"bytes,2,opt,name=remembered,proto3" json:"remembered,omitempty"`
-	Forgotten     int64   `protobuf:"varint,3,opt,name=forgotten,proto3" json:"forgotten,omitempty"` // unix seconds of the newest command that is not remembered any more
-	Open          []*Sent `protobuf:"bytes,4,rep,name=open,proto3" json:"open,omitempty"`            // what was sent and is not done, in order
+	Remembered    []byte   `protobuf:"bytes,2,opt,name=remembered,proto3" json:"remembered,omitempty"`
+	Forgotten     int64    `protobuf:"varint,3,opt,name=forgotten,proto3" json:"forgotten,omitempty"` // unix seconds of the newest command that is not remembered any more
+	Open          []*Sent  `protobuf:"bytes,4,rep,name=open,proto3" json:"open,omitempty"`            // what was sent and is not done, in order
+	Reacted       []*Place `protobuf:"bytes,5,rep,name=reacted,proto3" json:"reacted,omitempty"`      // the last event of others reacted to, of each partition
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -94,18 +95,26 @@ func (x *Snapshot) GetOpen() []*Sent {
 	return nil
 }
 
+func (x *Snapshot) GetReacted() []*Place {
+	if x != nil {
+		return x.Reacted
+	}
+	return nil
+}
+
 var File_stele_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_stele_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	"\x17stele/v1/snapshot.proto\x12\bstele.v1\x1a\x13stele/v1/sent.proto\"\x82\x01\n" +
+	"\x17stele/v1/snapshot.proto\x12\bstele.v1\x1a\x16stele/v1/headers.proto\x1a\x13stele/v1/sent.proto\"\xad\x01\n" +
 	"\bSnapshot\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\fR\x05state\x12\x1e\n" +
 	"\n" +
 	"remembered\x18\x02 \x01(\fR\n" +
 	"remembered\x12\x1c\n" +
 	"\tforgotten\x18\x03 \x01(\x03R\tforgotten\x12\"\n" +
-	"\x04open\x18\x04 \x03(\v2\x0e.stele.v1.SentR\x04openB2Z0github.com/stele-es/stele/proto/stele/v1;stelev1b\x06proto3"
+	"\x04open\x18\x04 \x03(\v2\x0e.stele.v1.SentR\x04open\x12)\n" +
+	"\areacted\x18\x05 \x03(\v2\x0f.stele.v1.PlaceR\areactedB2Z0github.com/stele-es/stele/proto/stele/v1;stelev1b\x06proto3"
 
 var (
 	file_stele_v1_snapshot_proto_rawDescOnce sync.Once
@@ -123,14 +132,16 @@ var file_stele_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_stele_v1_snapshot_proto_goTypes = []any{
 	(*Snapshot)(nil), // 0: stele.v1.Snapshot
 	(*Sent)(nil),     // 1: stele.v1.Sent
+	(*Place)(nil),    // 2: stele.v1.Place
 }
 var file_stele_v1_snapshot_proto_depIdxs = []int32{
 	1, // 0: stele.v1.Snapshot.open:type_name -> stele.v1.Sent
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 1: stele.v1.Snapshot.reacted:type_name -> stele.v1.Place
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_stele_v1_snapshot_proto_init() }
@@ -138,6 +149,7 @@ func file_stele_v1_snapshot_proto_init() {
 	if File_stele_v1_snapshot_proto != nil {
 		return
 	}
+	file_stele_v1_headers_proto_init()
 	file_stele_v1_sent_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
