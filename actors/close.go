@@ -100,6 +100,7 @@ func (s *System) release(ctx context.Context) {
 	s.recoveries.done.Wait()
 	_ = s.tasks.Stop(context.Background()) //nolint:forbidigo // nothing of it waits for others any more
 	s.actors.Shutdown()
+	s.dispatcher.close()
 }
 
 func (s *shard) all() []*activation {

@@ -97,11 +97,12 @@ type System struct {
 	definitions map[string]*definition
 	minIdle     time.Duration
 
-	actors   *actor.ActorSystem
-	root     *actor.RootContext
-	props    *actor.Props
-	spawning sync.Mutex
-	next     *activation // being spawned; protected by spawning
+	actors     *actor.ActorSystem
+	root       *actor.RootContext
+	props      *actor.Props
+	dispatcher dispatcher
+	spawning   sync.Mutex
+	next       *activation // being spawned; protected by spawning
 
 	appender   persistence.Submitter
 	ownQueue   *appender.Queue // when the journal cannot submit
@@ -284,7 +285,7 @@ func (s *System) startActors() {
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) })))
 	s.root = s.actors.Root
 	s.props = actor.PropsFromProducer(func() actor.Actor { return s.next },
-		actor.WithMailbox(func() actor.Mailbox { return &s.next.mailbox }))
+		actor.WithDispatcher(&s.dispatcher), actor.WithMailbox(func() actor.Mailbox { return &s.next.mailbox }))
 }
 
 // spawn makes an activation an actor. One Props serves all, which is why they
