@@ -3,6 +3,7 @@ package actors
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"sync"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
@@ -82,8 +83,9 @@ func (r *Request) identify(generate func() persistence.CommandID) error {
 		return &persistence.InvalidError{Field: "key", Reason: "is too long", Size: len(r.key), Limit: maxKey}
 	default:
 		// Neither kind nor id can hold a NUL.
-		sum := sha256.Sum256([]byte(r.kind + "\x00" + r.aggregate + "\x00" + r.key))
-		r.identity = identity{id: digestID(sum), class: named}
+		name := append(append(make([]byte, 0, 128), r.kind...), 0)
+		name = append(append(name, r.aggregate...), 0)
+		r.identity = identity{id: digestID(sha256.Sum256(append(name, r.key...))), class: named}
 	}
 	return nil
 }
@@ -113,13 +115,23 @@ func (c *call) lasting() bool {
 // digest says what a command is, so that an id is not used for two.
 type digest [16]byte
 
+// digested are buffers for what a digest is made of; large ones are not kept.
+var digested = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxDigested = 64 << 10
+
 // digestOf makes the digest of a command: what its type looks like in the first
 // part, its content in the second. Content is only compared between programs for
 // which the type looks the same, because they alone encode it alike.
 func digestOf(h *handler, message any) (d digest, err error) {
-	content, err := h.command.Append(append(make([]byte, 0, 128), h.command.Name()+"\x00"...), message)
+	buffer := digested.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
+	content := append(append((*buffer)[:0], h.command.Name()...), 0)
+	content, err = h.command.Append(content, message)
 	if err != nil {
 		return d, &persistence.Error{Kind: persistence.ErrInvalid, Err: err}
+	}
+	if *buffer = content; cap(content) <= maxDigested {
+		defer digested.Put(buffer)
 	}
 	sum := sha256.Sum256(content)
 	binary.BigEndian.PutUint32(d[:shapeBytes], uint32(h.shape)) //nolint:gosec // a part of it is enough
