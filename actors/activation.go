@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -486,7 +485,7 @@ func (a *activation) recovered(r *recovered) {
 			longest = longestBackoff
 		}
 		a.backoff = min(max(2*a.backoff, shortestBackoff), longest)
-		a.block(failed, time.Duration(float64(a.backoff)*(0.8+0.4*rand.Float64())), err)
+		a.block(failed, spread(a.backoff, a.key), err)
 	}
 }
 

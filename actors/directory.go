@@ -1,9 +1,9 @@
 package actors
 
 import (
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/stele-es/stele/persistence"
 )
@@ -30,6 +30,24 @@ type slot struct {
 
 const shards = 256
 
+// hashOf is the same in every process (FNV-1a, mixed at its end), so that what leaves
+// memory for others, and when something is tried again, is not a matter of chance.
+func hashOf(text string, n uint64) uint64 {
+	h := 14695981039346656037 ^ n
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * 1099511628211
+	}
+	h = (h ^ h>>32) * 0x9e3779b97f4a7c15
+	return h ^ h>>29
+}
+
+// spread is a wait, longer or shorter by up to a fifth, so that those which failed at
+// the same time do not all come back at the same time.
+func spread(wait time.Duration, of key) time.Duration {
+	share := float64(hashOf(of.id, uint64(wait))>>11) / (1 << 53) //nolint:gosec // positive
+	return time.Duration(float64(wait) * (0.8 + 0.4*share))
+}
+
 // shard is a part of the directory with its own lock, so that aggregates do not
 // queue on one. Its list holds the activations by last use.
 type shard struct {
@@ -39,17 +57,15 @@ type shard struct {
 }
 
 type directory struct {
-	seed   maphash.Seed
 	shards [shards]shard
 	active atomic.Int64 // activations that are not stopping
 }
 
 func (d *directory) shard(k key) *shard {
-	return &d.shards[maphash.String(d.seed, k.id)%shards]
+	return &d.shards[hashOf(k.id, 0)%shards]
 }
 
 func (d *directory) init() {
-	d.seed = maphash.MakeSeed()
 	for i := range d.shards {
 		d.shards[i].active = map[key]*activation{}
 	}

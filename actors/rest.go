@@ -2,7 +2,6 @@ package actors
 
 import (
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -69,7 +68,7 @@ func (d *deliverer) rest(l *lane, err error) {
 		r.deliveries++
 		pause = min(shortestRedelivery<<min(r.deliveries-1, 10), longestRedelivery)
 	}
-	r.until = now.Add(time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64())))
+	r.until = now.Add(spread(pause, l.from))
 	d.wakeAt(l.from, r.until)
 }
 

@@ -39,9 +39,9 @@ import (
 //
 // and does the same again, to the last byte of the journal, as long as the story
 // takes its time and its chance from its [Run] and [Caller] alone and asks nothing in
-// the moment of another's answer without a pause. [actors.Config.MaxActive] must be
-// out of reach: what leaves memory for others is a matter of chance that no seed
-// rules.
+// the moment of another's answer without a pause. What aggregates send is delivered side
+// by side: with process managers a seed breaks the same, and the order of events may
+// still differ.
 type Simulation struct {
 	// Aggregates are hosted.
 	Aggregates []actors.Definition
@@ -106,10 +106,16 @@ func (s Simulation) once(t *testing.T, seed uint64, story func(t *testing.T, run
 		// The same for all readings of a stream: two that begin together, as a snapshot
 		// and a recovery may, have no order.
 		Read: func(stream persistence.StreamID, _ int) faultjournal.ReadFault {
-			return faultjournal.ReadFault{Delay: time.Duration(chanceOf(seed, "read "+string(stream), 0).Int64N(int64(s.Rates.Delay)))}
+			fault := faultjournal.ReadFault{Delay: time.Duration(chanceOf(seed, "read "+string(stream), 0).Int64N(int64(s.Rates.Delay)))}
+			second := uint64(time.Now().Unix()) //nolint:gosec // after 1970
+			if chanceOf(seed, "fail "+string(stream), second).Float64() < s.Rates.Read {
+				fault.Err = &persistence.UnavailableError{Reason: "a fault of reading"}
+			}
+			return fault
 		},
 	})
 	run := &Run{System: StartWith(t, config), Seed: seed, chance: chanceOf(seed, "story", 0), journal: under}
+	run.look = under
 	story(t, run)
 	run.Settle()
 	run.Stop()

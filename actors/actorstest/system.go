@@ -52,6 +52,7 @@ type System struct {
 	books   projections.Books
 	runner  *projections.Runner // delivers events to those who react, if there are any
 	tasks   *lifecycle.Group
+	look    persistence.Journal // the journal without what goes wrong in it
 }
 
 // Start starts a system on a new journal in memory. It ends with the test, which
@@ -69,7 +70,7 @@ func StartWith(t TB, config actors.Config) *System {
 	if config.Journal == nil {
 		config.Journal = new(memory.Journal)
 	}
-	s := &System{t: t, config: config}
+	s := &System{t: t, config: config, look: config.Journal}
 	s.open()
 	t.Cleanup(s.Stop)
 	return s
@@ -109,7 +110,7 @@ func (s *System) Decode(recorded persistence.Recorded) (any, error) {
 }
 
 // Journal is what the system stores its events in.
-func (s *System) Journal() persistence.Journal { return s.config.Journal }
+func (s *System) Journal() persistence.Journal { return s.look }
 
 // Stop ends the system as a program would: commands under way are answered. It
 // stops the test when that takes longer than a minute. It may be called more than
@@ -142,7 +143,7 @@ func (s *System) Restart() {
 func (s *System) Events(stream persistence.StreamID) []any {
 	s.t.Helper()
 	var events []any
-	for recorded, err := range s.config.Journal.Read(s.t.Context(), stream, persistence.ReadOptions{}) {
+	for recorded, err := range s.look.Read(s.t.Context(), stream, persistence.ReadOptions{}) {
 		switch {
 		case errors.Is(err, persistence.ErrStreamNotFound):
 			return nil

@@ -14,6 +14,9 @@ type Rates struct {
 	// lost, Zombie of a commit that comes after its unknown outcome, Twice of one that
 	// is tried a second time later, Foreign of another writer's events.
 	Before, Lost, Zombie, Twice, Foreign float64
+	// Read is the odds that what reads a stream in the same second fails. It is no part
+	// of that sum, and for a simulation.
+	Read float64
 	// Delay is the longest delay of an append, chosen evenly from 0. A zombie and a
 	// second try take ten times as long at most.
 	Delay time.Duration
