@@ -30,17 +30,16 @@ func (r *Runner) Stop(ctx context.Context, name string) error {
 }
 
 // Start lets a projection go on that was stopped, has failed, or was deleted: then
-// it begins anew, if it runs here. Starting one that runs is fine.
+// it begins anew. Starting one that runs is fine.
 func (r *Runner) Start(ctx context.Context, name string) error {
 	return r.wish(ctx, "start", name, func(ctx context.Context, book Book, h *hosted) error {
-		h.mu.Lock()
-		if h.deleted {
-			h.deleted, h.known = false, Registration{}
-		}
-		h.mu.Unlock()
 		err := setStopped(ctx, book, h.spec.name, h.spec.version, false)
-		if errors.Is(err, ErrNotFound) {
-			return nil // the runner registers it
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		all, err := book.Registrations(ctx, h.spec.name)
+		if err == nil {
+			_, err = h.begin(ctx, book, all)
 		}
 		return err
 	})

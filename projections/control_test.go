@@ -95,6 +95,11 @@ func TestWishesOfAnotherProcess(t *testing.T) {
 		info, err = runner.Info(t.Context(), "sums")
 		require.NoError(t, err)
 		require.Equal(t, projections.Deleted, info.Status)
+		target.View(func(s *sums) { require.Len(t, s.Seen, 3, "it has no Drop") })
+		require.NoError(t, other.Start(t.Context(), "sums"))
+		time.Sleep(2 * time.Second)
+		w.waitFor(runner, "sums", w.add("a-1", 8))
+		target.View(func(s *sums) { require.Len(t, s.Seen, 3+4, "it has begun anew") })
 	})
 }
 
@@ -170,6 +175,8 @@ func TestUnknownProjection(t *testing.T) {
 			require.ErrorIs(t, err, projections.ErrNotFound, name)
 		}
 		_, err := runner.List(t.Context(), projections.ListOptions{Limit: -1})
+		require.ErrorIs(t, err, persistence.ErrInvalid)
+		_, err = runner.Parked(t.Context(), "sums", persistence.Position{}, -1)
 		require.ErrorIs(t, err, persistence.ErrInvalid)
 		_, err = runner.List(t.Context(), projections.ListOptions{Pattern: "("})
 		require.ErrorIs(t, err, persistence.ErrInvalid)

@@ -73,7 +73,11 @@ func (h *hosted) due(registration Registration, workers []Worker) bool {
 	return len(workers) != h.spec.workers
 }
 
-func limited(registration Registration) bool { return len(registration.Until.Marks) > 0 }
+// limited reports whether the workers have a place to stop at. That of a switch may
+// be the beginning.
+func limited(registration Registration) bool {
+	return registration.Switching || len(registration.Until.Marks) > 0
+}
 
 // advance carries out what is due: the workers are divided anew, or this version
 // takes over from another one.

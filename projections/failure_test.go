@@ -245,3 +245,123 @@ func TestAnotherJournal(t *testing.T) {
 		other.waitFor(runner, "sums", last)
 	})
 }
+
+// A checkpoint that lies beyond the journal's end is not waited for.
+func TestCheckpointBeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, w world) {
+		books := new(projections.Books)
+		projection := projections.Define("sums", 1, projections.On(inState)).Into(projections.Persist[sums](books))
+		runner, stop := w.run(projections.Config{}, projection)
+		last := w.add("a-1", 1)
+		w.waitFor(runner, "sums", last)
+		stop()
+		require.NoError(t, books.Update(t.Context(), func(ctx context.Context, book projections.Book) error {
+			part := projections.PartKey{Name: "sums", Version: 1}
+			row, err := book.TakeOver(ctx, part, "test")
+			if err != nil {
+				return err
+			}
+			beyond := row
+			beyond.Checkpoint = row.Checkpoint.With(&persistence.Recorded{Event: persistence.Event{ID: persistence.NewEventID()}, Position: persistence.Position{Offset: 99}})
+			return book.Save(ctx, part, row.Epoch, row.Checkpoint, beyond)
+		}))
+
+		runner, _ = w.run(projections.Config{}, projection)
+
+		err := runner.WaitFor(t.Context(), "sums", persistence.Position{Offset: 100})
+		require.ErrorIs(t, err, projections.ErrDiverged)
+		require.ErrorContains(t, err, "the journal ends at position 1")
+		w.add("a-1", 1)
+		settle()
+		info, err := runner.Info(t.Context(), "sums")
+		require.NoError(t, err)
+		require.Equal(t, projections.Failed, info.Status)
+		require.Contains(t, info.Cause, "reset it when that has lost events")
+	})
+}
+
+// A projection that does not move although there are events is red after a minute,
+// whatever it says of itself: because its handler does not return, or because
+// whoever ran it is gone. Its lag is never 0 meanwhile.
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	requireStuck := func(t *testing.T, runner *projections.Runner) {
+		t.Helper()
+		settle()
+		require.Equal(t, projections.Green, runner.Health(t.Context())[0].Level)
+		for _, level := range []projections.Level{projections.Yellow, projections.Red} {
+			time.Sleep(31 * time.Second)
+			health := runner.Health(t.Context())[0]
+			require.Equal(t, level, health.Level, health.Reason)
+			info, err := runner.Info(t.Context(), "sums")
+			require.NoError(t, err)
+			require.True(t, info.Lag.Known)
+			require.Equal(t, 1, info.Lag.Events)
+			require.Greater(t, info.Lag.Stuck, 30*time.Second)
+		}
+	}
+	t.Run("a handler that does not return", func(t *testing.T) {
+		t.Parallel()
+		virtually(t, func(t *testing.T, w world) {
+			goOn := make(chan struct{})
+			defer func() {
+				if t.Failed() {
+					close(goOn)
+				}
+			}()
+			runner, _ := w.run(projections.Config{}, projections.Define("sums", 1, projections.On(func(context.Context, *sums, projections.Event[added]) error {
+				<-goOn
+				return nil
+			})).Into(projections.InMemory(new(sums))))
+			last := w.add("a-1", 1)
+
+			requireStuck(t, runner)
+
+			close(goOn)
+			w.waitFor(runner, "sums", last)
+			require.Equal(t, projections.Green, runner.Health(t.Context())[0].Level)
+		})
+	})
+	t.Run("an owner that is gone", func(t *testing.T) {
+		t.Parallel()
+		virtually(t, func(t *testing.T, w world) {
+			projection := projections.Define("sums", 1, projections.On(inState)).Into(projections.Persist[sums](new(projections.Books)))
+			owners := &table{owner: "one", changed: make(chan struct{})}
+			one, stop := w.run(projections.Config{Placement: owners.of("one")}, projection)
+			two, _ := w.run(projections.Config{Placement: owners.of("two")}, projection)
+			w.waitFor(one, "sums", w.add("a-1", 1))
+			stop()
+			w.add("a-1", 1)
+
+			requireStuck(t, two)
+		})
+	})
+}
+
+// What the definition gives beside its handlers may panic, and takes nobody along.
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	for name, definition := range map[string]*projections.Definition[*sums]{
+		"lane": projections.Define("sums", 1, projections.On(inMemory)).With(projections.LaneBy(func(*persistence.Recorded) string { panic("secret") })),
+		"shared lane": projections.Define("sums", 1, projections.On(inMemory)).With(projections.Workers(2),
+			projections.LaneBy(func(*persistence.Recorded) string { panic("secret") })),
+		"setup": projections.Define("sums", 1, projections.On(inMemory), projections.Setup(func(context.Context, *sums) error { panic("secret") })),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			virtually(t, func(t *testing.T, w world) {
+				healthy := projections.InMemory(new(sums))
+				runner, _ := w.run(projections.Config{}, definition.Into(projections.InMemory(new(sums))), projections.Define("other", 1, projections.On(inMemory)).Into(healthy))
+				last := w.add("a-1", 1)
+
+				w.waitFor(runner, "other", last)
+				settle()
+				info, err := runner.Info(t.Context(), "sums")
+				require.NoError(t, err)
+				require.Equal(t, projections.Failed, info.Status)
+				require.Contains(t, info.Cause, "the definition panicked with a string")
+			})
+		})
+	}
+}

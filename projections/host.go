@@ -234,12 +234,7 @@ func (h *hosted) register(ctx context.Context) (registration Registration, worke
 			if h.isDeleted() {
 				return nil // also by another process, after it was seen here
 			}
-			registration = h.firstRegistration(all)
-			if err := book.Register(ctx, registration); err != nil {
-				return err
-			}
-			begin := Worker{Checkpoint: tail.Checkpoint{Journal: h.config.Journal.Identity()}, Moved: time.Now()}
-			if err := book.Divide(ctx, h.spec.name, h.spec.version, divide(h.spec.workers, begin)); err != nil {
+			if registration, err = h.begin(ctx, book, all); err != nil {
 				return err
 			}
 		}
@@ -253,7 +248,22 @@ func (h *hosted) register(ctx context.Context) (registration Registration, worke
 		workers, err = book.Workers(ctx, h.spec.name, h.spec.version)
 		return err
 	})
+	if err == nil && registration.Version > 0 {
+		h.mu.Lock()
+		h.deleted = false // somebody has begun it again
+		h.mu.Unlock()
+	}
 	return registration, workers, err
+}
+
+// begin registers the version, at the beginning of the journal.
+func (h *hosted) begin(ctx context.Context, book Book, others []Registration) (Registration, error) {
+	registration := h.firstRegistration(others)
+	if err := book.Register(ctx, registration); err != nil {
+		return registration, err
+	}
+	begin := Worker{Checkpoint: tail.Checkpoint{Journal: h.config.Journal.Identity()}, Moved: time.Now()}
+	return registration, book.Divide(ctx, h.spec.name, h.spec.version, divide(h.spec.workers, begin))
 }
 
 // firstRegistration is that of a version that nobody has run before. The first one

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -8,16 +9,17 @@ import (
 )
 
 // Parked returns events that a projection has set aside, by position: at most limit
-// behind after, 100 for less than 1. "name@2" names a version; without, it is the
+// behind after; 0 is 100, negative is invalid. "name@2" names a version; without, it is the
 // active one.
 func (r *Runner) Parked(ctx context.Context, name string, after persistence.Position, limit int) (parked []Parked, err error) {
 	h, err := r.active(name)
 	if err != nil {
 		return nil, err
 	}
-	if limit < 1 {
-		limit = 100
+	if limit < 0 {
+		return nil, &persistence.InvalidError{Field: "limit", Reason: "is negative"}
 	}
+	limit = cmp.Or(limit, 100)
 	err = h.store.Update(ctx, func(ctx context.Context, book Book) error {
 		parked, err = book.Parked(ctx, h.spec.name, h.spec.version, after, limit)
 		return err

@@ -15,9 +15,13 @@ import (
 // called, for what lies before the place by the old version, behind it by the new.
 //
 // The old version stops and is kept, until it is deleted or switched back to in the
-// same way. Both versions must be defined here, and run somewhere. When ctx ends
-// first the switch goes on.
-func (r *Runner) Switch(ctx context.Context, name string, version int) error {
+// same way. The new version must be defined here, and both must run somewhere, unless
+// the old one is to be [LeftBehind]. When ctx ends first the switch goes on.
+func (r *Runner) Switch(ctx context.Context, name string, version int, options ...SwitchOption) error {
+	var s switching
+	for _, option := range options {
+		option(&s)
+	}
 	versions, err := r.find(name)
 	if err != nil {
 		return err
@@ -32,15 +36,31 @@ func (r *Runner) Switch(ctx context.Context, name string, version int) error {
 		return &NotFoundError{fmt.Sprintf("%s@%d", name, version)}
 	}
 	err = r.resting(ctx, func() error {
-		return to.store.Update(ctx, func(ctx context.Context, book Book) error { return beginSwitch(ctx, book, name, version, versions) })
+		return to.store.Update(ctx, func(ctx context.Context, book Book) error { return s.begin(ctx, book, to) })
 	}, versions...)
+	if err == nil {
+		err = to.until(ctx, func(registration Registration) bool { return registration.Active && !registration.Switching })
+	}
 	if err != nil {
 		return fmt.Errorf("switch projection %s to version %d: %w", name, version, err)
 	}
-	return to.until(ctx, func(registration Registration) bool { return registration.Active && !registration.Switching })
+	return nil
 }
 
-func beginSwitch(ctx context.Context, book Book, name string, version int, hosted []*hosted) error {
+// SwitchOption changes how a version takes over.
+type SwitchOption func(*switching)
+
+type switching struct{ leave bool }
+
+// LeftBehind stops the old version where it stands: for one that no program defines
+// any more. Where there are effects on others the new version must not have passed
+// that place, or what lies between would have none: then it is [persistence.ErrInvalid],
+// and helps to stop and reset the new version first.
+func LeftBehind() SwitchOption { return func(s *switching) { s.leave = true } }
+
+// begin writes the wish down.
+func (s switching) begin(ctx context.Context, book Book, h *hosted) error {
+	name, version := h.spec.name, h.spec.version
 	if err := book.Lock(ctx, name); err != nil {
 		return err
 	}
@@ -52,10 +72,10 @@ func beginSwitch(ctx context.Context, book Book, name string, version int, hoste
 	if !found {
 		return &NotFoundError{fmt.Sprintf("%s@%d", name, version)}
 	}
-	if to.Active || to.Switching {
+	if to.Active || to.Switching && !s.leave {
 		return nil // done, or under way
 	}
-	from, place, err := activeOf(ctx, book, all, to)
+	from, place, err := s.place(ctx, book, all, h)
 	if err != nil {
 		return err
 	}
@@ -65,10 +85,10 @@ func beginSwitch(ctx context.Context, book Book, name string, version int, hoste
 		return err
 	}
 	if from.Version > 0 {
-		if !hosts(hosted, from.Version) {
-			return &persistence.InvalidError{Field: "projection", Reason: "has an active version that is not defined here: define it too, so that it can go to the common place"}
+		from.Switching, from.Stopped, from.Until, from.Successor = true, s.leave, place, version
+		if s.leave {
+			from.Until = tail.Checkpoint{} // it is there
 		}
-		from.Switching, from.Stopped, from.Until, from.Successor = true, false, place, version
 		from.Changes++
 		if err := book.Register(ctx, from); err != nil {
 			return err
@@ -80,33 +100,35 @@ func beginSwitch(ctx context.Context, book Book, name string, version int, hoste
 	return book.Fence(ctx, name, version)
 }
 
-// activeOf returns the active version, and the farthest place of its workers and
-// those of the one to come.
-func activeOf(ctx context.Context, book Book, all []Registration, to Registration) (from Registration, place tail.Checkpoint, err error) {
-	workers, err := book.Workers(ctx, to.Name, to.Version)
+// place returns the active version, and where the other one takes over: the farthest
+// place of the workers of both, or, when the old one is left behind and there are
+// effects, where that one stands.
+func (s switching) place(ctx context.Context, book Book, all []Registration, h *hosted) (from Registration, place tail.Checkpoint, err error) {
+	mine, err := book.Workers(ctx, h.spec.name, h.spec.version)
 	if err != nil {
 		return from, place, err
 	}
+	var others []Worker
 	for _, registration := range all {
 		if registration.Active {
 			from = registration
-			others, err := book.Workers(ctx, from.Name, from.Version)
-			if err != nil {
+			if others, err = book.Workers(ctx, from.Name, from.Version); err != nil {
 				return from, place, err
 			}
-			workers = append(workers, others...)
 		}
 	}
-	return from, farthest(workers), nil
-}
-
-func hosts(all []*hosted, version int) bool {
-	for _, h := range all {
-		if h.spec.version == version {
-			return true
+	switch {
+	case !s.leave || from.Version == 0:
+		return from, farthest(append(mine, others...)), nil
+	case !h.effectful():
+		return from, farthest(mine), nil
+	}
+	if place = farthest(others); !at(others, place) || !coversAll(place.Positions(), farthest(mine).Positions()) {
+		return from, place, &persistence.InvalidError{
+			Field: "projection", Reason: "has effects that neither version would have: stop and reset the new version first, or let the old one run",
 		}
 	}
-	return false
+	return from, place, nil
 }
 
 // takeRole makes this version the active one when the version that it replaces has

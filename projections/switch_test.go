@@ -118,21 +118,99 @@ func TestSwitchUnderLoad(t *testing.T) {
 	})
 }
 
-func TestSwitchIsRefused(t *testing.T) {
+// versions are those of a projection that tells a sink.
+func versions(sink *told, store projections.Store) func(n int) projections.Projection {
+	return func(n int) projections.Projection {
+		return projections.Define("sums", n, projections.On(sink.tell(n)),
+			projections.Truncate(func(context.Context, *told) error { return nil })).Into(projections.External(sink, store))
+	}
+}
+
+// The place may be the beginning of the journal.
+func TestSwitchBeforeAnythingHappens(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, w world) {
-		store := new(projections.Books)
-		version := func(n int) projections.Projection {
-			return projections.Define("sums", n, projections.On(inState)).Into(projections.Persist[sums](store))
-		}
-		_, stop := w.run(projections.Config{}, version(1))
-		settle()
-		stop()
-		runner, _ := w.run(projections.Config{}, version(2))
+		sink := new(told)
+		version := versions(sink, new(projections.Books))
+		runner, _ := w.run(projections.Config{}, version(1), version(2))
 		settle()
 
-		require.ErrorIs(t, runner.Switch(t.Context(), "sums", 3), projections.ErrNotFound)
-		require.ErrorContains(t, runner.Switch(t.Context(), "sums", 2), "an active version that is not defined here")
+		require.NoError(t, runner.Switch(t.Context(), "sums", 2))
+
+		w.waitFor(runner, "sums", w.add("a-1", 1))
+		settle()
+		require.Equal(t, []string{"2 tells 1"}, sink.heard())
+	})
+}
+
+// The versions may be defined by different programs.
+func TestSwitchBetweenPrograms(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, w world) {
+		sink, store := new(told), new(projections.Books)
+		version := versions(sink, store)
+		one, _ := w.run(projections.Config{Node: "one"}, version(1))
+		w.waitFor(one, "sums", w.add("a-1", 1, 1))
+		two, _ := w.run(projections.Config{Node: "two"}, version(2))
+		w.waitFor(two, "sums@2", w.add("a-1", 1))
+		require.ErrorIs(t, two.Switch(t.Context(), "sums", 3), projections.ErrNotFound)
+
+		require.NoError(t, two.Switch(t.Context(), "sums", 2))
+
+		w.waitFor(two, "sums", w.add("a-1", 1))
+		time.Sleep(2 * time.Second)
+		require.Subset(t, sink.heard(), []string{"1 tells 1", "1 tells 2", "1 tells 3", "2 tells 4"}, "the old one may have told 4 before it saw that it was fenced")
+		require.NotContains(t, sink.heard(), "2 tells 3")
+		status, err := one.Status("sums")
+		require.NoError(t, err)
+		require.Equal(t, projections.Retired, status)
+	})
+}
+
+// A version that no program defines any more is left where it stands, unless that
+// would lose effects.
+func TestLeftBehind(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, w world) {
+		sink, store := new(told), new(projections.Books)
+		version := versions(sink, store)
+		one, stop := w.run(projections.Config{}, version(1))
+		w.waitFor(one, "sums", w.add("a-1", 1, 1))
+		stop()
+		two, _ := w.run(projections.Config{}, version(2))
+		w.waitFor(two, "sums@2", w.add("a-1", 1, 1))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.ErrorIs(t, two.Switch(ctx, "sums", 2), context.DeadlineExceeded, "nobody brings the old one to the common place")
+
+		err := two.Switch(t.Context(), "sums", 2, projections.LeftBehind())
+		require.ErrorIs(t, err, persistence.ErrInvalid)
+		require.ErrorContains(t, err, "stop and reset the new version first")
+		require.NoError(t, two.Stop(t.Context(), "sums@2"))
+		require.NoError(t, two.Reset(t.Context(), "sums@2"))
+		require.NoError(t, two.Switch(t.Context(), "sums", 2, projections.LeftBehind()))
+
+		w.waitFor(two, "sums", w.add("a-1", 1))
+		settle()
+		require.Equal(t, []string{"1 tells 1", "1 tells 2", "2 tells 3", "2 tells 4", "2 tells 5"}, sink.heard())
+	})
+	t.Run("without effects", func(t *testing.T) {
+		t.Parallel()
+		virtually(t, func(t *testing.T, w world) {
+			model := projections.InMemory(new(sums))
+			one, stop := w.run(projections.Config{}, projections.Define("sums", 1, projections.On(inMemory)).Into(model))
+			w.waitFor(one, "sums", w.add("a-1", 1, 1))
+			stop()
+			two, _ := w.run(projections.Config{}, projections.Define("sums", 2, projections.On(inMemory)).Into(model))
+			w.waitFor(two, "sums@2", w.add("a-1", 1, 1))
+
+			require.NoError(t, two.Switch(t.Context(), "sums", 2, projections.LeftBehind()))
+
+			info, err := two.Info(t.Context(), "sums")
+			require.NoError(t, err)
+			require.Equal(t, 2, info.Version)
+			require.True(t, info.Active)
+		})
 	})
 }
 

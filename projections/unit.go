@@ -28,6 +28,8 @@ type bound interface {
 	once(ctx context.Context, what occasion, change func(context.Context, Book) error) error
 	// has says whether the definition has a function for the occasion, or needs none.
 	has(what occasion) bool
+	// effectful says whether events have effects beside the read model.
+	effectful() bool
 }
 
 type occasion uint8
@@ -83,6 +85,14 @@ func (b *boundTo[T]) has(what occasion) bool {
 	return state || b.function(what) != nil
 }
 
+func (b *boundTo[T]) effectful() bool {
+	if sink, ok := b.target.(sink[T]); ok {
+		return sink.outward()
+	}
+	_, state := b.target.(stateful[T]) // may emit
+	return state
+}
+
 func (b *boundTo[T]) unit(w *worker) unit {
 	switch target := b.target.(type) {
 	case stateful[T]:
@@ -99,11 +109,21 @@ func (b *boundTo[T]) once(ctx context.Context, what occasion, change func(contex
 		return b.target.Update(ctx, change)
 	}
 	return b.target.Transact(ctx, func(ctx context.Context, tx T, book Book) error {
-		if err := do(ctx, tx); err != nil { // before rows of the book are locked
+		if err := guarded(ctx, tx, do); err != nil { // before rows of the book are locked
 			return err
 		}
 		return change(ctx, book)
 	})
+}
+
+// guarded makes a panic an error.
+func guarded[T any](ctx context.Context, tx T, do func(context.Context, T) error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = &panicError{text: fmt.Sprintf("the definition panicked with a %T", reason)}
+		}
+	}()
+	return do(ctx, tx)
 }
 
 // transaction applies events in the transaction that saves them.

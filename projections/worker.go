@@ -25,6 +25,7 @@ type worker struct {
 	// These belong to the goroutine.
 	lanes   lanes
 	effects bool
+	limited bool
 	until   tail.Checkpoint
 	arrived bool            // at until, in this life
 	idle    *time.Timer     // ends the waiting for pages to save the place
@@ -76,7 +77,7 @@ func (w *worker) run(reading context.Context) error {
 
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		before := w.place()
-		err := w.session(reading, working)
+		err := w.guarded(reading, working)
 		switch {
 		case reading.Err() != nil:
 			w.become(Stopping, nil)
@@ -135,6 +136,17 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// guarded makes a panic of what the definition gives beside its handlers, such as
+// [LaneBy], a failure of the worker.
+func (w *worker) guarded(reading, working context.Context) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = w.fail(working, &panicError{text: fmt.Sprintf("the definition panicked with a %T", reason)})
+		}
+	}()
+	return w.session(reading, working)
+}
+
 // session takes the part over and works until something ends that.
 func (w *worker) session(reading, working context.Context) error {
 	if err := w.takeOver(working); err != nil {
@@ -144,7 +156,7 @@ func (w *worker) session(reading, working context.Context) error {
 	if err := w.redrive(working); err != nil {
 		return err
 	}
-	if limit := w.until.Positions(); len(limit) > 0 && coversAll(w.row.Checkpoint.Positions(), limit) {
+	if w.limited && coversAll(w.row.Checkpoint.Positions(), w.until.Positions()) {
 		return errFinished
 	}
 	w.become(CatchingUp, nil)
@@ -238,7 +250,7 @@ func (w *worker) takeOver(ctx context.Context) error {
 				break
 			}
 		}
-		w.effects, w.until = registration.Effects, registration.Until
+		w.effects, w.limited, w.until = registration.Effects, limited(registration), registration.Until
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.row, w.at, w.passed = row, row.Checkpoint, 0
