@@ -160,6 +160,9 @@ func TestDelete(t *testing.T) {
 
 		require.NoError(t, runner.Start(t.Context(), "sums"))
 		w.waitFor(runner, "sums", last)
+		count, err := w.Count(t.Context(), projections.EmitStream("sums"), persistence.ReadOptions{})
+		require.NoError(t, err)
+		require.Equal(t, 2, count, "what was deleted with it is emitted again")
 		stop()
 	})
 }

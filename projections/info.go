@@ -78,9 +78,10 @@ func (h *hosted) stateLocked() (Status, error) {
 type Info struct {
 	Name    string
 	Version int
-	// Active says that readers use it, Effects that it may do what others see.
-	Active, Effects bool
-	Status          Status
+	// Active says that readers use it, Effects that it may do what others see, Ready
+	// that its read model was set up.
+	Active, Effects, Ready bool
+	Status                 Status
 	// Cause says why it waits, tries again or has failed.
 	Cause string
 	// Position is the place that all workers have come to.
@@ -216,7 +217,7 @@ func (h *hosted) info(ctx context.Context) (Info, error) {
 		if !found {
 			return nil
 		}
-		info.Active, info.Effects = registration.Active, registration.Effects
+		info.Active, info.Effects, info.Ready = registration.Active, registration.Effects, registration.Ready
 		stopped, retired = registration.Stopped, registration.Successor > 0
 		if rows, err = book.Workers(ctx, h.spec.name, h.spec.version); err != nil {
 			return err

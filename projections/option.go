@@ -91,7 +91,12 @@ func Workers(n int) Option {
 // default is the stream's name. It sees events as they are stored and must depend
 // on nothing else.
 func LaneBy(lane func(recorded *persistence.Recorded) string) Option {
-	return func(s *spec) { s.lane = lane }
+	return func(s *spec) {
+		if s.lane != nil || lane == nil {
+			s.problems = append(s.problems, fmt.Errorf("LaneBy is given twice or without a function"))
+		}
+		s.lane = lane
+	}
 }
 
 // Policy is what becomes of an event that goes on failing.

@@ -143,6 +143,10 @@ func TestMistakesAreFoundAtTheStart(t *testing.T) {
 		"a filter":            {projections.Define("sums", 1, on).With(projections.Where(filter.Stream().Regex("("))), "invalid"},
 		"no message":          {projections.Define("sums", 1, projections.On(func(context.Context, *sums, projections.Event[int]) error { return nil })), "neither a protobuf message nor a struct"},
 		"a nil handler":       {projections.Define("sums", 1, projections.On[*sums, added](nil)), "has a nil handler"},
+		"a nil lane":          {projections.Define("sums", 1, on).With(projections.LaneBy(nil)), "LaneBy is given twice or without a function"},
+		"a kind":              {projections.Define("sums", 1, on).With(projections.FromKinds("a-b")), "kind of a stream ends"},
+		"a tag":               {projections.Define("sums", 1, on).With(projections.FromTags("")), "no event can have it"},
+		"no filter":           {projections.Define("sums", 1, on).With(projections.Where(nil)), "Where is given twice or without a filter"},
 		"a nil Setup":         {projections.Define("sums", 1, on, projections.Setup[*sums](nil)), "Setup is given twice or without a function"},
 		"more than one thing": {projections.Define("x!", 0, on, on), "the version is below 1"},
 	}
@@ -154,6 +158,21 @@ func TestMistakesAreFoundAtTheStart(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+	t.Run("of targets", func(t *testing.T) {
+		t.Parallel()
+		_, err := projections.New(projections.Config{Journal: world{}, Projections: []projections.Projection{
+			projections.Define("a", 1, on).Into(nil),
+			projections.Define("b", 1, on).Into((*projections.Memory[sums])(nil)),
+			projections.Define("c", 1, on).Into(projections.InMemory[sums](nil)),
+			projections.Define("d", 1, on).Into(projections.External(new(sums), nil)),
+			projections.Define("e", 1, projections.On(inState)).Into(projections.Persist[sums](nil)),
+			projections.Define("f", 1, projections.On(inState)).With(projections.Workers(2)).Into(projections.Persist[sums](new(projections.Books))),
+		}})
+
+		for _, want := range []string{"a has a nil target", "b has a nil target", "c has a nil model", "d has a nil store", "e has a nil store", "a state has one worker"} {
+			require.ErrorContains(t, err, want)
+		}
+	})
 	t.Run("of the configuration", func(t *testing.T) {
 		t.Parallel()
 		one := projections.Define("sums", 1, on).Into(target)

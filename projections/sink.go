@@ -43,6 +43,8 @@ type Memory[M any] struct {
 // InMemory makes a target of a model, which belongs to it from then on.
 func InMemory[M any](model *M) *Memory[M] { return &Memory[M]{Books: new(Books), model: model} }
 
+func (m *Memory[M]) empty() bool { return m.model == nil }
+
 // View calls read with the model, which does not change meanwhile. It must neither
 // change it nor keep anything of it that may.
 func (m *Memory[M]) View(read func(*M)) {

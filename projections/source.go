@@ -73,6 +73,14 @@ func (s *source) check(types []string) error {
 		if err := persistence.CheckCategory(kind); err != nil {
 			return err
 		}
+		if strings.Contains(kind, "-") {
+			return &persistence.InvalidError{Field: "kind", Reason: `holds a "-", before which the kind of a stream ends: leave out what follows`}
+		}
+	}
+	for _, tag := range s.tags {
+		if tag == "" || len(tag) > persistence.MaxTag {
+			return &persistence.InvalidError{Field: "tag", Reason: "is empty or too long: no event can have it", Size: len(tag), Limit: persistence.MaxTag}
+		}
 	}
 	if chosen := s.choose(types, false, false); chosen != nil {
 		return chosen.Check()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/stele-es/stele/persistence"
 )
@@ -66,14 +67,26 @@ func (b *boundTo[T]) spec() *spec  { return &b.d.spec }
 func (b *boundTo[T]) store() Store { return b.target }
 
 func (b *boundTo[T]) check() error {
-	if b.target == nil {
+	if isNil(b.target) {
 		return fmt.Errorf("projection %s has a nil target: give Into what a target package opens", b.d.name)
+	}
+	if isNil(storeOf(b.target)) {
+		return fmt.Errorf("projection %s has a nil store: give Persist or External one, such as a target", b.d.name)
+	}
+	if memory, ok := b.target.(interface{ empty() bool }); ok && memory.empty() {
+		return fmt.Errorf("projection %s has a nil model: give InMemory one", b.d.name)
 	}
 	problem := b.d.check()
 	if _, ok := b.target.(stateful[T]); ok && b.d.workers > 1 {
 		problem = errors.Join(problem, fmt.Errorf("projection %s: a state has one worker: leave Workers out", b.d.name))
 	}
 	return problem
+}
+
+// isNil also finds a nil pointer in an interface.
+func isNil(store Store) bool {
+	value := reflect.ValueOf(store)
+	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
 }
 
 func (b *boundTo[T]) function(what occasion) func(context.Context, T) error {
