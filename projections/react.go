@@ -56,9 +56,10 @@ func (r *reacting) spec() *spec         { return &r.definition }
 func (r *reacting) store() Store        { return r.books }
 func (r *reacting) unit(*worker) unit   { return &reactions{of: r} }
 func (r *reacting) has(o occasion) bool { return o != atTruncate }
+func (r *reacting) effectful() bool     { return true }
 
 func (r *reacting) check() error {
-	if r.books == nil {
+	if isNil(r.books) {
 		return fmt.Errorf("projection %s has a nil store: give React what a target package opens", r.definition.name)
 	}
 	return checkName(r.definition.name)

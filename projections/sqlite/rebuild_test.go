@@ -25,8 +25,8 @@ func TestRebuildIsTheSame(t *testing.T) {
 	journal := new(memory.Journal)
 	t.Cleanup(func() { require.NoError(t, journal.Close()) })
 	target := openTarget(t)
-	runner, stop := run(t, journal, balances(1, 1).Into(target), balances(2, 4).Into(target))
 	appendNumbers(t, journal, 500)
+	runner, stop := run(t, journal, balances(1, 1).Into(target), balances(2, 4).Into(target))
 
 	var writing errgroup.Group
 	for range 3 {
