@@ -51,6 +51,11 @@
 // and reading begins there. A snapshot is never needed: one that does not fit the
 // program, or the stream, is passed over.
 //
+// [Aggregate.StateAt] reads what an aggregate was at a version, a position or a time,
+// without touching the live one:
+//
+//	then, version, err := Accounts.StateAt(ctx, journal, "ann", actors.StateOptions{UntilVersion: 7})
+//
 // # Around commands
 //
 // [Config.Around] holds functions that every command passes on its way: [Guard]
