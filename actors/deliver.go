@@ -184,13 +184,17 @@ func (d *deliverer) look(ahead time.Duration) {
 // take takes streams whose aggregates are to be woken, the earliest first, and returns
 // how many it has room for.
 func (d *deliverer) take(due []openStream, sender func(persistence.StreamID) key) int {
+	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, open := range due {
 		if len(d.wakes) >= maxWakes {
 			return i
 		}
-		d.wakeAt(sender(open.stream), time.UnixMicro(open.next))
+		of, at := sender(open.stream), time.UnixMicro(open.next)
+		if d.waking[of] == nil || at.After(now) { // else it is in hand, and rests
+			d.wakeAt(of, at)
+		}
 	}
 	return len(due)
 }

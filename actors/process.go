@@ -18,7 +18,7 @@ import (
 // The error is a [*RejectedError], as the aggregate that was asked has stored it; or
 // it is [ErrUndelivered] after [Config.GiveUpAfter]. The method returns an error when
 // it cannot handle the outcome now; it is called again later, and so it is after a
-// panic.
+// panic: ten times, then the command is [Parked].
 func Result[S, C, R any](contract Command[C, R], then func(state *S, tx *Tx, reply R, err error) error) Part[S] {
 	return func(a *Aggregate[S]) {
 		command, err := codec.Of[C]()
