@@ -48,7 +48,8 @@ func AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([
 	if ctx.Err() != nil {
 		return nil, errLeft(ctx)
 	}
-	b := borrowed{ctx: ctx, tx: tx}
+	b := borrowed{ctx: ctx, tx: tx, prepared: new([]*sql.Stmt)}
+	defer b.close()
 	if err := b.lock(); err != nil {
 		return nil, answer(err)
 	}
@@ -74,6 +75,14 @@ func AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([
 type borrowed struct {
 	ctx context.Context //nolint:containedctx // it is that of one call, which borrowed does not outlive
 	tx  *sql.Tx
+	// prepared are the statements of this call: the transaction may have many.
+	prepared *[]*sql.Stmt
+}
+
+func (b borrowed) close() {
+	for _, statement := range *b.prepared {
+		_ = statement.Close() // which only gives it back
+	}
 }
 
 // lock makes sure that the file is a journal of this release, and keeps others from
@@ -118,7 +127,7 @@ func (b borrowed) exec(text string) error {
 }
 
 func (b borrowed) prepare(text string) (*stmt, error) {
-	return &stmt{driver: borrowedStatement{borrowed: b, text: text}}, nil
+	return &stmt{driver: &borrowedStatement{borrowed: b, text: text}}, nil
 }
 
 // borrowedStatement has database/sql run a statement. The context it is given is
@@ -127,16 +136,37 @@ type borrowedStatement struct {
 	driver.Stmt // none: what it would do is not asked for
 	borrowed
 	text string
+	own  *sql.Stmt // from the first use on
 }
 
-func (s borrowedStatement) Close() error { return nil }
+func (s *borrowedStatement) Close() error { return nil }
 
-func (s borrowedStatement) ExecContext(_ context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return s.tx.ExecContext(s.ctx, s.text, plainValues(args)...)
+func (s *borrowedStatement) statement() (*sql.Stmt, error) {
+	if s.own == nil {
+		own, err := s.tx.PrepareContext(s.ctx, s.text)
+		if err != nil {
+			return nil, err
+		}
+		s.own = own
+		*s.prepared = append(*s.prepared, own)
+	}
+	return s.own, nil
 }
 
-func (s borrowedStatement) QueryContext(_ context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := s.tx.QueryContext(s.ctx, s.text, plainValues(args)...) //nolint:rowserrcheck // borrowedRows.Next does
+func (s *borrowedStatement) ExecContext(_ context.Context, args []driver.NamedValue) (driver.Result, error) {
+	statement, err := s.statement() //nolint:sqlclosecheck // borrowed.close does
+	if err != nil {
+		return nil, err
+	}
+	return statement.ExecContext(s.ctx, plainValues(args)...)
+}
+
+func (s *borrowedStatement) QueryContext(_ context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	statement, err := s.statement() //nolint:sqlclosecheck // borrowed.close does
+	if err != nil {
+		return nil, err
+	}
+	rows, err := statement.QueryContext(s.ctx, plainValues(args)...) //nolint:rowserrcheck // borrowedRows.Next does
 	if err != nil {
 		return nil, err
 	}

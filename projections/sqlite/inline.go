@@ -35,8 +35,8 @@ type AppendTx func(ctx context.Context, tx *sql.Tx, appends ...persistence.Appen
 // Appends of many callers share one transaction and its flush. An append whose events
 // a handler refuses is [persistence.ErrRejected] and stores nothing; those that were
 // in the transaction with it are then stored without it, which costs them some more
-// transactions. With a statement for each event about a third of the journal's
-// appends are left at 16 callers, and a sixth at 256: the bench projection measures it.
+// transactions. With a statement for each event about half of the journal's appends
+// are left at 16 callers, and a quarter at 256: the bench projection measures it.
 type InlineJournal struct {
 	TxJournal
 	queue *inline.Queue[*sql.Tx]
