@@ -128,6 +128,14 @@ func TestParkedEnds(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, system.Parked())
 		require.Equal(t, []string{"[bad behind] <nil>"}, heard(system, "a"))
+
+		under(Under{Key: "k", Put: Put{Tag: "bad"}})
+		<-time.After(time.Hour)
+		synctest.Wait()
+		require.Len(t, system.Parked(), 1)
+		under(Under{Cancel: "k"}) // with nothing behind it
+		synctest.Wait()
+		require.Empty(t, system.Parked())
 	})
 }
 
