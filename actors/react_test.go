@@ -321,6 +321,33 @@ func TestLateReactionOnce(t *testing.T) {
 	})
 }
 
+// A late one that nobody can know is not applied on a guess, and holds up nobody.
+func TestLateReactionTooFarBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal, definition := new(memory.Journal), mirrors(nil)
+		system := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{lists(), definition}})
+		for range 101 {
+			events := make([]persistence.Event, 100)
+			for i := range events {
+				events[i] = persistence.Event{Type: "test.copied", Payload: []byte("{}")}
+			}
+			outcomes, err := journal.Append(t.Context(), persistence.Append{Stream: "mirror-a", Expected: persistence.Any, Events: events})
+			require.NoError(t, err)
+			require.NoError(t, outcomes[0].Err)
+		}
+		event := persistence.Recorded{Event: foreign("a/1"), Stream: "list-l", Version: 1, Position: persistence.Position{Offset: 1}, At: time.Now()}
+		_, react, err := actors.ReactionsOf(definition)[0].Take(system, &event)
+		require.NoError(t, err)
+
+		err = react(t.Context(), true)
+
+		require.Equal(t, persistence.ErrRejected, failure(t, err).Kind)
+		require.Equal(t, "too-far-back", failure(t, err).Reason)
+		require.Len(t, system.Events("mirror-a"), 10_100)
+	})
+}
+
 // An aggregate that is quarantined is alone in that.
 func TestReactionInQuarantine(t *testing.T) {
 	t.Parallel()
@@ -477,4 +504,54 @@ func TestReactionMistakes(t *testing.T) {
 		})
 	}
 	require.Empty(t, actors.ReactionsOf(nil, lists(), (*actors.Aggregate[list])(nil)))
+}
+
+// Whatever goes wrong, everybody reacts to what has happened for him, once and in the
+// order in which it happened.
+func TestSimulatedReactions(t *testing.T) {
+	t.Parallel()
+	simulation := simulated(10)
+	simulation.Aggregates = append(simulation.Aggregates, mirrors(nil, actors.SnapshotEvery[mirror](3)))
+	simulation.Run(t, func(t *testing.T, run *actorstest.Run) {
+		for caller := range 4 {
+			run.Go(func(c *actorstest.Caller) {
+				for i := range 15 {
+					tag := fmt.Sprintf("%d/%d.%d", i%3, caller, i)
+					insist(t, c, func() (Seen, error) {
+						return PutInto.Ask(t.Context(), run, fmt.Sprint(caller%2), Put{Tag: tag}, actors.Once(tag))
+					})
+					c.Pause(3 * time.Second)
+				}
+			})
+		}
+		for range 5 {
+			run.Pause(20 * time.Second)
+			run.Crash()
+		}
+		run.Settle()
+
+		want, events := map[string][]string{}, 0
+		for page, err := range run.Journal().ReadAll(t.Context(), persistence.ReadAllOptions{}) {
+			require.NoError(t, err)
+			for _, recorded := range page.Events {
+				if recorded.Type == "test.kept" {
+					event, err := actorsDecode(lists(), recorded)
+					require.NoError(t, err)
+					id, _, _ := strings.Cut(event.Tag, "/")
+					want[id] = append(want[id], event.Tag)
+					events++
+				}
+			}
+			if page.AtHead {
+				break
+			}
+		}
+		require.Equal(t, 60, events)
+		for id, tags := range want {
+			require.Equal(t, strings.Join(tags, " "), copied(run.System, id))
+		}
+		parked, err := run.Reactions().Parked(t.Context(), "reactions-mirror", persistence.Position{}, 0)
+		require.NoError(t, err)
+		require.Empty(t, parked)
+	})
 }
