@@ -52,7 +52,8 @@ type added struct{ N int }
 func (added) MessageName() string { return "added" }
 
 // place is a journal with three projections beside it: what each event was, and how
-// often, in rows without any constraint; the same through a batch or a state.
+// often, in rows without any constraint; the same through a batch or a state. On
+// Postgres there is one more in the transactions of the appends.
 type place struct {
 	journal persistence.Journal
 	all     []projections.Projection
@@ -71,13 +72,13 @@ func openPlace(ctx context.Context, text string) (*place, error) {
 }
 
 func openPostgres(ctx context.Context, url string) (*place, error) {
-	journal, err := journalpg.Open(ctx, journalpg.Config{URL: url, Durability: journalpg.Relaxed})
+	behind, err := journalpg.Open(ctx, journalpg.Config{URL: url, Durability: journalpg.Relaxed})
 	if err != nil {
 		return nil, err
 	}
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
-		return nil, errors.Join(err, journal.Close())
+		return nil, errors.Join(err, behind.Close())
 	}
 	target, err := postgres.Open(ctx, postgres.Config{Pool: pool, Migrate: true, IdleTimeout: 300 * time.Millisecond})
 	if err != nil {
@@ -100,6 +101,13 @@ func openPostgres(ctx context.Context, url string) (*place, error) {
 		return nil
 	}))
 	state := projections.Define("state", 1, projections.On(counting))
+	journal, err := postgres.Inline(ctx, behind, pool, projections.Define("inline", 1, setup, projections.On(func(ctx context.Context, tx pgx.Tx, e projections.Event[added]) error {
+		_, err := tx.Exec(ctx, insert, "inline", string(e.Stream), int64(e.Version), e.Data.N)
+		return err
+	})))
+	if err != nil {
+		return nil, errors.Join(err, behind.Close())
+	}
 	query := func(ctx context.Context, text string) ([]string, error) {
 		found, err := pool.Query(ctx, text)
 		if err != nil {
@@ -108,8 +116,9 @@ func openPostgres(ctx context.Context, url string) (*place, error) {
 		return pgx.CollectRows(found, pgx.RowTo[string])
 	}
 	return &place{journal, []projections.Projection{one.Into(target), batch.Into(postgres.Batched(target)), state.Into(projections.Persist[counts](target))}, query, func() error {
+		err := journal.Close()
 		pool.Close()
-		return journal.Close()
+		return err
 	}}, nil
 }
 
