@@ -45,5 +45,11 @@
 // without effects on others, and takes over by [Runner.Switch] at one place in the
 // sequence. [Runner.Reset] is the short way, during which readers see a part.
 //
+// # In the append
+//
+// What must never be behind, such as names that may be taken once, is applied in the
+// transaction that appends: Inline of the target packages makes a journal that does
+// so, at a price. [Definition.Inline] is for transactions of one's own.
+//
 // The package knows no database and no aggregate.
 package projections
