@@ -151,6 +151,9 @@ func (a *activation) decide(c *call) {
 		return
 	}
 	if c.handler == waking || a.over(c) {
+		if overdue, ok := c.message.(openSends); ok && a.behind(overdue) {
+			a.dirty = true // it is read again, and goes on then
+		}
 		a.goOn()
 		a.answerLater(c, nil, nil)
 		return

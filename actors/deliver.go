@@ -85,9 +85,10 @@ const (
 
 // wake is a time at which an aggregate is woken to go on with what it has open.
 type wake struct {
-	at time.Time
-	of key
-	i  int
+	at      time.Time
+	of      key
+	overdue openSends // as the sweep has found it, if it is
+	i       int
 }
 
 type wakes []*wake
@@ -195,6 +196,7 @@ func (d *deliverer) take(due []openStream, sender func(persistence.StreamID) key
 		if d.waking[of] == nil || at.After(now) { // else it is in hand, and rests
 			d.wakeAt(of, at)
 		}
+		d.waking[of].overdue = open.overdue
 	}
 	return len(due)
 }
@@ -285,7 +287,7 @@ func (d *deliverer) ring(now time.Time) time.Duration {
 		}
 		w := heap.Pop(&d.wakes).(*wake) //nolint:forcetypeassert // ours
 		delete(d.waking, w.of)
-		d.push(laneKey{from: w.of}, &sending{})
+		d.push(laneKey{from: w.of}, &sending{overdue: w.overdue})
 	}
 	if len(d.wakes) == 0 {
 		return time.Hour
@@ -327,7 +329,7 @@ func (d *deliverer) serve(l *lane) {
 	case l.stage == reporting:
 		d.end(l, l.got.err)
 	case s.Sent == nil:
-		d.ask(l, reporting, d.system.inner(l.from, waking, nil, persistence.CommandID{}, nil))
+		d.ask(l, reporting, d.system.inner(l.from, waking, s.overdue, persistence.CommandID{}, nil))
 	default:
 		d.deliver(l, s)
 	}

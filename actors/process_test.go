@@ -3,6 +3,7 @@ package actors_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/actors/actorstest"
+	"github.com/stele-es/stele/internal/faultjournal"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -305,5 +307,73 @@ func TestSendRefused(t *testing.T) {
 		require.ErrorContains(t, err, "add a Result or Sends")
 		_, err = TellClock.Ask(t.Context(), system, "a", Tell{List: "\x00"})
 		require.ErrorIs(t, err, persistence.ErrInvalid)
+	})
+}
+
+// What a command decided ahead sends is not delivered before it is stored, also when
+// its aggregate is woken meanwhile: here it never is.
+func TestWokenBeforeStored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := faulty(t, faultjournal.Config{Append: func(a *persistence.Append, n int) faultjournal.Fault {
+			if a.Stream == "clock-a" && n == 2 {
+				return faultjournal.Fault{Delay: 8 * time.Second, Before: &persistence.UnavailableError{Reason: "down"}}
+			}
+			return faultjournal.Fault{}
+		}})
+		system := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{lists(), clocks(actors.Result(PutInto, hearTold))}})
+		arm(t, system, "a", Arm{Name: "ring", Delay: time.Second})
+
+		_, err := TellClock.Ask(t.Context(), system, "a", Tell{List: "l", Put: Put{Tag: "x"}})
+
+		require.ErrorIs(t, err, persistence.ErrUnavailable)
+		<-time.After(time.Minute)
+		require.Empty(t, stored(t, journal, "l"))
+		require.Equal(t, []string{"ring"}, heard(system, "a"))
+		system.Stop()
+	})
+}
+
+// Two systems on one journal know nothing of each other, and deliver each other's sends
+// when nobody else does. One of them dies again and again: every command has one effect,
+// and every outcome is heard once.
+func TestTwoSystemsDeliver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const rounds, each = 6, 10
+		journal := faulty(t, faultjournal.Config{Append: actorstest.Chance(1, actorstest.Rates{Lost: 0.05, Before: 0.05, Delay: 200 * time.Millisecond})})
+		config := actors.Config{Journal: journal, Aggregates: []actors.Definition{lists(), clocks(actors.Result(PutInto, hearTold))}}
+		one, two := actorstest.StartWith(t, config), actorstest.StartWith(t, config)
+		told := 0
+		for range rounds {
+			for i := range each {
+				system := one
+				if i%2 == 1 {
+					system = two
+				}
+				key := fmt.Sprint(told)
+				told++
+				for asked := false; !asked; {
+					_, err := TellClock.Ask(t.Context(), system, fmt.Sprint(i%3), Tell{List: fmt.Sprint(i % 4), Put: Put{Tag: key}}, actors.Once(key))
+					if asked = err == nil; !asked {
+						<-time.After(time.Second)
+					}
+				}
+			}
+			two.Crash() // in the middle of what it delivers
+		}
+		two.Stop() // what it has left is for the other
+		<-time.After(time.Hour)
+
+		var tags, outcomes []string
+		for i := range 4 {
+			tags = append(tags, stored(t, journal, fmt.Sprint(i))...)
+			outcomes = append(outcomes, heard(one, fmt.Sprint(i))...)
+		}
+		slices.Sort(tags)
+		require.Len(t, tags, told)
+		require.Len(t, slices.Compact(tags), told)
+		require.Len(t, outcomes, told)
+		one.Stop()
 	})
 }

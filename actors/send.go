@@ -85,9 +85,10 @@ type sending struct {
 
 	id      persistence.CommandID
 	due     time.Time
-	headers []byte // of the command that led to it
-	stored  bool   // surely; it is not to be delivered before
-	message any    // for the test kit
+	headers []byte    // of the command that led to it
+	stored  bool      // surely; it is not to be delivered before
+	message any       // for the test kit
+	overdue openSends // of a wake-up
 
 	cause *origin  // what the headers say, for whoever delivers it
 	next  *sending // in the lane of the deliverer that has taken it

@@ -332,6 +332,50 @@ func TestSnapshotsUnderFaults(t *testing.T) {
 	}
 }
 
+// A snapshot of what was decided ahead is not written before that is stored: another
+// writer may be faster, and the snapshot would pass for one of his events.
+func TestSnapshotWaitsForItsVersion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		under := &shelf{Journal: new(memory.Journal)}
+		kept := 0
+		under.kept = func(snapshot persistence.Snapshot) error {
+			var body stelev1.Snapshot
+			var tags []string
+			require.NoError(t, errors.Join(proto.Unmarshal(snapshot.State, &body), json.Unmarshal(body.GetState(), &tags)))
+			require.Equal(t, stored(t, under, "a")[:snapshot.Version], tags)
+			kept++
+			return nil
+		}
+		journal := faulty(t, faultjournal.Config{
+			Journal: under,
+			Append: func(_ *persistence.Append, n int) faultjournal.Fault {
+				fault := faultjournal.Fault{Delay: time.Second}
+				if n == 2 {
+					fault.Foreign = []persistence.Event{foreign("theirs")}
+				}
+				return fault
+			},
+			Read: func(_ persistence.StreamID, n int) faultjournal.ReadFault {
+				if n == 1 {
+					return faultjournal.ReadFault{}
+				}
+				return faultjournal.ReadFault{Delay: 5 * time.Second}
+			},
+		})
+		system := open(t, actors.Config{Journal: journal, AskTimeout: time.Minute, Aggregates: []actors.Definition{lists(every(1), asTags())}})
+		first := put(t.Context(), system, "a", Put{Tag: "x"})
+		synctest.Wait()
+		second := put(t.Context(), system, "a", Put{Tag: "y"})
+
+		require.NoError(t, (<-first).err)
+		require.Equal(t, []string{"x", "theirs", "y"}, (<-second).Tags)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Positive(t, kept)
+	})
+}
+
 func TestSnapshotMistakes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

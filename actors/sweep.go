@@ -177,7 +177,11 @@ func (w *sweep) wake(began time.Time) {
 	for stream, open := range w.open {
 		near := open.next > w.until && open.next <= until
 		if near || !w.more && open.next < left {
-			due = append(due, openStream{open.next, stream})
+			found := openStream{stream: stream, next: open.next}
+			if open.next < left {
+				found.overdue = openSends{open.next, open.count}
+			}
+			due = append(due, found)
 		}
 	}
 	slices.SortFunc(due, func(a, b openStream) int { return cmp.Or(cmp.Compare(a.next, b.next), cmp.Compare(a.stream, b.stream)) })
@@ -196,4 +200,20 @@ func (w *sweep) wake(began time.Time) {
 type openStream struct {
 	next   int64
 	stream persistence.StreamID
+	// overdue is all that is open when who stored it should have delivered it long ago.
+	overdue openSends
+}
+
+// behind reports that an aggregate does not have open what the journal says: another
+// system has written its stream, and is gone since, so that no conflict would tell.
+func (a *activation) behind(overdue openSends) bool {
+	if overdue.count == 0 || a.pending.Len() > 0 {
+		return false
+	}
+	for _, s := range a.open {
+		if s.GetDue() == overdue.next {
+			return len(a.open) != int(overdue.count)
+		}
+	}
+	return true
 }
