@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -375,5 +376,53 @@ func TestTwoSystemsDeliver(t *testing.T) {
 		require.Len(t, slices.Compact(tags), told)
 		require.Len(t, outcomes, told)
 		one.Stop()
+	})
+}
+
+// What one aggregate sends to another arrives in the order in which it was sent, also
+// when the first of it fails at first.
+func TestSendsArriveInOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		failed := false
+		system := actorstest.Start(t, clocks(actors.Result(PutInto, hearTold)), watched(func(_ *actors.Tx, c Put) {
+			if c.Tag == "0" && !failed {
+				failed = true
+				panic("not yet")
+			}
+		}))
+		var want []string
+		for i := range 5 {
+			want = append(want, fmt.Sprint(i))
+			_, err := TellClock.Ask(t.Context(), system, "a", Tell{List: "l", Put: Put{Tag: want[i]}})
+			require.NoError(t, err)
+		}
+		<-time.After(time.Minute)
+		synctest.Wait()
+
+		require.True(t, failed)
+		require.Equal(t, want, stored(t, system.Journal(), "l"))
+	})
+}
+
+// A timer that has left already is not heard of when it was cancelled on its way.
+func TestCancelOvertakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slowly := func(ctx context.Context, asked actors.Asked, next func(context.Context) (any, error)) (any, error) {
+			if asked.Sent {
+				<-time.After(time.Second)
+			}
+			return next(ctx)
+		}
+		system := actorstest.StartWith(t, actors.Config{Aggregates: []actors.Definition{clocks(actors.Sends[clock]())}, Around: []actors.Around{slowly}})
+		arm(t, system, "a", Arm{Name: "cancelled", Delay: time.Minute, Key: "k"})
+		arm(t, system, "a", Arm{Name: "kept", Delay: time.Minute, Key: "l"})
+		<-time.After(time.Minute + time.Second/2)
+		arm(t, system, "a", Arm{Cancel: "k"})
+		<-time.After(time.Minute)
+		synctest.Wait()
+
+		require.Equal(t, []string{"kept"}, heard(system, "a"))
 	})
 }
