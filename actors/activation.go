@@ -262,7 +262,7 @@ func (a *activation) submit(c *call, events []persistence.Event) {
 	c.owner, c.settled, c.events, c.bytes = a, false, len(events), appended.Size()
 	a.version += persistence.Version(len(events))
 	if c.class != generated {
-		a.memory = a.memory.add(remembered{c.id, a.version, c.now.Unix()}, a.system.recoveries.keep)
+		a.memory = a.memory.add(remembered{id: c.id, version: a.version, at: c.now.Unix()}, a.system.recoveries.keep)
 	}
 	if c.reacts != nil {
 		a.reacted = a.reacted.with(placeOf(c.reacts))
@@ -311,20 +311,23 @@ func (a *activation) answer() {
 		}
 		a.pending.Pop()
 		a.depth.add(c, -1)
-		if c.snapshot != nil {
-			a.system.snapshots.offer(c.snapshot)
-			c.snapshot = nil
-		}
 		if c.repeats > 0 {
 			a.lookUp(lookup{of: a, call: c, at: c.repeats})
 			continue
 		}
-		if len(c.sends)+len(c.ended) > 0 {
-			a.sent(c)
-		}
 		if c.events > 0 {
 			a.position = c.outcome.Position
 			a.position.Offset += int64(c.events) - 1
+			if c.class != generated {
+				a.memory.settle(a.position)
+			}
+		}
+		if len(c.sends)+len(c.ended) > 0 {
+			a.sent(c)
+		}
+		if c.snapshot != nil {
+			a.system.snapshots.offer(c.snapshot)
+			c.snapshot = nil
 		}
 		c.receipt = Receipt{Command: c.id, Version: c.last, Events: c.raised, Position: a.position}
 		a.slot.pace.answers(a.slot.busy.Load())

@@ -409,7 +409,7 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 		l.back(nil, &persistence.Error{Kind: persistence.ErrCorrupt, Reason: "a command that was sent cannot be decoded", Stream: l.from.stream(), Err: err})
 		return
 	}
-	known := identity{id: s.id, class: sent, born: s.due, from: l.from.stream()}
+	known := identity{id: s.id, class: sent, born: s.due, from: l.from.stream(), after: s.position}
 	if len(d.system.config.Around) > 0 || of.logging != 0 {
 		l.stage = asking
 		request := Request{

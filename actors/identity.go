@@ -16,8 +16,10 @@ type identity struct {
 	// born is when the command was first asked, as far as its id or its sender
 	// tells. Zero means that it may be of any age.
 	born time.Time
-	// from is the stream of the aggregate that sent it.
-	from persistence.StreamID
+	// from is the stream of the aggregate that sent it, after the place of the event
+	// that did.
+	from  persistence.StreamID
+	after persistence.Position
 }
 
 // class says what is remembered of a command.

@@ -29,7 +29,7 @@ type lookedUp struct {
 	receipt Receipt
 }
 
-// maxSearch is how many events are searched for one command.
+// maxSearch is how many events are searched for one command of a caller's.
 const maxSearch = 10_000
 
 // look asks for a lookup, which ends with a lookedUp message.
@@ -79,15 +79,19 @@ func (r *recoveries) outcomeAt(ctx context.Context, l *lookedUp) {
 // search looks for a command in the events that were stored since it was asked.
 // Nothing found without an error means that it is not there.
 func (r *recoveries) search(ctx context.Context, l *lookedUp) {
-	seen := 0
-	for recorded, err := range r.reader.Read(ctx, l.of.stream, persistence.ReadOptions{From: l.below, Backward: true, Limit: maxSearch}) {
+	seen, limit := 0, maxSearch
+	if l.call.class == sent {
+		limit = 0 // the runtime would ask for ever
+	}
+	for recorded, err := range r.reader.Read(ctx, l.of.stream, persistence.ReadOptions{From: l.below, Backward: true, Limit: limit}) {
 		if err != nil {
 			if !errors.Is(err, persistence.ErrStreamNotFound) {
 				l.err = unread(err)
 			}
 			return
 		}
-		if !l.call.born.IsZero() && recorded.At.Before(l.call.born.Add(-clockSkew)) {
+		before := recorded.Position.Part == l.call.after.Part && recorded.Position.Offset < l.call.after.Offset
+		if before || !l.call.born.IsZero() && recorded.At.Before(l.call.born.Add(-clockSkew)) {
 			return
 		}
 		if l.take(&recorded); l.found || l.err != nil {
@@ -95,7 +99,7 @@ func (r *recoveries) search(ctx context.Context, l *lookedUp) {
 		}
 		seen++
 	}
-	if seen == maxSearch {
+	if limit > 0 && seen == limit {
 		l.err = &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: reasonTooFarBack}
 	}
 }

@@ -17,7 +17,7 @@ import (
 // with it. A nil memory is empty.
 //
 // The outcome itself is read from the journal when somebody repeats a command,
-// which is rare; a memory holds 32 bytes for each command, and about as much
+// which is rare; a memory holds 40 bytes for each command, and about as much
 // again for finding it when there are many.
 type memory struct {
 	commands fifo.Queue[remembered] // oldest first
@@ -25,9 +25,13 @@ type memory struct {
 	// while there are few.
 	places map[persistence.CommandID]uint64
 	gone   uint64 // commands that were forgotten
-	// forgotten is the time of the newest one of them, in unix seconds. What was asked
-	// later than that and is not here was not stored.
+	stored uint64 // commands of which it is known where they are stored
+	// forgotten is the time of the newest one that is gone, in unix seconds. What was
+	// asked later than that and is not here was not stored.
 	forgotten int64
+	// behind is where the newest one that is gone and stored stands. What was sent by a
+	// later event and is not here was not stored.
+	behind persistence.Position
 }
 
 // remembered is a command with an outcome.
@@ -35,6 +39,7 @@ type remembered struct {
 	id      persistence.CommandID
 	version persistence.Version // of the event whose headers hold the outcome
 	at      int64               // unix seconds when it was stored
+	offset  int64               // of the event in its partition; 0 is not known yet
 }
 
 // retention bounds a memory.
@@ -66,10 +71,40 @@ func (m *memory) find(id persistence.CommandID) (persistence.Version, bool) {
 	return 0, false
 }
 
-// complete reports that a command born at this time would be here if it had been
-// stored. Clocks differ between nodes, by less than a minute.
-func (m *memory) complete(born time.Time) bool {
-	return m == nil || m.forgotten == 0 || !born.IsZero() && born.Add(-clockSkew).Unix() > m.forgotten
+// complete reports that a command would be here if it had been stored: one born at
+// this time, or sent by an event after the one at this position. Clocks differ between
+// nodes, by less than a minute; positions do not.
+func (m *memory) complete(born time.Time, after persistence.Position) bool {
+	switch {
+	case m == nil || m.forgotten == 0 || !born.IsZero() && born.Add(-clockSkew).Unix() > m.forgotten:
+		return true
+	case m.stored < m.gone:
+		return false // what is on its way to the journal may stand anywhere
+	}
+	return after.Part == m.behind.Part && after.Offset > m.behind.Offset
+}
+
+// settle notes where the oldest command is stored of which that was not known.
+func (m *memory) settle(at persistence.Position) {
+	if m.stored < m.gone {
+		m.behind = at
+	} else {
+		m.commands.At(int(m.stored - m.gone)).offset = at.Offset //nolint:gosec // within the queue
+		m.behind.Part = at.Part
+	}
+	m.stored++
+}
+
+// settleAll says that all commands are stored at a position or before.
+func (m *memory) settleAll(at persistence.Position) {
+	if m == nil {
+		return
+	}
+	m.behind = at
+	for i := range m.commands.Len() {
+		m.commands.At(i).offset = at.Offset
+	}
+	m.stored = m.gone + uint64(m.commands.Len()) //nolint:gosec // a length
 }
 
 const clockSkew = time.Minute
@@ -101,7 +136,7 @@ func (m *memory) forget(now int64, keep retention) {
 			delete(m.places, command.id)
 		}
 		m.gone++
-		m.forgotten = max(m.forgotten, command.at)
+		m.forgotten, m.behind.Offset = max(m.forgotten, command.at), max(m.behind.Offset, command.offset)
 	}
 }
 

@@ -68,7 +68,7 @@ func (a *activation) repeated(c *call) bool {
 		a.answerLater(c, nil, nil)
 		c.repeats = version
 		return true
-	case c.looked == a.chain, c.class == named, a.memory.complete(c.born) && (c.class == sent || c.born.IsZero()):
+	case c.looked == a.chain, c.class == named, a.memory.complete(c.born, c.after) && (c.class == sent || c.born.IsZero()):
 		return false
 	}
 	a.lookUp(lookup{of: a, call: c, below: a.version, chain: a.chain})

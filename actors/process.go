@@ -96,7 +96,7 @@ func (a *activation) goOn() {
 // sent follows the append of a command that has sent something, or ended it.
 func (a *activation) sent(c *call) {
 	for _, s := range c.sends {
-		s.stored = true
+		s.stored, s.position = true, a.position
 	}
 	a.system.open.since.Add(int64(len(c.sends) - len(c.ended)))
 	a.system.deliverer.stored(a.key, c, a.open)

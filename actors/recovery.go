@@ -309,6 +309,7 @@ func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
 			return errOtherStream
 		}
 		a.version, a.position, a.from = recorded.Version, recorded.Position, nil
+		a.memory.settleAll(recorded.Position)
 		return nil
 	}
 	if recorded.Version != a.version+1 {
@@ -320,7 +321,8 @@ func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
 		return corrupt(recorded, "the headers cannot be decoded", err)
 	}
 	if about.remember {
-		a.memory = a.memory.add(remembered{about.id, recorded.Version, recorded.At.Unix()}, r.keep)
+		a.memory = a.memory.add(remembered{id: about.id, version: recorded.Version, at: recorded.At.Unix()}, r.keep)
+		a.memory.settle(recorded.Position)
 	}
 	if about.sends != nil {
 		if a.open, err = refoldSent(a.open, recorded, &about); err != nil {

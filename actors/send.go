@@ -85,10 +85,12 @@ type sending struct {
 
 	id      persistence.CommandID
 	due     time.Time
-	headers []byte    // of the command that led to it
-	stored  bool      // surely; it is not to be delivered before
-	message any       // for the test kit
-	overdue openSends // of a wake-up
+	headers []byte // of the command that led to it
+	stored  bool   // surely; it is not to be delivered before
+	// position is that of the event that says so, once it is stored.
+	position persistence.Position
+	message  any       // for the test kit
+	overdue  openSends // of a wake-up
 
 	cause *origin  // what the headers say, for whoever delivers it
 	next  *sending // in the lane of the deliverer that has taken it
@@ -260,7 +262,7 @@ func refoldSent(open []*sending, recorded *persistence.Recorded, about *told) ([
 	}
 	opened := make([]*sending, len(stored.GetSent()))
 	for i, s := range stored.GetSent() {
-		opened[i] = &sending{Sent: s, id: sentID(recorded.Stream, recorded.Version, i), due: time.UnixMicro(s.GetDue()), headers: about.origin, stored: true}
+		opened[i] = &sending{Sent: s, id: sentID(recorded.Stream, recorded.Version, i), due: time.UnixMicro(s.GetDue()), headers: about.origin, stored: true, position: recorded.Position}
 	}
 	var ended []*sending
 	for _, id := range stored.GetDone() {
@@ -277,7 +279,7 @@ func keptSends(open []*sending) []*stelev1.Sent {
 	for i, s := range open {
 		kept[i] = &stelev1.Sent{
 			Kind: s.GetKind(), Id: s.GetId(), Command: s.GetCommand(), Payload: s.GetPayload(), Due: s.GetDue(), Key: s.GetKey(),
-			CommandId: s.id[:], Headers: s.headers,
+			CommandId: s.id[:], Headers: s.headers, Part: uint32(s.position.Part), Offset: s.position.Offset,
 		}
 	}
 	return kept
@@ -290,7 +292,10 @@ func sendsOf(kept []*stelev1.Sent) ([]*sending, error) {
 		if len(s.GetCommandId()) != len(persistence.CommandID{}) {
 			return nil, fmt.Errorf("an id of %d bytes", len(s.GetCommandId()))
 		}
-		open = append(open, &sending{Sent: s, id: persistence.CommandID(s.GetCommandId()), due: time.UnixMicro(s.GetDue()), headers: s.GetHeaders(), stored: true})
+		open = append(open, &sending{
+			Sent: s, id: persistence.CommandID(s.GetCommandId()), due: time.UnixMicro(s.GetDue()), headers: s.GetHeaders(), stored: true,
+			position: persistence.Position{Part: uint16(s.GetPart()), Offset: s.GetOffset()}, //nolint:gosec // keptSends wrote it
+		})
 	}
 	return open, nil
 }

@@ -34,6 +34,8 @@ type Sent struct {
 	// In snapshots only, where no event says them.
 	CommandId     []byte `protobuf:"bytes,7,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
 	Headers       []byte `protobuf:"bytes,8,opt,name=headers,proto3" json:"headers,omitempty"` // of the command that led to it: who asked, and where it came from
+	Part          uint32 `protobuf:"varint,9,opt,name=part,proto3" json:"part,omitempty"`      // where the event that says them stands
+	Offset        int64  `protobuf:"varint,10,opt,name=offset,proto3" json:"offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -122,6 +124,20 @@ func (x *Sent) GetHeaders() []byte {
 		return x.Headers
 	}
 	return nil
+}
+
+func (x *Sent) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Sent) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
 }
 
 // Sends is what one command has an aggregate send, and which of its earlier sends are
@@ -350,7 +366,7 @@ var File_stele_v1_sent_proto protoreflect.FileDescriptor
 
 const file_stele_v1_sent_proto_rawDesc = "" +
 	"\n" +
-	"\x13stele/v1/sent.proto\x12\bstele.v1\"\xbb\x01\n" +
+	"\x13stele/v1/sent.proto\x12\bstele.v1\"\xe7\x01\n" +
 	"\x04Sent\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -360,7 +376,10 @@ const file_stele_v1_sent_proto_rawDesc = "" +
 	"\x03key\x18\x06 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\a \x01(\fR\tcommandId\x12\x18\n" +
-	"\aheaders\x18\b \x01(\fR\aheaders\"g\n" +
+	"\aheaders\x18\b \x01(\fR\aheaders\x12\x12\n" +
+	"\x04part\x18\t \x01(\rR\x04part\x12\x16\n" +
+	"\x06offset\x18\n" +
+	" \x01(\x03R\x06offset\"g\n" +
 	"\x05Sends\x12\"\n" +
 	"\x04sent\x18\x01 \x03(\v2\x0e.stele.v1.SentR\x04sent\x12\x12\n" +
 	"\x04done\x18\x02 \x03(\fR\x04done\x12\x12\n" +
