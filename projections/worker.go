@@ -185,7 +185,9 @@ func (w *worker) follow(reading, working context.Context) error {
 	w.idle.Stop() // until there is something to save
 	for page, err := range subscription.Pages(paging) {
 		switch {
-		case paging.Err() != nil:
+		case paging.Err() != nil, w.leaving():
+			// Reading may have ended a moment before paging, and what was left of the last
+			// page then must not be passed over by this one.
 			return nil
 		case errors.Is(err, persistence.ErrLostTail):
 			return w.fail(working, &DivergedError{w.spec.name, err})
