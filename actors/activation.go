@@ -322,12 +322,12 @@ func (a *activation) answer() {
 				a.memory.settle(a.position)
 			}
 		}
-		if len(c.sends)+len(c.ended) > 0 {
-			a.sent(c)
-		}
-		if c.snapshot != nil {
-			a.system.snapshots.offer(c.snapshot)
-			c.snapshot = nil
+		if c.events > 0 && c.outcome.Last != c.last {
+			// The stream was deleted before, and its versions count on. What rests on
+			// others, such as the ids of what is sent, is made anew from the stream.
+			a.dirty, c.last = true, c.outcome.Last
+		} else {
+			a.stored(c)
 		}
 		c.receipt = Receipt{Command: c.id, Version: c.last, Events: c.raised, Position: a.position}
 		a.slot.pace.answers(a.slot.busy.Load())

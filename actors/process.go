@@ -93,6 +93,17 @@ func (a *activation) goOn() {
 	}
 }
 
+// stored follows the append of a command.
+func (a *activation) stored(c *call) {
+	if len(c.sends)+len(c.ended) > 0 {
+		a.sent(c)
+	}
+	if c.snapshot != nil {
+		a.system.snapshots.offer(c.snapshot)
+		c.snapshot = nil
+	}
+}
+
 // sent follows the append of a command that has sent something, or ended it.
 func (a *activation) sent(c *call) {
 	for _, s := range c.sends {

@@ -115,7 +115,9 @@ func continues(item *Item, next *entry, count int) bool {
 		return false
 	}
 	version, exact := item.Expected.Version()
-	return exact && next.append.Expected == persistence.Exact(version+persistence.Version(count))
+	// The first append to a stream may get another version than 1, when the stream was
+	// deleted; those behind it then expect one that it does not have.
+	return exact && version > 0 && next.append.Expected == persistence.Exact(version+persistence.Version(count))
 }
 
 // LetFollow lets the next batch hold appends that continue the chains of this one

@@ -16,9 +16,9 @@ func TestMerging(t *testing.T) {
 		append persistence.Append
 		chain  *persistence.Chain
 	}
-	named := add("a-1", 1, "named")
+	named := add("a-1", 2, "named")
 	named.Events[0].ID = persistence.NewEventID()
-	wide := add("a-1", 1, "wide")
+	wide := add("a-1", 2, "wide")
 	wide.Events[0].Payload = make([]byte, 300)
 	for name, c := range map[string]struct {
 		config Config
@@ -26,65 +26,70 @@ func TestMerging(t *testing.T) {
 		first  string
 	}{
 		"what continues a chain is joined": {
-			steps: []step{{add("a-1", 0, "1", "2"), one}, {add("a-1", 2, "3"), one}, {add("a-1", 3, "4", "5"), one}},
+			steps: []step{{add("a-1", 1, "1", "2"), one}, {add("a-1", 3, "3"), one}, {add("a-1", 4, "4", "5"), one}},
 			first: "a-1: 1 2 3 4 5",
 		},
 		"in the middle of a stream too": {
-			steps: []step{{add("a-1", 7, "8"), one}, {add("a-1", 8, "9"), one}},
+			steps: []step{{add("a-1", 8, "8"), one}, {add("a-1", 9, "9"), one}},
 			first: "a-1: 8 9",
 		},
+		// When the stream was deleted its first version is not 1, which those behind expect.
+		"not at the beginning of a stream": {
+			steps: []step{{add("a-1", 0, "1"), one}, {add("a-1", 1, "2"), one}},
+			first: "a-1: 1",
+		},
 		"not without a chain": {
-			steps: []step{{add("a-1", 0, "1"), nil}, {add("a-1", 1, "2"), nil}},
+			steps: []step{{add("a-1", 1, "1"), nil}, {add("a-1", 2, "2"), nil}},
 			first: "a-1: 1",
 		},
 		"not of two chains": {
-			steps: []step{{add("a-1", 0, "1"), one}, {add("a-1", 1, "2"), other}},
+			steps: []step{{add("a-1", 1, "1"), one}, {add("a-1", 2, "2"), other}},
 			first: "a-1: 1",
 		},
 		"not across another writer": {
-			steps: []step{{add("a-1", 0, "1"), one}, {add("a-1", persistence.Any, "x"), nil}, {add("a-1", 1, "2"), one}},
+			steps: []step{{add("a-1", 1, "1"), one}, {add("a-1", persistence.Any, "x"), nil}, {add("a-1", 2, "2"), one}},
 			first: "a-1: 1",
 		},
 		"not with a gap": {
-			steps: []step{{add("a-1", 0, "1"), one}, {add("a-1", 2, "3"), one}},
+			steps: []step{{add("a-1", 1, "1"), one}, {add("a-1", 3, "3"), one}},
 			first: "a-1: 1",
 		},
 		"not when the version is the same": {
-			steps: []step{{add("a-1", 0, "1"), one}, {add("a-1", 0, "1"), one}},
+			steps: []step{{add("a-1", 1, "1"), one}, {add("a-1", 1, "1"), one}},
 			first: "a-1: 1",
 		},
 		"not after any version": {
-			steps: []step{{add("a-1", persistence.Any, "1"), one}, {add("a-1", 1, "2"), one}},
+			steps: []step{{add("a-1", persistence.Any, "1"), one}, {add("a-1", 2, "2"), one}},
 			first: "a-1: 1",
 		},
 		"not any version": {
-			steps: []step{{add("a-1", 0, "1"), one}, {add("a-1", persistence.Any, "2"), one}},
+			steps: []step{{add("a-1", 1, "1"), one}, {add("a-1", persistence.Any, "2"), one}},
 			first: "a-1: 1",
 		},
 		"not an append without events": {
-			steps: []step{{add("a-1", 0, "1"), one}, {add("a-1", 1), one}, {add("a-1", 1, "2"), one}},
+			steps: []step{{add("a-1", 1, "1"), one}, {add("a-1", 1), one}, {add("a-1", 2, "2"), one}},
 			first: "a-1: 1",
 		},
 		"not after an append without events": {
-			steps: []step{{add("a-1", 0), one}, {add("a-1", 0, "1"), one}},
+			steps: []step{{add("a-1", 0), one}, {add("a-1", 1, "1"), one}},
 			first: "a-1:",
 		},
 		"not a named one": {
-			steps: []step{{add("a-1", 0, "1"), one}, {named, one}},
+			steps: []step{{add("a-1", 1, "1"), one}, {named, one}},
 			first: "a-1: 1",
 		},
 		"not after a named one": {
-			steps: []step{{named, one}, {add("a-1", 2, "2"), one}},
+			steps: []step{{named, one}, {add("a-1", 3, "2"), one}},
 			first: "a-1: named",
 		},
 		"not beyond the events of a batch": {
 			config: Config{BatchEvents: 3},
-			steps:  []step{{add("a-1", 0, "1", "2"), one}, {add("a-1", 2, "3"), one}, {add("a-1", 3, "4"), one}},
+			steps:  []step{{add("a-1", 1, "1", "2"), one}, {add("a-1", 3, "3"), one}, {add("a-1", 4, "4"), one}},
 			first:  "a-1: 1 2 3",
 		},
 		"not beyond the bytes of a batch": {
 			config: Config{BatchBytes: 300},
-			steps:  []step{{add("a-1", 0, "1"), one}, {wide, one}},
+			steps:  []step{{add("a-1", 1, "1"), one}, {wide, one}},
 			first:  "a-1: 1",
 		},
 	} {
@@ -120,11 +125,11 @@ func TestMergingKeepsToTheLimitsOfOneAppend(t *testing.T) {
 	}
 	inBubble(t, Config{BatchEvents: 10 * persistence.MaxAppendEvents, BatchBytes: 10 * persistence.MaxAppendBytes}, func(t *testing.T, p *press) {
 		goOn := p.hold()
-		p.submit(many(0, 999, 0), &chain)
-		p.submit(many(999, 1, 0), &chain)
-		p.submit(many(1000, 8, 8<<20-100), &chain)
-		p.submit(many(1008, 1, 50), &chain)
+		p.submit(many(1, 999, 0), &chain)
+		p.submit(many(1000, 1, 0), &chain)
+		p.submit(many(1001, 8, 8<<20-100), &chain)
 		p.submit(many(1009, 1, 50), &chain)
+		p.submit(many(1010, 1, 50), &chain)
 		goOn()
 
 		for _, want := range []int{1000, 9, 1} {
