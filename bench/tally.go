@@ -96,7 +96,7 @@ func (s *session) payments(of actors.Definition, extras bool) (rate float64, err
 
 // measureMemory measures what one command takes that an aggregate knows again.
 func (s *session) measureMemory(j journal) error {
-	const aggregates, each = 200, 100
+	aggregates, each := min(s.scale.many, 200), 100
 	ids := accountIDs(aggregates)
 	heap := func(of actors.Definition) (size int64, err error) {
 		err = s.tallying(j, of, func(node *stele.Node) error {
@@ -132,7 +132,7 @@ func (s *session) measureMemory(j journal) error {
 	if err != nil {
 		return err
 	}
-	s.value("remembered-command", float64(after-before-stored)/(aggregates*each), "B", atMost(128))
+	s.value("remembered-command", float64(after-before-stored)/float64(aggregates*each), "B", atMost(128))
 	return nil
 }
 
