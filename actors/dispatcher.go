@@ -2,9 +2,9 @@ package actors
 
 import "sync"
 
-// maxResting is how many goroutines wait for work. More are made when more are
-// needed, and end with it.
-const maxResting = 64
+// maxResting is how many goroutines wait for work: about as many as one commit wakes
+// aggregates. More are made when more are needed, and end with it.
+const maxResting = 512
 
 // dispatcher runs activations on goroutines that are used again. A new one begins
 // with a small stack, and to make it larger for each command took a fifth of the time
