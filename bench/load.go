@@ -287,13 +287,18 @@ func (p *pumped) submit(l *lane) bool {
 	return err == nil
 }
 
-// during says yes for a time from the first question on.
+// during says yes for a time from the first question on, and at least once: a machine
+// that stands still meanwhile must not leave nothing to divide by.
 func during(window time.Duration) func(*lane) bool {
 	var over atomic.Bool
 	var begun sync.Once
 	return func(*lane) bool {
-		begun.Do(func() { time.AfterFunc(window, func() { over.Store(true) }) })
-		return !over.Load()
+		first := false
+		begun.Do(func() {
+			first = true
+			time.AfterFunc(window, func() { over.Store(true) })
+		})
+		return first || !over.Load()
 	}
 }
 
