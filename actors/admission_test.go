@@ -151,7 +151,7 @@ func TestGoodputWhenOverloaded(t *testing.T) {
 				refused.Add(1)
 			}
 		}
-		const seconds, each = 12, 10
+		const seconds, each = 60, 10
 		for i := range seconds * int(time.Second/commit) {
 			for range each {
 				go func() { // ends with its patience

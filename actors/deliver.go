@@ -346,6 +346,12 @@ func (d *deliverer) ask(l *lane, next stage, c *call) {
 	}
 }
 
+// fail is the answer when nobody could be asked.
+func (l *lane) fail(err error) {
+	l.stage = asking
+	l.back(nil, err)
+}
+
 // answer takes the answer to what was asked in the lane.
 func (l *lane) answer(c *call) { l.back(l.deliverer.system.received(c, nil)) }
 
@@ -399,14 +405,12 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 	of := d.system.definitions[s.GetKind()]
 	h := of.byName(s.GetCommand())
 	if h == nil {
-		l.stage = asking
-		l.back(nil, unavailable("not-hosted", fmt.Errorf("kind %s with a Handle for %s is not hosted here", s.GetKind(), s.GetCommand())))
+		l.fail(unavailable("not-hosted", fmt.Errorf("kind %s with a Handle for %s is not hosted here", s.GetKind(), s.GetCommand())))
 		return
 	}
 	message, err := h.command.Decode(s.GetPayload())
 	if err != nil {
-		l.stage = asking
-		l.back(nil, &persistence.Error{Kind: persistence.ErrCorrupt, Reason: "a command that was sent cannot be decoded", Stream: l.from.stream(), Err: err})
+		l.fail(&persistence.Error{Kind: persistence.ErrCorrupt, Reason: "a command that was sent cannot be decoded", Stream: l.from.stream(), Err: err})
 		return
 	}
 	known := identity{id: s.id, class: sent, born: s.due, from: l.from.stream(), after: s.position}
@@ -422,8 +426,7 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 	}
 	content, err := digestOf(h, message)
 	if err != nil {
-		l.stage = asking
-		l.back(nil, err)
+		l.fail(err)
 		return
 	}
 	c := d.system.inner(key{of, s.GetId()}, h, message, s.id, s.origin())

@@ -164,14 +164,13 @@ func long(t *testing.T) *memory.Journal {
 // journal in which the next start finds all that is open.
 func TestCrashWhileListing(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		step int // each part of the second list, and truncating the first
-		done bool
-	}{{1, false}, {2, true}, {3, true}, {4, false}, {4, true}} {
-		t.Run(fmt.Sprint("step ", c.step, ", done ", c.done), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { crashWhileListing(t, c.step, c.done) })
-		})
+	for step := 1; step <= 4; step++ { // each part of the second list, and truncating the first
+		for _, done := range []bool{false, true} {
+			t.Run(fmt.Sprint("step ", step, ", done ", done), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { crashWhileListing(t, step, done) })
+			})
+		}
 	}
 }
 
