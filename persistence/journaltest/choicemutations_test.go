@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -767,9 +766,7 @@ var keepingMutants = map[string]mutant{
 			if known {
 				return id, nil
 			}
-			for range 200 { // a round trip
-				runtime.Gosched()
-			}
+			r.meet()
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			id, err := r.Journal.RegisterSchema(ctx, encoding, fmt.Appendf(content, " %d", len(ids)))

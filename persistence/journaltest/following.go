@@ -85,40 +85,54 @@ func (j journal) tail(total, rows int) ([]persistence.Recorded, error) {
 }
 
 // followTag has readers of a tag remember their place while writers commit events
-// with and without it: a place must not lie beyond an event that was not seen.
+// with and without it: a place must not lie beyond an event that was not seen. The
+// readers catch up after each round, so that each round is written while they are
+// at the head.
 func followTag(t *testing.T, s suite) {
 	j := s.open(t)
-	const writers, attempts, each = 8, 20, 3
-	var group errgroup.Group
-	for writer := range writers {
-		group.Go(func() error {
-			for attempt := range attempts {
+	const writers, rounds, each = 8, 20, 3
+	byTag := filter.Tag().In("followed", "missing")
+	readers, ctx := errgroup.WithContext(j.ctx)
+	seen := make([]chan struct{}, 3)
+	for reader := range seen {
+		seen[reader] = make(chan struct{}, writers*rounds)
+		readers.Go(func() error {
+			return j.tailOf(byTag, writers*rounds, []int{1, 7, 0}[reader], func() { seen[reader] <- struct{}{} })
+		})
+	}
+
+	for round := range rounds {
+		var group errgroup.Group
+		for writer := range writers {
+			group.Go(func() error {
 				event := tagged("followed", fmt.Sprint(writer))
 				outcomes, err := j.Append(j.ctx,
 					to(persistence.StreamID(fmt.Sprintf("tagged-%d", writer)), persistence.Any, note("before"), event, note("after")),
-					to("plain-1", persistence.Any, notes(fmt.Sprint(attempt), each)...))
+					to("plain-1", persistence.Any, notes(fmt.Sprint(round), each)...))
 				if err == nil {
 					err = errors.Join(outcomes[0].Err, outcomes[1].Err)
 				}
-				if err != nil {
-					return err
+				return err
+			})
+		}
+		require.NoError(t, group.Wait())
+		for _, reader := range seen {
+			for range writers {
+				select {
+				case <-reader:
+				case <-ctx.Done(): // a reader has failed, and says why below
 				}
 			}
-			return nil
-		})
-	}
-	byTag := filter.Tag().In("followed", "missing")
-	for reader := range 3 {
-		group.Go(func() error { return j.tailOf(byTag, writers*attempts, []int{1, 7, 0}[reader]) })
+		}
 	}
 
-	require.NoError(t, group.Wait())
-	require.Len(t, j.follow(persistence.ReadAllOptions{Filter: byTag}), writers*attempts)
+	require.NoError(t, readers.Wait())
+	require.Len(t, j.follow(persistence.ReadAllOptions{Filter: byTag}), writers*rounds)
 }
 
 // tailOf follows what a filter chooses until it has seen so many events, which are
-// to come in order and once.
-func (j journal) tailOf(f filter.Filter, total, rows int) error {
+// to come in order and once, and reports each.
+func (j journal) tailOf(f filter.Filter, total, rows int, report func()) error {
 	var at, last persistence.Positions
 	for seen := 0; seen < total; {
 		if err := j.Wait(j.ctx, at); err != nil {
@@ -134,6 +148,7 @@ func (j journal) tailOf(f filter.Filter, total, rows int) error {
 				}
 				last = last.With(recorded.Position)
 				seen++
+				report()
 			}
 			at = page.Next
 		}

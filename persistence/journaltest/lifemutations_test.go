@@ -103,6 +103,15 @@ func (r *rigged) remembers() {
 	})
 }
 
+// meet gives others the time to come to the same place, so that two are between
+// what they looked at and what they write.
+func (r *rigged) meet() {
+	at := r.met.Add(1)
+	for i := 0; i < 5000 && r.met.Load() == at; i++ {
+		runtime.Gosched()
+	}
+}
+
 // pause gives others the time to change the journal.
 func (r *rigged) pause(ctx context.Context) {
 	before, _ := r.Head(ctx)
@@ -137,9 +146,7 @@ var creationMutants = map[string]mutant{
 			if _, err := r.Journal.Stream(ctx, stream); err == nil {
 				return &persistence.StreamExistsError{Stream: stream}
 			}
-			for range 200 { // a round trip
-				runtime.Gosched()
-			}
+			r.meet()
 			_ = r.Journal.Create(ctx, stream, metadata)
 			return nil
 		}
@@ -169,9 +176,7 @@ var creationMutants = map[string]mutant{
 			if err == nil && expected != persistence.AnyRevision && expected != info.Revision {
 				return 0, &persistence.RevisionError{Stream: stream, Expected: expected, Actual: info.Revision}
 			}
-			for range 200 { // a round trip
-				runtime.Gosched()
-			}
+			r.meet()
 			return r.Journal.SetMetadata(ctx, stream, metadata, persistence.AnyRevision)
 		}
 	}},
@@ -254,9 +259,7 @@ var deletionMutants = map[string]mutant{
 			if err != nil {
 				return 0, err
 			}
-			for range 200 { // a round trip
-				runtime.Gosched()
-			}
+			r.meet()
 			if version, err := r.Journal.Delete(ctx, stream, expected); err == nil {
 				return version, nil
 			}

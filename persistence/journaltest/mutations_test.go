@@ -78,7 +78,7 @@ var appendMutants = map[string]mutant{
 			if actual := r.version(ctx, a.Stream); !a.Expected.Accepts(actual) {
 				return persistence.Outcome{Err: &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: actual}}, nil
 			}
-			runtime.Gosched()
+			r.pause(ctx)
 			a.Expected = persistence.Any
 			return r.honest(ctx, a)
 		})
@@ -138,7 +138,7 @@ var appendMutants = map[string]mutant{
 	"reports an append as refused whose caller left after it": {caughtBy: "an append whose caller leaves is stored, refused or unknown", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			outcome, err := r.honest(ctx, a)
-			for range 200 { // the flush, during which a caller may leave
+			for i := 0; i < 2000 && ctx.Err() == nil; i++ { // the flush, during which a caller may leave
 				runtime.Gosched()
 			}
 			if err == nil && ctx.Err() != nil {

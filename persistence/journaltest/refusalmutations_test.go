@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"math"
-	"runtime"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/filter"
@@ -41,7 +40,7 @@ var refusalMutants = map[string]mutant{
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			return r.pages(ctx, options, func(page *persistence.Page) {
 				if page.AtHead && options.Filter != nil && !options.Backward {
-					runtime.Gosched()
+					r.pause(ctx)
 					page.Next, _ = r.Head(ctx)
 				}
 			})

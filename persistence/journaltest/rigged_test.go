@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
@@ -14,7 +15,8 @@ import (
 // is set stands in for the method and may call the journal itself.
 type rigged struct {
 	*memory.Journal
-	mu sync.RWMutex // for what a mutant remembers
+	mu  sync.RWMutex // for what a mutant remembers
+	met atomic.Int64 // how many have come to where a mutant waits for others
 
 	onAppend   func(context.Context, []persistence.Append) ([]persistence.Outcome, error)
 	onSubmit   func(persistence.Append, *persistence.Chain, func(persistence.Outcome)) error
