@@ -40,6 +40,7 @@ type activation struct {
 	past                       // the optimistic one, but for the position
 	chain   *persistence.Chain // of the appends decided on this state
 	dirty   bool               // the state shows what will not be stored
+	unborn  bool               // the state was not read, since there is probably nothing to read
 	current *call              // being decided; neither pending nor answered yet
 
 	// pending are the decided commands in order; their answers wait for durability.
@@ -109,7 +110,7 @@ func (a *activation) receive(ctx actor.Context) {
 			a.slot.pinned.Store(0)
 		}
 	case *actor.Started:
-		a.recover()
+		a.begin()
 	case *actor.Stopped:
 		a.system.gone(a)
 		return
@@ -147,6 +148,10 @@ func (a *activation) handle(c *call) {
 // that was done before gets the outcome of then instead.
 func (a *activation) decide(c *call) {
 	a.current = c
+	if a.guessed() && !c.forAny(a) {
+		a.readFirst(c)
+		return
+	}
 	if c.class != generated && a.repeated(c) {
 		return
 	}
@@ -185,6 +190,8 @@ func (a *activation) decide(c *call) {
 	}
 	refused := err != nil && c.class == sent && tx.problem == nil && !tx.panicked
 	switch {
+	case a.guessed() && (err != nil || len(tx.events) == 0):
+		a.readFirst(c)
 	case refused && tx.dirty():
 		c.verdict, a.dirty = err, true
 		a.redo.Push(c) // the receipt follows when the state is clean
@@ -208,12 +215,17 @@ func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
 	defer func() {
 		tx.state = nil
 		if reason := recover(); reason != nil {
-			tx.panicked = true
-			a.panicked(c, reason)
+			if tx.panicked = true; !a.guessed() {
+				a.panicked(c, reason)
+			}
 			reply, err = nil, c.border(&persistence.Error{Kind: persistence.ErrRejected, Reason: "panic"})
 		}
 	}()
-	return c.handler.decide(a.state, tx, c.message)
+	message := c.message
+	if a.guessed() { // the command is decided again when the guess is wrong, and handlers may have changed it
+		message = c.handler.command.Clone(message)
+	}
+	return c.handler.decide(a.state, tx, message)
 }
 
 // panicked notes a panic of user code. Its value is not logged: it may hold
@@ -318,6 +330,11 @@ func (a *activation) answer() {
 		if c.events > 0 {
 			a.position = c.outcome.Position
 			a.position.Offset += int64(c.events) - 1
+			if a.unborn {
+				a.unborn = false
+				a.key.kind.births.note(true)
+				a.system.stats.births.Add(1)
+			}
 			if c.class != generated {
 				a.memory.settle(a.position)
 			}
@@ -392,6 +409,9 @@ func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 	err := first.outcome.Err
 	switch persistence.KindOf(err) {
 	case persistence.ErrConflict:
+		if a.unborn {
+			return calls, true // no other writer was faster
+		}
 		a.system.stats.conflicts.Add(1)
 		if first.rounds++; first.rounds <= maxRounds && first.ifVersion == persistence.Any {
 			return calls, true
@@ -480,7 +500,10 @@ func (a *activation) recovered(r *recovered) {
 	switch {
 	case r.err == nil:
 		a.system.stats.recoveries.Add(1)
-		a.phase, a.past = live, r.past
+		if a.chain == nil || a.unborn {
+			a.key.kind.births.note(r.version == 0)
+		}
+		a.phase, a.past, a.unborn = live, r.past, false
 		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
 		a.goOn()
 	case errors.Is(r.err, errNobodyWaits):

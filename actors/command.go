@@ -72,10 +72,25 @@ func IfVersion(version persistence.Version) AskOption {
 // The command must not be changed before Ask returns, nor afterwards if it is a
 // plain struct that holds pointers and the error was of ctx.
 func (c Command[C, R]) Ask(ctx context.Context, to Asker, id string, command C, options ...AskOption) (R, error) {
-	request := Request{
+	if len(options) > 0 {
+		return c.askWith(ctx, to, id, command, options)
+	}
+	reply, err := to.Ask(ctx, c.request(id, command))
+	typed, _ := reply.(R) // a handler of this contract returns no other type
+	return typed, err
+}
+
+func (c Command[C, R]) request(id string, command C) Request {
+	return Request{
 		kind: c.kind, aggregate: id, message: command, ifVersion: persistence.Any,
 		command: reflect.TypeFor[C](), reply: reflect.TypeFor[R](),
 	}
+}
+
+// askWith is Ask with options. It stands apart because what options change is on the
+// heap, which a command without any need not pay for.
+func (c Command[C, R]) askWith(ctx context.Context, to Asker, id string, command C, options []AskOption) (R, error) {
+	request := c.request(id, command)
 	for _, option := range options {
 		option(&request)
 	}
@@ -83,7 +98,7 @@ func (c Command[C, R]) Ask(ctx context.Context, to Asker, id string, command C, 
 		request.receipt = &Receipt{}
 	}
 	reply, err := to.Ask(ctx, request)
-	typed, _ := reply.(R) // a handler of this contract returns no other type
+	typed, _ := reply.(R)
 	if err == nil && len(request.await) > 0 {
 		err = wait(ctx, request.await, request.receipt.Position)
 	}

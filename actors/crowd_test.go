@@ -35,8 +35,11 @@ func TestManyAtOnce(t *testing.T) {
 			t.Parallel()
 			journal := new(memory.Journal)
 			lengths := map[int]int{3: actors.FirstPage - 1, 4: actors.FirstPage, 5: actors.FirstPage + 1, 6: actors.RecoveryPage, 7: actors.RecoveryPage + actors.FirstPage, 8: 1, 9: 3 * actors.RecoveryPage}
-			for id, length := range lengths {
-				fill(t, journal, fmt.Sprint(id), length)
+			for id := range ids {
+				if lengths[id] == 0 {
+					lengths[id] = 1
+				}
+				fill(t, journal, fmt.Sprint(id), lengths[id])
 			}
 			system := open(t, actors.Config{Journal: wrap(journal), AskTimeout: 30 * time.Second})
 			var group sync.WaitGroup

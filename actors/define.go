@@ -43,6 +43,7 @@ type definition struct {
 	problems  []error
 
 	upcasters *upcast.Chain // of the system
+	births    *births       // in the system
 }
 
 // handler decides one type of command.

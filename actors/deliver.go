@@ -37,18 +37,17 @@ type deliverer struct {
 	cancel context.CancelCauseFunc
 	alarm  chan struct{} // receives when the next wake-up has changed
 
-	mu       sync.Mutex // protects the rest
-	taken    map[persistence.CommandID]bool
-	lanes    map[laneKey]*lane
-	ready    fifo.Queue[*lane] // with something to do
-	answered fifo.Queue[*lane] // whose answer has come
-	waiting  int               // lanes that wait for an answer, or have it
-	queued   int
-	workers  int
-	resting  map[laneKey]*rest
-	wakes    wakes
-	waking   map[key]*wake
-	rousing  int // wake-ups that wait for their turn or their answer
+	mu      sync.Mutex // protects the rest
+	taken   map[persistence.CommandID]bool
+	lanes   map[laneKey]*lane
+	ready   fifo.Queue[*lane] // with something to do
+	waiting int               // lanes that wait for an answer, or have it
+	queued  int
+	workers int
+	resting map[laneKey]*rest
+	wakes   wakes
+	waking  map[key]*wake
+	rousing int // wake-ups that wait for their turn or their answer
 	// ahead is how long before its time something is held for waking; the rest the
 	// sweep brings when it is near. 0 is however long.
 	ahead   time.Duration
@@ -64,8 +63,8 @@ type laneKey struct {
 }
 
 // lane is what one aggregate sends to another: the command to deliver now, and those
-// that come after it. Nobody waits for the answers that it needs; they bring it back
-// to the deliverer, so that it costs no goroutine.
+// that come after it. Nobody waits for the answers that it needs: whoever answers goes
+// on with the lane, which is to hand the next call over, so that it costs no goroutine.
 type lane struct {
 	laneKey
 	deliverer   *deliverer
@@ -153,9 +152,9 @@ func (d *deliverer) sort(of key, open []*sending) {
 		to := s.lane(of)
 		switch {
 		case !s.stored: // it is offered when it is
-		case s.due.After(now):
-			if d.ahead == 0 || s.due.Sub(now) <= d.ahead {
-				d.wakeAt(of, s.due)
+		case s.due().After(now):
+			if d.ahead == 0 || s.due().Sub(now) <= d.ahead {
+				d.wakeAt(of, s.due())
 			}
 			return
 		case d.taken[s.id] || d.rests(to, open, now):
@@ -287,7 +286,7 @@ func (d *deliverer) ring(now time.Time) time.Duration {
 		}
 		w := heap.Pop(&d.wakes).(*wake) //nolint:forcetypeassert // ours
 		delete(d.waking, w.of)
-		d.push(laneKey{from: w.of}, &sending{overdue: w.overdue})
+		d.push(laneKey{from: w.of}, &sending{message: w.overdue})
 	}
 	if len(d.wakes) == 0 {
 		return time.Hour
@@ -295,26 +294,23 @@ func (d *deliverer) ring(now time.Time) time.Duration {
 	return d.wakes[0].at.Sub(now)
 }
 
-// work serves lanes until there is nothing to do but to wait.
+// work begins with what is ready until there is nothing to do but to wait.
 func (d *deliverer) work() {
 	for l := d.next(); l != nil; l = d.next() {
 		d.serve(l)
 	}
 }
 
-// next returns the lane to serve now, or ends the worker.
+// next returns the lane to begin with now, or ends the worker.
 func (d *deliverer) next() *lane {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.answered.Len() > 0:
-		return d.answered.Pop()
-	case d.ready.Len() > 0 && d.waiting < maxDeliveries && !d.closed:
-		d.waiting++
-		return d.ready.Pop()
+	if d.ready.Len() == 0 || d.waiting >= maxDeliveries || d.closed {
+		d.workers--
+		return nil
 	}
-	d.workers--
-	return nil
+	d.waiting++
+	return d.ready.Pop()
 }
 
 // serve does what comes next in a lane.
@@ -329,13 +325,13 @@ func (d *deliverer) serve(l *lane) {
 	case l.stage == reporting:
 		d.end(l, l.got.err)
 	case s.Sent == nil:
-		d.ask(l, reporting, d.system.inner(l.from, waking, s.overdue, persistence.CommandID{}, nil))
+		d.ask(l, reporting, d.system.inner(l.from, waking, s.message, persistence.CommandID{}, nil))
 	default:
 		d.deliver(l, s)
 	}
 }
 
-// ask hands over a call. Its answer brings the lane back.
+// ask hands over a call. Its answer goes on with the lane.
 func (d *deliverer) ask(l *lane, next stage, c *call) {
 	l.stage, c.lane = next, l
 	d.system.inFlight.add(c)
@@ -358,10 +354,11 @@ func (l *lane) answer(c *call) { l.back(l.deliverer.system.received(c, nil)) }
 func (l *lane) back(reply any, err error) {
 	d := l.deliverer
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	l.got = outcome{reply, err}
-	d.answered.Push(l)
-	d.hire()
+	stopped := d.stopped
+	d.mu.Unlock()
+	if l.got = (outcome{reply, err}); !stopped {
+		d.serve(l)
+	}
 }
 
 // end ends what was done in a lane. After a failure, what comes behind it in the lane
@@ -382,9 +379,12 @@ func (d *deliverer) end(l *lane, err error) {
 	l.stage, l.got = idle, outcome{}
 	if l.first == nil {
 		delete(d.lanes, l.laneKey)
-		return
+	} else {
+		d.ready.Push(l)
 	}
-	d.ready.Push(l)
+	if d.ready.Len() > 0 {
+		d.hire()
+	}
 }
 
 // drop forgets the first of a lane. The lock is held.
@@ -413,7 +413,7 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 		l.fail(&persistence.Error{Kind: persistence.ErrCorrupt, Reason: "a command that was sent cannot be decoded", Stream: l.from.stream(), Err: err})
 		return
 	}
-	known := identity{id: s.id, class: sent, born: s.due, from: l.from.stream(), after: s.position}
+	known := identity{id: s.id, class: sent, born: s.due(), from: l.from.stream(), after: s.position}
 	if len(d.system.config.Around) > 0 || of.logging != 0 {
 		l.stage = asking
 		request := Request{
@@ -439,7 +439,7 @@ func (d *deliverer) heard(l *lane, s *sending) {
 	failed, ok := l.got.err.(*persistence.Error) //nolint:errorlint // the outermost is the runtime's
 	switch {
 	case ok && failed.Reason != reasonNotKept:
-		after := time.Since(s.due)
+		after := time.Since(s.due())
 		if after < d.system.config.GiveUpAfter {
 			d.system.config.Logger.Debug("command not delivered yet", slog.String("stream", string(l.from.stream())),
 				slog.String("command", s.GetCommand()), slog.Any("err", failed))
@@ -461,7 +461,7 @@ func (d *deliverer) report(l *lane, s *sending) {
 	case result != nil:
 	case h == nil:
 		result = unheard(d.system.anyHandler(l.from.kind))
-	case l.got.err == nil && l.from.stream() == persistence.StreamID(s.GetKind()+"-"+s.GetId()):
+	case l.got.err == nil && l.from.kind.kind == s.GetKind() && l.from.id == s.GetId():
 		d.end(l, nil) // its own append has ended it
 		return
 	default:

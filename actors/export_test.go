@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/persistence"
+	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // Bounds that tests count against.
@@ -14,6 +15,9 @@ const (
 	RecoveryPage     = recoveryPage
 	FirstPage        = recoveryFirstPage
 	MaxRousing       = maxRousing
+	BirthsFrom       = birthsFrom
+	BirthsMost       = birthsMost
+	BirthsLoss       = birthsLoss
 )
 
 // Passivate stops a live aggregate although it may be busy, as Close does. It
@@ -26,6 +30,9 @@ func (s *System) Passivate(kind, id string) bool {
 	shard.mu.Unlock()
 	return a != nil && s.passivate(a, func() bool { return true })
 }
+
+// GuessNew has aggregates of a kind taken for new, as if many had been.
+func (s *System) GuessNew(kind string) { s.definitions[kind].births.score.Store(birthsMost) }
 
 // Check is what Open says of a configuration.
 func Check(config Config) error {
@@ -42,6 +49,21 @@ func Sent(id persistence.CommandID, born time.Time) AskOption {
 func RememberedBy(headers []byte) (persistence.CommandID, bool, error) {
 	about, err := toldBy(&persistence.Recorded{Event: persistence.Event{Headers: headers}})
 	return about.id, about.remember, err
+}
+
+// EncodeSends is what is stored of what a command has sent and ended, and what is open.
+func EncodeSends(sent []*stelev1.Sent, done []persistence.CommandID, open []*stelev1.Sent) []byte {
+	var opened, ended, all []*sending
+	for _, s := range sent {
+		opened = append(opened, &sending{Sent: s})
+	}
+	for _, id := range done {
+		ended = append(ended, &sending{id: id})
+	}
+	for _, s := range open {
+		all = append(all, &sending{Sent: s})
+	}
+	return encodeSends(opened, ended, all)
 }
 
 // OpenListOf is where a system of these kinds keeps lists of what is open.

@@ -184,7 +184,7 @@ func (c *logged) event() (persistence.Event, error) {
 	payload, err := proto.Marshal(entry)
 	return persistence.Event{
 		ID: persistence.NewEventID(), Type: typeCommand, Payload: payload,
-		Headers: headers(c.asked.CommandID, c.asked.Command, c.origin), Metadata: c.origin.meta(),
+		Headers: headers(c.asked.CommandID, c.asked.Command, c.origin, 0), Metadata: c.origin.meta(),
 	}, err
 }
 

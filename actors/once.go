@@ -10,7 +10,8 @@ import (
 // accept hands a decided command's events to the journal, with its reply, and what it
 // sends if that goes there, in the headers of the last.
 func (a *activation) accept(c *call, reply any, events []persistence.Event, sends []byte) {
-	about := headers(c.id, c.handler.command.Name(), c.origin)
+	last := headers(c.id, c.handler.command.Name(), c.origin, outcomeRoom+len(sends))
+	about := slices.Clip(last) // which the outcome does not change
 	if len(c.sends) > 0 {
 		cause := c.origin.causing(c.id)
 		for _, s := range c.sends {
@@ -19,10 +20,6 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event, send
 	}
 	for i := range events[:len(events)-1] {
 		events[i].Headers = about
-	}
-	last := about
-	if len(events) > 1 {
-		last = slices.Clone(about)
 	}
 	last, err := c.outcomeHeaders(last, reply, nil)
 	if err != nil {
@@ -40,7 +37,7 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event, send
 
 // remember stores the outcome of a command that has no event of its own.
 func (a *activation) remember(c *call, reply any, refusal error) {
-	last, err := c.outcomeHeaders(headers(c.id, c.handler.command.Name(), c.origin), reply, refusal)
+	last, err := c.outcomeHeaders(headers(c.id, c.handler.command.Name(), c.origin, outcomeRoom), reply, refusal)
 	if err != nil {
 		a.answerLater(c, nil, c.border(err))
 		return

@@ -187,9 +187,14 @@ const (
 	headerReacted
 )
 
-// headers encodes what the events of one command say about it.
-func headers(id persistence.CommandID, command string, o *origin) []byte {
-	out := make([]byte, 0, 2+16+2+16+2+len(command)+28)
+// headers encodes what the events of one command say about it, and leaves room for as
+// many bytes more.
+func headers(id persistence.CommandID, command string, o *origin, room int) []byte {
+	size := 2 + 16 + 2 + 16 + 2 + len(command)
+	if o != nil {
+		size += 2 + 16 + 3 + len(o.traceparent) + 3 + len(o.actor)
+	}
+	out := make([]byte, 0, size+room)
 	out = appendField(out, headerCommandID, id[:])
 	out = appendField(out, headerCommand, []byte(command))
 	correlation := [16]byte(id)
@@ -212,6 +217,9 @@ func headers(id persistence.CommandID, command string, o *origin) []byte {
 // typeReceipt is the event of a command that raised none and whose outcome has to
 // be remembered. All it says stands in its headers.
 const typeReceipt = "$stele.receipt"
+
+// outcomeRoom is what the outcome of most commands takes of the headers, in bytes.
+const outcomeRoom = 48
 
 // Sizes of replies that are stored. A caller who chose an id may rely on its reply,
 // so that a larger one fails the command; for the others it is a convenience.

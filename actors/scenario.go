@@ -134,7 +134,7 @@ func (s Scenario[C, R]) decide(h *handler, message any) decision[R] {
 		s.t.Fatalf("raise: %v", tx.problem)
 	}
 	for _, sent := range tx.sends {
-		d.sends = append(d.sends, Sending{sent.GetKind(), sent.GetId(), sent.message, sent.due.Sub(s.now), sent.GetKey()})
+		d.sends = append(d.sends, Sending{sent.GetKind(), sent.GetId(), sent.message, sent.due().Sub(s.now), sent.GetKey()})
 	}
 	d.cancels = tx.cancelled
 	if d.err = err; err == nil && reply != nil {

@@ -3,7 +3,7 @@ package actors
 import "sync/atomic"
 
 type stats struct {
-	recoveries, passivations, rebuilds, conflicts, unknown, panics atomic.Uint64
+	recoveries, births, passivations, rebuilds, conflicts, unknown, panics atomic.Uint64
 
 	snapshots, snapshotsDropped, snapshotsIgnored, unlogged atomic.Uint64
 
@@ -15,8 +15,9 @@ type Stats struct {
 	// Active is the number of aggregates in memory, InFlight that of commands taken
 	// and not answered, and InFlightBytes the size of those.
 	Active, InFlight, InFlightBytes int
-	// Recoveries and Passivations count activations that began and ended.
-	Recoveries, Passivations uint64
+	// Recoveries counts states that were read, Births activations that began without
+	// that because the aggregate was new, Passivations those that ended.
+	Recoveries, Births, Passivations uint64
 	// Rebuilds counts states that were dropped and read again; Conflicts those of
 	// them that another writer caused.
 	Rebuilds, Conflicts uint64
@@ -42,7 +43,7 @@ type Stats struct {
 func (s *System) Stats() Stats {
 	return Stats{
 		Active: int(s.directory.active.Load()), InFlight: int(s.inFlight.commands.Load()), InFlightBytes: int(s.inFlight.bytes.Load()),
-		Recoveries: s.stats.recoveries.Load(), Passivations: s.stats.passivations.Load(),
+		Recoveries: s.stats.recoveries.Load(), Births: s.stats.births.Load(), Passivations: s.stats.passivations.Load(),
 		Rebuilds: s.stats.rebuilds.Load(), Conflicts: s.stats.conflicts.Load(),
 		Unknown: s.stats.unknown.Load(), Panics: s.stats.panics.Load(),
 		Snapshots: s.stats.snapshots.Load(), SnapshotsDropped: s.stats.snapshotsDropped.Load(),

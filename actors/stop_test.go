@@ -169,6 +169,9 @@ func TestNeverTwoActivations(t *testing.T) {
 		runtime.Gosched()
 		inside.Add(-1)
 	})}})
+	_, err := PutInto.Ask(t.Context(), system, "a", Put{}) // so that there is something to read
+	require.NoError(t, err)
+	handled.Store(0)
 	var left, stops atomic.Int64
 	left.Store(rounds)
 	var group sync.WaitGroup

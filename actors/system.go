@@ -215,7 +215,7 @@ func (s *System) host(d Definition) error {
 		return errors.New("a nil definition stands in Config.Aggregates: take what Define returns")
 	}
 	own := d.definition().clone() // systems with other defaults may share the definition
-	own.upcasters = s.config.Upcasters
+	own.upcasters, own.births = s.config.Upcasters, &births{}
 	problem := own.check()
 	if s.definitions[own.kind] != nil {
 		problem = errors.Join(problem, fmt.Errorf("kind %q is listed twice in Config.Aggregates: remove one, or give it another kind", own.kind))
@@ -311,6 +311,11 @@ func (s *System) Ask(ctx context.Context, request Request) (any, error) {
 	if len(s.config.Around) == 0 && s.definitions[request.kind].logging == 0 {
 		return s.ask(ctx, &request, h)
 	}
+	return s.askAround(ctx, request, h)
+}
+
+// askAround is Ask when something stands around commands, or they are logged.
+func (s *System) askAround(ctx context.Context, request Request, h *handler) (any, error) {
 	asked := Asked{
 		Kind: request.kind, ID: request.aggregate, Command: h.command.Name(),
 		CommandID: request.id, Message: request.message, Sent: request.class == sent || request.reacts != nil,
@@ -408,8 +413,8 @@ func (s *System) prepare(ctx context.Context, r *Request, h *handler) (*call, er
 	if !s.config.TrustCallers {
 		c.message = h.command.Clone(r.message)
 	}
-	c.ctx, c.origin, c.ifVersion, c.identity, c.digest, c.verdict = ctx, origin, r.ifVersion, r.identity, content, r.refused
-	c.ctx, c.origin, c.ifVersion, c.identity, c.digest, c.reacts = ctx, origin, r.ifVersion, r.identity, content, r.reacts
+	c.ctx, c.origin, c.ifVersion, c.identity, c.digest = ctx, origin, r.ifVersion, r.identity, content
+	c.reacts, c.verdict = r.reacts, r.refused
 	c.bound(ctx, s.config.AskTimeout)
 	return c, nil
 }

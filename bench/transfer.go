@@ -91,8 +91,6 @@ func (s *session) transfer(node *stele.Node, ids []string, i int) error {
 
 // ended waits until a transfer has ended, which it must have done well.
 func (s *session) ended(node *stele.Node, i int) error {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	for {
 		status, err := bank.ShowTransfer.Ask(s.ctx, node, fmt.Sprint(i), &bankpb.ShowTransfer{})
 		switch {
@@ -104,7 +102,7 @@ func (s *session) ended(node *stele.Node, i int) error {
 			return fmt.Errorf("transfer %d failed: %s", i, status.Reason)
 		}
 		select {
-		case <-tick.C:
+		case <-time.After(5 * time.Millisecond):
 		case <-s.ctx.Done():
 			return s.ctx.Err()
 		}
