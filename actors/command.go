@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"reflect"
+	"sync"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
@@ -47,8 +48,12 @@ type Request struct {
 	reacts          *persistence.Recorded // the event that takes the place of a command
 }
 
-// AskOption changes how one command is asked.
+// AskOption changes how one command is asked. It must not keep the request.
 type AskOption func(*Request)
+
+// requests are used again: what options change is on the heap, which not every command
+// should pay for.
+var requests = sync.Pool{New: func() any { return new(Request) }}
 
 // IfVersion refuses the command with [persistence.ErrConflict] unless the
 // aggregate is at this version when the command is decided. Where another
@@ -72,35 +77,23 @@ func IfVersion(version persistence.Version) AskOption {
 // The command must not be changed before Ask returns, nor afterwards if it is a
 // plain struct that holds pointers and the error was of ctx.
 func (c Command[C, R]) Ask(ctx context.Context, to Asker, id string, command C, options ...AskOption) (R, error) {
-	if len(options) > 0 {
-		return c.askWith(ctx, to, id, command, options)
-	}
-	reply, err := to.Ask(ctx, c.request(id, command))
-	typed, _ := reply.(R) // a handler of this contract returns no other type
-	return typed, err
-}
-
-func (c Command[C, R]) request(id string, command C) Request {
-	return Request{
+	request := requests.Get().(*Request) //nolint:forcetypeassert // the pool holds nothing else
+	*request = Request{
 		kind: c.kind, aggregate: id, message: command, ifVersion: persistence.Any,
 		command: reflect.TypeFor[C](), reply: reflect.TypeFor[R](),
 	}
-}
-
-// askWith is Ask with options. It stands apart because what options change is on the
-// heap, which a command without any need not pay for.
-func (c Command[C, R]) askWith(ctx context.Context, to Asker, id string, command C, options []AskOption) (R, error) {
-	request := c.request(id, command)
 	for _, option := range options {
-		option(&request)
+		option(request)
 	}
 	if len(request.await) > 0 && request.receipt == nil {
 		request.receipt = &Receipt{}
 	}
-	reply, err := to.Ask(ctx, request)
-	typed, _ := reply.(R)
+	reply, err := to.Ask(ctx, *request)
+	typed, _ := reply.(R) // a handler of this contract returns no other type
 	if err == nil && len(request.await) > 0 {
 		err = wait(ctx, request.await, request.receipt.Position)
 	}
+	*request = Request{}
+	requests.Put(request)
 	return typed, err
 }
