@@ -73,15 +73,20 @@ type account struct{ cents int64 }
 // Protobuf messages need nothing of ours: here those that come with the module.
 var (
 	Deposit  = actors.NewCommand[*wrapperspb.Int64Value, *wrapperspb.StringValue]("account")
-	Accounts = actors.Define("account",
+	Accounts = accounts()
+)
+
+// accounts defines aggregates whose state does not grow.
+func accounts(more ...actors.Part[account]) *actors.Aggregate[account] {
+	return actors.Define("account", append([]actors.Part[account]{
 		actors.Handle(Deposit, func(a *account, tx *actors.Tx, c *wrapperspb.Int64Value) (*wrapperspb.StringValue, error) {
 			tx.Raise(wrapperspb.UInt64(uint64(c.Value)))
 			c.Value = 0 // a copy: the caller's own is not touched
 			return wrapperspb.String(fmt.Sprint(a.cents)), nil
 		}),
 		actors.On(func(a *account, e *wrapperspb.UInt64Value) { a.cents += int64(e.Value) }),
-	)
-)
+	}, more...)...)
+}
 
 func TestProtobufMessages(t *testing.T) {
 	t.Parallel()
