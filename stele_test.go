@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -27,13 +26,7 @@ import (
 	"github.com/stele-es/stele/projections"
 )
 
-func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == reacting {
-		fmt.Fprintln(os.Stderr, countAndReact(context.Background(), os.Args[2]))
-		os.Exit(1)
-	}
-	goleak.VerifyTestMain(pgtest.Main(m))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 type counter struct{ n uint64 }
 

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"fmt"
 	"log/slog"
@@ -82,31 +81,6 @@ const (
 	reporting       // the sender, to handle the outcome or to wake up
 )
 
-// wake is a time at which an aggregate is woken to go on with what it has open.
-type wake struct {
-	at      time.Time
-	of      key
-	overdue openSends // as the sweep has found it, if it is
-	i       int
-}
-
-type wakes []*wake
-
-func (w wakes) Len() int           { return len(w) }
-func (w wakes) Less(i, j int) bool { return w[i].at.Before(w[j].at) }
-func (w wakes) Swap(i, j int)      { w[i], w[j] = w[j], w[i]; w[i].i, w[j].i = i, j }
-func (w *wakes) Push(x any) {
-	next := x.(*wake) //nolint:forcetypeassert // ours
-	next.i = len(*w)
-	*w = append(*w, next)
-}
-
-func (w *wakes) Pop() any {
-	last := (*w)[len(*w)-1]
-	*w = (*w)[:len(*w)-1]
-	return last
-}
-
 func newDeliverer(s *System) *deliverer {
 	d := &deliverer{
 		system: s, alarm: make(chan struct{}, 1), taken: map[persistence.CommandID]bool{}, lanes: map[laneKey]*lane{},
@@ -174,32 +148,6 @@ func (d *deliverer) sort(of key, open []*sending) {
 // lane is where a command waits for its turn.
 func (s *sending) lane(from key) laneKey { return laneKey{from, s.GetKind(), s.GetId()} }
 
-// look says how long before its time something is held for waking.
-func (d *deliverer) look(ahead time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ahead = ahead
-}
-
-// take takes streams whose aggregates are to be woken, the earliest first, and returns
-// how many it has room for.
-func (d *deliverer) take(due []openStream, sender func(persistence.StreamID) key) int {
-	now := time.Now()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i, open := range due {
-		if len(d.wakes) >= maxWakes {
-			return i
-		}
-		of, at := sender(open.stream), time.UnixMicro(open.next)
-		if d.waking[of] == nil || at.After(now) { // else it is in hand, and rests
-			d.wakeAt(of, at)
-		}
-		d.waking[of].overdue = open.overdue
-	}
-	return len(due)
-}
-
 func earlier(a, b *sending) int { return cmp.Compare(a.GetDue(), b.GetDue()) }
 
 // push puts something into a lane. The lock is held.
@@ -229,69 +177,6 @@ func (d *deliverer) hire() {
 		d.workers++
 		d.done.Go(d.work) // owned by the system, see Close
 	}
-}
-
-// wakeAt has an aggregate woken at a time, if it is not woken before. The lock is
-// held.
-func (d *deliverer) wakeAt(of key, at time.Time) {
-	w := d.waking[of]
-	switch {
-	case w == nil:
-		w = &wake{at: at, of: of}
-		d.waking[of] = w
-		heap.Push(&d.wakes, w)
-	case at.Before(w.at):
-		w.at = at
-		heap.Fix(&d.wakes, w.i)
-	}
-	if w.i == 0 {
-		d.sound()
-	}
-}
-
-// sound has the time looked at.
-func (d *deliverer) sound() {
-	select {
-	case d.alarm <- struct{}{}:
-	default:
-	}
-}
-
-// keepTime wakes aggregates when it is time.
-func (d *deliverer) keepTime(ctx context.Context) error {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		timer.Reset(d.ring(time.Now()))
-		select {
-		case <-timer.C:
-		case <-d.alarm:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// ring wakes those whose time has come, the earliest first, and returns how long it
-// is to the next.
-func (d *deliverer) ring(now time.Time) time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for len(d.wakes) > 0 && !d.wakes[0].at.After(now) {
-		switch {
-		case d.rousing >= maxRousing:
-			return time.Hour // the end of one sounds the alarm
-		case d.queued >= maxDeliveryQueue:
-			return shortestRedelivery
-		}
-		w := heap.Pop(&d.wakes).(*wake) //nolint:forcetypeassert // ours
-		delete(d.waking, w.of)
-		d.push(laneKey{from: w.of}, &sending{message: w.overdue})
-	}
-	if len(d.wakes) == 0 {
-		return time.Hour
-	}
-	return d.wakes[0].at.Sub(now)
 }
 
 // work begins with what is ready until there is nothing to do but to wait.
