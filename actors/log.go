@@ -49,13 +49,13 @@ func LogCommands[S any](what Logging) Part[S] {
 type LoggedCommand struct {
 	// ID is the aggregate's, Command the stored name of the command's type.
 	ID, Command string
-	CommandID   persistence.CommandID
-	// Actor, Causation, Correlation and Metadata are what the caller said; see
-	// [WithActor] and so on.
-	Actor       string
-	Causation   [16]byte
-	Correlation [16]byte
-	Metadata    persistence.Metadata
+	// CommandID is what the command is known by.
+	CommandID persistence.CommandID
+	// Actor, Causation, Correlation and Metadata are what the caller said.
+	Actor       string               // see [WithActor]
+	Causation   [16]byte             // see [WithCausation]
+	Correlation [16]byte             // see [WithCorrelation]
+	Metadata    persistence.Metadata // see [WithMetadata]
 	// Outcome is [Accepted], [Repeated], or the kind of the error.
 	Outcome string
 	// Code is that of a rejection, or the reason in another error.
@@ -64,9 +64,9 @@ type LoggedCommand struct {
 	Text string
 	// First and Last are the versions of the events it raised; 0 when there are none.
 	First, Last persistence.Version
-	// At is when it was asked, by the clock of the node; the answer came after
-	// Duration.
-	At       time.Time
+	// At is when it was asked, by the clock of the node.
+	At time.Time
+	// Duration is how long it took until the answer.
 	Duration time.Duration
 	// Content is the command, when the kind logs contents and the type is defined here.
 	Content any

@@ -68,10 +68,12 @@ type UndeliveredError struct {
 	Err error
 }
 
+// Error fulfils error.
 func (e *UndeliveredError) Error() string {
 	return fmt.Sprintf("%s to %s-%s not delivered within %s, last: %v", e.Command, e.Kind, e.ID, e.After, e.Err)
 }
 
+// Unwrap returns the cause, nil when there is none.
 func (e *UndeliveredError) Unwrap() error { return e.Err }
 
 // Is matches [ErrUndelivered].

@@ -17,6 +17,7 @@ import (
 // on. Of what is recorded the payload is left out.
 type Event[E any] struct {
 	persistence.Recorded
+	// Data is the message, in the form of today.
 	Data E
 }
 

@@ -55,6 +55,7 @@ var ErrBehind = errors.New("the projection is behind")
 
 // BehindError is the [ErrBehind] of one projection.
 type BehindError struct {
+	// Projection is the name of the one that was waited for.
 	Projection string
 	// Want is the position that the projection has not reached.
 	Want persistence.Position
@@ -62,10 +63,12 @@ type BehindError struct {
 	Err error
 }
 
+// Error fulfils error.
 func (e *BehindError) Error() string {
 	return fmt.Sprintf("the command is done, but projection %s has not reached position %s: %v", e.Projection, e.Want, e.Err)
 }
 
+// Unwrap returns the cause, nil when there is none.
 func (e *BehindError) Unwrap() error { return e.Err }
 
 // Is matches [ErrBehind].

@@ -40,6 +40,7 @@ func NewError(kind, code, text string) error {
 	return &RejectedError{Kind: kind, Code: code, Text: text}
 }
 
+// Error fulfils error.
 func (r *RejectedError) Error() string { return r.Text }
 
 // Unwrap returns the error that is registered under the code, if there is one.

@@ -129,9 +129,11 @@ type Parked struct {
 	// ToKind and ToID say to whom the command was sent, Command the stored name of its
 	// type.
 	ToKind, ToID, Command string
-	CommandID             persistence.CommandID
-	// Since is when handling the outcome failed first, Attempts how often it has.
-	Since    time.Time
+	// CommandID is what the command is known by.
+	CommandID persistence.CommandID
+	// Since is when handling the outcome failed first.
+	Since time.Time
+	// Attempts is how often it has.
 	Attempts int
 	// Cause is the last error of the Result method.
 	Cause error

@@ -13,8 +13,8 @@ import (
 // TB is what the test kit needs of *testing.T, so that no program links package
 // testing. Fatalf must not return, as that of *testing.T does not.
 type TB interface {
-	Helper()
-	Fatalf(format string, args ...any)
+	Helper()                           // marks the caller as a helper
+	Fatalf(format string, args ...any) // fails the test and ends its goroutine
 }
 
 // Scenario is an aggregate with a history, about to be asked. See [Command.Given].

@@ -60,6 +60,7 @@ func ParseSeverity(word string) (Severity, error) {
 
 // Finding is what a check has found about one thing.
 type Finding struct {
+	// Severity says how bad it is.
 	Severity Severity
 	// Check names the thing, the same way every time: "schema", "versions".
 	Check string

@@ -56,6 +56,7 @@ const ErrLostTail Kind = "lost tail"
 // another release; its text names the command that mends it.
 const ErrSchema Kind = "schema not current"
 
+// Error fulfils error.
 func (k Kind) Error() string { return string(k) }
 
 // Is matches the wider kind that a kind belongs to.
@@ -66,11 +67,12 @@ func (k Kind) Is(target error) bool {
 // ConflictError reports that a stream was not at the expected version, and that
 // this was not the writer's own earlier attempt.
 type ConflictError struct {
-	Stream   StreamID
-	Expected Expected
-	Actual   Version
+	Stream   StreamID // that was to be written to
+	Expected Expected // what the writer asked for
+	Actual   Version  // what the journal found; 0 is no event
 }
 
+// Error fulfils error.
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("conflict on %s: expected %s, found version %d", e.Stream, e.Expected, e.Actual)
 }
@@ -83,8 +85,11 @@ func (e *ConflictError) Is(target error) bool {
 
 // StreamNotFoundError reports a stream that does not exist: nobody has written to
 // it, or it was deleted.
-type StreamNotFoundError struct{ Stream StreamID }
+type StreamNotFoundError struct {
+	Stream StreamID // that was asked for
+}
 
+// Error fulfils error.
 func (e *StreamNotFoundError) Error() string { return fmt.Sprintf("stream %s not found", e.Stream) }
 
 // Is matches [ErrStreamNotFound] and [ErrNotFound].
@@ -93,8 +98,11 @@ func (e *StreamNotFoundError) Is(target error) bool {
 }
 
 // StreamExistsError reports that a stream to be created exists.
-type StreamExistsError struct{ Stream StreamID }
+type StreamExistsError struct {
+	Stream StreamID // that was to be created
+}
 
+// Error fulfils error.
 func (e *StreamExistsError) Error() string { return fmt.Sprintf("stream %s exists", e.Stream) }
 
 // Is matches [ErrStreamExists] and [ErrConflict].
@@ -104,10 +112,11 @@ func (e *StreamExistsError) Is(target error) bool {
 
 // RevisionError reports that a stream's metadata was not at the expected revision.
 type RevisionError struct {
-	Stream           StreamID
-	Expected, Actual Revision
+	Stream           StreamID // whose metadata was to be set
+	Expected, Actual Revision // what the caller asked for, and what the journal found
 }
 
+// Error fulfils error.
 func (e *RevisionError) Error() string {
 	return fmt.Sprintf("metadata of %s: expected revision %d, found %d", e.Stream, e.Expected, e.Actual)
 }
@@ -117,11 +126,13 @@ func (e *RevisionError) Is(target error) bool { return target == ErrRevision || 
 
 // TruncatedError reports that the events asked for cannot be read any more.
 type TruncatedError struct {
+	// Stream is the one that was read.
 	Stream StreamID
 	// First is the lowest version that can be read.
 	First Version
 }
 
+// Error fulfils error.
 func (e *TruncatedError) Error() string {
 	return fmt.Sprintf("stream %s begins at version %d: what was before is truncated", e.Stream, e.First)
 }
@@ -133,11 +144,13 @@ func (e *TruncatedError) Is(target error) bool {
 
 // LostTailError reports a place that the journal does not have as it was known.
 type LostTailError struct {
-	// Position is the place, Reason what is wrong there.
+	// Position is the place.
 	Position Position
-	Reason   string
+	// Reason says what is wrong there, for people.
+	Reason string
 }
 
+// Error fulfils error.
 func (e *LostTailError) Error() string {
 	return fmt.Sprintf("lost tail at position %s: %s", e.Position, e.Reason)
 }
@@ -148,10 +161,11 @@ func (e *LostTailError) Is(target error) bool { return target == ErrLostTail || 
 // EventIDReusedError reports an event id that the stream holds already with
 // other content, or only for a part of the append.
 type EventIDReusedError struct {
-	Stream StreamID
-	ID     EventID
+	Stream StreamID // that holds the id
+	ID     EventID  // as the caller chose it
 }
 
+// Error fulfils error.
 func (e *EventIDReusedError) Error() string {
 	return fmt.Sprintf("event id %s is used in %s with other content", e.ID, e.Stream)
 }
@@ -170,6 +184,7 @@ type InvalidError struct {
 	Size, Limit int
 }
 
+// Error fulfils error.
 func (e *InvalidError) Error() string {
 	if e.Limit > 0 {
 		return fmt.Sprintf("invalid: %s %s: %d, at most %d", e.Field, e.Reason, e.Size, e.Limit)
@@ -192,7 +207,10 @@ type UnavailableError struct {
 	Err error
 }
 
+// Error fulfils error.
 func (e *UnavailableError) Error() string { return withCause("unavailable: "+e.Reason, e.Err) }
+
+// Unwrap returns the cause, nil when there is none.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // Is matches [ErrUnavailable], and [ErrOverloaded] when a queue was full.
@@ -202,14 +220,16 @@ func (e *UnavailableError) Is(target error) bool {
 
 // UnknownOutcomeError reports an append that may have been stored.
 type UnknownOutcomeError struct {
-	Stream   StreamID
-	Expected Expected
+	Stream   StreamID // of the append
+	Expected Expected // of the append
 	// IDs are the event ids that tell: an event of the stream with one of them
 	// means that all were stored.
 	IDs []EventID
+	// Err is what broke the append off.
 	Err error
 }
 
+// Error fulfils error.
 func (e *UnknownOutcomeError) Error() string {
 	return withCause(fmt.Sprintf("unknown outcome of an append to %s", e.Stream), e.Err)
 }
@@ -228,13 +248,16 @@ func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrUnknow
 
 // CorruptError reports stored data that cannot be used. It never holds the data.
 type CorruptError struct {
+	// Stream and Version say where, as far as that is known.
 	Stream  StreamID
-	Version Version
+	Version Version // 0 is not known
 	// Reason says what is wrong: "version 7 follows version 5".
 	Reason string
-	Err    error
+	// Err is the cause, if there is one.
+	Err error
 }
 
+// Error fulfils error.
 func (e *CorruptError) Error() string {
 	var where strings.Builder
 	if e.Stream != "" {
@@ -245,6 +268,8 @@ func (e *CorruptError) Error() string {
 	}
 	return withCause(fmt.Sprintf("corrupt%s: %s", where.String(), e.Reason), e.Err)
 }
+
+// Unwrap returns the cause, nil when there is none.
 func (e *CorruptError) Unwrap() error { return e.Err }
 
 // Is matches [ErrCorrupt].
@@ -253,6 +278,8 @@ func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 // SchemaError reports a journal whose tables are missing, of another release, or
 // not as their release makes them.
 type SchemaError struct {
+	// Have is the last migration that was run, 0 when there is none, and Want the one
+	// that this program needs.
 	Have, Want int64
 	// Fix is the command to run.
 	Fix string
@@ -261,6 +288,7 @@ type SchemaError struct {
 	Differences []string
 }
 
+// Error fulfils error.
 func (e *SchemaError) Error() string {
 	if e.Have == 0 {
 		return fmt.Sprintf("the journal has no tables: run %q", e.Fix)
@@ -291,9 +319,11 @@ func (id CommandID) String() string { return EventID(id).String() }
 // Error is what a caller of the runtime sees, wrapped once at the border where
 // it leaves. Its text never holds payloads, keys or connection strings.
 type Error struct {
+	// Kind says what to do, see the kinds.
 	Kind Kind
 	// Op is what was being done, in the infinitive: "withdraw from account-ann".
-	Op     string
+	Op string
+	// Stream is the one it was about, if it was about one.
 	Stream StreamID
 	// Command is the zero id outside commands.
 	Command CommandID
@@ -301,9 +331,11 @@ type Error struct {
 	RetryAfter time.Duration
 	// Reason is a stable word for programs: "mailbox-full", "quarantined", "panic".
 	Reason string
-	Err    error
+	// Err is the cause, if there is one.
+	Err error
 }
 
+// Error fulfils error.
 func (e *Error) Error() string {
 	text := e.Op
 	if e.Err == nil || !strings.HasPrefix(e.Err.Error(), string(e.Kind)) { // the journals' errors say their kind
@@ -314,6 +346,8 @@ func (e *Error) Error() string {
 	}
 	return withCause(text, e.Err)
 }
+
+// Unwrap returns the cause, nil when there is none.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Is matches the error's kind.

@@ -78,9 +78,9 @@ type Event struct {
 // journals keep no reference to them.
 type Recorded struct {
 	Event
-	Stream   StreamID
-	Version  Version
-	Position Position
+	Stream   StreamID // that it stands in
+	Version  Version  // its place there, from 1
+	Position Position // its place in the global sequence
 	// Sub and SubCount tell the events apart that one stored event is read as, see
 	// package upcast: there are SubCount of them, numbered 0, 1, 2… by Sub, with the
 	// id, version and position of the stored one. Both are 0 for an event that
@@ -96,9 +96,9 @@ type Recorded struct {
 
 // Append is one all-or-nothing addition to one stream.
 type Append struct {
-	Stream   StreamID
-	Expected Expected
-	Events   []Event
+	Stream   StreamID // need not exist before
+	Expected Expected // where the stream must be, or nothing is stored
+	Events   []Event  // in their order; none checks Expected only
 }
 
 // Named reports whether the caller chose the event ids, which makes the append

@@ -242,6 +242,7 @@ func (o ReadAllOptions) Scan() int { return max(10*o.PageRows, DefaultPageRows) 
 
 // Page is a run of the global sequence.
 type Page struct {
+	// Events are those that the filter chose, in the order that was asked for.
 	Events []Recorded
 	// Next is where to go on: the last place the page has covered. It advances even
 	// when no event of the page was yielded, so a reader that stores it never reads
@@ -264,17 +265,17 @@ type PageReader interface {
 // of them, oldest first. Limit must be positive, and From means what it means in
 // [ReadOptions].
 type PageRequest struct {
-	Stream StreamID
-	From   Version
-	Limit  int
+	Stream StreamID // need not exist
+	From   Version  // of the first event
+	Limit  int      // of stored events
 }
 
 // StreamPage answers one [PageRequest]. A stream without event that can be read,
 // also one that does not exist, has neither events nor an error. Limit counts
 // stored events.
 type StreamPage struct {
-	Events []Recorded
-	Err    error
+	Events []Recorded // by version
+	Err    error      // why this stream could not be read
 }
 
 func checkFilter(f Filter) error {

@@ -6,8 +6,8 @@ import "fmt"
 // partition, without gap, in commit order; the zero Position stands before the
 // first event of partition 0. Positions of different partitions have no order.
 type Position struct {
-	Part   uint16
-	Offset int64
+	Part   uint16 // the partition; there is one, 0
+	Offset int64  // from 1; 0 is before the first
 }
 
 // String prints "42", or "3:42" in another partition than 0.

@@ -23,9 +23,9 @@ const (
 // that wrote them. It is content-addressed: the same body in the same encoding is
 // the same schema.
 type Schema struct {
-	ID       SchemaID
-	Encoding Encoding
-	Body     []byte
+	ID       SchemaID // of this journal, from 1
+	Encoding Encoding // of the payloads
+	Body     []byte   // the description; at most [MaxSchema]
 }
 
 // MaxSchema is the greatest size of a schema in bytes.
@@ -63,10 +63,10 @@ type Schemas interface {
 // Use says how many events of a type there are that have the same schema, or none,
 // in the streams of a category, which is empty for streams that have none.
 type Use struct {
-	Category string
-	Type     string
-	Schema   SchemaID
-	Events   int64
+	Category string   // of the streams
+	Type     string   // of the events
+	Schema   SchemaID // 0 is none
+	Events   int64    // how many
 }
 
 // Uses adds up what journals find in parts of what they hold.

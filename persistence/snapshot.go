@@ -15,15 +15,16 @@ const (
 // read what came before. It is a cache: whatever is wrong with it, the events are
 // read instead.
 type Snapshot struct {
-	Stream  StreamID
-	Version Version
+	Stream  StreamID // of the aggregate
+	Version Version  // of the last event that State shows
 	// EventID is that of the event at Version. A stream that holds another one there
 	// is not the stream the state was made from.
 	EventID EventID
 	// Fingerprint names the meaning of State; another program's is of no use. Any
 	// bytes, at most [MaxFingerprint].
 	Fingerprint string
-	State       []byte
+	// State is at most [MaxSnapshot] bytes.
+	State []byte
 	// At is when the journal stored it, in UTC with microseconds.
 	At time.Time
 }

@@ -96,6 +96,7 @@ func (r Revision) Check() error {
 
 // StreamInfo is what a journal knows of a stream without reading its events.
 type StreamInfo struct {
+	// Stream is its name.
 	Stream StreamID
 	// Version is that of the last event, 0 for a stream that has none.
 	Version Version
@@ -104,8 +105,10 @@ type StreamInfo struct {
 	// Begin is the version that the stream's life begins with: the one behind its last
 	// tombstone, 1 for a stream that was never deleted. Who folds a state from First
 	// on has all of it when First is Begin; otherwise it was truncated.
-	Begin    Version
+	Begin Version
+	// Metadata is that of the stream, not of its events.
 	Metadata Metadata
+	// Revision counts the changes of Metadata.
 	Revision Revision
 	// Deleted says that the stream ended by the tombstone at Version and does not
 	// exist. Only [ListOptions.Deleted] yields such streams.

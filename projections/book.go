@@ -75,8 +75,8 @@ type Book interface {
 
 // Registration is one version of a projection.
 type Registration struct {
-	Name    string
-	Version int
+	Name    string // of the projection
+	Version int    // of its definition
 	// Stopped is the wish that it does not run.
 	Stopped bool
 	// Active marks the version that readers use; one of a projection is.
@@ -90,7 +90,8 @@ type Registration struct {
 	Fingerprint string
 	// Until is where the workers stop to be divided anew, or, when Switching, to leave
 	// the readers and the effects to another version. Zero is nowhere.
-	Until     tail.Checkpoint
+	Until tail.Checkpoint
+	// Switching says that another version takes over at Until.
 	Switching bool
 	// Successor is the version that takes over from this one or has done so, 0 for none.
 	Successor int
@@ -102,20 +103,22 @@ type Registration struct {
 
 // PartKey names one part of a projection's version: the slices from Low on.
 type PartKey struct {
-	Name    string
-	Version int
-	Low     int
+	Name    string // of the projection
+	Version int    // of its definition
+	Low     int    // the first slice of the part
 }
 
 // Worker is how far one part of a projection's version has come: the slices from
 // Low to High, without High.
 type Worker struct {
+	// Low and High are its slices, without High.
 	Low, High int
 	// Checkpoint is the last place that was applied.
 	Checkpoint tail.Checkpoint
-	// Sub is how many events were applied of those that came of the stored event SubOf,
-	// which is behind the checkpoint. It serves targets without transactions.
-	Sub   int
+	// Sub is how many events were applied of those that came of the stored event SubOf.
+	// It serves targets without transactions.
+	Sub int
+	// SubOf is the stored event behind the checkpoint.
 	SubOf persistence.EventID
 	// Epoch is the number of the owner. A save of an earlier one is refused.
 	Epoch int64
@@ -131,10 +134,10 @@ type Worker struct {
 
 // Parked is an event that was set aside. The event itself stays in the journal.
 type Parked struct {
-	Name     string
-	Version  int
-	Position persistence.Position
-	Stream   persistence.StreamID
+	Name     string               // of the projection
+	Version  int                  // of its definition
+	Position persistence.Position // of the event
+	Stream   persistence.StreamID // that it stands in
 	// Sub is how many of the events that came of it were applied before.
 	Sub int
 	// Lane is what must stay in order.
@@ -146,7 +149,8 @@ type Parked struct {
 	Attempts int
 	// Retry is the wish to apply it again.
 	Retry bool
-	At    time.Time
+	// At is when it was set aside.
+	At time.Time
 }
 
 // Skipped marks a [Parked] event that was left out for good.

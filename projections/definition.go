@@ -82,6 +82,7 @@ func (d *Definition[T]) Version() int { return d.version }
 // Event is a recorded event together with its message.
 type Event[E any] struct {
 	persistence.Recorded
+	// Data is the message, in the form of today.
 	Data E
 }
 

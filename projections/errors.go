@@ -16,8 +16,11 @@ const ErrBehind persistence.Kind = "projection behind"
 const ErrDiverged persistence.Kind = "projection diverged"
 
 // NotFoundError reports a projection that nobody here defines, or that was deleted.
-type NotFoundError struct{ Projection string }
+type NotFoundError struct {
+	Projection string // its name
+}
 
+// Error fulfils error.
 func (e *NotFoundError) Error() string { return fmt.Sprintf("projection %s not found", e.Projection) }
 
 // Is matches [ErrNotFound] and [persistence.ErrNotFound].
@@ -28,6 +31,7 @@ func (e *NotFoundError) Is(target error) bool {
 // BehindError reports that a projection was waited for in vain. What was to be seen
 // through it has happened all the same.
 type BehindError struct {
+	// Projection is its name.
 	Projection string
 	// Want is the place that was waited for, Have how far the projection has come in
 	// that partition.
@@ -38,6 +42,7 @@ type BehindError struct {
 	Err error
 }
 
+// Error fulfils error.
 func (e *BehindError) Error() string {
 	return fmt.Sprintf("projection %s is behind by %d events, at position %s of %s, %s: %v",
 		e.Projection, e.Want.Offset-e.Have.Offset, e.Have, e.Want, e.Status, e.Err)
@@ -55,11 +60,13 @@ func (e *BehindError) Is(target error) bool {
 // not have: it is another journal, or it has lost its newest events. Nothing is
 // applied then.
 type DivergedError struct {
+	// Projection is its name.
 	Projection string
 	// Err is a [*persistence.LostTailError].
 	Err error
 }
 
+// Error fulfils error.
 func (e *DivergedError) Error() string {
 	return fmt.Sprintf("projection %s: %v: start the program again with the journal that the projection was made from, and reset it when that has lost events", e.Projection, e.Err)
 }
@@ -72,16 +79,17 @@ func (e *DivergedError) Is(target error) bool { return target == ErrDiverged }
 
 // EventError reports the event at which a projection has failed.
 type EventError struct {
-	Projection string
-	Stream     persistence.StreamID
-	Position   persistence.Position
-	Type       string
+	Projection string               // its name
+	Stream     persistence.StreamID // that the event stands in
+	Position   persistence.Position // of the event
+	Type       string               // of the event, as stored
 	// Err is what the handler, the codec or an upcaster said.
 	Err error
 
 	index int // among the events that were applied together
 }
 
+// Error fulfils error.
 func (e *EventError) Error() string {
 	return fmt.Sprintf("projection %s at position %s, %s in %s: %v", e.Projection, e.Position, e.Type, e.Stream, e.Err)
 }

@@ -12,14 +12,16 @@ import (
 // FoldOptions say which part of the history is folded. The zero value begins at the
 // beginning and ends where the journal does at the call.
 type FoldOptions[S any] struct {
-	// Value and After go on where an earlier fold ended: what it returned.
+	// Value goes on with what an earlier fold returned.
 	Value S
+	// After is where that ended.
 	After tail.Checkpoint
 	// Until is the last place that counts; nil is the end.
 	Until persistence.Positions
-	// UntilTime leaves out events that were stored later, UntilVersion those with a
-	// higher version in their stream, so it is for a source of one stream. Zero is all.
-	UntilTime    time.Time
+	// UntilTime leaves out events that were stored later. Zero is all.
+	UntilTime time.Time
+	// UntilVersion leaves out those with a higher version in their stream, so it is for a
+	// source of one stream. Zero is all.
 	UntilVersion persistence.Version
 	// Upcasters are as in [Config].
 	Upcasters *upcast.Chain

@@ -76,21 +76,24 @@ func (h *hosted) stateLocked() (Status, error) {
 
 // Info is what is known of one version of a projection.
 type Info struct {
-	Name    string
-	Version int
+	Name    string // of the projection
+	Version int    // of its definition
 	// Active says that readers use it, Effects that it may do what others see, Ready
 	// that its read model was set up.
 	Active, Effects, Ready bool
-	Status                 Status
+	// Status is that of the worker with the worst.
+	Status Status
 	// Cause says why it waits, tries again or has failed.
 	Cause string
 	// Position is the place that all workers have come to.
 	Position persistence.Positions
-	Lag      Lag
-	Workers  []WorkerInfo
-	// Parked is how many events are set aside, at most 1000 are counted. ParkedSince is
-	// when the oldest was.
-	Parked      int
+	// Lag is how far that is behind the journal.
+	Lag Lag
+	// Workers are its parts, by their slices.
+	Workers []WorkerInfo
+	// Parked is how many events are set aside, at most 1000 are counted.
+	Parked int
+	// ParkedSince is when the oldest of them was.
 	ParkedSince time.Time
 	// Emitted and EmitDiverged count the events that were emitted since the runner has
 	// begun, and those that were stored before with other content.
@@ -101,11 +104,14 @@ type Info struct {
 type WorkerInfo struct {
 	// Low and High are its slices, without High.
 	Low, High int
-	Position  persistence.Positions
+	// Position is the last place that was applied.
+	Position persistence.Positions
 	// Node is the owner.
-	Node   string
+	Node string
+	// Status is what it does.
 	Status Status
-	Cause  string
+	// Cause says why it waits, tries again or has failed.
+	Cause string
 	// Moved is when it has come to its position.
 	Moved time.Time
 	// Applied and Failures count events since the worker was started here.
@@ -352,9 +358,9 @@ const (
 // Health says how a projection is. A journal or a target that is away makes all
 // that need it red after a while, and nothing of it ever looks like a lag of 0.
 type Health struct {
-	Name    string
-	Version int
-	Level   Level
+	Name    string // of the projection
+	Version int    // of its definition
+	Level   Level  // Green is fine
 	// Reason says why it is not green.
 	Reason string
 }

@@ -50,8 +50,9 @@ type Simulation struct {
 	// Rates say how often what goes wrong. Delay is one second by default: commits
 	// must take some time for their order to be a matter of the seed.
 	Rates Rates
-	// Seeds is how many runs there are; the default is 20. First is the first seed.
+	// Seeds is how many runs there are; the default is 20.
 	Seeds int
+	// First is the first seed; the others follow it.
 	First uint64
 }
 

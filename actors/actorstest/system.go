@@ -36,10 +36,10 @@ import (
 // TB is what a system needs of its test: *testing.T, *testing.B or *rapid.T.
 // Fatalf must not return.
 type TB interface {
-	Helper()
-	Fatalf(format string, args ...any)
-	Cleanup(func())
-	Context() context.Context
+	Helper()                           // marks the caller as a helper
+	Fatalf(format string, args ...any) // fails the test and ends its goroutine
+	Cleanup(func())                    // is called at the end of the test, the last first
+	Context() context.Context          // ends before what Cleanup has registered
 }
 
 // System is a running system of one test. It fulfils [actors.Asker] and is safe

@@ -9,8 +9,8 @@ import (
 // Batch is what one commit stores: at most one append for each stream, in the
 // order of arrival. Items and their events are read-only.
 type Batch struct {
-	Items  []Item
-	Events int
+	Items  []Item // at least one
+	Events int    // of all items together
 	queue  *Queue
 }
 

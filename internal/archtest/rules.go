@@ -16,6 +16,7 @@ type Rules struct {
 // is the root package alone. A package in no area is a violation, so that a new
 // folder gets its place in the order before it is used.
 type Area struct {
+	// Folder is the path from the module's root.
 	Folder string
 	// Imports are the areas that it may import; its own needs no mention. The list
 	// is exact: an area inside a mentioned one has to be mentioned too.
@@ -24,6 +25,7 @@ type Area struct {
 
 // Fence names the folders that may import a module, or a tree of them.
 type Fence struct {
+	// Module is the import path, of which all below it is meant.
 	Module string
 	// Within are folders of ours; everything below them is meant.
 	Within []string

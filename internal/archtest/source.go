@@ -18,9 +18,8 @@ import (
 
 // Violation is one place that breaks one rule.
 type Violation struct {
-	// File is the path from the module's root, Line counts from 1.
-	File string
-	Line int
+	File string // the path from the module's root
+	Line int    // counts from 1
 	// Message says what is wrong and what would be right.
 	Message string
 }

@@ -14,9 +14,8 @@ const MaxReadmeLines = 250
 
 // Problem is one place in a document that is not true.
 type Problem struct {
-	// File is the path from the module's root, Line counts from 1.
-	File string
-	Line int
+	File string // the path from the module's root
+	Line int    // counts from 1
 	// Message says what is wrong.
 	Message string
 }

@@ -22,8 +22,9 @@ type Server interface {
 	Restart(ctx context.Context) error
 	// KillBackend ends one process as kill -9 does, after which it restarts by itself.
 	KillBackend(pid int)
-	// Pause stops all its processes, and Resume lets them go on.
+	// Pause stops all its processes.
 	Pause()
+	// Resume lets them go on.
 	Resume()
 	// SlowDown makes each flush of its log take this much longer.
 	SlowDown(longer time.Duration) error

@@ -68,9 +68,8 @@ type finding struct {
 
 // Report says what a program did and found.
 type Report struct {
-	// Program and Seed are how to do it again.
-	Program string
-	Seed    uint64
+	Program string // which it was
+	Seed    uint64 // how to do it again
 	// Rows are the events at the end. The attempts are the appends, by what their
 	// writers were told.
 	Rows, Attempts, Acknowledged, Refused, Conflicts, Unknown int
@@ -86,13 +85,16 @@ type Report struct {
 	// to a reader of all, without and with a foreign transaction open.
 	Quiet, Foreign Delays
 
-	// Faults counts what was found; Texts has the first of each.
+	// Faults counts what was found.
 	Faults map[Fault]int
-	Texts  []string
+	// Texts has the first of each.
+	Texts []string
 }
 
 // Delays are points of a distribution.
-type Delays struct{ P50, P99 time.Duration }
+type Delays struct {
+	P50, P99 time.Duration // half of all are shorter, all but a hundredth are
+}
 
 func newDelays(delays []time.Duration) Delays {
 	if len(delays) == 0 {

@@ -31,7 +31,10 @@ import (
 // Named is what a plain Go struct must be to serve as a message. The name is
 // what is stored, so it must not change with the type's; it must be the same for
 // all values, the zero value included.
-type Named interface{ MessageName() string }
+type Named interface {
+	// MessageName returns the name, which is the type of an event.
+	MessageName() string
+}
 
 // Type is the codec of one Go type. It is safe for concurrent use.
 type Type struct {

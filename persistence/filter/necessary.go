@@ -20,16 +20,15 @@ type Necessary struct {
 	Nothing bool
 	// IDs, Types, Streams and Categories hold the only values that can match.
 	IDs        []persistence.EventID
-	Types      []string
-	Streams    []persistence.StreamID
-	Categories []string
+	Types      []string               // as stored
+	Streams    []persistence.StreamID // whole names
+	Categories []string               // of streams
 	// Tags are sets of which an event has at least one tag each.
 	Tags [][]string
-	// Versions, Offsets and Times are closed ranges. Times are in UTC with
-	// microseconds.
+	// Versions, Offsets and Times are closed ranges.
 	Versions Range[persistence.Version]
-	Offsets  Range[int64]
-	Times    Range[time.Time]
+	Offsets  Range[int64]     // in the partition
+	Times    Range[time.Time] // in UTC with microseconds
 	// Metadata holds, by key, the only values that can match; an event without the
 	// key cannot. They are meant as Go values: a number that can be stored as an
 	// integer and as a float stands here twice, so a store may compare the encoded
@@ -39,7 +38,9 @@ type Necessary struct {
 
 // Range is a closed interval. An end that is nil is open, which as a parameter of
 // a query is NULL.
-type Range[T any] struct{ Min, Max *T }
+type Range[T any] struct {
+	Min, Max *T // belong to it
+}
 
 // Necessary computes what every match must satisfy.
 func (f Filter) Necessary() Necessary { return f.root.necessary(false) }

@@ -31,14 +31,15 @@ type Report struct {
 
 // Finding is one problem of one row. It holds no payload and no metadata.
 type Finding struct {
+	// Problem is what is wrong.
 	Problem Problem
-	// Table is the name of the stream in prooph, and No the number of the row in its
-	// table; 0 means the whole stream.
+	// Table is the name of the stream in prooph.
 	Table string
-	No    int64
-	// Stream is where the row belongs, and Claimed the version that it claims, as far
-	// as they are known.
-	Stream  persistence.StreamID
+	// No is the number of the row in its table; 0 means the whole stream.
+	No int64
+	// Stream is where the row belongs, as far as that is known.
+	Stream persistence.StreamID
+	// Claimed is the version that the row claims; 0 is not known.
 	Claimed persistence.Version
 	// Policy is what was done.
 	Policy Policy
@@ -68,9 +69,14 @@ func (f Finding) String() string {
 
 // RefusedError ends an import at a row that does not fit. The rows before it may
 // be stored.
-type RefusedError struct{ Finding Finding }
+type RefusedError struct {
+	Finding Finding // the row, and what is wrong with it
+}
 
+// Error fulfils error.
 func (e *RefusedError) Error() string { return "import from prooph: " + e.Finding.String() }
+
+// Unwrap returns the cause, nil when there is none.
 func (e *RefusedError) Unwrap() error { return e.Finding.Err }
 
 // Is matches [persistence.ErrInvalid].

@@ -35,8 +35,9 @@ type Decoded struct {
 // of kind [persistence.ErrCorrupt] when the payload is not what its description
 // says, and else of kind [persistence.ErrNotFound].
 type UndecodableError struct {
-	// Type is the event's type and Schema what the journal knows it by.
-	Type   string
+	// Type is the event's type.
+	Type string
+	// Schema is what the journal knows it by; 0 is nothing.
 	Schema persistence.SchemaID
 	// Reason completes "event … cannot be decoded: ".
 	Reason string
@@ -44,10 +45,12 @@ type UndecodableError struct {
 	Err error
 }
 
+// Error fulfils error.
 func (e *UndecodableError) Error() string {
 	return fmt.Sprintf("event %s of schema %d cannot be decoded: %s", e.Type, e.Schema, e.Reason)
 }
 
+// Unwrap returns the cause, nil when there is none.
 func (e *UndecodableError) Unwrap() error { return e.Err }
 
 // Is matches the kind of the error.

@@ -23,6 +23,7 @@ const (
 	BreaksReading
 )
 
+// String is the severity in words.
 func (s Severity) String() string {
 	switch s {
 	case BreaksReading:
@@ -102,8 +103,10 @@ var fixes = map[Change]string{
 // Finding is an incompatible change between what a journal holds and what a
 // program knows.
 type Finding struct {
+	// Severity says what comes of the change.
 	Severity Severity
-	Change   Change
+	// Change says what has changed.
+	Change Change
 	// Kind is that of the aggregates whose events are meant, and Type the type under
 	// which they are stored.
 	Kind, Type string
@@ -114,9 +117,10 @@ type Finding struct {
 	Was, Is string
 	// Fix says what can be done.
 	Fix string
-	// Schemas are those in which it was so, and Events how many events have them.
+	// Schemas are those in which it was so.
 	Schemas []persistence.SchemaID
-	Events  int64
+	// Events is how many events have one of them.
+	Events int64
 }
 
 // String is the finding on one line.

@@ -21,6 +21,7 @@ type Checkpoint struct {
 
 // Mark is a place in one partition.
 type Mark struct {
+	// Position is the last one that the reader has done with.
 	Position persistence.Position
 	// EventID is that of the event at the position. It is zero when there was none to
 	// see, because it had been scavenged.

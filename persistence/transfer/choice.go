@@ -10,8 +10,8 @@ import (
 // Choice says which streams are meant: those that are listed and those of the
 // categories. The zero Choice means all, those of the system included.
 type Choice struct {
-	Streams    []persistence.StreamID
-	Categories []string
+	Streams    []persistence.StreamID // by their names
+	Categories []string               // of which all streams are meant
 }
 
 func (c *Choice) all() bool { return len(c.Streams) == 0 && len(c.Categories) == 0 }

@@ -14,7 +14,9 @@ import (
 // ExportOptions say what is exported and how. The zero value is everything, as it
 // is stored, in [NDJSON].
 type ExportOptions struct {
+	// Format is that of the file.
 	Format Format
+	// Choice says which streams are meant.
 	Choice
 	// Filter chooses among the events. What it leaves out would be missing, so the
 	// file can be read by others and cannot be imported. Nil chooses all.

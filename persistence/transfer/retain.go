@@ -52,6 +52,7 @@ type RetainOptions struct {
 
 // Cut is what is to become, or has become, of one stream.
 type Cut struct {
+	// Stream is its name.
 	Stream persistence.StreamID
 	// First is the first version that could be read, Before the first that can be
 	// read afterwards. They are equal when nothing goes.

@@ -27,10 +27,14 @@ type Summary struct {
 type LineError struct {
 	// Line counts from 1.
 	Line int64
-	Err  error
+	// Err says what is wrong with it.
+	Err error
 }
 
+// Error fulfils error.
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+
+// Unwrap returns the cause, nil when there is none.
 func (e *LineError) Unwrap() error { return e.Err }
 
 func invalid(field, reason string) error {

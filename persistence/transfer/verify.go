@@ -27,6 +27,7 @@ type Report struct {
 
 // Side is what one journal holds of what was compared.
 type Side struct {
+	// Events and Streams are how many there are.
 	Events, Streams int64
 	// Digest is equal on both sides when the events are.
 	Digest [sha256.Size]byte
@@ -34,6 +35,7 @@ type Side struct {
 
 // Difference is a stream that is not the same in two journals.
 type Difference struct {
+	// Stream is its name.
 	Stream persistence.StreamID
 	// From and To are the numbers of events on each side, those included that cannot
 	// be read any more.

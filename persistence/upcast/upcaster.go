@@ -9,11 +9,14 @@ import (
 
 // Raw is what upcasters see of an event, and may give another form.
 type Raw struct {
+	// Type is the name under which the event is stored.
 	Type string
 	// Schema is what the journal knows the payload by, 0 for one that it has no
 	// description of.
-	Schema   persistence.SchemaID
-	Payload  []byte
+	Schema persistence.SchemaID
+	// Payload is as stored; an upcaster must not change it in place.
+	Payload []byte
+	// Metadata is the writer's.
 	Metadata persistence.Metadata
 }
 

@@ -20,7 +20,10 @@ type TxJournal interface {
 	persistence.PageReader
 	persistence.Snapshots
 	persistence.Schemas
+	// AppendTx appends in the caller's transaction, which cannot be committed after an
+	// error.
 	AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistence.Append) ([]persistence.Outcome, error)
+	// Nudge says that somebody has committed events beside the journal.
 	Nudge()
 }
 

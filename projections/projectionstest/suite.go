@@ -24,9 +24,11 @@ import (
 
 // Subject is a target under test, with a read model that the suite brings.
 type Subject[T any] struct {
+	// Target is what is tested.
 	Target projections.Target[T]
-	// Add adds n to what the read model has under a key, and Sums returns all it has.
-	Add  func(ctx context.Context, tx T, key string, n int) error
+	// Add adds n to what the read model has under a key.
+	Add func(ctx context.Context, tx T, key string, n int) error
+	// Sums returns all that the read model has, by key.
 	Sums func(ctx context.Context) (map[string]int, error)
 	// Loose says that the target has no transactions, so that what was added before a
 	// failure stays.

@@ -21,6 +21,7 @@ type TxJournal interface {
 	persistence.PageReader
 	persistence.Snapshots
 	persistence.Schemas
+	// Nudge says how far the journal has come by what was committed beside it.
 	Nudge(reached persistence.Positions)
 }
 

@@ -32,16 +32,22 @@ type Store[T any] interface {
 }
 
 // RefusedError is about what was to be stored.
-type RefusedError struct{ Err error }
+type RefusedError struct {
+	Err error // the cause
+}
 
+// Error fulfils error.
 func (e *RefusedError) Error() string { return e.Err.Error() }
 
 // Unwrap returns why.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 // UnknownError is that of a commit that may have happened.
-type UnknownError struct{ Err error }
+type UnknownError struct {
+	Err error // the cause
+}
 
+// Error fulfils error.
 func (e *UnknownError) Error() string { return e.Err.Error() }
 
 // Unwrap returns why nobody knows.
