@@ -17,13 +17,13 @@ import (
 // with it. A nil memory is empty.
 //
 // The outcome itself is read from the journal when somebody repeats a command,
-// which is rare; a memory holds 40 bytes for each command, and about half as much again
-// for finding it when there are many.
+// which is rare; a memory holds 40 bytes for each command, and about as much
+// again for finding it when there are many.
 type memory struct {
 	commands fifo.Queue[remembered] // oldest first
-	// places finds a command by a part of its id: how many were remembered before it. It
-	// is nil while there are few.
-	places map[uint64]uint32
+	// places finds a command by its id: how many were remembered before it. It is nil
+	// while there are few.
+	places map[persistence.CommandID]uint64
 	gone   uint64 // commands that were forgotten
 	stored uint64 // commands of which it is known where they are stored
 	// forgotten is the time of the newest one that is gone, in unix seconds. What was
@@ -57,14 +57,11 @@ func (m *memory) find(id persistence.CommandID) (persistence.Version, bool) {
 		return 0, false
 	}
 	if m.places != nil {
-		place, found := m.places[partOf(id)]
+		place, found := m.places[id]
 		if !found {
 			return 0, false
 		}
-		if command := m.commands.At(int(place - uint32(m.gone))); command.id == id { //nolint:gosec // both go round
-			return command.version, true
-		}
-		// Another id has the same part, which should not happen.
+		return m.commands.At(int(place - m.gone)).version, true //nolint:gosec // within the queue
 	}
 	for i := range m.commands.Len() {
 		if command := m.commands.At(i); command.id == id {
@@ -72,14 +69,6 @@ func (m *memory) find(id persistence.CommandID) (persistence.Version, bool) {
 		}
 	}
 	return 0, false
-}
-
-// partOf is the half of an id that is random in those that we make.
-func partOf(id persistence.CommandID) uint64 { return binary.LittleEndian.Uint64(id[8:]) }
-
-// note says where the command at an index of the queue is to be found.
-func (m *memory) note(i int) {
-	m.places[partOf(m.commands.At(i).id)] = uint32(m.gone) + uint32(i) //nolint:gosec // it goes round
 }
 
 // complete reports that a command would be here if it had been stored: one born at
@@ -125,15 +114,15 @@ func (m *memory) add(command remembered, keep retention) *memory {
 	if m == nil {
 		m = &memory{}
 	}
-	m.commands.Push(command)
 	if m.places != nil {
-		m.note(m.commands.Len() - 1)
+		m.places[command.id] = m.gone + uint64(m.commands.Len()) //nolint:gosec // a length
 	}
+	m.commands.Push(command)
 	m.forget(command.at, keep)
 	if m.places == nil && m.commands.Len() > fewCommands {
-		m.places = make(map[uint64]uint32, 2*fewCommands)
+		m.places = make(map[persistence.CommandID]uint64, 2*fewCommands)
 		for i := range m.commands.Len() {
-			m.note(i)
+			m.places[m.commands.At(i).id] = m.gone + uint64(i) //nolint:gosec // an index
 		}
 	}
 	return m
@@ -143,8 +132,8 @@ func (m *memory) forget(now int64, keep retention) {
 	oldest := now - int64(keep.age/time.Second)
 	for m.commands.Len() > keep.count || m.commands.Len() > 0 && m.commands.At(0).at < oldest {
 		command := m.commands.Pop()
-		if place, found := m.places[partOf(command.id)]; found && place == uint32(m.gone) { //nolint:gosec // it goes round
-			delete(m.places, partOf(command.id))
+		if m.places[command.id] == m.gone {
+			delete(m.places, command.id)
 		}
 		m.gone++
 		m.forgotten, m.behind.Offset = max(m.forgotten, command.at), max(m.behind.Offset, command.offset)

@@ -51,7 +51,7 @@ type Config struct {
 	// default is 7 days.
 	RememberFor time.Duration
 	// RememberMax is how many commands with an id of their caller's an aggregate
-	// knows again. Each takes some 80 bytes while the aggregate is in memory. The
+	// knows again. Each takes some 90 bytes while the aggregate is in memory. The
 	// default is 1000.
 	RememberMax int
 	// Recoveries is how many streams are read at once. The default is 50.
