@@ -32,10 +32,12 @@
 // (see package codec).
 //
 // A handler only decides: it reads the state, raises events and returns a reply.
-// It does no I/O, asks nobody, reads no clock and rolls no dice other than
-// through [Tx], because it may run more than once for one command. State changes
-// in On methods only, because that is all that a replay sees. The test kit proves
-// both for every decision that a test makes:
+// It does no I/O, asks nobody, leaves the command as it is, reads no clock and rolls
+// no dice other than through [Tx], because it may run more than once for one command,
+// also on the zero state of an aggregate that is taken for new and is not. State
+// changes in On methods only, because that is all that a replay sees. The test kit
+// proves of every decision that a test makes that it comes out the same again, and
+// that a replay gives the same state:
 //
 //	Withdraw.Given(t, Accounts, &bankpb.Deposited{Cents: 100}).
 //		When(&bankpb.Withdraw{Cents: 30}).

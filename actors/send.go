@@ -60,12 +60,7 @@ func (c Command[C, R]) SendAfter(tx *Tx, delay time.Duration, id string, command
 	if tx.problem != nil {
 		return
 	}
-	both := &struct { // as one, since every step of a process manager makes them
-		sending
-		sent stelev1.Sent
-	}{}
-	s := &both.sending
-	s.Sent, both.sent.Kind, both.sent.Id = &both.sent, c.kind, id
+	s := &sending{Sent: &stelev1.Sent{Kind: c.kind, Id: id}}
 	for _, option := range options {
 		option(s)
 	}
@@ -186,11 +181,11 @@ func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
 // encodeSends is what a command has opened and ended, as it is stored, and what is
 // open after it.
 func encodeSends(opened, ended, open []*sending) []byte {
-	size := len(ended)*(2+len(persistence.CommandID{})) + 16
+	room := len(ended)*(2+len(persistence.CommandID{})) + 16
 	for _, s := range opened {
-		size += 4 + proto.Size(s.Sent)
+		room += sentRoom + len(s.GetPayload())
 	}
-	out := make([]byte, 0, size)
+	out := make([]byte, 0, room)
 	for _, s := range opened {
 		out = protowire.AppendVarint(protowire.AppendTag(out, sendsSent, protowire.BytesType), uint64(proto.Size(s.Sent))) //nolint:gosec // a size
 		out, _ = proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(out, s.Sent)                                      // fails for invalid text only, which was refused
@@ -208,6 +203,9 @@ func encodeSends(opened, ended, open []*sending) []byte {
 	out = protowire.AppendVarint(protowire.AppendTag(out, sendsOpen, protowire.VarintType), uint64(len(open)))
 	return protowire.AppendVarint(protowire.AppendTag(out, sendsNext, protowire.VarintType), uint64(next)) //nolint:gosec // as protobuf has it
 }
+
+// sentRoom is what most commands sent take beside their payload, in bytes.
+const sentRoom = 128
 
 // Fields of stele.v1.Sends. They are written by hand because every step of a process
 // manager passes here; a test decodes them with the generated code.

@@ -85,7 +85,8 @@ type Config struct {
 	// react to them, see [ReactionsOf]. Package stele does. Without it definitions with
 	// a [React] are refused, because their reactions would never run.
 	Delivering bool
-	// TrustCallers hands protobuf commands to handlers without copying them. Set it
+	// TrustCallers hands protobuf commands to handlers without copying them, but for the
+	// first of an aggregate that is taken for new, which may be decided twice. Set it
 	// when no caller changes a command after asking it.
 	TrustCallers bool
 }
