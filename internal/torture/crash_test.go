@@ -2,6 +2,7 @@ package torture_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -40,7 +41,13 @@ func TestCrash(t *testing.T) {
 	t.Run("catches acknowledgements before the flush", func(t *testing.T) {
 		until(t, func(seed uint64) (*torture.Report, error) {
 			target := torture.Target{URL: databaseOf(t, server, "synchronous_commit = off"), Open: unflushed, Seed: seed}
-			return torture.Crash{Target: target, Server: server, Rounds: 1, Mode: "no flush"}.Run(t.Context())
+			report, err := torture.Crash{Target: target, Server: server, Rounds: 1, Mode: "no flush"}.Run(t.Context())
+			if errors.Is(err, torture.ErrStalled) {
+				// A journal that has read what its server has lost refuses to go on there. That
+				// is one way to notice, and not the one that is wanted here.
+				return &torture.Report{}, nil
+			}
+			return report, err
 		}, torture.Lost, torture.Undone)
 	})
 

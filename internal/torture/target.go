@@ -2,6 +2,7 @@ package torture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -61,7 +62,7 @@ func upTo(lots *rand.Rand, longest time.Duration) time.Duration {
 // eventually polls until done says so. It returns an error when that takes longer
 // than any load can explain.
 func eventually(ctx context.Context, what string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("wait for %s: gave up after %s", what, patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("wait for %s: %w after %s", what, ErrStalled, patience))
 	defer cancel()
 	for {
 		if ok, err := done(); ok || err != nil {
@@ -72,6 +73,9 @@ func eventually(ctx context.Context, what string, done func() (bool, error)) err
 		}
 	}
 }
+
+// ErrStalled says that something has not gone on for as long as it may take.
+var ErrStalled = errors.New("gave up")
 
 // patience is how long anything may take on a machine that is busy otherwise.
 const patience = time.Minute

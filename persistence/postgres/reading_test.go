@@ -212,8 +212,9 @@ func TestConflictsHoldNoLock(t *testing.T) {
 	done.Wait()
 
 	require.Zero(t, scalar(t, url, "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database() WHERE l.locktype = 'advisory'"))
+	stranger := other(t, url)
 	began := time.Now()
-	require.NoError(t, appendOne(t, other(t, url), "s-2", persistence.NoStream, "x").Err)
+	require.NoError(t, appendOne(t, stranger, "s-2", persistence.NoStream, "x").Err)
 	require.Less(t, time.Since(began), time.Second)
 	require.Len(t, readAll(t, journal, "s-1"), 1)
 }
