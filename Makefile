@@ -9,6 +9,11 @@ MAKEFLAGS   += --no-print-directory
 # else a private server that ends with the command.
 WITH_POSTGRES := go run ./internal/pgtest/db --
 
+# Tests whose name begins with TestLong take long; they run apart from the others.
+LONG := ^TestLong
+# The report of a run: what failed, the ten slowest tests, the counts.
+REPORT := go -C tools run ./testreport
+
 # What the targets add to their commands.
 TESTFLAGS ?=
 BENCH     ?= -quick journal command
@@ -22,16 +27,20 @@ SINGLE_NODE := ./examples/bank
 NOT_LINKED := github.com/jackc/pgx|google.golang.org/grpc|github.com/hashicorp/memberlist
 
 ##@ Every day
-.PHONY: help build test lint format generate db
+.PHONY: help build test test-long lint format generate db
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile everything, programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./...
 
-test: ## vet and test everything under the race detector, Postgres included
+test: ## vet and test under the race detector, Postgres included, but for long tests
 	go vet ./...
-	$(WITH_POSTGRES) go test -race -timeout 10m $(TESTFLAGS) ./...
+	go -C tools test ./...
+	$(WITH_POSTGRES) go test -race -json -timeout 10m -skip '$(LONG)' $(TESTFLAGS) ./... | $(REPORT)
+
+test-long: ## the long tests: broken journals, kills, crashes, simulations
+	$(WITH_POSTGRES) go test -race -json -timeout 30m -run '$(LONG)' $(TESTFLAGS) ./... | $(REPORT)
 
 lint: bin/golangci-lint ## run the linters of .golangci.yml (the first run builds them, minutes)
 	bin/golangci-lint run ./...
