@@ -138,10 +138,10 @@ func TestOriginIsFilledIn(t *testing.T) {
 			journal := open(t)
 			node, err := stele.Start(t.Context(), stele.Config{
 				Journal: journal, Aggregates: stele.Aggregates{allVisits},
-				Runtime: actors.Config{Enrich: func(ctx context.Context) persistence.Metadata {
+				Enrich: func(ctx context.Context) persistence.Metadata {
 					name, _ := ctx.Value(tenant{}).(string)
 					return persistence.Metadata{"tenant": persistence.String(name), "page": persistence.Bool(false)}
-				}},
+				},
 			})
 			require.NoError(t, err)
 			span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})

@@ -222,7 +222,7 @@ func TestUpcastersAreForAll(t *testing.T) {
 				}
 			}
 			node, err := stele.Start(t.Context(), stele.Config{
-				Journal: journal, Aggregates: stele.Aggregates{history}, Runtime: actors.Config{Upcasters: chain},
+				Journal: journal, Aggregates: stele.Aggregates{history}, Upcasters: chain,
 			})
 			require.NoError(t, err)
 			recovered, err := visitPage.Ask(t.Context(), node, "a", visit{})

@@ -29,7 +29,7 @@ func TestServerDiesUnderCallers(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, journal.Close()) })
 	node, err := stele.Start(t.Context(), stele.Config{
-		Journal: journal, Aggregates: stele.Aggregates{allVisits}, Runtime: actors.Config{AskTimeout: timeout},
+		Journal: journal, Aggregates: stele.Aggregates{allVisits}, AskTimeout: timeout,
 	})
 	require.NoError(t, err)
 

@@ -70,7 +70,7 @@ func TestReactions(t *testing.T) {
 			start := func() *stele.Node {
 				node, err := stele.Start(t.Context(), stele.Config{
 					Journal: journal, Aggregates: stele.Aggregates{Counters, echoes}, Checkpoints: store,
-					Runtime: actors.Config{AskTimeout: 2 * time.Minute}, // a busy machine is no failure
+					AskTimeout: 2 * time.Minute, // a busy machine is no failure
 				})
 				require.NoError(t, err)
 				return node

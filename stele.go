@@ -11,33 +11,6 @@ import (
 	"github.com/stele-es/stele/projections"
 )
 
-// Aggregates are the definitions that a node hosts.
-type Aggregates []actors.Definition
-
-// Projections are the definitions, with their targets, that a node runs.
-type Projections []projections.Projection
-
-// Config says what a node consists of. Only Journal and Aggregates are required.
-type Config struct {
-	// Journal stores the events. Who opened it closes it, after [Node.Stop].
-	Journal persistence.Journal
-	// Aggregates are hosted on this node.
-	Aggregates Aggregates
-	// Projections are run on this node.
-	Projections Projections
-	// Checkpoints keep how far the reactions of aggregates have come, see
-	// [actors.React], and the events at which they fail: a target of package
-	// projections/postgres or sqlite. It must last as long as the journal does;
-	// projections.Books are for a journal in memory. Without reactions it is not needed.
-	Checkpoints projections.Store
-	// Runtime bounds the aggregates: mailboxes, memory, time-outs, the logger. Its
-	// Journal and Aggregates are taken from above.
-	Runtime actors.Config
-	// Reading bounds the projections. Its Journal and Projections are taken from
-	// above, its Upcasters and Logger from Runtime when it has none.
-	Reading projections.Config
-}
-
 // Node is a running system. It fulfils [actors.Asker] and is safe for concurrent
 // use.
 type Node struct {
@@ -50,20 +23,13 @@ type Node struct {
 // reported at once, and nothing is left running then. It waits for the journal,
 // which is told what the events look like, until ctx is done.
 func Start(ctx context.Context, config Config) (*Node, error) {
-	config.Runtime.Journal, config.Runtime.Aggregates = config.Journal, config.Aggregates
 	node := &Node{}
-	reading := &config.Reading
+	hosting, reading := config.parts()
 	reacting, missing := node.reactions(&config)
-	reading.Journal, reading.Projections = config.Journal, append(reacting, config.Projections...)
-	if reading.Upcasters == nil {
-		reading.Upcasters = config.Runtime.Upcasters
-	}
-	if reading.Logger == nil {
-		reading.Logger = config.Runtime.Logger
-	}
-	runner, problem := projections.New(config.Reading)
+	reading.Projections = append(reacting, reading.Projections...)
+	runner, problem := projections.New(reading)
 	problem = errors.Join(problem, missing)
-	system, err := actors.Open(ctx, config.Runtime)
+	system, err := actors.Open(ctx, hosting)
 	if problem != nil && err == nil {
 		err = system.Close(ctx)
 	}
@@ -79,7 +45,6 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 
 // reactions are projections that deliver events to the aggregates that react.
 func (n *Node) reactions(config *Config) (all []projections.Projection, missing error) {
-	config.Runtime.Delivering = true
 	for _, reactions := range actors.ReactionsOf(config.Aggregates...) {
 		if config.Checkpoints == nil {
 			return nil, errors.New("aggregates react to events, and how far they have come is kept nowhere: " +
@@ -106,7 +71,7 @@ func (r reactor) Take(event *persistence.Recorded) (id string, react func(ctx co
 // see [schema.Check]. It needs no node, and changes nothing.
 func Check(ctx context.Context, config Config) ([]schema.Finding, error) {
 	return schema.Check(ctx, config.Journal, schema.Program{
-		Events: actors.Events(config.Aggregates...), Upcasters: config.Runtime.Upcasters,
+		Events: actors.Events(config.Aggregates...), Upcasters: config.Upcasters,
 	})
 }
 

@@ -90,7 +90,7 @@ func TestOnSQLite(t *testing.T) {
 		journal, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
 		require.NoError(t, err)
 		node, err := stele.Start(t.Context(), stele.Config{
-			Journal: journal, Aggregates: stele.Aggregates{Counters}, Runtime: actors.Config{MaxActive: 2 * callers},
+			Journal: journal, Aggregates: stele.Aggregates{Counters}, MaxActive: 2 * callers,
 		})
 		require.NoError(t, err)
 		var group sync.WaitGroup
@@ -131,7 +131,7 @@ func TestStartContext(t *testing.T) {
 func TestStartMistakes(t *testing.T) {
 	t.Parallel()
 	node, err := stele.Start(t.Context(), stele.Config{
-		Aggregates: stele.Aggregates{Counters, Counters}, Runtime: actors.Config{Mailbox: -1},
+		Aggregates: stele.Aggregates{Counters, Counters}, Mailbox: -1,
 		Projections: stele.Projections{nil},
 	})
 	require.Nil(t, node)
@@ -189,7 +189,7 @@ func TestProjectionOfManyCommands(t *testing.T) {
 				})).With(projections.Workers(4))
 			node, err := stele.Start(t.Context(), stele.Config{
 				Journal: open(t), Aggregates: stele.Aggregates{Counters}, Projections: stele.Projections{definition.Into(versions)},
-				Runtime: actors.Config{AskTimeout: 2 * time.Minute}, // a busy machine is no failure
+				AskTimeout: 2 * time.Minute, // a busy machine is no failure
 			})
 			require.NoError(t, err)
 			var next atomic.Int64

@@ -19,7 +19,8 @@ import (
 )
 
 // Config says what a [System] hosts and bounds what it takes. Zero fields have
-// the defaults named below.
+// the defaults named below. The Config of package stele has the same fields, under
+// the same names, but for Delivering.
 type Config struct {
 	// Journal stores the events. It is required, and stays open when the system
 	// closes.

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele"
-	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/examples/bank/bank"
 	"github.com/stele-es/stele/examples/bank/bankpb"
 	"github.com/stele-es/stele/persistence"
@@ -45,7 +44,7 @@ func (s *session) withNode(j journal, use func(*stele.Node) error) (err error) {
 		Journal: j, Aggregates: stele.Aggregates{bank.Accounts},
 		// Nothing leaves memory while it is measured, and a machine that stands still
 		// for a while spoils a figure, not the run.
-		Runtime: actors.Config{Idle: time.Hour, MaxActive: 2 * max(s.scale.idle, s.scale.many), AskTimeout: 5 * time.Minute},
+		Idle: time.Hour, MaxActive: 2 * max(s.scale.idle, s.scale.many), AskTimeout: 5 * time.Minute,
 	})
 	if err != nil {
 		return err

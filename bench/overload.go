@@ -54,7 +54,7 @@ var strictTallies = actors.Define("tally", append(slices.Clip(tallies), actors.S
 func (s *session) strictly(window time.Duration, rate float64, refusals *recorder) (done float64, err error) {
 	err = s.fresh(func(j journal) (err error) {
 		node, err := stele.Start(s.ctx, stele.Config{
-			Journal: j, Aggregates: stele.Aggregates{strictTallies}, Runtime: actors.Config{AskTimeout: patience},
+			Journal: j, Aggregates: stele.Aggregates{strictTallies}, AskTimeout: patience,
 		})
 		if err != nil {
 			return err

@@ -38,7 +38,7 @@ var (
 // tallying starts a node of tallies on a journal and stops it after use.
 func (s *session) tallying(j journal, of actors.Definition, use func(*stele.Node) error) (err error) {
 	node, err := stele.Start(s.ctx, stele.Config{
-		Journal: j, Aggregates: stele.Aggregates{of}, Runtime: actors.Config{Idle: time.Hour, AskTimeout: 5 * time.Minute},
+		Journal: j, Aggregates: stele.Aggregates{of}, Idle: time.Hour, AskTimeout: 5 * time.Minute,
 	})
 	if err != nil {
 		return err

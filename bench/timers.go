@@ -115,7 +115,7 @@ func each(j journal, prefix string, streams int, event func(*lane) persistence.E
 // alarms starts a node of alarms and bells on a journal and stops it after use.
 func (s *session) alarms(j journal, r *ringing, use func(*stele.Node) error) (err error) {
 	node, err := stele.Start(s.ctx, stele.Config{
-		Journal: j, Aggregates: r.aggregates(), Runtime: actors.Config{MaxPending: 2 * s.scale.timers, AskTimeout: 5 * time.Minute},
+		Journal: j, Aggregates: r.aggregates(), MaxPending: 2 * s.scale.timers, AskTimeout: 5 * time.Minute,
 	})
 	if err != nil {
 		return err

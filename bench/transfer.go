@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stele-es/stele"
-	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/examples/bank/bank"
 	"github.com/stele-es/stele/examples/bank/bankpb"
 	"github.com/stele-es/stele/persistence"
@@ -39,7 +38,7 @@ func (s *session) transfers() (rate float64, err error) {
 	err = s.fresh(func(j journal) (err error) {
 		node, err := stele.Start(s.ctx, stele.Config{
 			Journal: j, Aggregates: stele.Aggregates{bank.Accounts, bank.Transfers},
-			Runtime: actors.Config{Idle: time.Hour, MaxActive: 2 * (count + s.scale.many), AskTimeout: 5 * time.Minute},
+			Idle: time.Hour, MaxActive: 2 * (count + s.scale.many), AskTimeout: 5 * time.Minute,
 		})
 		if err != nil {
 			return err

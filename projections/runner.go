@@ -17,7 +17,8 @@ import (
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// Config says what a [Runner] runs. Zero fields have the defaults named below.
+// Config says what a [Runner] runs. Zero fields have the defaults named below. The
+// Config of package stele has the same fields, under the same names.
 type Config struct {
 	// Journal is what is followed, and what states emit to. It is required, and stays
 	// open.
@@ -31,9 +32,10 @@ type Config struct {
 	// Tailer reads the journal for all that follow it here; one that others use too
 	// must read the journal as it is, without upcasters. The default is one of its own.
 	Tailer *tail.Tailer
-	// Placement says which workers run here. The default is all.
+	// Placement says which workers of the projections run here. The default is all.
 	Placement Placement
-	// Node names this process to operators. The default is "node".
+	// Node names this process to operators, among those that run the same projections.
+	// The default is "node".
 	Node string
 	// PollInterval is how long it takes at most until a wish is seen that was made in
 	// another process and does not concern a worker at work, which sees it at once.

@@ -31,7 +31,6 @@ import (
 	"time"
 
 	"github.com/stele-es/stele"
-	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -139,9 +138,9 @@ func (p *program) run(ctx context.Context) (err error) {
 // bringUpToDate imports what is new and compares all there is.
 func (p *program) bringUpToDate(ctx context.Context, journal persistence.Journal, repository *Repository, chain Chain) (err error) {
 	node, err := stele.Start(ctx, stele.Config{
-		Journal:    journal,
-		Aggregates: stele.Aggregates{Files, Ledgers},
-		Runtime:    actors.Config{TrustCallers: true},
+		Journal:      journal,
+		Aggregates:   stele.Aggregates{Files, Ledgers},
+		TrustCallers: true,
 	})
 	if err != nil {
 		return err
