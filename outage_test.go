@@ -19,7 +19,7 @@ import (
 // A server dies and comes back under callers who repeat each command under its key
 // until they know the outcome. Every call ends in time, the node works again soon,
 // and each command has one effect.
-func TestServerDiesUnderCallers(t *testing.T) {
+func TestLongServerDiesUnderCallers(t *testing.T) {
 	t.Parallel()
 	const callers, aggregates, timeout = 16, 4, 2 * time.Second
 	server := pgtest.Server(t)

@@ -134,7 +134,7 @@ func TestWouldBeLate(t *testing.T) {
 
 // An aggregate that is asked for ten times what it can do for a minute does as much as
 // it can, and those whom it does not answer know that nothing was done.
-func TestGoodputWhenOverloaded(t *testing.T) {
+func TestLongGoodputWhenOverloaded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const commit, patience = 10 * time.Millisecond, time.Second

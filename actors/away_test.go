@@ -23,7 +23,7 @@ import (
 // are away. Every call ends by its deadline with an error that says what is known,
 // what waits stays bounded, everything works within 15 s of the return, and of what
 // callers repeat under its key nothing is lost and nothing done twice.
-func TestJournalDownForAMinute(t *testing.T) {
+func TestLongJournalDownForAMinute(t *testing.T) {
 	t.Parallel()
 	const timeout, callers, down = 2 * time.Second, 100, time.Minute
 	refused := &persistence.UnavailableError{Reason: "connection refused", RetryAfter: time.Second}
@@ -126,7 +126,7 @@ func TestJournalDownForAMinute(t *testing.T) {
 
 // Two systems without a cluster fight for the same aggregates, and callers repeat
 // what conflicts or is unknown: both stay right.
-func TestConflictStorm(t *testing.T) {
+func TestLongConflictStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		under := new(memory.Journal)

@@ -124,7 +124,7 @@ func TestReadTogether(t *testing.T) {
 
 // The same on a journal that takes 100 ms for each reading and each commit: nobody
 // waits for long, because streams are read many at a time.
-func TestManyAtOnceOnSlowJournal(t *testing.T) {
+func TestLongManyAtOnceOnSlowJournal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const ids, slow = 10_000, 100 * time.Millisecond

@@ -162,7 +162,7 @@ func long(t *testing.T) *memory.Journal {
 
 // A process that dies at any point of writing a list, or is in doubt about it, leaves a
 // journal in which the next start finds all that is open.
-func TestCrashWhileListing(t *testing.T) {
+func TestLongCrashWhileListing(t *testing.T) {
 	t.Parallel()
 	for step := 1; step <= 4; step++ { // each part of the second list, and truncating the first
 		for _, done := range []bool{false, true} {
@@ -289,7 +289,7 @@ func (s dawdling) Append(ctx context.Context, appends ...persistence.Append) ([]
 }
 
 // A list that is wrong is counted and passed over, for an older one or for the events.
-func TestWrongList(t *testing.T) {
+func TestLongWrongList(t *testing.T) {
 	t.Parallel()
 	identity := func(j persistence.Journal) []byte {
 		id := j.Identity()

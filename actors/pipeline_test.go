@@ -39,7 +39,7 @@ type told struct {
 // fails at whatever depth, replies come in order and show only what is durable,
 // each command has its effect once or surely not at all, and the state in memory
 // is what the stream says.
-func TestPipeline(t *testing.T) {
+func TestLongPipeline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) { // whose Deadline no bubble allows

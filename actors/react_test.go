@@ -508,7 +508,7 @@ func TestReactionMistakes(t *testing.T) {
 
 // Whatever goes wrong, everybody reacts to what has happened for him, once and in the
 // order in which it happened.
-func TestSimulatedReactions(t *testing.T) {
+func TestLongSimulatedReactions(t *testing.T) {
 	t.Parallel()
 	simulation := simulated(10)
 	simulation.Aggregates = append(simulation.Aggregates, mirrors(nil, actors.SnapshotEvery[mirror](3)))

@@ -108,7 +108,7 @@ func insist[R any](t *testing.T, c *actorstest.Caller, ask func() (R, error)) (r
 
 // Whatever goes wrong, a command that is repeated has one effect and one reply; what an
 // aggregate sends is done once, its outcome heard once, and its timers ring once.
-func TestSimulation(t *testing.T) {
+func TestLongSimulation(t *testing.T) {
 	t.Parallel()
 	simulated(6).Run(t, func(t *testing.T, run *actorstest.Run) {
 		clockwork(t, run)
@@ -123,7 +123,7 @@ func TestSimulation(t *testing.T) {
 }
 
 // A seed does the same again, to the last byte; another seed does something else.
-func TestSimulationRepeatsItself(t *testing.T) {
+func TestLongSimulationRepeatsItself(t *testing.T) {
 	t.Parallel()
 	digests := map[string]int{}
 	for range 2 {

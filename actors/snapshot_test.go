@@ -282,7 +282,7 @@ func TestStateVersion(t *testing.T) {
 
 // A snapshot shows the events up to its version and no others, whatever fails
 // meanwhile, and state(snapshot + tail) is state(all events).
-func TestSnapshotsUnderFaults(t *testing.T) {
+func TestLongSnapshotsUnderFaults(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(28) {
 		n := 1 + int(seed%7)

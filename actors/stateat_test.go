@@ -20,7 +20,7 @@ import (
 
 // At every version, position and time the state is what the events up to there come
 // to, wherever snapshots stand.
-func TestStateAt(t *testing.T) {
+func TestLongStateAt(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		synctest.Test(t, func(t *testing.T) {

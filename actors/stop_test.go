@@ -203,7 +203,7 @@ func TestNeverTwoActivations(t *testing.T) {
 
 // More aggregates than memory may hold come and go under load: nothing is lost,
 // nothing is done twice, and the limit holds.
-func TestPassivationUnderLoad(t *testing.T) {
+func TestLongPassivationUnderLoad(t *testing.T) {
 	t.Parallel()
 	const ids, active, commands, callers = 10_000, 100, 12_000, 32
 	journal := new(memory.Journal)
@@ -349,7 +349,7 @@ func TestMaxActive(t *testing.T) {
 }
 
 // Fifty thousand idle aggregates are gone with one Close.
-func TestCloseManyIdle(t *testing.T) {
+func TestLongCloseManyIdle(t *testing.T) {
 	t.Parallel()
 	const ids, callers = 50_000, 64
 	system := open(t, actors.Config{})

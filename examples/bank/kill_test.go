@@ -87,7 +87,7 @@ func moveMoney(ctx context.Context, where string) error {
 
 // A bank that is killed in the middle of its transfers again and again loses no
 // money, and every transfer that it has said was started ends.
-func TestKill(t *testing.T) {
+func TestLongKill(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bank.db")
 	var started []string
@@ -103,7 +103,7 @@ func TestKill(t *testing.T) {
 
 // The same with two banks on one journal that know nothing of each other: one of them
 // is killed again and again, and the other delivers what it has left, besides its own.
-func TestKillOneOfTwo(t *testing.T) {
+func TestLongKillOneOfTwo(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
 	const kills = 20

@@ -41,7 +41,7 @@ func mortal(appends int64) *program {
 	}}
 }
 
-func TestKilledAndStartedAgain(t *testing.T) {
+func TestLongKilledAndStartedAgain(t *testing.T) {
 	t.Parallel()
 	for name, journal := range map[string]func(testing.TB) ledger{"sqlite": inSQLite, "postgres": inPostgres} {
 		t.Run(name, func(t *testing.T) {

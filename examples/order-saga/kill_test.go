@@ -90,7 +90,7 @@ func fillStock(ctx context.Context, where string) error {
 
 // A shop is killed again and again while its buyers watch the stock. Whatever was
 // stored, a buyer has seen all of it, once and in order.
-func TestReactionsAreKilled(t *testing.T) {
+func TestLongReactionsAreKilled(t *testing.T) {
 	t.Parallel()
 	const kills, items = 8, 3
 	for name, where := range map[string]func(*testing.T) string{

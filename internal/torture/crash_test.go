@@ -17,7 +17,7 @@ import (
 )
 
 // The modes share a server, and so take turns.
-func TestCrash(t *testing.T) {
+func TestLongCrash(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Server(t, torture.Fragile()...)
 	for mode, open := range map[string]torture.Opener{

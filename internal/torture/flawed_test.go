@@ -112,7 +112,7 @@ func (f *flawed) Read(ctx context.Context, stream persistence.StreamID, options 
 }
 
 // Every sort of fault that a journal can be given from outside is found.
-func TestPlantedFaultsAreFound(t *testing.T) {
+func TestLongPlantedFaultsAreFound(t *testing.T) {
 	t.Parallel()
 	submits, reads := new(atomic.Int64), new(atomic.Int64)
 	open := func(ctx context.Context, url string) (torture.Journal, error) {

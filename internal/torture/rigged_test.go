@@ -223,7 +223,7 @@ func hesitate(d time.Duration) { <-time.After(d) }
 
 // The program that finds nothing in the journal finds the loss that every reader
 // of a bare sequence suffers.
-func TestOrderCatchesPositionsThatAreGivenWithoutALock(t *testing.T) {
+func TestLongOrderCatchesPositionsThatAreGivenWithoutALock(t *testing.T) {
 	t.Parallel()
 
 	report := until(t, func(seed uint64) (*torture.Report, error) {

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 // The short forms of what make torture does for as long as it is told.
 
-func TestOrder(t *testing.T) {
+func TestLongOrder(t *testing.T) {
 	t.Parallel()
 	for name, connections := range map[string]int{"16 connections": 16, "64 connections": 64} {
 		t.Run(name, func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-func TestPath(t *testing.T) {
+func TestLongPath(t *testing.T) {
 	t.Parallel()
 	target := torture.Target{URL: pgtest.URL(t), Open: smallBatches, Seed: seed(t)}
 
@@ -51,7 +51,7 @@ func TestPath(t *testing.T) {
 }
 
 // A batch that does not prove that the one before it was stored is found out.
-func TestPathCatchesBatchesThatDoNotProveTheOneBefore(t *testing.T) {
+func TestLongPathCatchesBatchesThatDoNotProveTheOneBefore(t *testing.T) {
 	t.Parallel()
 
 	until(t, func(seed uint64) (*torture.Report, error) {

@@ -20,10 +20,10 @@ const mutantVariable = "JOURNALTEST_MUTANT"
 // unharmed is the mutant without a fault, which must pass everything.
 const unharmed = "unharmed"
 
-// TestMutantsDie runs the suite on journals that break one promise each, and
+// TestLongMutantsDie runs the suite on journals that break one promise each, and
 // requires that the case which guards the promise fails. A case can only be seen
 // to fail from outside, so each runs in a process of its own.
-func TestMutantsDie(t *testing.T) {
+func TestLongMutantsDie(t *testing.T) {
 	t.Parallel()
 	for name, m := range mutants() {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func underscored(name string) string { return strings.ReplaceAll(name, " ", "_")
 // it is the suite on a journal without a fault.
 func TestMutant(t *testing.T) {
 	t.Parallel()
-	name := os.Getenv(mutantVariable) //nolint:forbidigo // it is how a process of TestMutantsDie gets its mutant
+	name := os.Getenv(mutantVariable) //nolint:forbidigo // it is how a process of TestLongMutantsDie gets its mutant
 	m, known := mutants()[name]
 	require.True(t, known || name == "" || name == unharmed, "there is no mutant %q", name)
 	s := newSuite(m.subject())

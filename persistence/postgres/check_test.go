@@ -65,7 +65,7 @@ func TestCheckOfAFreshJournal(t *testing.T) {
 }
 
 // Faults are planted behind the journal's back and found.
-func TestCheckFindsFaultsOfTheData(t *testing.T) {
+func TestLongCheckFindsFaultsOfTheData(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ plant, check, want string }{
 		"a position is missing":            {"DELETE FROM stele.event WHERE position = 4", "events", "no event at position 4"},

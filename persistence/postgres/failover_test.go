@@ -16,7 +16,7 @@ import (
 
 // A standby that nobody waits for is promoted without the newest events, whose
 // positions and versions it gives to others. Who remembers one of them is told.
-func TestFailoverLosesTheTail(t *testing.T) {
+func TestLongFailoverLosesTheTail(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Server(t)
 	journal := open(t, postgres.Config{URL: primary.URL(), Migrate: true, Durability: postgres.Relaxed})

@@ -17,7 +17,7 @@ import (
 
 // Connections that break at one certain moment.
 
-func TestConnectionBreaksAtCommit(t *testing.T) {
+func TestLongConnectionBreaksAtCommit(t *testing.T) {
 	t.Parallel()
 	appends := map[string]persistence.Append{
 		"an exact version": {Expected: persistence.Exact(1)},
@@ -89,7 +89,7 @@ func TestConnectionBreaksAtCommit(t *testing.T) {
 
 // Connections break again and again with two batches under way, and while what
 // became of them is being found out.
-func TestConnectionBreaksUnderLoad(t *testing.T) {
+func TestLongConnectionBreaksUnderLoad(t *testing.T) {
 	t.Parallel()
 	doubts := &doubtCounter{}
 	config := faultyConfig(t, pgtest.URL(t), func(c *faultyConn) {

@@ -168,7 +168,7 @@ func TestListMigrations(t *testing.T) {
 
 // A script says what Migrate does, for all of it or from any release on, also in a
 // schema whose name is hard to write; and does nothing where it does not belong.
-func TestMigrationSQLIsWhatMigrateDoes(t *testing.T) {
+func TestLongMigrationSQLIsWhatMigrateDoes(t *testing.T) {
 	t.Parallel()
 	for _, schema := range []string{"stele", `odd "na'me" \ $$ $body$`} {
 		url := pgtest.Database(t)
@@ -301,7 +301,7 @@ func try(t *testing.T, url, script string) error {
 }
 
 // Names that something on the way might read as syntax.
-func TestSchemaNames(t *testing.T) {
+func TestLongSchemaNames(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	names := []string{

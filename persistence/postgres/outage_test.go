@@ -21,7 +21,7 @@ import (
 // Servers that are killed, paused and restarted under load, and what writers
 // were told compared with what is there in the end.
 
-func TestOutagesUnderLoad(t *testing.T) {
+func TestLongOutagesUnderLoad(t *testing.T) {
 	t.Parallel()
 	faults := map[string]struct {
 		rounds int

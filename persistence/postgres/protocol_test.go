@@ -14,7 +14,7 @@ import (
 // The suite holds whatever way statements are sent, when the order lock is released
 // before the flush, with the rights of a program, and behind a pooler.
 
-func TestJournalByTextThatReleasesEarly(t *testing.T) {
+func TestLongJournalByTextThatReleasesEarly(t *testing.T) {
 	t.Parallel()
 	journaltest.Durable{Store: func(t testing.TB) func(testing.TB) persistence.Journal {
 		t.Helper()
@@ -24,7 +24,7 @@ func TestJournalByTextThatReleasesEarly(t *testing.T) {
 	}, Crash: crash, Damage: damage}.Run(t)
 }
 
-func TestJournalByUnnamedStatementsWithTheRightsOfAProgram(t *testing.T) {
+func TestLongJournalByUnnamedStatementsWithTheRightsOfAProgram(t *testing.T) {
 	t.Parallel()
 	journaltest.Durable{Store: func(t testing.TB) func(testing.TB) persistence.Journal {
 		t.Helper()
@@ -57,7 +57,7 @@ type program struct {
 
 func (p program) place() (*postgres.Journal, string) { return p.own, p.url }
 
-func TestJournalBehindAPooler(t *testing.T) {
+func TestLongJournalBehindAPooler(t *testing.T) {
 	t.Parallel()
 	through := pgtest.Pooler(t)
 	journaltest.Durable{Store: func(t testing.TB) func(testing.TB) persistence.Journal {

@@ -144,9 +144,9 @@ func (i *interrupted) Import(ctx context.Context, events []persistence.Recorded)
 
 func (i *interrupted) ImportStreams(context.Context, []persistence.StreamInfo) error { return nil }
 
-// TestImportOfManyRows has a hundred thousand rows of a thousand aggregates, with
+// TestLongImportOfManyRows has a hundred thousand rows of a thousand aggregates, with
 // holes, and ends the import early again and again.
-func TestImportOfManyRows(t *testing.T) {
+func TestLongImportOfManyRows(t *testing.T) {
 	t.Parallel()
 	for name, open := range journals {
 		rows := 100_000

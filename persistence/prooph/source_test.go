@@ -114,8 +114,8 @@ func TestImportReadsOneMoment(t *testing.T) {
 	require.Len(t, journal.events, 2500)
 }
 
-// TestImportBoundsPages has rows that are large and tables that are many.
-func TestImportBoundsPages(t *testing.T) {
+// TestLongImportBoundsPages has rows that are large and tables that are many.
+func TestLongImportBoundsPages(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	large := `"` + strings.Repeat("x", 900<<10) + `"`

@@ -136,7 +136,7 @@ func TestCheckOfTheLock(t *testing.T) {
 	o.finds(persistence.Fault, "lock", "a second process can open the journal")
 }
 
-func TestCheckOfTheLog(t *testing.T) {
+func TestLongCheckOfTheLog(t *testing.T) {
 	t.Parallel()
 	o := openInside(t)
 	reader := o.foreign("BEGIN")

@@ -322,7 +322,7 @@ func TestLockedByAnotherProgram(t *testing.T) {
 	require.NoError(t, o.append("a-1", persistence.Exact(1), "2").Err)
 }
 
-func TestDamage(t *testing.T) {
+func TestLongDamage(t *testing.T) {
 	t.Parallel()
 
 	t.Run("stops writing for good", func(t *testing.T) {

@@ -27,7 +27,7 @@ func (o opened) grow(mebibytes int) {
 	}
 }
 
-func TestLog(t *testing.T) {
+func TestLongLog(t *testing.T) {
 	t.Parallel()
 
 	t.Run("stays short while events are written", func(t *testing.T) {

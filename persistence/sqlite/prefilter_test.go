@@ -100,9 +100,9 @@ func ids(events []persistence.Recorded) (all []persistence.EventID) {
 	return all
 }
 
-// TestPrefilter draws filters and compares what SQLite found with what the filter
+// TestLongPrefilter draws filters and compares what SQLite found with what the filter
 // chooses among all.
-func TestPrefilter(t *testing.T) {
+func TestLongPrefilter(t *testing.T) {
 	t.Parallel()
 	draw := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same at every run
 	o := openInside(t)

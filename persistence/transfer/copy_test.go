@@ -70,7 +70,7 @@ func TestCopy(t *testing.T) {
 }
 
 // A process that copies is killed again and again; the copy is what was copied.
-func TestCopyIsKilled(t *testing.T) {
+func TestLongCopyIsKilled(t *testing.T) {
 	t.Parallel()
 	path, url := filepath.Join(t.TempDir(), "journal"), pgtest.Database(t)
 	from, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Relaxed: true})

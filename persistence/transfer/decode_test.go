@@ -121,7 +121,7 @@ func TestLinesAreBounded(t *testing.T) {
 	require.ErrorContains(t, err, "line is too long")
 }
 
-func TestTheLongestLineIsRead(t *testing.T) {
+func TestLongTheLongestLineIsRead(t *testing.T) {
 	t.Parallel()
 	from, to := new(memory.Journal), new(memory.Journal)
 	metadata := persistence.Metadata{}

@@ -39,7 +39,7 @@ func body(file []byte, journal persistence.Journal) string {
 
 // Whatever has happened to a journal: what is exported, imported and exported again
 // is the same file, and nothing tells the journals apart.
-func TestRoundTrip(t *testing.T) {
+func TestLongRoundTrip(t *testing.T) {
 	t.Parallel()
 	for source, open := range journals {
 		for seed := range uint64(2) {
@@ -150,7 +150,7 @@ func TestWhatIsNotWholeIsNotImported(t *testing.T) {
 
 // A file that was cut anywhere imports as far as it goes, says so, and is
 // completed by an export that goes on behind it, or by the whole file.
-func TestFilesAreCut(t *testing.T) {
+func TestLongFilesAreCut(t *testing.T) {
 	t.Parallel()
 	from := newMemory()
 	live(t, from, 3, 60)
@@ -231,7 +231,7 @@ func TestExportGoesOn(t *testing.T) {
 
 // While others write, what is known of a stream may be ahead of its events, but
 // not of the file.
-func TestExportOfAJournalInUse(t *testing.T) {
+func TestLongExportOfAJournalInUse(t *testing.T) {
 	t.Parallel()
 	for name, open := range journals {
 		t.Run(name, func(t *testing.T) {

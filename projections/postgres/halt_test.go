@@ -16,7 +16,7 @@ import (
 
 // Processes that are halted in the midst of anything, and go on long after others
 // have taken over, add nothing.
-func TestHalted(t *testing.T) {
+func TestLongHalted(t *testing.T) {
 	t.Parallel()
 	where := "postgres " + pgtest.URL(t)
 	children := []*exec.Cmd{start(t, where), start(t, "silent "+where)}

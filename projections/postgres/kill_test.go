@@ -241,7 +241,7 @@ func within(t *testing.T, d time.Duration) {
 	}
 }
 
-func TestKilled(t *testing.T) {
+func TestLongKilled(t *testing.T) {
 	t.Parallel()
 	places := map[string]func(*testing.T) string{
 		"postgres": func(t *testing.T) string { t.Helper(); return "postgres " + pgtest.URL(t) },

@@ -20,7 +20,7 @@ import (
 
 // A projection that follows while 64 connections do their worst to the order of the
 // sequence applies each event once: none is skipped and none comes twice.
-func TestProjectionUnderTortureSkipsNothing(t *testing.T) {
+func TestLongProjectionUnderTortureSkipsNothing(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
 	pool, err := pgxpool.New(t.Context(), url)

@@ -20,7 +20,7 @@ import (
 // A version that is built beside another one while events come, and takes over from
 // it, holds byte by byte what one holds that is made of the same events afterwards:
 // so does the one it has replaced, up to the place where it ended.
-func TestRebuildIsTheSame(t *testing.T) {
+func TestLongRebuildIsTheSame(t *testing.T) {
 	t.Parallel()
 	journal := new(memory.Journal)
 	t.Cleanup(func() { require.NoError(t, journal.Close()) })

@@ -31,7 +31,7 @@ type death struct {
 // A system dies at every step of a transfer that arrives and of one that is
 // refunded, and the next one at every step again. The money is always there, and the
 // transfer ends.
-func TestCrashAtEveryStep(t *testing.T) {
+func TestLongCrashAtEveryStep(t *testing.T) {
 	t.Parallel()
 	var died atomic.Int64
 	for _, to := range []string{"bob", "nobody"} {
@@ -123,7 +123,7 @@ func stage(t *testing.T, of actors.Asker, id string) string {
 
 // Whatever goes wrong, and however often the system crashes, the money is there and
 // every transfer ends.
-func TestSimulation(t *testing.T) {
+func TestLongSimulation(t *testing.T) {
 	t.Parallel()
 	const people, transfers, each = 4, 30, 100
 	person := func(i int) string { return fmt.Sprint("p", i%(people+1)) } // the last has no account

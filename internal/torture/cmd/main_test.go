@@ -31,7 +31,7 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-func TestOneRound(t *testing.T) {
+func TestLongOneRound(t *testing.T) {
 	t.Parallel()
 	var out, log bytes.Buffer
 
