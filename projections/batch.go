@@ -134,7 +134,32 @@ type batchKey struct{}
 
 // known gives handlers a context that knows the batch.
 func (b *batch) known(ctx context.Context) context.Context {
-	return context.WithValue(ctx, batchKey{}, b)
+	return within(context.WithValue(ctx, batchKey{}, b), b.spec.name)
+}
+
+// withinKey finds the name of the projection in the context of its functions.
+type withinKey struct{}
+
+// within marks the context that functions of a projection are given.
+func within(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, withinKey{}, name)
+}
+
+// outside refuses who asks from inside of a handler for what would wait for that
+// handler to end.
+func (h *hosted) outside(ctx context.Context) error {
+	store, ok := storeOf(h.store).(Sequential)
+	switch {
+	case ctx.Value(withinKey{}) == h.spec.name:
+		return &persistence.InvalidError{
+			Field: "context", Reason: "is that of a handler of the same projection, which would wait for itself: call Halt to stop it behind the event, and ask for anything else from outside of the handler",
+		}
+	case ok && store.Holds(ctx):
+		return &persistence.InvalidError{
+			Field: "context", Reason: "is that of a handler whose transaction holds up all projections in its store: ask from outside of the handler",
+		}
+	}
+	return nil
 }
 
 // Halt ends the projection behind the event that is being handled, which counts as

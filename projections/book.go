@@ -19,6 +19,23 @@ type Store interface {
 	Update(ctx context.Context, body func(ctx context.Context, book Book) error) error
 }
 
+// Sequential is the ability of a store whose transactions come one after the other,
+// so that who waits for another one inside of a transaction would wait for ever.
+type Sequential interface {
+	// View is Update for a body that only reads. It waits for no handler.
+	View(ctx context.Context, body func(ctx context.Context, book Book) error) error
+	// Holds reports whether ctx comes from inside of a transaction of this store.
+	Holds(ctx context.Context) bool
+}
+
+// view reads the books in the way that waits least.
+func view(ctx context.Context, store Store, body func(context.Context, Book) error) error {
+	if able, ok := storeOf(store).(Sequential); ok {
+		return able.View(ctx, body)
+	}
+	return store.Update(ctx, body)
+}
+
 // Target is a store together with the read models of type T beside it. Package
 // projectionstest proves that one keeps these promises.
 type Target[T any] interface {

@@ -5,17 +5,17 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/tail"
+	"github.com/stele-es/stele/projections/internal/turn"
 )
 
 // Books is a [Store] in memory: what it knows is gone with the process. The zero
 // Books is ready.
 type Books struct {
-	mu            sync.Mutex // protects the rest, through whole transactions
+	turn          turn.Turn // protects the rest, through whole transactions
 	registrations map[versionKey]Registration
 	workers       map[versionKey][]Worker
 	parked        map[versionKey]map[persistence.Position]Parked
@@ -29,11 +29,11 @@ type versionKey struct {
 
 // Update fulfils [Store].
 func (b *Books) Update(ctx context.Context, body func(context.Context, Book) error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	ctx, leave, err := b.turn.Take(ctx)
+	if err != nil {
+		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer leave()
 	if b.registrations == nil {
 		b.registrations, b.workers = map[versionKey]Registration{}, map[versionKey][]Worker{}
 		b.parked = map[versionKey]map[persistence.Position]Parked{}
@@ -52,6 +52,18 @@ func (b *Books) Update(ctx context.Context, body func(context.Context, Book) err
 	}
 	committed = true
 	return nil
+}
+
+// Holds fulfils [Sequential].
+func (b *Books) Holds(ctx context.Context) bool { return b.turn.Holds(ctx) }
+
+// View fulfils [Sequential]. It takes its turn, as transactions here are short; from
+// inside of one it sees what that one has done.
+func (b *Books) View(ctx context.Context, body func(context.Context, Book) error) error {
+	if b.Holds(ctx) {
+		return body(ctx, &pages{Books: b})
+	}
+	return b.Update(ctx, body)
 }
 
 // pages is a transaction: what is changed at once, and how to take it back.

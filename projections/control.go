@@ -17,6 +17,10 @@ import (
 // although the owner may be dead, and whoever asks need not be the owner.
 //
 // Names are those of projections, and mean all their versions; "name@2" means one.
+//
+// A handler cannot wish anything of its own projection, which would wait for the
+// handler: with the handler's context that is [persistence.ErrInvalid] at once, and
+// [Halt] is the way to stop.
 
 // Stop ends a projection where it stands, until it is started: also those that
 // others run, and across restarts. Stopping twice is fine.
@@ -131,6 +135,9 @@ func (r *Runner) wish(ctx context.Context, what, name string, do func(context.Co
 func (r *Runner) change(ctx context.Context, what, name string, do func(context.Context, *hosted) error) error {
 	versions, err := r.versions(name)
 	for _, h := range versions {
+		if err = h.outside(ctx); err != nil {
+			break
+		}
 		if err = r.resting(ctx, func() error { return do(ctx, h) }, h); err != nil {
 			break
 		}

@@ -142,7 +142,7 @@ func (h *hosted) wait(ctx context.Context, limit time.Duration, moved <-chan str
 
 // isRival tells another owner from a wish, which leaves no node behind.
 func (h *hosted) isRival(ctx context.Context, low int) (rival bool) {
-	_ = h.store.Update(ctx, func(ctx context.Context, book Book) error {
+	_ = view(ctx, h.store, func(ctx context.Context, book Book) error {
 		workers, err := book.Workers(ctx, h.spec.name, h.spec.version)
 		for _, w := range workers {
 			if w.Low == low {

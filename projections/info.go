@@ -197,7 +197,7 @@ func (r *Runner) State(ctx context.Context, name string) (json.RawMessage, error
 		return nil, err
 	}
 	var workers []Worker
-	err = h.store.Update(ctx, func(ctx context.Context, book Book) (err error) {
+	err = view(ctx, h.store, func(ctx context.Context, book Book) (err error) {
 		workers, err = book.Workers(ctx, h.spec.name, h.spec.version)
 		return err
 	})
@@ -214,7 +214,7 @@ func (h *hosted) info(ctx context.Context) (Info, error) {
 	info := Info{Name: h.spec.name, Version: h.spec.version, Status: Deleted}
 	var rows []Worker
 	var stopped, retired bool
-	err := h.store.Update(ctx, func(ctx context.Context, book Book) error {
+	err := view(ctx, h.store, func(ctx context.Context, book Book) error {
 		all, err := book.Registrations(ctx, h.spec.name)
 		if err != nil {
 			return err

@@ -20,7 +20,7 @@ func (r *Runner) Parked(ctx context.Context, name string, after persistence.Posi
 		return nil, &persistence.InvalidError{Field: "limit", Reason: "is negative"}
 	}
 	limit = cmp.Or(limit, 100)
-	err = h.store.Update(ctx, func(ctx context.Context, book Book) error {
+	err = view(ctx, h.store, func(ctx context.Context, book Book) error {
 		parked, err = book.Parked(ctx, h.spec.name, h.spec.version, after, limit)
 		return err
 	})

@@ -207,7 +207,7 @@ func (r *Runner) byStore() map[Store][]*hosted {
 // changesOf are the numbers of the wishes, 0 for what is not registered.
 func changesOf(ctx context.Context, store Store) (map[versionKey]int64, error) {
 	changes := map[versionKey]int64{}
-	err := store.Update(ctx, func(ctx context.Context, book Book) error {
+	err := view(ctx, store, func(ctx context.Context, book Book) error {
 		clear(changes)
 		registrations, err := book.Registrations(ctx, "")
 		for _, registration := range registrations {

@@ -35,9 +35,11 @@ func (r *Runner) Switch(ctx context.Context, name string, version int, options .
 	if to == nil {
 		return &NotFoundError{fmt.Sprintf("%s@%d", name, version)}
 	}
-	err = r.resting(ctx, func() error {
-		return to.store.Update(ctx, func(ctx context.Context, book Book) error { return s.begin(ctx, book, to) })
-	}, versions...)
+	if err = to.outside(ctx); err == nil {
+		err = r.resting(ctx, func() error {
+			return to.store.Update(ctx, func(ctx context.Context, book Book) error { return s.begin(ctx, book, to) })
+		}, versions...)
+	}
 	if err == nil {
 		err = to.until(ctx, func(registration Registration) bool { return registration.Active && !registration.Switching })
 	}

@@ -122,7 +122,7 @@ func (b *boundTo[T]) once(ctx context.Context, what occasion, change func(contex
 		return b.target.Update(ctx, change)
 	}
 	return b.target.Transact(ctx, func(ctx context.Context, tx T, book Book) error {
-		if err := guarded(ctx, tx, do); err != nil { // before rows of the book are locked
+		if err := guarded(within(ctx, b.d.name), tx, do); err != nil { // before rows of the book are locked
 			return err
 		}
 		return change(ctx, book)

@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -31,6 +32,9 @@ func (r *Runner) WaitFor(ctx context.Context, name string, position persistence.
 		h, err := r.active(name)
 		if err != nil || position.Offset == 0 {
 			return err
+		}
+		if err = h.outside(ctx); err != nil {
+			return fmt.Errorf("wait for projection %s: %w", name, err)
 		}
 		if err = h.waitFor(ctx, position); !errors.Is(err, errMoved) {
 			return err
@@ -65,6 +69,9 @@ func (r *Runner) CatchUp(ctx context.Context) error {
 		return err
 	}
 	for _, h := range r.hosted {
+		if err := h.outside(ctx); err != nil {
+			return fmt.Errorf("catch up: %w", err)
+		}
 		if err := h.until(ctx, h.divided); err != nil {
 			return err
 		}
@@ -217,7 +224,7 @@ func (h *hosted) release() {
 func (h *hosted) watch(ctx context.Context, want persistence.Position) error {
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		var workers []Worker
-		err := h.store.Update(ctx, func(ctx context.Context, book Book) (err error) {
+		err := view(ctx, h.store, func(ctx context.Context, book Book) (err error) {
 			workers, err = book.Workers(ctx, h.spec.name, h.spec.version)
 			return err
 		})

@@ -29,10 +29,14 @@ type table struct {
 	noBack  bool                                    // the read model is not rolled back
 	apart   bool                                    // the read model is committed before the book
 	swallow bool                                    // errors of body are forgotten
+	deaf    bool                                    // callers wait beyond their deadlines
 }
 
 // Update fulfils [projections.Store].
 func (s *table) Update(ctx context.Context, body func(context.Context, projections.Book) error) error {
+	if s.deaf {
+		ctx = context.WithoutCancel(ctx)
+	}
 	err := s.Books.Update(ctx, func(ctx context.Context, book projections.Book) error {
 		err := body(ctx, s.seen(book))
 		if s.swallow {
@@ -303,6 +307,7 @@ var mutants = map[string]mutant{
 	"commits the read model before the book": {"each event is applied once though handlers, transactions and runners fail", func(s *table) {
 		s.apart, s.noBack = true, true
 	}},
+	"waits without the context": {"a caller with a deadline does not wait for somebody else's transaction", func(s *table) { s.deaf = true }},
 	"commits what body refuses": {"what body refuses or panics with leaves nothing", func(s *table) { s.swallow = true }},
 }
 

@@ -73,8 +73,12 @@ func running(ctx context.Context, config projections.Config, body func(*projecti
 	if err != nil {
 		return err
 	}
+	return runningWith(ctx, runner, func() error { return body(runner) })
+}
+
+func runningWith(ctx context.Context, runner *projections.Runner, body func() error) error {
 	group := lifecycle.Start(ctx, lifecycle.Component{Name: "runner", Run: runner.Run})
-	err = body(runner)
+	err := body()
 	return errors.Join(err, group.Stop(ctx))
 }
 

@@ -62,6 +62,7 @@ func cases[T any]() map[string]check[T] {
 	all := map[string]check[T]{}
 	maps.Copy(all, bookCases[T]())
 	maps.Copy(all, runCases[T]())
+	maps.Copy(all, waitingCases[T]())
 	return all
 }
 

@@ -5,8 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
-	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -14,6 +15,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/projections"
 	"github.com/stele-es/stele/projections/internal/sqlbook"
+	"github.com/stele-es/stele/projections/internal/turn"
 )
 
 // Config says where a [Target] is.
@@ -24,12 +26,17 @@ type Config struct {
 
 // Target is a file with read models. Use [Open]. It is safe for concurrent use.
 type Target struct {
-	db         *sql.DB
+	db         *sql.DB // for readers
+	writer     *sql.DB // for one transaction at a time
 	statements *sqlbook.Statements
 	// turn lets the workers of this process wait for each other here, where waiting
-	// costs nothing, and not in SQLite, which would look again and again.
-	turn sync.Mutex
+	// costs nothing and ends with their contexts, and not in SQLite, which would look
+	// again and again.
+	turn turn.Turn
 }
+
+// patience is how long a transaction waits for other programs that write to the file.
+const patience = 5 * time.Second
 
 // Open opens the file and brings the tables of the books up to date.
 func Open(ctx context.Context, config Config) (*Target, error) {
@@ -40,27 +47,33 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	dsn := url.URL{
-		Scheme: "file", OmitHost: true, Path: config.Path,
-		RawQuery: "_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)",
-	}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err != nil {
+	t := &Target{statements: statements}
+	if t.db, err = connect(config.Path, patience); err != nil {
 		return nil, err
 	}
-	t := &Target{db: db, statements: statements}
+	// It asks again by itself, see begin: SQLite would not look at the context.
+	if t.writer, err = connect(config.Path, 0); err != nil {
+		return nil, errors.Join(err, t.db.Close())
+	}
 	err = t.transact(ctx, func(ctx context.Context, tx *sql.Tx) error { return statements.Migrate(ctx, conn{tx}) })
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the target of projections: %w", err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open the target of projections: %w", err), t.Close())
 	}
 	return t, nil
+}
+
+// connect does no I/O.
+func connect(path string, patience time.Duration) (*sql.DB, error) {
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: fmt.Sprintf(
+		"_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)", patience.Milliseconds())}
+	return sql.Open("sqlite", dsn.String())
 }
 
 // DB is for those who read. Who writes with it holds up the projections.
 func (t *Target) DB() *sql.DB { return t.db }
 
 // Close closes the file. The projections must have ended.
-func (t *Target) Close() error { return t.db.Close() }
+func (t *Target) Close() error { return errors.Join(t.writer.Close(), t.db.Close()) }
 
 // Update fulfils [projections.Store].
 func (t *Target) Update(ctx context.Context, body func(context.Context, projections.Book) error) error {
@@ -74,24 +87,76 @@ func (t *Target) Transact(ctx context.Context, body func(context.Context, *sql.T
 	})
 }
 
+// View fulfils [projections.Sequential]. It sees what is committed, and waits for
+// nobody who writes.
+func (t *Target) View(ctx context.Context, body func(context.Context, projections.Book) error) error {
+	tx, err := t.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return unavailable("the target's file cannot be read", err)
+	}
+	defer func() { _ = tx.Rollback() }() // it has only read
+	if err := body(ctx, t.statements.Book(conn{tx})); err != nil {
+		return failed("the target's file cannot be read", err)
+	}
+	return nil
+}
+
+// Holds fulfils [projections.Sequential].
+func (t *Target) Holds(ctx context.Context) bool { return t.turn.Holds(ctx) }
+
 func (t *Target) transact(ctx context.Context, body func(context.Context, *sql.Tx) error) error {
-	t.turn.Lock()
-	defer t.turn.Unlock()
-	tx, err := t.db.BeginTx(ctx, nil)
+	ctx, leave, err := t.turn.Take(ctx)
+	switch {
+	case errors.Is(err, persistence.ErrInvalid):
+		return err
+	case err != nil:
+		return unavailable("others write to the target's file", err)
+	}
+	defer leave()
+	tx, err := t.begin(ctx)
 	if err != nil {
 		return unavailable("the target's file cannot be written", err)
 	}
 	defer func() { _ = tx.Rollback() }() // its error would say nothing new
 	if err := body(ctx, tx); err != nil {
-		if passing(err) || errors.Is(err, sql.ErrTxDone) {
-			return unavailable("the target's file cannot be written", err)
-		}
-		return err
+		return failed("the target's file cannot be written", err)
 	}
 	if err := tx.Commit(); err != nil {
 		return unavailable("the target's file could not be committed to", err)
 	}
 	return nil
+}
+
+// begin waits for other programs that write to the file, as long as ctx lasts.
+func (t *Target) begin(ctx context.Context) (*sql.Tx, error) {
+	ends := time.Now().Add(patience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		tx, err := t.writer.BeginTx(ctx, nil)
+		if err == nil || !busy(err) || time.Now().After(ends) {
+			return tx, err
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// failed is what to answer to an error of a body.
+func failed(reason string, err error) error {
+	if passing(err) || errors.Is(err, sql.ErrTxDone) {
+		return unavailable(reason, err)
+	}
+	return err
+}
+
+// busy reports that another program writes.
+func busy(err error) bool {
+	answered, ok := errors.AsType[*sqlite.Error](err)
+	return ok && answered.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // passing reports errors that are not about what the statements say: the file is

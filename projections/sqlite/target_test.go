@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/projections"
 	"github.com/stele-es/stele/projections/projectionstest"
 	"github.com/stele-es/stele/projections/sqlite"
 )
@@ -73,4 +75,25 @@ func TestOpen(t *testing.T) {
 
 		require.ErrorIs(t, err, persistence.ErrInvalid)
 	})
+}
+
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	target := open(t)
+	other, err := target.DB().BeginTx(t.Context(), nil) // as another program would
+	require.NoError(t, err)
+	defer func() { require.NoError(t, other.Rollback()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+
+	err = target.Update(ctx, func(context.Context, projections.Book) error { return nil })
+
+	require.ErrorIs(t, err, persistence.ErrUnavailable)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(begun), 2*time.Second)
+	require.NoError(t, target.View(t.Context(), func(ctx context.Context, book projections.Book) error {
+		_, err := book.Registrations(ctx, "")
+		return err
+	}), "readers do not wait")
 }
