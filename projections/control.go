@@ -23,9 +23,13 @@ import (
 // [Halt] is the way to stop.
 
 // Stop ends a projection where it stands, until it is started: also those that
-// others run, and across restarts. Stopping twice is fine.
+// others run, and across restarts. Stopping twice is fine, and so is stopping one that
+// has never run: it then waits to be started.
 func (r *Runner) Stop(ctx context.Context, name string) error {
 	return r.wish(ctx, "stop", name, func(ctx context.Context, book Book, h *hosted) error {
+		if err := h.enterFirst(ctx, book); err != nil {
+			return err
+		}
 		if err := setStopped(ctx, book, h.spec.name, h.spec.version, true); err != nil {
 			return err
 		}
@@ -43,7 +47,7 @@ func (r *Runner) Start(ctx context.Context, name string) error {
 		}
 		all, err := book.Registrations(ctx, h.spec.name)
 		if err == nil {
-			_, err = h.begin(ctx, book, all)
+			_, err = h.enter(ctx, book, all)
 		}
 		return err
 	})
@@ -63,11 +67,15 @@ func setStopped(ctx context.Context, book Book, name string, version int, stoppe
 // Reset puts a projection back to the beginning: in one transaction its read model
 // is emptied by [Truncate], its checkpoint goes back, and what was set aside is
 // forgotten. Readers see an empty model that fills; [Runner.Switch] is the way
-// without that. What it has emitted stays, and is not emitted again.
+// without that. What it has emitted stays, and is not emitted again. One that cannot be
+// made again, because it has no Truncate or reacts, is put to a place by [Runner.Seek].
 func (r *Runner) Reset(ctx context.Context, name string) error {
 	return r.change(ctx, "reset", name, func(ctx context.Context, h *hosted) error {
 		if !h.has(atTruncate) {
-			return &persistence.InvalidError{Field: "projection", Reason: "cannot be reset: its definition has no Truncate"}
+			return &persistence.InvalidError{Field: "projection", Reason: "cannot be reset: its definition has no Truncate, or it reacts: put it to another place with Seek"}
+		}
+		if known, err := h.isRegistered(ctx); err != nil || !known {
+			return err // there is nothing yet
 		}
 		return h.once(ctx, atTruncate, func(ctx context.Context, book Book) error {
 			if err := book.Lock(ctx, h.spec.name); err != nil {
@@ -100,7 +108,11 @@ func (r *Runner) Delete(ctx context.Context, name string, options DeleteOptions)
 		return &persistence.InvalidError{Field: "projection", Reason: "names one version, and what was emitted belongs to all"}
 	}
 	err := r.change(ctx, "delete", name, func(ctx context.Context, h *hosted) error {
-		err := h.once(ctx, atDrop, func(ctx context.Context, book Book) error {
+		known, err := h.isRegistered(ctx)
+		if err != nil || !known {
+			return err
+		}
+		err = h.once(ctx, atDrop, func(ctx context.Context, book Book) error {
 			if err := book.Lock(ctx, h.spec.name); err != nil {
 				return err
 			}
@@ -152,16 +164,6 @@ func (r *Runner) change(ctx context.Context, what, name string, do func(context.
 // event that it has saved: so that even a target without transactions is told
 // nothing twice. It returns when they have seen what was done.
 func (r *Runner) resting(ctx context.Context, do func() error, versions ...*hosted) (err error) {
-	if !r.isRunning() {
-		return do()
-	}
-	hold := func(by int) {
-		for _, h := range versions {
-			h.mu.Lock()
-			h.held += by
-			h.mu.Unlock()
-		}
-	}
 	ask := func() error {
 		for _, h := range versions {
 			if err := h.ask(ctx, r.ended); err != nil {
@@ -169,6 +171,19 @@ func (r *Runner) resting(ctx context.Context, do func() error, versions ...*host
 			}
 		}
 		return nil
+	}
+	if !r.isRunning() {
+		if err := do(); err != nil || !r.isRunning() {
+			return err
+		}
+		return ask() // a runner that has begun meanwhile may have seen what was before
+	}
+	hold := func(by int) {
+		for _, h := range versions {
+			h.mu.Lock()
+			h.held += by
+			h.mu.Unlock()
+		}
 	}
 	hold(1)
 	if err = ask(); err == nil {

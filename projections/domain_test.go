@@ -55,14 +55,23 @@ func inState(_ context.Context, s *projections.State[sums], e projections.Event[
 // world is a journal with verbs that fail the test.
 type world struct {
 	*memory.Journal
-	t *testing.T
+	t  *testing.T
+	id persistence.JournalID // of the journal that this one is restored from
+}
+
+// Identity is that of the journal, or of the one that it is restored from.
+func (w world) Identity() persistence.JournalID {
+	if w.id != (persistence.JournalID{}) {
+		return w.id
+	}
+	return w.Journal.Identity()
 }
 
 // virtually runs a test in virtual time.
 func virtually(t *testing.T, test func(t *testing.T, w world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		test(t, world{new(memory.Journal), t})
+		test(t, world{Journal: new(memory.Journal), t: t})
 	})
 }
 

@@ -233,7 +233,7 @@ func TestAnotherJournal(t *testing.T) {
 		runner, stop := w.run(projections.Config{}, definition.Into(projections.Persist[sums](books)))
 		w.waitFor(runner, "sums", w.add("a-1", 1))
 		stop()
-		other := world{w.another(), t}
+		other := world{Journal: w.another(), t: t}
 		last := other.add("a-1", 2, 3)
 
 		runner, _ = other.run(projections.Config{}, definition.Into(projections.Persist[sums](books)))

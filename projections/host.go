@@ -32,7 +32,8 @@ type hosted struct {
 	status  Status // when no worker says
 	cause   error
 	since   time.Time
-	deleted bool // by a wish, and not begun again since
+	begun   chan struct{} // closed when the runner runs for the first time
+	deleted bool          // by a wish, and not begun again since
 	waiters []*waiter
 	// asked counts the wishes that were made here, answered those that were seen, and
 	// seen is closed when that changes.
@@ -45,8 +46,8 @@ type hosted struct {
 func newHosted(b bound, config *Config, tailer *tail.Tailer) *hosted {
 	return &hosted{
 		bound: b, spec: b.spec(), store: b.store(), config: config, tailer: tailer,
-		wake: make(chan struct{}, 1), rival: make(chan int, 1), workers: map[int]*worker{}, status: Starting, since: time.Now(),
-		seen: make(chan struct{}),
+		wake: make(chan struct{}, 1), rival: make(chan int, 1), workers: map[int]*worker{}, status: Stopped, since: time.Now(),
+		seen: make(chan struct{}), begun: make(chan struct{}),
 	}
 }
 
@@ -68,6 +69,7 @@ func (h *hosted) meet(low int) {
 
 // run keeps the version running until ctx is done.
 func (h *hosted) run(ctx context.Context) error {
+	h.begin()
 	for pause := firstPause; ctx.Err() == nil; {
 		moved, parts, err := h.prepare(ctx)
 		if err != nil {
@@ -234,7 +236,7 @@ func (h *hosted) register(ctx context.Context) (registration Registration, worke
 			if h.isDeleted() {
 				return nil // also by another process, after it was seen here
 			}
-			if registration, err = h.begin(ctx, book, all); err != nil {
+			if registration, err = h.enter(ctx, book, all); err != nil {
 				return err
 			}
 		}
@@ -256,8 +258,37 @@ func (h *hosted) register(ctx context.Context) (registration Registration, worke
 	return registration, workers, err
 }
 
-// begin registers the version, at the beginning of the journal.
-func (h *hosted) begin(ctx context.Context, book Book, others []Registration) (Registration, error) {
+// isRegistered reports whether the version is known to the store: it has run or was
+// stopped. One that was deleted is [ErrNotFound].
+func (h *hosted) isRegistered(ctx context.Context) (known bool, err error) {
+	err = view(ctx, h.store, func(ctx context.Context, book Book) error {
+		all, err := book.Registrations(ctx, h.spec.name)
+		_, known = versionOf(all, h.spec.version)
+		return err
+	})
+	if err == nil && !known && h.isDeleted() {
+		err = &NotFoundError{h.spec.name}
+	}
+	return known, err
+}
+
+// enterFirst registers a version that has never run.
+func (h *hosted) enterFirst(ctx context.Context, book Book) error {
+	if err := book.Lock(ctx, h.spec.name); err != nil {
+		return err
+	}
+	all, err := book.Registrations(ctx, h.spec.name)
+	if err != nil {
+		return err
+	}
+	if _, known := versionOf(all, h.spec.version); !known && !h.isDeleted() {
+		_, err = h.enter(ctx, book, all)
+	}
+	return err
+}
+
+// enter registers the version, at the beginning of the journal.
+func (h *hosted) enter(ctx context.Context, book Book, others []Registration) (Registration, error) {
 	registration := h.firstRegistration(others)
 	if err := book.Register(ctx, registration); err != nil {
 		return registration, err
@@ -303,6 +334,24 @@ func (h *hosted) isDeleted() bool {
 	defer h.mu.Unlock()
 	h.deleted = h.deleted || h.known.Changes > 0
 	return h.deleted
+}
+
+// begin says that the runner runs.
+func (h *hosted) begin() {
+	h.become(Starting, nil)
+	close(h.begun)
+	h.release()
+}
+
+// hasBegun reports whether the runner runs or has run; otherwise it may do so at any
+// moment.
+func (h *hosted) hasBegun() bool {
+	select {
+	case <-h.begun:
+		return true
+	default:
+		return false
+	}
 }
 
 func (h *hosted) become(status Status, cause error) {

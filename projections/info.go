@@ -190,28 +190,34 @@ func (r *Runner) Status(name string) (Status, error) {
 }
 
 // State returns the state of a projection as JSON, as it was saved last; nil when
-// there is none yet. One that keeps no [State] is invalid.
+// there is none yet. One that keeps no [State] is invalid, and one that was deleted is
+// [ErrNotFound].
 func (r *Runner) State(ctx context.Context, name string) (json.RawMessage, error) {
 	h, err := r.active(name)
 	if err != nil {
 		return nil, err
 	}
-	var workers []Worker
-	err = view(ctx, h.store, func(ctx context.Context, book Book) (err error) {
-		workers, err = book.Workers(ctx, h.spec.name, h.spec.version)
-		return err
-	})
+	if !h.keepsState() {
+		return nil, &persistence.InvalidError{Field: "projection", Reason: "keeps no state: ask what its target holds"}
+	}
+	workers, err := h.rows(ctx)
 	switch {
 	case err != nil:
 		return nil, err
-	case len(workers) == 0:
+	case len(workers) > 0:
+		return workers[0].State, nil
+	case h.isDeleted():
 		return nil, &NotFoundError{name}
 	}
-	return workers[0].State, nil
+	return nil, nil
 }
 
 func (h *hosted) info(ctx context.Context) (Info, error) {
-	info := Info{Name: h.spec.name, Version: h.spec.version, Status: Deleted}
+	info := Info{Name: h.spec.name, Version: h.spec.version}
+	status, cause := h.state()
+	if info.Status = status; h.isDeleted() {
+		info.Status = Deleted
+	}
 	var rows []Worker
 	var stopped, retired bool
 	err := view(ctx, h.store, func(ctx context.Context, book Book) error {
@@ -240,20 +246,25 @@ func (h *hosted) info(ctx context.Context) (Info, error) {
 	if err != nil || len(rows) == 0 {
 		return info, err
 	}
-	status, cause := h.state()
 	if info.Status = status; cause != nil {
 		info.Cause = causeOf(cause)
 	}
-	h.collect(&info, rows)
-	if status == Starting || status == Elsewhere {
-		info.Status, info.Cause = elsewhere(stopped, retired, rows)
+	here, proven := h.collect(&info, rows)
+	if !proven {
+		if _, err := h.stand(ctx, rows, map[int]string{}); errors.Is(err, ErrDiverged) {
+			info.Status, info.Cause = Failed, causeOf(err)
+			return info, nil // how far it is behind is not known
+		}
+	}
+	if here == 0 && (status == Starting || status == Elsewhere || status == Stopped) {
+		info.Status, info.Cause = elsewhere(status, stopped, retired, rows)
 	}
 	info.Lag = h.lag(ctx, &info)
 	return info, nil
 }
 
-// elsewhere is the status of what does not run here, as far as the store tells.
-func elsewhere(stopped, retired bool, rows []Worker) (Status, string) {
+// elsewhere is the status of what has no worker here, as far as the store tells.
+func elsewhere(here Status, stopped, retired bool, rows []Worker) (Status, string) {
 	switch {
 	case stopped && retired:
 		return Retired, ""
@@ -265,21 +276,31 @@ func elsewhere(stopped, retired bool, rows []Worker) (Status, string) {
 			return Failed, row.Cause
 		}
 	}
-	return Elsewhere, ""
+	for _, row := range rows {
+		if row.Node != "" {
+			return Elsewhere, ""
+		}
+	}
+	return here, ""
 }
 
 // collect joins what the store says of workers with what those here say, who know
-// more.
-func (h *hosted) collect(info *Info, rows []Worker) {
+// more. It returns how many are here, and whether the journal is known to have the
+// places of all.
+func (h *hosted) collect(info *Info, rows []Worker) (workers int, proven bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	proven = true
 	for i, row := range rows {
 		worker := WorkerInfo{Low: row.Low, High: row.High, Position: row.Checkpoint.Positions(), Node: row.Node, Status: Elsewhere, Cause: row.Cause, Moved: row.Moved}
 		if row.Cause != "" {
 			worker.Status = Failed
 		}
-		if here := h.workers[row.Low]; here != nil {
+		here := h.workers[row.Low]
+		if here != nil {
+			workers++
 			here.mu.Lock()
+			proven = proven && here.proven
 			worker.Position, worker.Status, worker.Moved = here.at.Positions(), here.status, here.moved
 			worker.Applied, worker.Failures = here.applied, here.failures
 			if here.cause != nil {
@@ -288,6 +309,8 @@ func (h *hosted) collect(info *Info, rows []Worker) {
 			here.mu.Unlock()
 			info.Emitted += here.emitted.Load()
 			info.EmitDiverged += here.diverged.Load()
+		} else {
+			proven = false
 		}
 		if i == 0 {
 			info.Position = worker.Position
@@ -295,6 +318,7 @@ func (h *hosted) collect(info *Info, rows []Worker) {
 		info.Position = lower(info.Position, worker.Position)
 		info.Workers = append(info.Workers, worker)
 	}
+	return workers, proven
 }
 
 // lag asks the journal, apart from the worker, who may be what is stuck.

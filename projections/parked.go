@@ -73,7 +73,7 @@ func (r *Runner) eachParked(ctx context.Context, what, name string, change func(
 			return err
 		}
 		all, err := book.Parked(ctx, h.spec.name, h.spec.version, persistence.Position{}, maxParked)
-		if err != nil {
+		if err != nil || len(all) == 0 {
 			return err
 		}
 		for _, parked := range all {

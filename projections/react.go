@@ -56,6 +56,7 @@ func (r *reacting) spec() *spec         { return &r.definition }
 func (r *reacting) store() Store        { return r.books }
 func (r *reacting) unit(*worker) unit   { return &reactions{of: r} }
 func (r *reacting) has(o occasion) bool { return o != atTruncate }
+func (r *reacting) keepsState() bool    { return false }
 func (r *reacting) effectful() bool     { return true }
 
 func (r *reacting) check() error {

@@ -29,6 +29,8 @@ type bound interface {
 	once(ctx context.Context, what occasion, change func(context.Context, Book) error) error
 	// has says whether the definition has a function for the occasion, or needs none.
 	has(what occasion) bool
+	// keepsState says whether a [State] is saved with the checkpoint.
+	keepsState() bool
 	// effectful says whether events have effects beside the read model.
 	effectful() bool
 }
@@ -96,6 +98,11 @@ func (b *boundTo[T]) function(what occasion) func(context.Context, T) error {
 func (b *boundTo[T]) has(what occasion) bool {
 	_, state := b.target.(stateful[T]) // is part of the row
 	return state || b.function(what) != nil
+}
+
+func (b *boundTo[T]) keepsState() bool {
+	_, state := b.target.(stateful[T])
+	return state
 }
 
 func (b *boundTo[T]) effectful() bool {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/tail"
 )
 
 // maxWaiters bounds those who wait for one version of a projection.
@@ -22,11 +24,13 @@ type waiter struct {
 var errMoved = errors.New("the projection has moved")
 
 // WaitFor returns when the active version of a projection has applied everything
-// up to a position: who reads the read model then sees what happened there. It asks
+// up to a position: a reader of the read model then sees what happened there. It asks
 // the workers here, and the store for those elsewhere. A projection that does not
-// run is [*BehindError] at once, one that does not come so far before ctx ends is
-// too; neither says that what was waited for has not happened. The zero position is
-// always reached.
+// run and is not there yet is [*BehindError] at once; so is one that does not come so
+// far before ctx ends. One whose place the journal does not have is [*DivergedError]
+// at once, whatever the position is, because places of two histories say nothing of
+// each other. None of these errors says that what was waited for has not happened. The
+// zero position is always reached. A runner that is yet to run is waited for.
 func (r *Runner) WaitFor(ctx context.Context, name string, position persistence.Position) error {
 	for {
 		h, err := r.active(name)
@@ -61,8 +65,10 @@ func (a Awaited) WaitFor(ctx context.Context, position persistence.Position) err
 	return a.runner.WaitFor(ctx, a.name, position)
 }
 
-// CatchUp returns when all projections that run have come to where the journal ends
-// now. One that does not run, or fails on the way, is a [*BehindError].
+// CatchUp returns when all projections have come to where the journal ends now. One
+// that is behind and does not run, or fails on the way, is a [*BehindError]. Versions
+// that others have taken over from are left out. It waits for a runner that is yet to
+// run.
 func (r *Runner) CatchUp(ctx context.Context) error {
 	head, err := r.config.Journal.Head(ctx)
 	if err != nil {
@@ -73,31 +79,40 @@ func (r *Runner) CatchUp(ctx context.Context) error {
 			return fmt.Errorf("catch up: %w", err)
 		}
 		if err := h.until(ctx, h.divided); err != nil {
-			return err
+			return h.behind(head.Of(0), nil, err)
 		}
-		for part := range head {
-			for {
-				err := h.waitFor(ctx, head.Of(uint16(part))) //nolint:gosec // partitions are numbered by it
-				if errors.Is(err, errMoved) {
-					continue
-				}
-				if status, _ := h.state(); err != nil && (status == Retired || status == Deleted || status == Stopped) {
-					break // is not to run
-				}
-				if err != nil {
-					return err
-				}
-				break
+		for part := 0; part < len(head); {
+			switch err := h.waitFor(ctx, head.Of(uint16(part))); { //nolint:gosec // partitions are numbered by it
+			case errors.Is(err, errMoved):
+			case err == nil, h.isReplaced():
+				part++
+			default:
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// divided reports that the workers are as many as the definition says.
+// divided reports that the runner has begun, and that the workers are as many as the
+// definition says.
 func (h *hosted) divided(known Registration) bool {
 	status, _ := h.stateLocked()
-	return status.ended() || status == Elsewhere || h.parts == h.spec.workers && !limited(known)
+	return h.hasBegun() && (status.ended() || status == Elsewhere || h.parts == h.spec.workers && !limited(known))
+}
+
+// isReplaced reports a version that does not run because another one is there.
+func (h *hosted) isReplaced() bool {
+	switch status, _ := h.state(); status {
+	case Retired:
+		return true
+	case Deleted:
+		return slices.ContainsFunc(h.siblings, func(other *hosted) bool {
+			status, _ := other.state()
+			return other != h && status != Deleted
+		})
+	}
+	return false
 }
 
 // active returns the version that a name means.
@@ -133,30 +148,48 @@ func (h *hosted) waitFor(ctx context.Context, want persistence.Position) error {
 	case err = <-w.done:
 	case <-ctx.Done():
 		h.dismiss(w)
-		err = h.behind(want, context.Cause(ctx))
+		err = h.behind(want, nil, context.Cause(ctx))
 	}
 	return err
 }
 
-// enlist adds a waiter. It reports false when not all workers are here.
+// enlist adds a waiter. It reports false when the store has to be asked, because no
+// worker is here or not all are.
 func (h *hosted) enlist(w *waiter) (here bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	place, here := h.place()
-	status, cause := h.stateLocked()
-	switch {
-	case here && place.Covers(w.want):
+	if settled, err := h.settled(w.want); settled {
 		w.done <- nil
-	case status.ended():
-		return true, h.behindLocked(w.want, cause)
-	case !here && status == Elsewhere:
+		return true, err
+	}
+	status, _ := h.stateLocked()
+	switch {
+	case status.ended(), status == Elsewhere:
 		return false, nil
 	case len(h.waiters) >= maxWaiters:
 		return true, &persistence.UnavailableError{Reason: "too many wait for projection " + h.spec.name, Overloaded: true}
-	default:
-		h.waiters = append(h.waiters, w)
 	}
+	h.waiters = append(h.waiters, w)
 	return true, nil
+}
+
+// settled reports whether the workers here tell what becomes of who waits for a
+// position. The lock is held.
+func (h *hosted) settled(want persistence.Position) (settled bool, err error) {
+	for _, w := range h.workers {
+		if diverged := w.diverges(); diverged != nil {
+			return true, diverged
+		}
+	}
+	place, here := h.place()
+	status, cause := h.stateLocked()
+	switch {
+	case here && place.Covers(want):
+		return true, nil
+	case status == Failed:
+		return true, h.behindLocked(want, place, cause)
+	}
+	return false, nil
 }
 
 func (h *hosted) dismiss(w *waiter) {
@@ -172,17 +205,20 @@ func (h *hosted) dismiss(w *waiter) {
 	}
 }
 
-// place is where the slowest worker stands, when all are here. The lock is held.
+// place is where the slowest worker stands, when all are here and have proven that
+// the journal has their places. The lock is held.
 func (h *hosted) place() (place persistence.Positions, all bool) {
-	first := true
+	first, proven := true, true
 	for _, w := range h.workers {
-		if at := w.place(); first {
+		at, known := w.provenPlace()
+		proven = proven && known
+		if first {
 			place, first = at, false
 		} else {
 			place = lower(place, at)
 		}
 	}
-	return place, h.parts > 0 && len(h.workers) == h.parts
+	return place, proven && h.parts > 0 && len(h.workers) == h.parts
 }
 
 // advanced answers those who have waited for what a worker has done, or that it
@@ -193,16 +229,11 @@ func (h *hosted) advanced() {
 	if len(h.waiters) == 0 {
 		return
 	}
-	place, here := h.place()
-	status, cause := h.stateLocked()
 	left := h.waiters[:0]
 	for _, w := range h.waiters {
-		switch {
-		case here && place.Covers(w.want):
-			w.done <- nil
-		case status.ended():
-			w.done <- h.behindLocked(w.want, cause)
-		default:
+		if settled, err := h.settled(w.want); settled {
+			w.done <- err
+		} else {
 			left = append(left, w)
 		}
 	}
@@ -220,42 +251,95 @@ func (h *hosted) release() {
 	h.waiters = nil
 }
 
-// watch asks the store again and again for a place that workers elsewhere come to.
+// watch asks the store for a place: again and again when workers elsewhere may come
+// to it, once when the projection does not run. A place counts only when the journal
+// has it.
 func (h *hosted) watch(ctx context.Context, want persistence.Position) error {
+	proven := map[int]string{}
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
-		var workers []Worker
-		err := view(ctx, h.store, func(ctx context.Context, book Book) (err error) {
-			workers, err = book.Workers(ctx, h.spec.name, h.spec.version)
+		workers, err := h.rows(ctx)
+		place := persistence.Positions(nil)
+		if err == nil {
+			place, err = h.stand(ctx, workers, proven)
+		}
+		if errors.Is(err, ErrDiverged) || err == nil && len(workers) > 0 && place.Covers(want) {
 			return err
-		})
-		covered := err == nil && len(workers) > 0
-		for _, w := range workers {
-			covered = covered && w.Checkpoint.Positions().Covers(want)
-			if w.Cause != "" {
-				return h.behind(want, errors.New(w.Cause))
+		}
+		begun := h.begun
+		if h.hasBegun() {
+			switch status, _ := h.state(); {
+			case status.ended():
+				return h.behind(want, place, err)
+			case status != Elsewhere:
+				return errMoved
+			}
+			begun = nil
+			for _, w := range workers {
+				if w.Cause != "" {
+					return h.behind(want, place, errors.New(w.Cause))
+				}
 			}
 		}
-		if covered {
-			return nil
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-begun:
+		case <-timer.C:
 		}
-		sleep(ctx, pause)
+		timer.Stop()
 		if ctx.Err() != nil {
-			return h.behind(want, context.Cause(ctx))
-		}
-		if status, _ := h.state(); status != Elsewhere {
-			return errMoved
+			return h.behind(want, place, context.Cause(ctx))
 		}
 	}
 }
 
-func (h *hosted) behind(want persistence.Position, cause error) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.behindLocked(want, cause)
+// rows are the workers as the store has them.
+func (h *hosted) rows(ctx context.Context) (workers []Worker, err error) {
+	err = view(ctx, h.store, func(ctx context.Context, book Book) (err error) {
+		workers, err = book.Workers(ctx, h.spec.name, h.spec.version)
+		return err
+	})
+	return workers, err
 }
 
-func (h *hosted) behindLocked(want persistence.Position, cause error) error {
-	place, _ := h.place()
+// stand is the place that workers have come to, which the journal must have. What was
+// proven is remembered.
+func (h *hosted) stand(ctx context.Context, workers []Worker, proven map[int]string) (place persistence.Positions, err error) {
+	for i, w := range workers {
+		if text := w.Checkpoint.String(); proven[w.Low] != text {
+			if err := h.prove(ctx, w.Checkpoint); err != nil {
+				return nil, err
+			}
+			proven[w.Low] = text
+		}
+		if at := w.Checkpoint.Positions(); i == 0 {
+			place = at
+		} else {
+			place = lower(place, at)
+		}
+	}
+	return place, nil
+}
+
+// prove reports a place that the journal does not have.
+func (h *hosted) prove(ctx context.Context, checkpoint tail.Checkpoint) error {
+	err := tail.Probe(ctx, h.config.Journal, checkpoint)
+	if errors.Is(err, persistence.ErrLostTail) {
+		return &DivergedError{h.spec.name, err}
+	}
+	return err
+}
+
+func (h *hosted) behind(want persistence.Position, place persistence.Positions, cause error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if place == nil {
+		place, _ = h.place()
+	}
+	return h.behindLocked(want, place, cause)
+}
+
+func (h *hosted) behindLocked(want persistence.Position, place persistence.Positions, cause error) error {
 	status, why := h.stateLocked()
 	if cause == nil {
 		cause = why

@@ -36,7 +36,8 @@ type worker struct {
 	// not chosen.
 	row      Worker
 	at       tail.Checkpoint
-	passed   int // events since row that were not chosen, by their positions
+	proven   bool // the journal has this place, as it was asked in this session
+	passed   int  // events since row that were not chosen, by their positions
 	status   Status
 	cause    error
 	since    time.Time // of the status
@@ -149,9 +150,17 @@ func (w *worker) guarded(reading, working context.Context) (err error) {
 
 // session takes the part over and works until something ends that.
 func (w *worker) session(reading, working context.Context) error {
+	w.proves(false)
 	if err := w.takeOver(working); err != nil {
 		return err
 	}
+	// Nothing is done with places, not even with what was set aside, before the journal
+	// is known to be the one in which they were taken.
+	subscription, err := w.open(reading)
+	if err != nil {
+		return err
+	}
+	w.proves(true)
 	w.host.advanced() // it may stand further than was known, by a commit of unknown outcome
 	if err := w.redrive(working); err != nil {
 		return err
@@ -160,24 +169,22 @@ func (w *worker) session(reading, working context.Context) error {
 		return errFinished
 	}
 	w.become(CatchingUp, nil)
-	for reading.Err() == nil {
-		if err := w.follow(reading, working); err != nil {
+	for {
+		if err := w.follow(reading, working, subscription); err != nil {
 			return err
 		}
-		if err := w.flush(working); err != nil {
+		if err := w.flush(working); err != nil || reading.Err() != nil {
+			return err
+		}
+		if subscription, err = w.open(reading); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // follow applies page after page until reading ends, or until it is time to save a
 // place behind which nothing was chosen and nothing comes.
-func (w *worker) follow(reading, working context.Context) error {
-	subscription, err := w.open(reading)
-	if err != nil {
-		return err
-	}
+func (w *worker) follow(reading, working context.Context, subscription *tail.Subscription) error {
 	paging, cancel := context.WithCancelCause(reading)
 	defer cancel(nil)
 	w.idle = time.AfterFunc(passTime, func() { cancel(errPassed) })
@@ -558,6 +565,30 @@ func (w *worker) place() persistence.Positions {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.at.Positions()
+}
+
+// provenPlace is where the worker stands, and whether the journal has the place.
+func (w *worker) provenPlace() (persistence.Positions, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at.Positions(), w.proven
+}
+
+// proves notes whether the journal is known to have the worker's place.
+func (w *worker) proves(proven bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.proven = proven
+}
+
+// diverges is why the worker has failed, if the journal does not have its place.
+func (w *worker) diverges() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if diverged, ok := errors.AsType[*DivergedError](w.cause); ok && w.status == Failed {
+		return diverged
+	}
+	return nil
 }
 
 func coversAll(p, q persistence.Positions) bool {
