@@ -201,7 +201,7 @@ func TestRuns(t *testing.T) {
 
 				r := interrupted.runUntil(ctx, "--journal", l.url, "--relaxed", dir)
 				require.Equal(t, 2, r.status)
-				require.Equal(t, "gitledger: interrupted: run it again to go on\n", r.screen)
+				require.True(t, strings.HasSuffix(r.screen, "gitledger: interrupted: run it again to go on\n"), r.screen) // behind lines of progress, when that was slow
 
 				r = l.run(t, dir)
 				require.Zero(t, r.status, r.screen)
