@@ -3,6 +3,7 @@ package actors
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -44,6 +45,7 @@ type deliverer struct {
 	queued  int
 	workers int
 	resting map[laneKey]*rest
+	told    map[aside]bool // of commands that were set aside
 	wakes   wakes
 	waking  map[key]*wake
 	rousing int // wake-ups that wait for their turn or their answer
@@ -59,6 +61,7 @@ type deliverer struct {
 type laneKey struct {
 	from     key
 	kind, to string
+	alone    persistence.CommandID // of a command that rests and holds up no other; see apart
 }
 
 // lane is what one aggregate sends to another: the command to deliver now, and those
@@ -69,7 +72,8 @@ type lane struct {
 	deliverer   *deliverer
 	first, last *sending // one without a command is a wake-up
 	stage       stage
-	got         outcome // of what was asked
+	handler     *handler // of what was asked, if it was
+	got         outcome  // of what was asked
 }
 
 // stage is what a lane waits for.
@@ -84,7 +88,7 @@ const (
 func newDeliverer(s *System) *deliverer {
 	d := &deliverer{
 		system: s, alarm: make(chan struct{}, 1), taken: map[persistence.CommandID]bool{}, lanes: map[laneKey]*lane{},
-		resting: map[laneKey]*rest{}, waking: map[key]*wake{},
+		resting: map[laneKey]*rest{}, waking: map[key]*wake{}, told: map[aside]bool{},
 	}
 	d.ctx, d.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return d
@@ -108,9 +112,11 @@ func (d *deliverer) stored(of key, c *call, open []*sending) {
 		return
 	}
 	for _, s := range c.ended {
-		if to := s.lane(of); d.resting[to].of(s) {
+		to := s.lane(of)
+		if d.resting[to].of(s) {
 			delete(d.resting, to)
 		}
+		delete(d.resting, to.apart(s))
 	}
 	d.sort(of, open)
 }
@@ -124,6 +130,9 @@ func (d *deliverer) sort(of key, open []*sending) {
 	}
 	for _, s := range inTime {
 		to := s.lane(of)
+		if d.resting[to.apart(s)] != nil {
+			to = to.apart(s)
+		}
 		switch {
 		case !s.stored: // it is offered when it is
 		case s.due().After(now):
@@ -146,7 +155,9 @@ func (d *deliverer) sort(of key, open []*sending) {
 }
 
 // lane is where a command waits for its turn.
-func (s *sending) lane(from key) laneKey { return laneKey{from, s.GetKind(), s.GetId()} }
+func (s *sending) lane(from key) laneKey {
+	return laneKey{from: from, kind: s.GetKind(), to: s.GetId()}
+}
 
 func earlier(a, b *sending) int { return cmp.Compare(a.GetDue(), b.GetDue()) }
 
@@ -251,7 +262,6 @@ func (l *lane) back(reply any, err error) {
 func (d *deliverer) end(l *lane, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.waiting--
 	if err == nil {
 		delete(d.resting, l.laneKey)
 		d.drop(l)
@@ -261,7 +271,13 @@ func (d *deliverer) end(l *lane, err error) {
 			d.drop(l)
 		}
 	}
-	l.stage, l.got = idle, outcome{}
+	d.leave(l)
+}
+
+// leave goes on with the next of a lane, when it is its turn. The lock is held.
+func (d *deliverer) leave(l *lane) {
+	d.waiting--
+	l.stage, l.handler, l.got = idle, nil, outcome{}
 	if l.first == nil {
 		delete(d.lanes, l.laneKey)
 	} else {
@@ -288,16 +304,20 @@ func (d *deliverer) drop(l *lane) {
 // who is asked knows it again.
 func (d *deliverer) deliver(l *lane, s *sending) {
 	of := d.system.definitions[s.GetKind()]
-	h := of.byName(s.GetCommand())
-	if h == nil {
-		l.fail(unavailable("not-hosted", fmt.Errorf("kind %s with a Handle for %s is not hosted here", s.GetKind(), s.GetCommand())))
+	h, message, err := d.system.readSent(s, l.from.stream())
+	switch {
+	case errors.Is(err, errNotHosted):
+		l.fail(unavailable("not-hosted", fmt.Errorf("kind %s is not hosted here", s.GetKind())))
+		return
+	case errors.Is(err, errDropped):
+		l.stage, l.got = asking, outcome{err: &UndeliveredError{Kind: s.GetKind(), ID: s.GetId(), Command: s.GetCommand(), After: max(0, time.Since(s.due())), Err: err}}
+		d.report(l, s)
+		return
+	case err != nil:
+		d.setAside(l, err)
 		return
 	}
-	message, err := h.command.Decode(s.GetPayload())
-	if err != nil {
-		l.fail(&persistence.Error{Kind: persistence.ErrCorrupt, Reason: "a command that was sent cannot be decoded", Stream: l.from.stream(), Err: err})
-		return
-	}
+	l.handler = h
 	known := identity{id: s.id, class: sent, born: s.due(), from: l.from.stream(), after: s.position}
 	if len(d.system.config.Around) > 0 || of.logging != 0 {
 		l.stage = asking
@@ -332,6 +352,9 @@ func (d *deliverer) heard(l *lane, s *sending) {
 			return
 		}
 		l.got = outcome{err: &UndeliveredError{Kind: s.GetKind(), ID: s.GetId(), Command: s.GetCommand(), After: after, Err: failed}}
+		d.mu.Lock()
+		d.tell("sent command given up", l, causeOf(failed), failed)
+		d.mu.Unlock()
 	case l.got.err != nil && !ok:
 		l.got.err = d.system.definitions[s.GetKind()].rejection(l.got.err)
 	}
@@ -341,7 +364,7 @@ func (d *deliverer) heard(l *lane, s *sending) {
 // report has the sender handle an outcome. It may do so more than once: the sender
 // knows what is open.
 func (d *deliverer) report(l *lane, s *sending) {
-	result, h := l.from.kind.results[s.GetCommand()], d.system.definitions[s.GetKind()].byName(s.GetCommand())
+	result, h := d.system.resultOf(l.from.kind, s.GetCommand()), l.handler
 	switch {
 	case result != nil:
 	case h == nil:

@@ -111,7 +111,8 @@
 // What comes to an aggregate from another comes in the order in which it was sent, so
 // one that cannot be delivered yet holds up those behind it, and nothing else. A Result
 // that fails is called again ten times, longer apart each time; then the command is
-// parked: [System.Parked] lists it, [System.Retry] has it tried again. What stands
+// parked: [System.Parked] lists it, [System.Retry] has it tried again. A command that
+// the program cannot read any more is parked at once, and kept for one that can. What stands
 // around commands, see [Config.Around], stands around those that are sent too, and
 // what it refuses counts as refused.
 //

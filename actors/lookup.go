@@ -118,7 +118,9 @@ func (l *lookedUp) take(recorded *persistence.Recorded) {
 	l.found = true
 	l.receipt = Receipt{Command: c.id, Version: recorded.Version, Position: recorded.Position, Repeated: true}
 	switch {
-	case headers.GetCommand() != c.handler.command.Name(), c.digest.contradicts(headers.GetDigest()):
+	case c.class != sent && (headers.GetCommand() != c.handler.command.Name() || c.digest.contradicts(headers.GetDigest())):
+		// The id of a sent command is its place in a stream, which holds no other; its name
+		// and its form may have changed since it was done.
 		l.err = &persistence.Error{Kind: persistence.ErrEventIDReused, Reason: "other-command"}
 	case headers.GetRejection() != nil:
 		l.err = c.key.kind.decodeRejection(headers.GetRejection())

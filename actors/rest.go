@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -46,6 +48,14 @@ func unhandled(err error) error {
 	return &unhandledError{err}
 }
 
+// causeOf is what the same failures of many commands have in common.
+func causeOf(err error) string {
+	if failed, ok := errors.AsType[*persistence.Error](err); ok {
+		return string(failed.Kind) + " " + failed.Reason
+	}
+	return fmt.Sprintf("%T", err)
+}
+
 // rest lets a lane rest after a failure of its first command. The lock is held.
 func (d *deliverer) rest(l *lane, err error) {
 	now, r := time.Now(), d.resting[l.laneKey]
@@ -66,6 +76,10 @@ func (d *deliverer) rest(l *lane, err error) {
 		pause = min(shortestHandleAgain<<(r.handlings-1), longestHandleAgain)
 	} else {
 		r.deliveries++
+		r.cause = err
+		if now.Sub(r.since) >= notDelivered {
+			d.tell("sent command not delivered yet", l, causeOf(err), err)
+		}
 		pause = min(shortestRedelivery<<min(r.deliveries-1, 10), longestRedelivery)
 	}
 	r.until = now.Add(spread(pause, l.from))
@@ -119,10 +133,12 @@ func (d *deliverer) retry(of key) (rested bool) {
 	return rested
 }
 
-// Parked is a command whose outcome the aggregate that sent it has failed to handle
-// ten times. It is not tried again before [System.Retry] is called for its sender, or
-// a system starts; what the sender has sent to the same aggregate afterwards waits
-// behind it. Everything else of the sender goes on.
+// Parked is a sent command that was set aside: this program cannot read it or has no
+// handler for it, or the aggregate that sent it has failed to handle its outcome ten
+// times. It stays open in the journal, and is not given up. It is not tried again before [System.Retry] is
+// called for its sender, or a system starts; what the sender has sent to the same
+// aggregate afterwards waits behind it, unless that is the sender itself and the
+// command could not be read. Everything else of the sender goes on.
 type Parked struct {
 	// Kind and ID are the sender's.
 	Kind, ID string
@@ -131,11 +147,12 @@ type Parked struct {
 	ToKind, ToID, Command string
 	// CommandID is what the command is known by.
 	CommandID persistence.CommandID
-	// Since is when handling the outcome failed first.
+	// Since is when the command was found unreadable, or handling the outcome failed
+	// first.
 	Since time.Time
-	// Attempts is how often it has.
+	// Attempts is how often that has, 0 of a command that cannot be read.
 	Attempts int
-	// Cause is the last error of the Result method.
+	// Cause is why the command cannot be read, or the last error of the Result method.
 	Cause error
 }
 

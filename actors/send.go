@@ -44,6 +44,10 @@ func Key(key string) SendOption { return func(s *sending) { s.Key = key } }
 // method that [Result] names. Commands from one aggregate to another arrive in the
 // order in which they were sent.
 //
+// A command is stored as its type is now, and read by the program that delivers it,
+// through the upcasters if they touch its name. One that the program has no handler
+// for, or of which it would not see all, is set aside: see [Parked].
+//
 // The kind that sends must say so, by [Result] or [Sends].
 func (c Command[C, R]) Send(tx *Tx, id string, command C, options ...SendOption) {
 	c.SendAfter(tx, 0, id, command, options...)
