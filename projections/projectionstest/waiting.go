@@ -43,12 +43,12 @@ func waitingCases[T any]() map[string]check[T] {
 			return inHandler(ctx, s, func(ctx context.Context, runner *projections.Runner) error {
 				var problems []error
 				for what, call := range map[string]func(context.Context) error{
-					"Info":  func(ctx context.Context) error { _, err := runner.Info(ctx, "sums"); return err },
+					"Info": func(ctx context.Context) error { _, err := runner.Info(ctx, "sums"); return err },
 					"State": func(ctx context.Context) error {
 						_, err := runner.State(ctx, "sums")
 						return want(err == nil || errors.Is(err, persistence.ErrInvalid), "%v", err) // most targets keep none
 					},
-					"List":  func(ctx context.Context) error { _, err := runner.List(ctx, projections.ListOptions{}); return err },
+					"List": func(ctx context.Context) error { _, err := runner.List(ctx, projections.ListOptions{}); return err },
 					"Parked": func(ctx context.Context) error {
 						_, err := runner.Parked(ctx, "sums", persistence.Position{}, 0)
 						return err
