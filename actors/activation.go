@@ -49,8 +49,11 @@ type activation struct {
 	depth   depth
 	// redo are commands to decide again after a recovery, before the mailbox's.
 	redo fifo.Queue[*call]
-	// looking are commands whose outcome is looked up in the journal.
-	looking []*call
+	// looking are commands whose outcome is read from the journal, searching those of
+	// which it is not known whether they have one there, by the history.
+	looking   []*call
+	searching []*call
+	history   *history // nil while nobody searches
 
 	held     bool // the mailbox keeps commands back
 	stopping bool
@@ -102,6 +105,8 @@ func (a *activation) receive(ctx actor.Context) {
 		a.recovered(message)
 	case *lookedUp:
 		a.lookedUp(message)
+	case *stretch:
+		a.learn(message)
 	case *stop:
 		a.stopping = true
 	case *retry:
@@ -112,6 +117,7 @@ func (a *activation) receive(ctx actor.Context) {
 	case *actor.Started:
 		a.begin()
 	case *actor.Stopped:
+		a.forgetHistory()
 		a.system.gone(a)
 		return
 	default:
@@ -324,7 +330,7 @@ func (a *activation) answer() {
 		a.pending.Pop()
 		a.depth.add(c, -1)
 		if c.repeats > 0 {
-			a.lookUp(lookup{of: a, call: c, at: c.repeats})
+			a.lookUp(c)
 			continue
 		}
 		if c.events > 0 {
@@ -343,6 +349,7 @@ func (a *activation) answer() {
 			// The stream was deleted before, and its versions count on. What rests on
 			// others, such as the ids of what is sent, is made anew from the stream.
 			a.dirty, c.last = true, c.outcome.Last
+			a.forgetHistory()
 		} else {
 			a.stored(c)
 		}
@@ -399,6 +406,7 @@ func (a *activation) rebuild() {
 	case again || a.redo.Len() > 0:
 		a.recover()
 	}
+	a.settleSearch()
 }
 
 // failedAppend answers what cannot be decided again and returns the rest. The
@@ -516,6 +524,7 @@ func (a *activation) recovered(r *recovered) {
 		a.backoff = min(max(2*a.backoff, shortestBackoff), longest)
 		a.block(failed, spread(a.backoff, a.key), err)
 	}
+	a.settleSearch()
 }
 
 // unread is what callers hear of a stream that could not be read. Whatever the
@@ -538,7 +547,7 @@ func (a *activation) refuse(c *call, err error) {
 
 // stopWhenIdle ends the activation as soon as it owes nobody an answer.
 func (a *activation) stopWhenIdle(ctx actor.Context) {
-	if a.pending.Len() > 0 || a.redo.Len() > 0 || len(a.looking) > 0 || a.phase == recovering || a.phase == draining || a.mailbox.waiting() > 0 {
+	if a.pending.Len() > 0 || a.redo.Len() > 0 || len(a.looking)+len(a.searching) > 0 || a.phase == recovering || a.phase == draining || a.mailbox.waiting() > 0 {
 		return
 	}
 	a.system.park(a, a.mailbox.close())
@@ -555,6 +564,8 @@ func (a *activation) crash(ctx actor.Context, reason any) {
 		calls = append(calls, c)
 	}
 	a.looking = nil
+	calls = append(calls, a.takeSearching()...)
+	a.forgetHistory()
 	if a.current != nil {
 		calls = append(calls, a.current)
 	}

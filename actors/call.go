@@ -50,7 +50,7 @@ type call struct {
 	rounds  int                 // decisions lost to conflicts
 	verdict error               // a rejection that is to be remembered, decided already
 	repeats persistence.Version // of the event with the outcome, when it was done before
-	looked  *persistence.Chain  // of the state below which the journal does not have it
+	absent  *persistence.Chain  // of the state below which the journal does not have it
 	settled bool
 	// snapshot is to be written when the command is durable.
 	snapshot *taken

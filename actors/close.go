@@ -92,12 +92,14 @@ func (s *System) shutdown(ctx context.Context) error {
 func (s *System) release(ctx context.Context) {
 	s.deliverer.stop()
 	s.recoveries.stop()
+	s.lookups.stop()
 	s.snapshots.stop(ctx)
 	s.log.close(ctx)
 	if s.ownQueue != nil {
 		s.ownQueue.Close(ctx)
 	}
 	s.recoveries.done.Wait()
+	s.lookups.done.Wait()
 	_ = s.tasks.Stop(context.Background()) //nolint:forbidigo // nothing of it waits for others any more
 	s.actors.Shutdown()
 	s.dispatcher.close()

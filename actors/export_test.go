@@ -71,3 +71,14 @@ func OpenListOf(kinds ...string) persistence.StreamID { return openListOf(kinds)
 
 // Journal is the one of the configuration.
 func (s *System) Journal() persistence.Journal { return s.config.Journal }
+
+// SentID is the id of a command that stands at a place of an event.
+func SentID(stream persistence.StreamID, version persistence.Version, at int) persistence.CommandID {
+	return sentID(stream, version, at)
+}
+
+// FillHistories leaves no room for what is looked for in the streams of aggregates.
+func (s *System) FillHistories() { s.histories.Add(maxHistories) }
+
+// Histories is how many commands are held for those that are looked for.
+func (s *System) Histories() int { return int(s.histories.Load()) }

@@ -3,146 +3,338 @@ package actors
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/persistence"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
-// lookup is a command whose outcome may be in the journal: at a version, or
-// anywhere at and below the version of the state that its aggregate has.
-type lookup struct {
-	of    *activation
-	call  *call
-	at    persistence.Version // 0 is to be searched for
-	below persistence.Version
-	chain *persistence.Chain // of that state
+// Sizes of looking things up.
+const (
+	lookupWorkers = 4
+	maxLookups    = 10_000 // of one aggregate, and of outcomes that wait to be read
+	outcomeBatch  = 32     // outcomes read in one round trip
+)
+
+// lookups reads for activations what the journal says about commands, off their
+// goroutines. It has workers of its own, which exist only while there is work, so that
+// no recovery waits for it.
+type lookups struct {
+	reader persistence.Reader
+	pages  persistence.PageReader // nil when the journal cannot
+	ctx    context.Context        //nolint:containedctx // ends with the system: workers outlive every call
+	cancel context.CancelCauseFunc
+
+	mu        sync.Mutex // protects the rest
+	outcomes  fifo.Queue[*lookedUp]
+	stretches fifo.Queue[*stretch]
+	turn      bool // outcomes come before a stretch
+	workers   int
+	closed    bool
+	done      sync.WaitGroup
 }
 
-// lookedUp is the message that a lookup ends with.
+// lookedUp is a command whose outcome stands at a version of its aggregate's stream, and
+// what that outcome is: the message that the lookup ends with.
 type lookedUp struct {
-	lookup
+	of      *activation
+	call    *call
+	at      persistence.Version
 	found   bool
 	reply   any
 	err     error // the outcome when found, else why that is not known
 	receipt Receipt
 }
 
-// maxSearch is how many events are searched for one command of a caller's.
-const maxSearch = 10_000
+func newLookups(journal persistence.Journal) *lookups {
+	l := &lookups{reader: journal}
+	l.pages, _ = persistence.As[persistence.PageReader](journal)
+	l.ctx, l.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
+	return l
+}
 
-// look asks for a lookup, which ends with a lookedUp message.
-func (r *recoveries) look(l lookup) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// outcome has an outcome read.
+func (l *lookups) outcome(of *lookedUp) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
-	case r.closed:
+	case l.closed:
 		return unavailable("stopping", nil)
-	case r.lookups.Len() >= maxRecoveryQueue:
-		return overloaded("recoveries-full")
+	case l.outcomes.Len() >= maxLookups:
+		return overloaded("lookups-full")
 	}
-	r.lookups.Push(l)
-	r.hire()
+	l.outcomes.Push(of)
+	l.hire()
 	return nil
 }
 
-func (r *recoveries) lookUp(l lookup) {
-	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
-	defer cancel()
-	result := &lookedUp{lookup: l}
-	if l.at > 0 {
-		r.outcomeAt(ctx, result)
-	} else {
-		r.search(ctx, result)
+// read has a part of a stream read. Each activation has one at a time.
+func (l *lookups) read(s *stretch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return unavailable("stopping", nil)
 	}
-	l.of.mailbox.post(result)
+	l.stretches.Push(s)
+	l.hire()
+	return nil
 }
 
-// outcomeAt reads the outcome of a command that is known to stand at a version.
-func (r *recoveries) outcomeAt(ctx context.Context, l *lookedUp) {
-	for recorded, err := range r.reader.Read(ctx, l.of.stream, persistence.ReadOptions{From: l.at, Limit: 1}) {
+// hire sees to it that somebody works. The lock is held.
+func (l *lookups) hire() {
+	if l.workers < lookupWorkers {
+		l.workers++
+		l.done.Go(l.work) // owned by the system, see Close
+	}
+}
+
+func (l *lookups) work() {
+	for {
+		runtime.Gosched() // so that what comes at the same time is read together
+		outcomes, part := l.take()
 		switch {
-		case errors.Is(err, persistence.ErrTruncated):
-			l.found, l.err = true, replyNotKept(err)
-		case err != nil:
-			l.err = unread(err)
+		case part != nil:
+			l.readPart(part)
+			part.of.mailbox.post(part)
+		case len(outcomes) > 0:
+			l.readOutcomes(outcomes)
+			for _, o := range outcomes {
+				o.of.mailbox.post(o)
+			}
 		default:
-			l.take(&recorded)
+			return
 		}
-	}
-	if !l.found && l.err == nil { // the stream was deleted meanwhile
-		l.err = unavailable("stream-changed", nil)
 	}
 }
 
-// search looks for a command in the events that were stored since it was asked.
-// Nothing found without an error means that it is not there.
-func (r *recoveries) search(ctx context.Context, l *lookedUp) {
-	seen, limit := 0, maxSearch
-	if l.call.class == sent {
-		limit = 0 // the runtime would ask for ever
+// take returns what to read next: outcomes, or a part of a stream, in turn.
+func (l *lookups) take() (outcomes []*lookedUp, part *stretch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.turn = !l.turn || l.stretches.Len() == 0; l.turn || l.stretches.Len() == 0 {
+		for l.outcomes.Len() > 0 && len(outcomes) < outcomeBatch {
+			outcomes = append(outcomes, l.outcomes.Pop())
+		}
 	}
-	for recorded, err := range r.reader.Read(ctx, l.of.stream, persistence.ReadOptions{From: l.below, Backward: true, Limit: limit}) {
-		if err != nil {
-			if !errors.Is(err, persistence.ErrStreamNotFound) {
-				l.err = unread(err)
+	switch {
+	case len(outcomes) > 0:
+	case l.stretches.Len() > 0:
+		part = l.stretches.Pop()
+	default:
+		l.workers--
+	}
+	return outcomes, part
+}
+
+// readOutcomes reads outcomes that are known to stand at their versions.
+func (l *lookups) readOutcomes(outcomes []*lookedUp) {
+	ctx, cancel := context.WithTimeoutCause(l.ctx, recoveryNoProgress, errNoProgress)
+	defer cancel()
+	if l.pages == nil || len(outcomes) == 1 {
+		for _, o := range outcomes {
+			for recorded, err := range l.reader.Read(ctx, o.of.stream, persistence.ReadOptions{From: o.at, Limit: 1}) {
+				o.read(&recorded, err)
 			}
-			return
+			o.missed()
 		}
-		before := recorded.Position.Part == l.call.after.Part && recorded.Position.Offset < l.call.after.Offset
-		if before || !l.call.born.IsZero() && recorded.At.Before(l.call.born.Add(-clockSkew)) {
-			return
-		}
-		if l.take(&recorded); l.found || l.err != nil {
-			return
-		}
-		seen++
+		return
 	}
-	if limit > 0 && seen == limit {
-		l.err = &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: reasonTooFarBack}
+	requests := make([]persistence.PageRequest, len(outcomes))
+	for i, o := range outcomes {
+		requests[i] = persistence.PageRequest{Stream: o.of.stream, From: o.at, Limit: 1}
+	}
+	pages, err := l.pages.ReadPages(ctx, requests)
+	for i, o := range outcomes {
+		switch {
+		case err != nil:
+			o.read(nil, err)
+		case pages[i].Err != nil:
+			o.read(nil, pages[i].Err)
+		case len(pages[i].Events) > 0:
+			o.read(&pages[i].Events[0], nil)
+		}
+		o.missed()
+	}
+}
+
+// read takes the event at the version, or why there is none.
+func (o *lookedUp) read(recorded *persistence.Recorded, err error) {
+	switch {
+	case errors.Is(err, persistence.ErrTruncated):
+		o.found, o.err = true, replyNotKept(err)
+	case errors.Is(err, persistence.ErrStreamNotFound): // it was deleted meanwhile
+	case err != nil:
+		o.err = unread(err)
+	default:
+		o.take(recorded)
+	}
+}
+
+// missed says that something else stands at the version.
+func (o *lookedUp) missed() {
+	if !o.found && o.err == nil {
+		o.err = unavailable(reasonStreamChanged, nil)
 	}
 }
 
 // take reads the outcome in the headers of an event, if it is that of the command.
-func (l *lookedUp) take(recorded *persistence.Recorded) {
+func (o *lookedUp) take(recorded *persistence.Recorded) {
 	var headers stelev1.Headers
 	if err := proto.Unmarshal(recorded.Headers, &headers); err != nil {
-		l.err = corrupt(recorded, "the headers cannot be decoded", err)
+		o.err = corrupt(recorded, "the headers cannot be decoded", err)
 		return
 	}
-	c := l.call
+	c := o.call
 	if string(headers.GetCommandId()) != string(c.id[:]) {
 		return
 	}
-	l.found = true
-	l.receipt = Receipt{Command: c.id, Version: recorded.Version, Position: recorded.Position, Repeated: true}
+	o.found = true
+	o.receipt = Receipt{Command: c.id, Version: recorded.Version, Position: recorded.Position, Repeated: true}
 	switch {
 	case c.class != sent && (headers.GetCommand() != c.handler.command.Name() || c.digest.contradicts(headers.GetDigest())):
 		// The id of a sent command is its place in a stream, which holds no other; its name
 		// and its form may have changed since it was done.
-		l.err = &persistence.Error{Kind: persistence.ErrEventIDReused, Reason: "other-command"}
+		o.err = &persistence.Error{Kind: persistence.ErrEventIDReused, Reason: "other-command"}
 	case headers.GetRejection() != nil:
-		l.err = c.key.kind.decodeRejection(headers.GetRejection())
+		o.err = c.key.kind.decodeRejection(headers.GetRejection())
 	case headers.GetReplyLeftOut():
-		l.err = replyNotKept(nil)
+		o.err = replyNotKept(nil)
 	case headers.Reply == nil: // the handler gave none
 	default:
 		reply, err := c.handler.reply.Decode(headers.GetReply())
 		if err != nil {
-			l.err = corrupt(recorded, "the reply cannot be decoded", err)
+			o.err = corrupt(recorded, "the reply cannot be decoded", err)
 			return
 		}
-		l.reply = reply
+		o.reply = reply
 	}
 }
 
-const reasonTooFarBack = "too-far-back"
+// stop ends what is under way and takes nothing more. The workers are gone when done
+// says so.
+func (l *lookups) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.cancel(errSystemClosed)
+}
 
-const reasonNotKept = "reply-not-kept"
+const (
+	reasonTooFarBack    = "too-far-back"
+	reasonNotKept       = "reply-not-kept"
+	reasonStreamChanged = "stream-changed"
+)
 
 // replyNotKept is the outcome of a command that was done and whose reply is not
 // there any more.
 func replyNotKept(err error) error {
 	return &persistence.Error{Kind: persistence.ErrNotFound, Reason: reasonNotKept, Err: err}
+}
+
+// stretch is a part of a stream, at most a page, that is read for the commands in it: a
+// message, once it was read.
+type stretch struct {
+	of *activation
+	in *history // that asked for it
+	// from is the version to begin with, backward or forward.
+	from    persistence.Version
+	forward bool
+	limit   int
+
+	commands []command // in the order in which they were read
+	first    persistence.Version
+	last     persistence.Version // the greatest one read; first is the least
+	oldest   persistence.Position
+	newest   time.Time // no event of it is newer
+	end      end
+	err      error
+}
+
+// command is one that stands in a stream, and where.
+type command struct {
+	id      persistence.CommandID
+	version persistence.Version
+}
+
+// end is what stands before a part of a stream that was read backward.
+type end uint8
+
+const (
+	further   end = iota // more events
+	beginning            // nothing
+	truncated            // events that can be read no more
+)
+
+// readPart reads a part of a stream.
+func (l *lookups) readPart(s *stretch) {
+	ctx, cancel := context.WithTimeoutCause(l.ctx, recoveryNoProgress, errNoProgress)
+	defer cancel()
+	options := persistence.ReadOptions{From: s.from, Backward: !s.forward, Limit: s.limit}
+	n := 0
+	for recorded, err := range l.reader.Read(ctx, s.of.stream, options) {
+		if errors.Is(err, persistence.ErrStreamNotFound) {
+			s.end = beginning
+			return
+		}
+		if err == nil {
+			err = s.add(&recorded, n == 0)
+		}
+		if err != nil {
+			s.err = err
+			return
+		}
+		n++
+	}
+	switch {
+	case s.forward || n == s.limit && s.first > 1:
+	case s.first == 1:
+		s.end = beginning
+	default:
+		s.end, s.err = l.before(ctx, s)
+	}
+}
+
+// before says why the events of a stream end before its first version: it was deleted
+// and written again, so that they are another life's, or they were truncated.
+func (l *lookups) before(ctx context.Context, s *stretch) (end, error) {
+	info, err := l.reader.Stream(ctx, s.of.stream)
+	switch {
+	case errors.Is(err, persistence.ErrStreamNotFound):
+		return beginning, nil
+	case err != nil:
+		return further, err
+	case info.First != info.Begin:
+		return truncated, nil
+	}
+	return beginning, nil
+}
+
+func (s *stretch) add(recorded *persistence.Recorded, first bool) error {
+	about, err := toldBy(recorded)
+	if err != nil {
+		return corrupt(recorded, "the headers cannot be decoded", err)
+	}
+	if first {
+		s.first, s.last, s.oldest = recorded.Version, recorded.Version, recorded.Position
+	}
+	if recorded.Version <= s.first {
+		s.first, s.oldest = recorded.Version, recorded.Position
+	}
+	s.last = max(s.last, recorded.Version)
+	if recorded.At.After(s.newest) {
+		s.newest = recorded.At
+	}
+	if n := len(s.commands); about.id != (persistence.CommandID{}) {
+		if n > 0 && s.commands[n-1].id == about.id { // further events of one command
+			s.commands[n-1].version = max(s.commands[n-1].version, recorded.Version)
+			return nil
+		}
+		s.commands = append(s.commands, command{about.id, recorded.Version})
+	}
+	return nil
 }

@@ -60,31 +60,40 @@ func (a *activation) repeated(c *call) bool {
 			version, found = earlier.last, true
 		}
 	}
+	if !found && c.class != named {
+		version, found = a.history.find(c.id)
+	}
 	switch {
 	case found:
-		a.answerLater(c, nil, nil)
-		c.repeats = version
+		a.repeat(c, version)
 		return true
-	case c.looked == a.chain, c.class == named, a.memory.complete(c.born, c.after) && (c.class == sent || c.born.IsZero()):
+	case c.class == named, a.memory.complete(c.born, c.after) && (c.class == sent || c.born.IsZero()), a.ownOpen(c), a.absent(c):
 		return false
 	}
-	a.lookUp(lookup{of: a, call: c, below: a.version, chain: a.chain})
+	a.search(c)
 	return true
 }
 
-// lookUp has the journal asked about a command. The aggregate goes on meanwhile.
-func (a *activation) lookUp(l lookup) {
+// ownOpen reports that what the aggregate has open says of a command whether it was
+// done: of one that it has sent to itself, and whose outcome it does not hear.
+func (a *activation) ownOpen(c *call) bool {
+	return c.own(a) && a.key.kind.results[c.handler.command.Name()] == nil
+}
+
+// repeat gives a command the outcome that stands at a version.
+func (a *activation) repeat(c *call, version persistence.Version) {
+	a.answerLater(c, nil, nil)
+	c.repeats = version
+}
+
+// lookUp has the outcome of a command read. The aggregate goes on meanwhile.
+func (a *activation) lookUp(c *call) {
 	a.current = nil
-	if l.at == 0 && l.below == 0 {
-		l.call.looked = l.chain
-		a.redo.Push(l.call)
+	if err := a.system.lookups.outcome(&lookedUp{of: a, call: c, at: c.repeats}); err != nil {
+		a.refuse(c, err)
 		return
 	}
-	if err := a.system.recoveries.look(l); err != nil {
-		a.refuse(l.call, err)
-		return
-	}
-	a.looking = append(a.looking, l.call)
+	a.looking = append(a.looking, c)
 }
 
 // lookedUp takes what the journal said about a command.
@@ -95,21 +104,18 @@ func (a *activation) lookedUp(l *lookedUp) {
 		return
 	}
 	a.looking = slices.Delete(a.looking, at, at+1)
-	switch {
-	case !l.found && l.err != nil:
+	if !l.found {
+		a.forgetHistory() // which may be of another life of the stream
 		a.refuse(c, l.err)
-	case l.found:
-		a.current = nil
-		c.reply, c.err, c.receipt = l.reply, l.err, l.receipt
-		if _, domain := l.err.(*RejectedError); l.err != nil && !domain { //nolint:errorlint // the outermost counts
-			c.err = c.border(l.err)
-		}
-		a.finish(c)
-		c.answer()
-	default:
-		c.looked = l.chain
-		a.resume(c)
+		return
 	}
+	a.current = nil
+	c.reply, c.err, c.receipt = l.reply, l.err, l.receipt
+	if _, domain := l.err.(*RejectedError); l.err != nil && !domain { //nolint:errorlint // the outermost counts
+		c.err = c.border(l.err)
+	}
+	a.finish(c)
+	c.answer()
 }
 
 // resume decides a command for which the activation did not wait, in whatever phase

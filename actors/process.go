@@ -97,6 +97,9 @@ func (a *activation) goOn() {
 
 // stored follows the append of a command.
 func (a *activation) stored(c *call) {
+	if a.history != nil && c.events > 0 {
+		a.note(c)
+	}
 	if len(c.sends)+len(c.ended) > 0 {
 		a.sent(c)
 	}

@@ -36,8 +36,6 @@ type recoveries struct {
 	mu      sync.Mutex // protects the rest
 	queue   fifo.Queue[recovery]
 	urgent  fifo.Queue[recovery] // rebuilds, which come before the queue
-	lookups fifo.Queue[lookup]
-	turn    bool // a lookup comes before a recovery
 	workers int
 	closed  bool
 	done    sync.WaitGroup
@@ -124,27 +122,20 @@ func (r *recoveries) hire() {
 func (r *recoveries) work() {
 	for {
 		runtime.Gosched() // so that what comes at the same time is read together
-		batch, one := r.take()
-		switch {
-		case one.call != nil:
-			r.lookUp(one)
-		case len(batch) > 0:
-			r.recover(batch)
-		default:
+		batch := r.take()
+		if len(batch) == 0 {
 			return
 		}
+		r.recover(batch)
 	}
 }
 
 // take returns what to read next: several streams from their beginning, or the
-// rest of one; in turn with these, a single outcome.
-func (r *recoveries) take() ([]recovery, lookup) {
+// rest of one.
+func (r *recoveries) take() []recovery {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	waiting := r.urgent.Len() + r.queue.Len()
-	if r.turn = !r.turn || waiting == 0; r.turn && r.lookups.Len() > 0 {
-		return nil, r.lookups.Pop()
-	}
 	n := 1
 	if r.pages != nil {
 		n = recoveryBatch
@@ -164,7 +155,7 @@ func (r *recoveries) take() ([]recovery, lookup) {
 	if len(batch) == 0 {
 		r.workers--
 	}
-	return batch, lookup{}
+	return batch
 }
 
 // recover reads a batch of aggregates and tells each of them.

@@ -109,6 +109,8 @@ type System struct {
 	appender   persistence.Submitter
 	ownQueue   *appender.Queue // when the journal cannot submit
 	recoveries *recoveries
+	lookups    *lookups
+	histories  atomic.Int64 // commands in them
 	snapshots  *snapshots
 	log        *commandLog
 	deliverer  *deliverer
@@ -147,6 +149,7 @@ func Open(ctx context.Context, config Config) (*System, error) {
 	s.directory.init()
 	s.clock.Store(time.Now().Unix())
 	s.recoveries = newRecoveries(s.config.Journal, s.config.Recoveries, s.keep())
+	s.lookups = newLookups(s.config.Journal)
 	s.snapshots, s.log = newSnapshots(s), newCommandLog(s)
 	s.deliverer = newDeliverer(s)
 	tasks := append(s.submitter(), lifecycle.Component{Name: "clock of the aggregates", Run: s.tick})
