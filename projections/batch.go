@@ -91,7 +91,7 @@ func (b *batch) deal(ctx context.Context, handle func(context.Context, *persiste
 
 func (b *batch) set(stored *persistence.Recorded, lane, cause string, attempts int) {
 	b.parked = append(b.parked, Parked{
-		Name: b.spec.name, Version: b.spec.version, Position: stored.Position, Stream: stored.Stream,
+		Name: b.spec.name, Version: b.spec.version, Position: stored.Position, Stream: stored.Stream, EventID: stored.ID,
 		Sub: b.sub, Lane: lane, Cause: cause, Attempts: attempts, At: time.Now(),
 	})
 }

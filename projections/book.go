@@ -155,6 +155,9 @@ type Parked struct {
 	Version  int                  // of its definition
 	Position persistence.Position // of the event
 	Stream   persistence.StreamID // that it stands in
+	// EventID is that of the event, zero when it is not known. It tells the event from
+	// that of another history at its position.
+	EventID persistence.EventID
 	// Sub is how many of the events that came of it were applied before.
 	Sub int
 	// Lane is what must stay in order.
@@ -172,3 +175,8 @@ type Parked struct {
 
 // Skipped marks a [Parked] event that was left out for good.
 const Skipped = -1
+
+// isOf reports whether an event is the one that was set aside.
+func (p *Parked) isOf(stored *persistence.Recorded) bool {
+	return stored.Stream == p.Stream && (stored.ID == p.EventID || p.EventID == persistence.EventID{})
+}

@@ -81,7 +81,7 @@ func (r *Runner) Reset(ctx context.Context, name string) error {
 			if err := book.Lock(ctx, h.spec.name); err != nil {
 				return err
 			}
-			if err := edit(ctx, book, h.spec.name, h.spec.version, func(r *Registration) { r.Changes++ }); err != nil {
+			if err := edit(ctx, book, h.spec.name, h.spec.version, moved); err != nil {
 				return err
 			}
 			if err := book.UnparkAll(ctx, h.spec.name, h.spec.version); err != nil {
@@ -91,6 +91,14 @@ func (r *Runner) Reset(ctx context.Context, name string) error {
 			return book.Divide(ctx, h.spec.name, h.spec.version, divide(h.spec.workers, begin))
 		})
 	})
+}
+
+// moved is what changes when the workers of a version are put to another place: they
+// are divided as the definition says, and need not meet at a place to become so.
+func moved(r *Registration) {
+	if r.Changes++; !r.Switching {
+		r.Until = tail.Checkpoint{}
+	}
 }
 
 // DeleteOptions say what goes with a projection that is deleted.

@@ -68,7 +68,7 @@ type DivergedError struct {
 
 // Error fulfils error.
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("projection %s: %v: start the program again with the journal that the projection was made from, and reset it when that has lost events", e.Projection, e.Err)
+	return fmt.Sprintf("projection %s: %v: start the program again with the journal that the projection was made from, and reset it when that has lost events, or Seek a place for it when it cannot be reset, as one of reactions", e.Projection, e.Err)
 }
 
 // Unwrap returns the cause.

@@ -31,7 +31,8 @@ type Reactor interface {
 // least once, in order for each key, side by side for different keys. An event that
 // goes on failing is set aside, together with all that follow for its key: see
 // [Runner.Parked]. An event that upcasters make several of is set aside for one of
-// their keys. It cannot be reset, because what was reacted to stays so.
+// their keys. It cannot be reset, because what was reacted to stays so; [Runner.Seek]
+// puts it to another place, such as behind a backup from which the journal was restored.
 func React(reactor Reactor, store Store) Projection {
 	r := &reacting{reactor: reactor, books: store}
 	r.definition = spec{

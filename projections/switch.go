@@ -119,6 +119,16 @@ func (s switching) place(ctx context.Context, book Book, all []Registration, h *
 			}
 		}
 	}
+	// Places of two histories say nothing of each other.
+	proven := others
+	if s.leave && !h.effectful() {
+		proven = nil
+	}
+	for _, workers := range [][]Worker{mine, proven} {
+		if _, err := h.stand(ctx, workers, map[int]string{}); err != nil {
+			return from, place, err
+		}
+	}
 	switch {
 	case !s.leave || from.Version == 0:
 		return from, farthest(append(mine, others...)), nil

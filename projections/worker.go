@@ -530,6 +530,9 @@ func (w *worker) redrive(ctx context.Context) error {
 
 func (w *worker) redriveOne(ctx context.Context, parked Parked) (failed bool, err error) {
 	stored, err := eventAt(ctx, w.host.config.Journal, parked.Position)
+	if err == nil && !parked.isOf(&stored) {
+		err = &DivergedError{w.spec.name, &persistence.LostTailError{Position: parked.Position, Reason: "the journal has another event there than the one that was set aside"}}
+	}
 	if err == nil {
 		b := &batch{worker: w, events: []persistence.Recorded{stored}, again: &parked}
 		err = w.unit.apply(ctx, b)

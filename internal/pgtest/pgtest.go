@@ -134,6 +134,23 @@ func database(t testing.TB, template string) string {
 	return withDatabase(server, name)
 }
 
+// Backup keeps a copy of a database, which nobody may be connected to, and returns how
+// to put it in the place of what the database has become. It stays the same journal.
+func Backup(t testing.TB, url string) (restore func()) {
+	t.Helper()
+	server, err := shared.url(t.Context())
+	require.NoError(t, err)
+	config, err := pgconn.ParseConfig(url)
+	require.NoError(t, err)
+	name, kept := config.Database, config.Database+"_kept"
+	require.NoError(t, execute(t.Context(), server, "CREATE DATABASE "+kept+" TEMPLATE "+name))
+	return func() {
+		t.Helper()
+		require.NoError(t, execute(t.Context(), server, "DROP DATABASE "+name+" WITH (FORCE)"))
+		require.NoError(t, execute(t.Context(), server, "ALTER DATABASE "+kept+" RENAME TO "+name))
+	}
+}
+
 const (
 	databasePrefix = "stele_test_"
 	templatePrefix = "stele_template_"

@@ -201,12 +201,14 @@ func bookCases[T any]() map[string]check[T] {
 			}, func(ctx context.Context, book projections.Book) error {
 				again := parked(7, "a")
 				again.Cause, again.Attempts, again.Retry, again.Sub = "other", 9, true, 4
+				again.EventID, again.Stream, again.Lane = persistence.EventID{77}, "b-2", "b"
 				return errors.Join(book.Park(ctx, again), book.Unpark(ctx, "p", 1, persistence.Position{Offset: 12}), book.Unpark(ctx, "p", 1, persistence.Position{Offset: 13}))
 			}, func(ctx context.Context, book projections.Book) error {
 				first, err := book.Parked(ctx, "p", 1, persistence.Position{}, 2)
 				rest, err2 := book.Parked(ctx, "p", 1, persistence.Position{Offset: 7}, 2)
 				again := parked(7, "a")
 				again.Cause, again.Attempts, again.Retry, again.Sub = "other", 9, true, 4
+				again.EventID, again.Stream, again.Lane = persistence.EventID{77}, "b-2", "b"
 				return errors.Join(err, err2, want(reflect.DeepEqual(first, []projections.Parked{parked(5, "b"), again}), "the first are %+v", first),
 					want(reflect.DeepEqual(rest, []projections.Parked{parked(100, "c")}), "the rest is %+v", rest))
 			}, func(ctx context.Context, book projections.Book) error {
@@ -321,7 +323,8 @@ func everything(ctx context.Context, store projections.Store) (all []any, err er
 
 func parked(offset int64, lane string) projections.Parked {
 	return projections.Parked{
-		Name: "p", Version: 1, Position: persistence.Position{Offset: offset}, Stream: persistence.StreamID(lane + "-1"), Sub: 1, Lane: lane,
+		Name: "p", Version: 1, Position: persistence.Position{Offset: offset}, Stream: persistence.StreamID(lane + "-1"),
+		EventID: persistence.EventID{byte(offset)}, Sub: 1, Lane: lane,
 		Cause: "because", Attempts: 2, At: moment,
 	}
 }

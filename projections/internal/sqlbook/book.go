@@ -134,7 +134,7 @@ func (b *book) Fence(ctx context.Context, name string, version int) error {
 // Park fulfils [projections.Book].
 func (b *book) Park(ctx context.Context, p projections.Parked) error {
 	_, err := b.exec(ctx, "park", p.Name, p.Version, int64(p.Position.Part), p.Position.Offset, string(p.Stream), p.Sub, p.Lane,
-		p.Cause, p.Attempts, p.Retry, p.At.UnixMicro())
+		p.Cause, p.Attempts, p.Retry, p.At.UnixMicro(), p.EventID.String())
 	return err
 }
 
@@ -142,9 +142,12 @@ func (b *book) Park(ctx context.Context, p projections.Parked) error {
 func (b *book) Parked(ctx context.Context, name string, version int, after persistence.Position, limit int) (found []projections.Parked, err error) {
 	err = b.query(ctx, func(row func(...any) error) error {
 		p := projections.Parked{Name: name, Version: version}
-		var stream string
+		var stream, id string
 		var part, at int64
-		err := row(&part, &p.Position.Offset, &stream, &p.Sub, &p.Lane, &p.Cause, &p.Attempts, &p.Retry, &at)
+		err := row(&part, &p.Position.Offset, &stream, &p.Sub, &p.Lane, &p.Cause, &p.Attempts, &p.Retry, &at, &id)
+		if err == nil {
+			p.EventID, err = persistence.ParseEventID(id)
+		}
 		p.Position.Part, p.Stream, p.At = uint16(part), persistence.StreamID(stream), timeOf(at) //nolint:gosec // it was one when it was stored
 		found = append(found, p)
 		return err
