@@ -8,22 +8,26 @@ import (
 	"github.com/stele-es/stele/internal/lifecycle"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/schema"
+	"github.com/stele-es/stele/persistence/upcast"
 	"github.com/stele-es/stele/projections"
 )
 
 // Node is a running system. It fulfils [actors.Asker] and is safe for concurrent
 // use.
 type Node struct {
-	system *actors.System
-	runner *projections.Runner
-	tasks  *lifecycle.Group
+	journal   persistence.Journal
+	upcasters *upcast.Chain
+	decoder   *schema.Decoder
+	system    *actors.System
+	runner    *projections.Runner
+	tasks     *lifecycle.Group
 }
 
 // Start starts a node. Everything that is wrong with the configuration is
 // reported at once, and nothing is left running then. It waits for the journal,
 // which is told what the events look like, until ctx is done.
 func Start(ctx context.Context, config Config) (*Node, error) {
-	node := &Node{}
+	node := &Node{journal: config.Journal, upcasters: config.Upcasters}
 	hosting, reading := config.parts()
 	reacting, missing := node.reactions(&config)
 	reading.Projections = append(reacting, reading.Projections...)
@@ -36,7 +40,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err := errors.Join(err, problem); err != nil {
 		return nil, err
 	}
-	node.system, node.runner = system, runner
+	node.system, node.runner, node.decoder = system, runner, schema.NewDecoder(config.Journal)
 	if len(reading.Projections) > 0 { // ended by Stop, and not by ctx
 		node.tasks = lifecycle.Start(context.WithoutCancel(ctx), lifecycle.Component{Name: "projections", Run: runner.Run})
 	}
@@ -83,7 +87,8 @@ func (n *Node) Ask(ctx context.Context, request actors.Request) (any, error) {
 // Stats returns counters of the aggregates.
 func (n *Node) Stats() actors.Stats { return n.system.Stats() }
 
-// Parked lists what aggregates of the node have sent and cannot hear the outcome of.
+// Parked lists what aggregates of the node have sent and what is set aside; see
+// [actors.Parked].
 func (n *Node) Parked() []actors.Parked { return n.system.Parked() }
 
 // Retry has an aggregate tried again whose cause of trouble is mended; see

@@ -111,6 +111,9 @@ func (a *activation) receive(ctx actor.Context) {
 		a.stopping = true
 	case *retry:
 		if a.phase == failed || a.phase == quarantined {
+			if a.phase == quarantined {
+				a.system.troubles.clear(a.key)
+			}
 			a.phase, a.backoff, a.quarantine = lost, 0, 0
 			a.slot.pinned.Store(0)
 		}
@@ -334,6 +337,7 @@ func (a *activation) answer() {
 			continue
 		}
 		if c.events > 0 {
+			a.system.appends.stored()
 			a.position = c.outcome.Position
 			a.position.Offset += int64(c.events) - 1
 			if a.unborn {
@@ -415,6 +419,7 @@ func (a *activation) rebuild() {
 func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 	first := calls[0]
 	err := first.outcome.Err
+	a.system.appends.failed(err)
 	switch persistence.KindOf(err) {
 	case persistence.ErrConflict:
 		if a.unborn {
@@ -464,6 +469,7 @@ func (a *activation) isolate() {
 func (a *activation) block(p phase, d time.Duration, err error) {
 	now := time.Now()
 	a.phase, a.failure, a.retryAt = p, err, now.Add(d)
+	a.system.troubles.note(a.key, p, a.retryAt, err)
 	for a.redo.Len() > 0 {
 		a.refuse(a.redo.Pop(), a.blocked(now))
 	}
@@ -508,6 +514,7 @@ func (a *activation) recovered(r *recovered) {
 	switch {
 	case r.err == nil:
 		a.system.stats.recoveries.Add(1)
+		a.system.troubles.clear(a.key)
 		if a.chain == nil || a.unborn {
 			a.key.kind.births.note(r.version == 0)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/actors/actorstest"
+	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/persistence/upcast"
 )
@@ -131,6 +132,17 @@ func chainOf(t *testing.T, upcasters ...upcast.Upcaster) *upcast.Chain {
 	return chain
 }
 
+func healthOf(t *testing.T, system *actorstest.System, part string) actors.Health {
+	t.Helper()
+	for _, health := range system.Health() {
+		if health.Part == part {
+			return health
+		}
+	}
+	require.Fail(t, "no part "+part)
+	return actors.Health{}
+}
+
 // A timer that the next program cannot read is set aside, and everybody can see it:
 // it is neither consumed nor given up, it holds up no other timer, and the first
 // program that can read it fires it.
@@ -181,7 +193,12 @@ func TestUnreadableTimers(t *testing.T) {
 					Journal: journal, Logger: logged.logger(), Aggregates: []actors.Definition{c.next()}, Upcasters: chainOf(t, c.chain...), GiveUpAfter: 10 * time.Minute,
 				})
 				chime(t, next, Chime{Names: []string{"new"}, After: 2 * time.Minute})
+				<-time.After(5 * time.Minute)
+				sends := healthOf(t, next, "sends")
+				require.Equal(t, persistence.Yellow, sends.Level)
+				require.Contains(t, sends.Reason, "1 set aside")
 				<-time.After(30 * time.Minute)
+				require.Equal(t, persistence.Red, healthOf(t, next, "sends").Level)
 
 				require.Len(t, struck(next), 1, "what came later is not held up")
 				parked := next.Parked()
@@ -200,6 +217,7 @@ func TestUnreadableTimers(t *testing.T) {
 				require.Equal(t, "old", struck(last)[1])
 				require.Empty(t, last.Parked())
 				require.Zero(t, last.Stats().Pending)
+				require.Equal(t, actors.Health{Part: "sends"}, healthOf(t, last, "sends"))
 			})
 		})
 	}
@@ -353,11 +371,45 @@ func TestUndeliveredIsSaid(t *testing.T) {
 		<-time.After(2 * time.Minute)
 		synctest.Wait()
 		require.Equal(t, 1, logged.count("sent command not delivered yet"))
+		require.Equal(t, persistence.Yellow, healthOf(t, system, "sends").Level)
 		<-time.After(30 * time.Minute)
 		synctest.Wait()
 
 		require.Equal(t, 1, logged.count("sent command given up"))
 		require.Equal(t, 2, logged.count("level=WARN"), "%s", &logged.text)
 		require.Zero(t, system.Stats().Pending)
+	})
+}
+
+// A command in the log that cannot be decoded any more does not hide those behind it.
+func TestLogOfUnreadableCommands(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, journal, logging := t.Context(), new(memory.Journal), actors.LogCommands[bell](actors.Contents)
+		first := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{
+			bells(func(s string) strike1 { return strike1{s} }, func(c strike1) string { return c.Name }, logging),
+		}})
+		chime(t, first, Chime{Names: []string{"old"}})
+		<-time.After(time.Minute)
+		chime(t, first, Chime{})
+		<-time.After(time.Minute)
+		first.Stop()
+		next, err := actors.Open(ctx, actors.Config{Journal: journal, Aggregates: []actors.Definition{
+			bells(func(string) strike4 { return strike4{} }, func(strike4) string { return "" }, logging),
+		}})
+		require.NoError(t, err)
+
+		var contents []any
+		var problems []error
+		for command, err := range next.Commands(ctx, "bell", persistence.ReadOptions{}) {
+			require.NoError(t, err)
+			contents, problems = append(contents, command.Content), append(problems, command.ContentErr)
+		}
+
+		require.Equal(t, []any{Chime{Names: []string{"old"}}, nil, Chime{}}, contents)
+		require.NoError(t, problems[0])
+		require.ErrorIs(t, problems[1], persistence.ErrCorrupt)
+		require.NoError(t, problems[2])
+		require.NoError(t, next.Close(ctx))
 	})
 }

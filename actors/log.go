@@ -70,6 +70,9 @@ type LoggedCommand struct {
 	Duration time.Duration
 	// Content is the command, when the kind logs contents and the type is defined here.
 	Content any
+	// ContentErr says why there is no Content although one is stored: it cannot be
+	// decoded as the type is today.
+	ContentErr error
 }
 
 // Outcomes of a [LoggedCommand] beside the kinds of errors.
@@ -324,7 +327,7 @@ func (s *System) loggedCommand(kind string, recorded *persistence.Recorded) (c L
 	for _, h := range s.definitions[kind].handlers {
 		if h.command.Name() == c.Command {
 			if c.Content, err = h.command.Decode(entry.GetContent()); err != nil {
-				return c, corrupt(recorded, fmt.Sprintf("the content of %s cannot be decoded", c.Command), err)
+				c.Content, c.ContentErr = nil, corrupt(recorded, fmt.Sprintf("the content of %s cannot be decoded", c.Command), err)
 			}
 		}
 	}

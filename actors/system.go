@@ -115,6 +115,8 @@ type System struct {
 	log        *commandLog
 	deliverer  *deliverer
 	open       openCount
+	appends    appends
+	troubles   troubles
 	directory  directory
 	calls      sync.Pool
 	stats      stats

@@ -369,14 +369,14 @@ func (h *hosted) remaining(events int, now time.Time) time.Duration {
 	return longest
 }
 
-// Level is how much something wants attention.
-type Level uint8
+// Level is how much something wants attention: it prints as a word.
+type Level = persistence.Level
 
 // The levels.
 const (
-	Green Level = iota
-	Yellow
-	Red
+	Green  = persistence.Green
+	Yellow = persistence.Yellow
+	Red    = persistence.Red
 )
 
 // Health says how a projection is. A journal or a target that is away makes all

@@ -98,6 +98,9 @@ func (s *System) Ask(ctx context.Context, request actors.Request) (any, error) {
 // Stats returns the counters since the last start.
 func (s *System) Stats() actors.Stats { return s.running.Load().Stats() }
 
+// Health says how the parts of the running system are; see [actors.System.Health].
+func (s *System) Health() []actors.Health { return s.running.Load().Health() }
+
 // Parked is what the running system has parked; see [actors.System.Parked].
 func (s *System) Parked() []actors.Parked { return s.running.Load().Parked() }
 

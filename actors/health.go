@@ -1,0 +1,229 @@
+package actors
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Health says how a part of a [System] is.
+type Health struct {
+	// Part names it, the same way every time: "appends", "recoveries", "aggregates",
+	// "sends".
+	Part string
+	// Level is how much it wants attention.
+	Level persistence.Level
+	// Reason says in words why it is not green.
+	Reason string
+}
+
+// When what goes wrong wants more attention.
+const (
+	appendsRed = 30 * time.Second
+	sendsRed   = 10 * time.Minute
+)
+
+// Health returns how the parts of the system are, without asking anybody:
+//
+//   - appends: the journal takes the events. Yellow as soon as it refuses or is away,
+//     red after half a minute of that; green with the next append that it takes.
+//   - recoveries: aggregates are read. Yellow when the queue is half full, red when it
+//     is full.
+//   - aggregates: none is quarantined, which is yellow, and none has a stream that
+//     cannot be read, which is red until it could be.
+//   - sends: what aggregates send is delivered. Yellow when a command is set aside, see
+//     [System.Parked], could not be delivered for half a minute, or nearly as much waits as
+//     may; red after ten minutes of that.
+func (s *System) Health() []Health {
+	return []Health{s.appends.health(), s.recoveries.health(), s.troubles.health(), s.deliverer.health()}
+}
+
+// Closing reports that the system takes no commands any more.
+func (s *System) Closing() bool { return s.closing.Load() }
+
+// appends is how the journal has taken what it was given.
+type appends struct {
+	failing atomic.Int64 // unix nanoseconds since when none was stored; 0 is that they are
+	mu      sync.Mutex   // protects err
+	err     error
+}
+
+// stored notes that something was.
+func (a *appends) stored() {
+	if a.failing.Load() != 0 {
+		a.failing.Store(0)
+	}
+}
+
+// failed notes that nobody knows whether something was, or that it was not.
+func (a *appends) failed(err error) {
+	switch persistence.KindOf(err) {
+	case persistence.ErrUnavailable, persistence.ErrUnknownOutcome, persistence.ErrLostTail:
+		a.failing.CompareAndSwap(0, time.Now().UnixNano())
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.err = err
+	}
+}
+
+func (a *appends) health() Health {
+	h := Health{Part: "appends"}
+	since := a.failing.Load()
+	if since == 0 {
+		return h
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	lasting := time.Since(time.Unix(0, since)).Round(time.Second)
+	h.Level, h.Reason = persistence.Yellow, fmt.Sprintf("nothing was stored for %s: %v", lasting, a.err)
+	if lasting >= appendsRed {
+		h.Level = persistence.Red
+	}
+	return h
+}
+
+func (r *recoveries) health() Health {
+	h := Health{Part: "recoveries"}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	waiting := r.queue.Len() + r.urgent.Len()
+	switch {
+	case waiting >= maxRecoveryQueue:
+		h.Level = persistence.Red
+	case waiting >= maxRecoveryQueue/2:
+		h.Level = persistence.Yellow
+	default:
+		return h
+	}
+	h.Reason = fmt.Sprintf("%d aggregates wait to be read, of %d that may", waiting, maxRecoveryQueue)
+	return h
+}
+
+// troubles are the aggregates that answer no command, though the journal is there.
+type troubles struct {
+	any atomic.Int64 // how many
+
+	mu          sync.Mutex // protects the rest
+	quarantined map[key]time.Time
+	corrupt     map[key]error
+}
+
+// maxTroubles bounds how many are known by name.
+const maxTroubles = 10_000
+
+// note takes an aggregate that is blocked for a time.
+func (t *troubles) note(of key, p phase, until time.Time, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.quarantined == nil {
+		t.quarantined, t.corrupt = map[key]time.Time{}, map[key]error{}
+	}
+	switch {
+	case len(t.quarantined)+len(t.corrupt) >= maxTroubles:
+	case p == quarantined:
+		t.quarantined[of] = until
+	case persistence.KindOf(err) == persistence.ErrCorrupt:
+		t.corrupt[of] = err
+	}
+	t.count()
+}
+
+// clear takes an aggregate that is well.
+func (t *troubles) clear(of key) {
+	if t.any.Load() == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.quarantined, of)
+	delete(t.corrupt, of)
+	t.count()
+}
+
+func (t *troubles) count() { t.any.Store(int64(len(t.quarantined) + len(t.corrupt))) }
+
+func (t *troubles) health() Health {
+	h := Health{Part: "aggregates"}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	for of, until := range t.quarantined {
+		if !until.After(now) {
+			delete(t.quarantined, of)
+		}
+	}
+	t.count()
+	var reasons []string
+	if n := len(t.quarantined); n > 0 {
+		h.Level = persistence.Yellow
+		reasons = append(reasons, fmt.Sprintf("quarantined, because their handlers panic: %s", some(t.quarantined)))
+	}
+	if n := len(t.corrupt); n > 0 {
+		h.Level = persistence.Red
+		reasons = append(reasons, fmt.Sprintf("cannot be read: %s", some(t.corrupt)))
+	}
+	h.Reason = strings.Join(reasons, "; ")
+	return h
+}
+
+// shownTroubles bounds how many are named.
+const shownTroubles = 5
+
+// some names a few aggregates, the same ones each time.
+func some[V any](of map[key]V) string {
+	names := make([]string, 0, len(of))
+	for k := range of {
+		names = append(names, string(k.stream()))
+	}
+	slices.Sort(names)
+	text := strings.Join(names[:min(len(names), shownTroubles)], ", ")
+	if more := len(names) - shownTroubles; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func (d *deliverer) health() Health {
+	h := Health{Part: "sends"}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var reasons []string
+	judge := func(n int, oldest time.Time, what string) {
+		if n == 0 {
+			return
+		}
+		lasting := time.Since(oldest).Round(time.Second)
+		h.Level = max(h.Level, persistence.Yellow)
+		if lasting >= sendsRed {
+			h.Level = persistence.Red
+		}
+		reasons = append(reasons, fmt.Sprintf("%d %s, the first for %s", n, what, lasting))
+	}
+	var parked, late int
+	var parkedSince, lateSince time.Time
+	for _, r := range d.resting {
+		switch {
+		case r.parked():
+			if parked++; parked == 1 || r.since.Before(parkedSince) {
+				parkedSince = r.since
+			}
+		case !r.since.IsZero() && time.Since(r.since) >= notDelivered:
+			if late++; late == 1 || r.since.Before(lateSince) {
+				lateSince = r.since
+			}
+		}
+	}
+	judge(parked, parkedSince, "set aside, see Parked")
+	judge(late, lateSince, "could not be delivered so far")
+	if pending, most := d.system.pending(), d.system.config.MaxPending; pending >= most-most/10 {
+		h.Level = max(h.Level, persistence.Yellow)
+		reasons = append(reasons, fmt.Sprintf("%d are pending, of %d that may be", pending, most))
+	}
+	h.Reason = strings.Join(reasons, "; ")
+	return h
+}
