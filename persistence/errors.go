@@ -56,12 +56,17 @@ const ErrLostTail Kind = "lost tail"
 // another release; its text names the command that mends it.
 const ErrSchema Kind = "schema not current"
 
+// ErrReplaced is the [ErrUnavailable] of a journal whose files or tables are no
+// longer those that it was opened with. Nothing is stored any more until what was
+// there is back, or the program has been started again.
+const ErrReplaced Kind = "journal replaced"
+
 // Error fulfils error.
 func (k Kind) Error() string { return string(k) }
 
 // Is matches the wider kind that a kind belongs to.
 func (k Kind) Is(target error) bool {
-	return k == ErrStreamNotFound && target == ErrNotFound || k == ErrSchema && target == ErrUnavailable
+	return k == ErrStreamNotFound && target == ErrNotFound || (k == ErrSchema || k == ErrReplaced) && target == ErrUnavailable
 }
 
 // ConflictError reports that a stream was not at the expected version, and that
@@ -216,6 +221,26 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 // Is matches [ErrUnavailable], and [ErrOverloaded] when a queue was full.
 func (e *UnavailableError) Is(target error) bool {
 	return target == ErrUnavailable && !e.Overloaded || target == ErrOverloaded && e.Overloaded
+}
+
+// ReplacedError reports that what a journal stores in is not what it was opened with.
+// Nothing was done.
+type ReplacedError struct {
+	// Reason says what was found, and what to do.
+	Reason string
+	// Err is the cause, if there is one.
+	Err error
+}
+
+// Error fulfils error.
+func (e *ReplacedError) Error() string { return withCause("journal replaced: "+e.Reason, e.Err) }
+
+// Unwrap returns the cause, nil when there is none.
+func (e *ReplacedError) Unwrap() error { return e.Err }
+
+// Is matches [ErrReplaced] and [ErrUnavailable].
+func (e *ReplacedError) Is(target error) bool {
+	return target == ErrReplaced || target == ErrUnavailable
 }
 
 // UnknownOutcomeError reports an append that may have been stored.

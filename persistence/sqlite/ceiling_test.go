@@ -79,7 +79,7 @@ func ceilingRow() []any {
 func ceilingStore(b *testing.B) ceiling {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "journal.db")
-	w, err := openWriter(path, false)
+	w, err := openWriter(b.Context(), path, false)
 	require.NoError(b, err)
 	require.NoError(b, w.close())
 	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")

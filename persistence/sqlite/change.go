@@ -26,7 +26,7 @@ func (j *Journal) take(ctx context.Context) error {
 	case <-ctx.Done():
 		return errLeft(ctx)
 	}
-	err := j.ready()
+	err := j.ready(ctx)
 	if isClosed(j.closing) {
 		err = errClosed()
 	}
@@ -55,7 +55,7 @@ func (j *Journal) changeAll(ctx context.Context, names []persistence.StreamID, d
 		return err
 	}
 	defer j.leave()
-	if err := j.writer.start(); err != nil {
+	if err := j.writer.start(ctx, j.mark); err != nil {
 		return j.abandon(err)
 	}
 	err := do(j.writer)
@@ -74,6 +74,9 @@ func (j *Journal) changeAll(ctx context.Context, names []persistence.StreamID, d
 	}
 	if err := j.writer.commit.run(); err != nil {
 		return j.uncommitted(names, err)
+	}
+	if err := j.standing(); err != nil {
+		return unknown(names, err)
 	}
 	return nil
 }
@@ -95,6 +98,10 @@ func (j *Journal) uncommitted(names []persistence.StreamID, err error) error {
 	}
 	j.config.Logger.Error("commit failed, opening the file again", "err", err)
 	j.drop()
+	return unknown(names, err)
+}
+
+func unknown(names []persistence.StreamID, err error) error {
 	unknown := &persistence.UnknownOutcomeError{Err: err}
 	if len(names) > 0 {
 		unknown.Stream = names[0]

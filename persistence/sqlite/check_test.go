@@ -96,7 +96,7 @@ func TestCheckFindsADamagedFile(t *testing.T) {
 	o := openInside(t)
 	o.grow(4)
 	o.inside(func(w *writer) {
-		done, err := w.emptyLog()
+		done, err := w.emptyLog(t.Context())
 		require.NoError(t, err)
 		require.True(t, done)
 	})

@@ -1,6 +1,12 @@
 package sqlite
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/stele-es/stele/internal/sqlitefile"
+)
 
 // Sizes of the write-ahead log, in pages of 4 KiB and, for the limit, in bytes.
 // A checkpoint copies the log into the file; the next commit then begins the log
@@ -16,7 +22,7 @@ func (j *Journal) checkpoint() {
 	if j.writer == nil {
 		return
 	}
-	if err := j.writer.tidy(j.queue.Idle()); err != nil {
+	if err := j.writer.tidy(j.queue.Idle(), j.files.Load()); err != nil {
 		// Nothing is lost: the log holds it, and a later batch tries again.
 		j.config.Logger.Warn("checkpoint failed", "err", err)
 	}
@@ -25,7 +31,7 @@ func (j *Journal) checkpoint() {
 // tidy checkpoints when it is time. What a checkpoint could not do, because of a
 // reader or of the disk, is not tried again before the log has grown as much
 // again: every attempt looks through the whole log.
-func (w *writer) tidy(idle bool) error {
+func (w *writer) tidy(idle bool, files *sqlitefile.Files) error {
 	length, copied, err := w.logLength()
 	if err != nil {
 		return err
@@ -38,7 +44,10 @@ func (w *writer) tidy(idle bool) error {
 		return nil
 	}
 	w.tried = length
-	return w.passive()
+	if _, err := w.passive(); err != nil {
+		return err
+	}
+	return w.notice(files)
 }
 
 // logLength is how many pages the log has, and how many of them a checkpoint
@@ -48,17 +57,30 @@ func (w *writer) logLength() (length, copied int64, err error) {
 	return length, copied, err
 }
 
-// passive copies the log into the file as far as readers allow.
-func (w *writer) passive() error {
-	_, _, _, err := w.walCheckpoint(w.copyLog)
-	return err
+// passive copies the log into the file as far as readers allow, unless another
+// connection is at it.
+func (w *writer) passive() (busy bool, err error) {
+	n, _, _, err := w.walCheckpoint(w.copyLog)
+	return n != 0, err
 }
 
 // emptyLog copies all of the log into the file, flushes that, and cuts the log.
-// It reports false when another program's reader was in the way.
-func (w *writer) emptyLog() (done bool, err error) {
-	busy, length, _, err := w.walCheckpoint(w.cutLog)
-	return busy == 0 && length == 0, err
+// It reports false when another program's reader was in the way for too long.
+func (w *writer) emptyLog(ctx context.Context) (done bool, err error) {
+	ends := time.Now().Add(w.patience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		busy, length, _, err := w.walCheckpoint(w.cutLog)
+		if done := busy == 0 && length == 0; err != nil || done || time.Now().After(ends) {
+			return done, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return false, nil
+		}
+	}
 }
 
 // walCheckpoint runs one of SQLite's forms of a checkpoint.

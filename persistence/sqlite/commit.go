@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/sqlitefile"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -28,13 +29,16 @@ func (j *Journal) store(items []appender.Item, outcomes []persistence.Outcome) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	defer j.publish() // before the answers: who has one finds its events
-	if err := j.ready(); err != nil {
+	if err := j.ready(detached); err != nil {
 		refuse(outcomes, err)
 		return
 	}
-	committing, err := j.writer.write(items, outcomes)
+	committing, err := j.writer.write(j.mark, items, outcomes)
 	switch {
 	case err == nil:
+		if err := j.standing(); err != nil {
+			j.giveUp(items, outcomes, err)
+		}
 	case committing && !undone(err):
 		j.resolve(items, outcomes, err)
 	default:
@@ -44,20 +48,25 @@ func (j *Journal) store(items []appender.Item, outcomes []persistence.Outcome) {
 
 // publish tells those who wait how far the journal has come.
 func (j *Journal) publish() {
-	if j.writer != nil {
+	if j.writer != nil && j.writer.seen >= 0 {
 		j.head.raise(j.writer.last)
+		j.mark = mark{j.writer.last, j.writer.lastID}
 	}
 }
 
-// ready opens the file again when it was lost.
-func (j *Journal) ready() error {
+// ready makes sure that what is stored now will be found, and opens the file again
+// when it was lost.
+func (j *Journal) ready(ctx context.Context) error {
 	if j.damaged != nil {
 		return j.damaged
 	}
-	if j.writer != nil {
-		return nil
+	if j.writer == nil {
+		return j.reopen(ctx)
 	}
-	return j.reopen()
+	if err := j.standing(); err != nil {
+		return err
+	}
+	return j.untouched()
 }
 
 // abandon leaves a transaction of which surely nothing was stored, and returns
@@ -67,7 +76,11 @@ func (j *Journal) abandon(err error) error {
 	if errors.Is(answer, persistence.ErrCorrupt) {
 		j.damaged = answer
 	}
-	if err := j.writer.undo(); err != nil {
+	undo := j.writer.undo
+	if errors.Is(answer, persistence.ErrReplaced) {
+		undo = j.writer.leave
+	}
+	if err := undo(); err != nil {
 		j.config.Logger.Error("rollback failed, opening the file again", "err", err)
 		j.drop()
 	}
@@ -101,11 +114,11 @@ func (j *Journal) resolve(items []appender.Item, outcomes []persistence.Outcome,
 	defer cancel()
 	j.drop()
 	for wait := resolveWait; ; wait = min(2*wait, resolveMost) {
-		err := j.lookUp(items, outcomes)
+		err := j.lookUp(ctx, items, outcomes)
 		if err == nil {
 			return
 		}
-		if !j.pause(ctx, wait) {
+		if errors.Is(err, persistence.ErrReplaced) || !j.pause(ctx, wait) {
 			j.giveUp(items, outcomes, errors.Join(cause, err))
 			return
 		}
@@ -113,8 +126,8 @@ func (j *Journal) resolve(items []appender.Item, outcomes []persistence.Outcome,
 }
 
 // lookUp opens the file and sees which of the appends' events are in it.
-func (j *Journal) lookUp(items []appender.Item, outcomes []persistence.Outcome) error {
-	if err := j.ready(); err != nil {
+func (j *Journal) lookUp(ctx context.Context, items []appender.Item, outcomes []persistence.Outcome) error {
+	if err := j.ready(ctx); err != nil {
 		return err
 	}
 	for i := range outcomes {
@@ -167,6 +180,7 @@ func (j *Journal) drop() {
 	j.readers.pause()
 	defer j.readers.resume()
 	if j.writer != nil {
+		j.files.Store(j.files.Load().Closed())
 		if err := j.writer.close(); err != nil {
 			j.config.Logger.Error("close after a failure", "err", err)
 		}
@@ -174,13 +188,18 @@ func (j *Journal) drop() {
 	}
 }
 
-// reopen opens the file and makes durable what is in its log.
-func (j *Journal) reopen() error {
-	w, err := openWriter(j.file, j.config.Relaxed)
-	if err == nil {
-		if err = w.settle(); err != nil {
-			err = errors.Join(err, w.close())
-		}
+// reopen opens the file, makes durable what is in its log, and sees that it is the
+// one that was opened before, with all that was acknowledged.
+func (j *Journal) reopen(ctx context.Context) error {
+	before := j.files.Load()
+	if err := before.Check(); err != nil {
+		return err
+	}
+	w, err := openWriter(ctx, j.file, j.config.Relaxed)
+	if err != nil {
+		err = unproven(err)
+	} else if err = errors.Join(w.settle(ctx), w.prove(j.id, j.mark), j.adopt(w)); err != nil {
+		err = errors.Join(err, w.close())
 	}
 	if errors.Is(err, persistence.ErrCorrupt) {
 		j.damaged = err
@@ -192,9 +211,22 @@ func (j *Journal) reopen() error {
 	return nil
 }
 
+// adopt notes the files that a writer has opened, which must be those of before.
+func (j *Journal) adopt(w *writer) error {
+	files, err := sqlitefile.Opened(j.path, j.file)
+	if err != nil {
+		return err
+	}
+	if before := j.files.Load(); before != nil && !files.Same(before) {
+		return before.Check()
+	}
+	j.files.Store(files)
+	return w.notice(files)
+}
+
 // settle makes sure that what can be read is on the disk.
-func (w *writer) settle() error {
-	done, err := w.emptyLog()
+func (w *writer) settle(ctx context.Context) error {
+	done, err := w.emptyLog(ctx)
 	switch {
 	case err != nil:
 		return definite(err)

@@ -18,6 +18,19 @@
 // the file with SQLite's own tools, and should not stay inside one transaction
 // for long: the "-wal" file grows until they leave.
 //
+// # What others do to the file
+//
+// Before and after each flush the journal looks whether the names of its files still
+// lead to what it has open. When the file was deleted, moved or replaced, its log was
+// taken away, a link leads elsewhere, or another program has written over the file or
+// made the tables others, nothing is acknowledged any more: appends and changes are
+// refused with [*persistence.ReplacedError], which says what to do. A file that was
+// moved may be put back; the journal then goes on.
+//
+// Restore a backup while no program has the journal open, and remove the "-wal" and
+// "-shm" files beside the one that is replaced. A file has one name: Open refuses one
+// with hard links, whose log stands beside one of its names only.
+//
 // # Tables of the program
 //
 // A program may keep tables of its own in the file, by a connection of its own, and

@@ -41,7 +41,7 @@ func noTransaction(err error) bool { return code(err) == sqlite3.SQLITE_ERROR }
 // definite turns an error of SQLite into one of package persistence, when
 // nothing was done.
 func definite(err error) error {
-	if errors.Is(err, persistence.ErrCorrupt) {
+	if errors.Is(err, persistence.ErrCorrupt) || errors.Is(err, persistence.ErrReplaced) {
 		return err // found by this package itself
 	}
 	switch code(err) {

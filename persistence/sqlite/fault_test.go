@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"modernc.org/sqlite/lib"
@@ -216,8 +217,8 @@ func TestFailedCommitWhileAnotherProgramReads(t *testing.T) {
 	require.NoError(t, o.append("a-1", persistence.Exact(1), "2").Err)
 
 	o.inside(func(w *writer) {
-		require.NoError(t, w.exec("PRAGMA busy_timeout = 10"))
-		require.ErrorIs(t, w.settle(), persistence.ErrUnavailable)
+		w.patience = 10 * time.Millisecond
+		require.ErrorIs(t, w.settle(t.Context()), persistence.ErrUnavailable)
 	})
 	o.failCommit(sqlite3.SQLITE_IOERR_FSYNC, true)
 	outcomes := make(chan persistence.Outcome, 1)

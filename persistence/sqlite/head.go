@@ -19,9 +19,12 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 	if isClosed(j.closing) {
 		return nil, errClosed()
 	}
+	if err := j.found(); err != nil {
+		return nil, err
+	}
 	var last int64
 	err := j.reading(ctx, func(r *reader) (err error) {
-		last, err = r.last()
+		last, err = r.lastBehind(j.head.get())
 		return err
 	})
 	if err != nil {

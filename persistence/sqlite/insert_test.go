@@ -14,7 +14,7 @@ import (
 func BenchmarkRowsAtOnce(b *testing.B) {
 	for _, rows := range []int{1, 5, 20, 50, 100, 200} {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {
-			w, err := openWriter(filepath.Join(b.TempDir(), "journal.db"), false)
+			w, err := openWriter(b.Context(), filepath.Join(b.TempDir(), "journal.db"), false)
 			require.NoError(b, err)
 			b.Cleanup(func() { require.NoError(b, w.close()) })
 			require.NoError(b, w.exec("PRAGMA synchronous = OFF"))

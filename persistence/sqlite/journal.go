@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/sqlitefile"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -34,17 +36,20 @@ type Config struct {
 // [persistence.Snapshots] and [persistence.Schemas].
 type Journal struct {
 	config  Config
+	path    string // Path, wherever the program goes
 	file    string // Path without symbolic links
+	files   atomic.Pointer[sqlitefile.Files]
 	id      persistence.JournalID
 	lock    *fileLock
 	queue   *appender.Queue
 	readers *readers
 	head    head
 
-	// writing protects writer and damaged. The queue's goroutine holds it while it
+	// writing protects writer, mark and damaged. The queue's goroutine holds it while it
 	// commits, a transaction from its first append on.
 	writing gate
 	writer  *writer // nil while the file is away
+	mark    mark    // the last event that is stored
 	damaged error   // set for good once the file has been found corrupt
 
 	stopped chan struct{} // closed when the queue's goroutine has ended
@@ -71,8 +76,8 @@ var (
 // [*persistence.SchemaError] when a later release has written it, and
 // [*persistence.InvalidError] when it belongs to another program.
 func Open(ctx context.Context, config Config) (*Journal, error) {
-	if config.Path == "" {
-		return nil, &persistence.InvalidError{Field: "path", Reason: "is empty"}
+	if err := sqlitefile.CheckPath(config.Path); err != nil {
+		return nil, err
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -80,7 +85,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	if ctx.Err() != nil {
 		return nil, errLeft(ctx)
 	}
-	j, err := open(config)
+	j, err := open(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal %s: %w", config.Path, err)
 	}
@@ -88,28 +93,63 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	return j, nil
 }
 
-func open(config Config) (*Journal, error) {
-	file, err := realPath(config.Path)
+func open(ctx context.Context, config Config) (*Journal, error) {
+	path, err := filepath.Abs(config.Path)
 	if err != nil {
 		return nil, &persistence.UnavailableError{Reason: "the journal's directory cannot be found", Err: err}
+	}
+	file, err := sqlitefile.RealPath(path)
+	if err != nil {
+		return nil, &persistence.UnavailableError{Reason: "the journal's directory cannot be found", Err: err}
+	}
+	if err := sqlitefile.CheckNames(file); err != nil {
+		return nil, err
 	}
 	if remote(filepath.Dir(file)) {
 		return nil, &persistence.InvalidError{Field: "path", Reason: "lies on a network file system, where the journal's file cannot be shared safely"}
 	}
 	j := &Journal{
-		config: config, file: file, readers: newReaders(file), writing: make(gate, 1),
+		config: config, path: path, file: file, writing: make(gate, 1),
 		stopped: make(chan struct{}), closing: make(chan struct{}),
 	}
+	j.readers = newReaders(j.openReader)
 	j.queue = appender.New(appender.Config{Commit: j.commit})
 	if j.lock, err = lock(file + ".lock"); err != nil {
 		return nil, err
 	}
-	if j.writer, err = openWriter(file, config.Relaxed); err != nil {
+	if j.writer, err = openWriter(ctx, file, config.Relaxed); err != nil {
 		return nil, errors.Join(err, j.lock.release())
 	}
+	if err := j.adopt(j.writer); err != nil {
+		return nil, errors.Join(err, j.writer.close(), j.lock.release())
+	}
 	j.id = j.writer.id
-	j.head.raise(j.writer.last)
+	j.publish()
 	return j, nil
+}
+
+// openReader opens a reader on the file that the writer has open.
+func (j *Journal) openReader() (*reader, error) {
+	if err := j.found(); err != nil {
+		return nil, err
+	}
+	r, err := openReader(j.file)
+	if err != nil {
+		return nil, definite(err)
+	}
+	if err := j.found(); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+// found returns an error unless the names lead to the files that are open.
+func (j *Journal) found() error {
+	files := j.files.Load()
+	if err := files.Check(); err != nil {
+		return err
+	}
+	return files.CheckLog()
 }
 
 func (j *Journal) run() {
@@ -150,7 +190,8 @@ func (j *Journal) shut() error {
 	if j.writer == nil {
 		return nil
 	}
-	_, err := j.writer.emptyLog() // as far as other programs let it
+	j.files.Store(j.files.Load().Closed())
+	_, err := j.writer.emptyLog(detached) // as far as other programs let it
 	err = errors.Join(err, j.writer.close())
 	j.writer = nil
 	return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/stele-es/stele/persistence"
@@ -60,18 +59,3 @@ func sign(file *os.File) error {
 
 // release gives the lock up.
 func (l *fileLock) release() error { return errors.Join(unlock(l.file), l.file.Close()) }
-
-// realPath follows symbolic links, so that a file has one lock whatever name it
-// is opened by. The file itself may be missing, its directory may not.
-func realPath(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	real, err := filepath.EvalSymlinks(path)
-	if err == nil || !errors.Is(err, os.ErrNotExist) {
-		return real, err
-	}
-	directory, err := filepath.EvalSymlinks(filepath.Dir(path))
-	return filepath.Join(directory, filepath.Base(path)), err
-}

@@ -50,7 +50,7 @@ func TestLongLog(t *testing.T) {
 				for range mebibytes {
 					require.NoError(t, w.exec("INSERT INTO filler VALUES (zeroblob(1048576))"))
 				}
-				require.NoError(t, w.tidy(false))
+				require.NoError(t, w.tidy(false, o.files.Load()))
 				length, copied, err := w.logLength()
 				require.NoError(t, err)
 				require.Positive(t, length)

@@ -23,11 +23,17 @@ import (
 // named by the second.
 const asChild = "child-of-test"
 
+// children are what a test binary does instead of testing.
+var children = map[string]func(ctx context.Context, path string) error{asChild: child}
+
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == asChild {
+	if run := children[os.Args[min(1, len(os.Args)-1)]]; run != nil {
 		ctx := context.Background() //nolint:forbidigo // a process has no caller
-		fmt.Fprintln(os.Stderr, child(ctx, os.Args[2]))
-		os.Exit(1)
+		if err := run(ctx, os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -98,6 +98,50 @@ func TestOpen(t *testing.T) {
 		require.NoError(t, open(t, link).Close())
 	})
 
+	t.Run("refuses a second journal by a link that was there before the file", func(t *testing.T) {
+		t.Parallel()
+		path, link := newPath(t), newPath(t)
+		require.NoError(t, os.Symlink(path, link))
+		journal := open(t, link)
+		require.FileExists(t, path+".lock")
+		refused(t, path, persistence.ErrUnavailable, "in use by process")
+		require.NoError(t, journal.Close())
+	})
+
+	t.Run("refuses a file that has two names, whichever is open", func(t *testing.T) {
+		t.Parallel()
+		path := newPath(t)
+		first := open(t, path)
+		second := filepath.Join(filepath.Dir(path), "second.db")
+		require.NoError(t, os.Link(path, second))
+		refused(t, second, persistence.ErrInvalid, "2 names (hard links)")
+		require.NoFileExists(t, second+".lock")
+		require.NoError(t, store(t.Context(), first, "the one that is open goes on"))
+		require.NoError(t, first.Close())
+		refused(t, path, persistence.ErrInvalid, "2 names (hard links)")
+		require.NoError(t, os.Remove(second))
+
+		require.NoError(t, open(t, path).Close())
+	})
+
+	t.Run("says what to write for what is no path", func(t *testing.T) {
+		t.Parallel()
+		for path, text := range map[string]string{
+			":memory:":                     "memory.New",
+			"file::memory:?cache=shared":   "memory.New",
+			"file:bank.db?mode=rwc":        "without \"file:\"",
+			"sqlite://bank.db":             "without sqlite://",
+			"sqlite:///var/lib/bank.db":    "without sqlite://",
+			"file:///var/lib/bank.db":      "without file://",
+			"postgres://me:secret@db/bank": "without postgres://",
+			"bank\x00.db":                  "zero byte",
+		} {
+			refused(t, path, persistence.ErrInvalid, text)
+			_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+			require.NotContains(t, err.Error(), "secret")
+		}
+	})
+
 	t.Run("refuses a file that another process has open", func(t *testing.T) {
 		t.Parallel()
 		path := newPath(t)

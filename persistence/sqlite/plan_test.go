@@ -48,7 +48,8 @@ var plans = map[string][]string{
 	"tagged":                   {byTag},
 	"tag_delete":               {"SEARCH main.event_tag USING PRIMARY KEY (tag=? AND position=?)"},
 	"head":                     {"SEARCH main.event"},
-	"last":                     {"SCAN CONSTANT ROW", "SCALAR SUBQUERY", "SEARCH main.event", "SCALAR SUBQUERY", "SEARCH main.stream"},
+	"last":                     {"SCAN CONSTANT ROW", "SCALAR SUBQUERY", "SEARCH main.event", "SCALAR SUBQUERY", "SEARCH main.stream", "SCALAR SUBQUERY", "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)", "SCALAR SUBQUERY", "SEARCH main.event"},
+	"proof":                    {"SCAN j", "SCALAR SUBQUERY", "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)"}, // of the one row of journal
 	"scavenge_tags":            {part},
 	"scavenge_keys":            {"SEARCH main.event_key USING PRIMARY KEY (stream_id=? AND event_id=?)", "LIST SUBQUERY", part},
 	"scavenge_events":          {"SEARCH main.event USING INDEX sqlite_autoindex_event_1 (stream_id=? AND version>? AND version<?)"},

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/stele-es/stele/persistence"
@@ -15,7 +16,7 @@ const maxReaders = 4
 // never while the caller looks at it, so that no read transaction stays open:
 // the log could not begin anew, and the file could not be closed.
 type readers struct {
-	file string
+	open func() (*reader, error)
 	room chan struct{} // holds one for each reader taken
 
 	mu     sync.Mutex
@@ -38,8 +39,8 @@ type reader struct {
 	schemaUses               *stmt
 }
 
-func newReaders(file string) *readers {
-	return &readers{file: file, room: make(chan struct{}, maxReaders), closed: make(chan struct{})}
+func newReaders(open func() (*reader, error)) *readers {
+	return &readers{open: open, room: make(chan struct{}, maxReaders), closed: make(chan struct{})}
 }
 
 // with calls fn with a reader of its own.
@@ -61,20 +62,25 @@ func (r *readers) with(ctx context.Context, fn func(*reader) error) error {
 }
 
 func (r *readers) take() (*reader, error) {
+	if one, err := r.spare(); one != nil || err != nil {
+		return one, err
+	}
+	return r.open() // while nobody waits for mu
+}
+
+// spare returns a reader that nobody uses, if there is one.
+func (r *readers) spare() (*reader, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if isClosed(r.closed) {
 		return nil, errClosed()
 	}
-	if n := len(r.free); n > 0 {
-		one := r.free[n-1]
-		r.free = r.free[:n-1]
-		return one, nil
+	n := len(r.free)
+	if n == 0 {
+		return nil, nil //nolint:nilnil // there is none
 	}
-	one, err := openReader(r.file)
-	if err != nil {
-		return nil, definite(err)
-	}
+	one := r.free[n-1]
+	r.free = r.free[:n-1]
 	return one, nil
 }
 
@@ -181,4 +187,13 @@ func (r *reader) last() (int64, error) {
 		return 0, &persistence.CorruptError{Reason: "the last position is no number"}
 	}
 	return last, nil
+}
+
+// lastBehind is the last position, which is not before one that was reached.
+func (r *reader) lastBehind(reached int64) (int64, error) {
+	last, err := r.last()
+	if err == nil && last < reached {
+		err = strange(fmt.Sprintf("ends at position %d, and had come to %d", last, reached))
+	}
+	return last, err
 }

@@ -16,6 +16,7 @@ type scribe struct {
 	events, streams, keys, tags          *inserter
 
 	last       int64 // position of the last event, in this transaction
+	lastID     persistence.EventID
 	lastStream int64
 	known      recent[persistence.StreamID, stream]
 }
@@ -80,6 +81,9 @@ func (s *scribe) findEnds() error {
 	}
 	c := columns{row: row}
 	s.last, s.lastStream = c.integer(0), c.integer(1)
+	if s.lastID = (persistence.EventID{}); s.last > 0 {
+		s.lastID = c.id(2)
+	}
 	if c.wrong {
 		return &persistence.CorruptError{Reason: "the last position is no number"}
 	}
@@ -126,6 +130,7 @@ func (s *scribe) add(item *appender.Item, now int64) (persistence.Outcome, error
 
 func (s *scribe) addEvent(e *persistence.Event, at stream, now int64, named bool) error {
 	s.last++
+	s.lastID = e.ID
 	if named {
 		if err := s.keys.add(at.id, e.ID[:], int64(at.version)); err != nil {
 			return err

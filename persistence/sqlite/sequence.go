@@ -18,7 +18,7 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 		}
 		prefilter := newPrefilter(options.Filter).ofSequence()
 		for {
-			s := sequence{options: options, prefilter: prefilter}
+			s := sequence{options: options, prefilter: prefilter, reached: j.head.get()}
 			err := j.reading(ctx, func(r *reader) error {
 				return r.view(func() error { return s.read(r) })
 			})
@@ -39,6 +39,7 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 type sequence struct {
 	options   persistence.ReadAllOptions
 	prefilter *prefilter
+	reached   int64 // where the journal had come to before
 
 	at     int64 // the last position that the page covers
 	bytes  int
@@ -49,7 +50,7 @@ type sequence struct {
 
 // read fills the page. The reader sees one moment meanwhile.
 func (s *sequence) read(r *reader) error {
-	head, err := r.last()
+	head, err := r.lastBehind(s.reached)
 	if err != nil {
 		return err
 	}

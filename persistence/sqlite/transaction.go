@@ -128,7 +128,7 @@ func (tx *transaction) begin() error {
 	if err := j.take(tx.ctx); err != nil {
 		return err
 	}
-	if err := j.writer.start(); err != nil {
+	if err := j.writer.start(tx.ctx, j.mark); err != nil {
 		err = j.abandon(err)
 		j.leave()
 		return err
@@ -185,11 +185,15 @@ func (tx *transaction) commit() error {
 	err := j.writer.commit.run()
 	switch {
 	case err == nil:
-		return nil
+		if err = j.standing(); err == nil {
+			return nil
+		}
+		j.giveUp(tx.items, tx.outcomes, err)
 	case undone(err):
 		return j.abandon(err)
+	default:
+		j.resolve(tx.items, tx.outcomes, err)
 	}
-	j.resolve(tx.items, tx.outcomes, err)
 	for i := range tx.outcomes {
 		if err := tx.outcomes[i].Err; err != nil {
 			return err

@@ -149,7 +149,7 @@ func TestWriterRemembers(t *testing.T) {
 		}))
 		require.NotEmpty(t, o.payloads())
 		o.inside(func(w *writer) {
-			_, err := w.emptyLog()
+			_, err := w.emptyLog(t.Context())
 			require.NoError(t, err)
 		})
 		require.True(t, known())

@@ -1,10 +1,14 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
+
+	"modernc.org/sqlite/lib"
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
@@ -20,27 +24,65 @@ type writer struct {
 	dataVersion             *stmt
 	seen                    int64 // data version when the scribe last asked the file
 	log, copyLog, cutLog    *stmt
-	tried                   int64 // length of the log when it was last checkpointed
+	tried                   int64         // length of the log when it was last checkpointed
+	patience                time.Duration // how long other programs are waited for
+
+	// The file as it was when the journal last had a reason to know it: its time and
+	// size, and the length of the log and how much of it had been copied.
+	modified             time.Time
+	size, length, copied int64
 
 	inside *reader // on this connection, for those who read what they have written; nil before the first
 	once   map[string]*stmt
 }
 
-func openWriter(file string, relaxed bool) (*writer, error) {
+// patience is how long the journal waits for other programs that write to the file,
+// or that read and keep the log from being cut.
+const patience = 5 * time.Second
+
+// openWriter waits for other programs as long as ctx lasts.
+func openWriter(ctx context.Context, file string, relaxed bool) (w *writer, err error) {
+	err = patiently(ctx, patience, func() error {
+		w, err = tryWriter(file, relaxed)
+		return err
+	})
+	return w, err
+}
+
+func tryWriter(file string, relaxed bool) (*writer, error) {
 	c, err := connect(file, "rwc")
 	if err != nil {
 		return nil, definite(err)
 	}
-	w := &writer{conn: c, seen: -1, once: map[string]*stmt{}}
+	w := &writer{conn: c, seen: -1, once: map[string]*stmt{}, patience: patience}
 	if err := w.setUp(relaxed); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return w, nil
 }
 
+// patiently calls do again while it is another program that keeps it from being done.
+// SQLite could wait itself, but would not look at the context.
+func patiently(ctx context.Context, limit time.Duration, do func() error) error {
+	ends := time.Now().Add(limit)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		err := do()
+		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(ends) {
+			return err
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return &persistence.UnavailableError{Reason: "another program holds the journal's file locked, and the caller left", Err: context.Cause(ctx)}
+		}
+	}
+}
+
 func (w *writer) setUp(relaxed bool) error {
 	// Before anything else: these change neither the file nor who may read it.
-	if err := w.exec("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY"); err != nil {
+	if err := w.exec("PRAGMA busy_timeout = 0; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY"); err != nil {
 		return definite(err)
 	}
 	have, err := migrated(w.conn)
@@ -59,7 +101,7 @@ func (w *writer) setUp(relaxed bool) error {
 	if err := w.identify(); err != nil {
 		return err
 	}
-	if err := w.refresh(); err != nil {
+	if err := w.refresh(mark{}); err != nil {
 		return definite(err)
 	}
 	return nil
@@ -115,15 +157,16 @@ func (w *writer) identify() error {
 
 // start begins a transaction that writes. Nobody else does until it ends, so what
 // is remembered is true when no other connection has committed since, which the
-// data version tells: [AppendTx] does.
-func (w *writer) start() error {
-	if err := w.begin.run(); err != nil {
+// data version tells: [AppendTx] does. Then the tables must prove to be those that
+// the journal knows.
+func (w *writer) start(ctx context.Context, last mark) error {
+	if err := patiently(ctx, w.patience, func() error { return w.begin.run() }); err != nil {
 		return err
 	}
-	return w.refresh()
+	return w.refresh(last)
 }
 
-func (w *writer) refresh() error {
+func (w *writer) refresh(last mark) error {
 	row, err := w.dataVersion.first()
 	if err != nil {
 		return err
@@ -135,8 +178,11 @@ func (w *writer) refresh() error {
 	if now == w.seen {
 		return nil
 	}
-	if err := w.reload(); err != nil {
+	if err := w.prove(w.id, last); err != nil {
 		return err
+	}
+	if err := w.reload(); err != nil {
+		return unproven(err)
 	}
 	w.seen = now
 	return nil
@@ -145,8 +191,8 @@ func (w *writer) refresh() error {
 // write stores a batch in one transaction and fills in the outcomes, refusals
 // included. After an error nothing of it is stored, unless committing says that
 // it came from the commit itself: then it depends, see [undone].
-func (w *writer) write(items []appender.Item, outcomes []persistence.Outcome) (committing bool, err error) {
-	if err := w.start(); err != nil {
+func (w *writer) write(last mark, items []appender.Item, outcomes []persistence.Outcome) (committing bool, err error) {
+	if err := w.start(detached, last); err != nil {
 		return false, err
 	}
 	now := time.Now().UnixMicro()
@@ -166,6 +212,18 @@ func (w *writer) write(items []appender.Item, outcomes []persistence.Outcome) (c
 func (w *writer) undo() error {
 	w.known.forget()
 	return w.cancel()
+}
+
+// leave leaves a transaction among tables that are not the journal's, of which
+// nothing is believed any more.
+func (w *writer) leave() error {
+	w.known.forget()
+	w.seen = -1
+	w.drop()
+	if err := w.rollback.run(); err != nil && !noTransaction(err) {
+		return err
+	}
+	return nil
 }
 
 // cancel leaves a transaction that somebody does not want, after which these

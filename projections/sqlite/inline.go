@@ -120,6 +120,10 @@ func (s inlineStore) Transact(ctx context.Context, body func(context.Context, *s
 		}
 		return &inline.RefusedError{Err: err}
 	}
+	// The journal looks whether its file is still the one that has a name.
+	if _, err := s.journal.Head(ctx); err != nil {
+		return unavailable("the journal cannot be asked", err)
+	}
 	if err := tx.Commit(); err != nil {
 		if answered, ok := errors.AsType[*sqlite.Error](err); ok && answered.Code()&0xff == sqlite3.SQLITE_CONSTRAINT {
 			return &inline.RefusedError{Err: fmt.Errorf("commit: %w", err)}
@@ -127,5 +131,8 @@ func (s inlineStore) Transact(ctx context.Context, body func(context.Context, *s
 		return &inline.UnknownError{Err: unavailable("the journal's file could not be committed to", err)}
 	}
 	s.journal.Nudge(nil)
+	if _, err := s.journal.Head(ctx); errors.Is(err, persistence.ErrReplaced) {
+		return &inline.UnknownError{Err: err}
+	}
 	return nil
 }

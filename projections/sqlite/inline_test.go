@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -161,4 +162,30 @@ func rowsOf(t *testing.T, db *sql.DB) (found []string) {
 	}
 	require.NoError(t, rows.Err())
 	return found
+}
+
+func TestInlineStoresNothingIntoWhatIsLost(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir() + "/journal.db"
+	journal, err := journallite.Open(t.Context(), journallite.Config{Path: path})
+	require.NoError(t, err)
+	db, err := sql.Open("sqlite", "file:"+path+"?"+patient)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	inline, err := sqlite.Inline(t.Context(), journal, db, journallite.AppendTx, taken())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = inline.Close() })
+	outcomes, err := inline.Append(t.Context(), take("a-1", persistence.NoStream, 1))
+	require.NoError(t, err)
+	require.NoError(t, outcomes[0].Err)
+	require.NoError(t, os.Rename(path, path+".away"))
+
+	outcomes, err = inline.Append(t.Context(), take("a-2", persistence.NoStream, 2))
+
+	require.NoError(t, err)
+	require.ErrorIs(t, outcomes[0].Err, persistence.ErrReplaced)
+	require.NoError(t, os.Rename(path+".away", path))
+	outcomes, err = inline.Append(t.Context(), take("a-2", persistence.NoStream, 2))
+	require.NoError(t, err)
+	require.NoError(t, outcomes[0].Err)
 }

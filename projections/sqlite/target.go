@@ -3,15 +3,20 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/stele-es/stele/internal/sqlitefile"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/projections"
 	"github.com/stele-es/stele/projections/internal/sqlbook"
@@ -26,8 +31,9 @@ type Config struct {
 
 // Target is a file with read models. Use [Open]. It is safe for concurrent use.
 type Target struct {
-	db         *sql.DB // for readers
-	writer     *sql.DB // for one transaction at a time
+	db         *sql.DB                          // for readers
+	writer     *sql.DB                          // for one transaction at a time
+	files      atomic.Pointer[sqlitefile.Files] // nil until the file is there
 	statements *sqlbook.Statements
 	// turn lets the workers of this process wait for each other here, where waiting
 	// costs nothing and ends with their contexts, and not in SQLite, which would look
@@ -40,22 +46,38 @@ const patience = 5 * time.Second
 
 // Open opens the file and brings the tables of the books up to date.
 func Open(ctx context.Context, config Config) (*Target, error) {
-	if config.Path == "" {
-		return nil, &persistence.InvalidError{Field: "Path", Reason: "is empty"}
+	if err := sqlitefile.CheckPath(config.Path); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(config.Path)
+	if err != nil {
+		return nil, &persistence.UnavailableError{Reason: "the target's directory cannot be found", Err: err}
+	}
+	file, err := sqlitefile.RealPath(path)
+	if err != nil {
+		return nil, &persistence.UnavailableError{Reason: "the target's directory cannot be found", Err: err}
+	}
+	if err := sqlitefile.CheckNames(file); err != nil {
+		return nil, err
 	}
 	statements, err := sqlbook.New(sqlbook.Dialect{Prefix: "stele_", Bytes: "blob", Numbered: "?"})
 	if err != nil {
 		return nil, err
 	}
 	t := &Target{statements: statements}
-	if t.db, err = connect(config.Path, patience); err != nil {
+	if t.db, err = t.connect(file, patience); err != nil {
 		return nil, err
 	}
 	// It asks again by itself, see begin: SQLite would not look at the context.
-	if t.writer, err = connect(config.Path, 0); err != nil {
+	if t.writer, err = t.connect(file, 0); err != nil {
 		return nil, errors.Join(err, t.db.Close())
 	}
 	err = t.transact(ctx, func(ctx context.Context, tx *sql.Tx) error { return statements.Migrate(ctx, conn{tx}) })
+	if err == nil {
+		var files *sqlitefile.Files
+		files, err = sqlitefile.Opened(path, file)
+		t.files.Store(files)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the target of projections: %w", err), t.Close())
 	}
@@ -63,10 +85,58 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 }
 
 // connect does no I/O.
-func connect(path string, patience time.Duration) (*sql.DB, error) {
-	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: fmt.Sprintf(
+func (t *Target) connect(file string, patience time.Duration) (*sql.DB, error) {
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: slashed(file), RawQuery: fmt.Sprintf(
 		"_txlock=immediate&_pragma=busy_timeout(%d)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)", patience.Milliseconds())}
-	return sql.Open("sqlite", dsn.String())
+	connector, err := sqlite.NewConnector(dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connecting{connector, t}), nil
+}
+
+// slashed is the path as URIs have it, which on Windows begins with a slash before the
+// drive.
+func slashed(file string) string {
+	file = filepath.ToSlash(file)
+	if !strings.HasPrefix(file, "/") {
+		return "/" + file
+	}
+	return file
+}
+
+// connecting makes connections to the file that the others have, or none.
+type connecting struct {
+	driver.Connector
+	target *Target
+}
+
+// Connect fulfils [driver.Connector].
+func (c connecting) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := c.target.standing(); err != nil {
+		return nil, err
+	}
+	opened, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.target.standing(); err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return opened, nil
+}
+
+// standing returns an error unless the names of the file lead to what is open: what is
+// committed would be lost with the program.
+func (t *Target) standing() error {
+	files := t.files.Load()
+	if files == nil {
+		return nil
+	}
+	if err := files.Check(); err != nil {
+		return err
+	}
+	return files.CheckLog()
 }
 
 // DB is for those who read. Who writes with it holds up the projections.
@@ -113,6 +183,9 @@ func (t *Target) transact(ctx context.Context, body func(context.Context, *sql.T
 		return unavailable("others write to the target's file", err)
 	}
 	defer leave()
+	if err := t.standing(); err != nil {
+		return err
+	}
 	tx, err := t.begin(ctx)
 	if err != nil {
 		return unavailable("the target's file cannot be written", err)
@@ -124,7 +197,7 @@ func (t *Target) transact(ctx context.Context, body func(context.Context, *sql.T
 	if err := tx.Commit(); err != nil {
 		return unavailable("the target's file could not be committed to", err)
 	}
-	return nil
+	return t.standing()
 }
 
 // begin waits for other programs that write to the file, as long as ctx lasts.
@@ -175,6 +248,9 @@ func passing(err error) bool {
 
 // unavailable keeps of a driver's error what may be shown.
 func unavailable(reason string, err error) error {
+	if errors.Is(err, persistence.ErrReplaced) {
+		return err
+	}
 	if answered, ok := errors.AsType[*sqlite.Error](err); ok {
 		return &persistence.UnavailableError{Reason: reason, Err: fmt.Errorf("SQLite answered %d", answered.Code())}
 	}
@@ -191,16 +267,25 @@ type conn struct{ tx *sql.Tx }
 func (c conn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	result, err := c.tx.ExecContext(ctx, query, args...)
 	if err != nil {
-		return 0, err
+		return 0, ofBooks(err)
 	}
 	return result.RowsAffected()
+}
+
+// ofBooks says what an error of a statement of the books means that SQLite does not
+// understand: its tables are not there.
+func ofBooks(err error) error {
+	if answered, ok := errors.AsType[*sqlite.Error](err); ok && answered.Code()&0xff == sqlite3.SQLITE_ERROR {
+		return &persistence.ReplacedError{Reason: "tables of projections are missing from the target's file, by the doing of another program: put them back, or start this program again, which makes them anew and applies all events"}
+	}
+	return err
 }
 
 // Query fulfils [sqlbook.Conn].
 func (c conn) Query(ctx context.Context, scan func(row func(dest ...any) error) error, query string, args ...any) error {
 	rows, err := c.tx.QueryContext(ctx, query, args...)
 	if err != nil {
-		return err
+		return ofBooks(err)
 	}
 	defer rows.Close()
 	for rows.Next() {

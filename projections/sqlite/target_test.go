@@ -3,6 +3,9 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -69,6 +72,14 @@ func TestOpen(t *testing.T) {
 			require.NoError(t, target.Close())
 		}
 	})
+	t.Run("what is no path", func(t *testing.T) {
+		t.Parallel()
+		for _, path := range []string{":memory:", "sqlite://views.db", "file:views.db"} {
+			_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+
+			require.ErrorIs(t, err, persistence.ErrInvalid)
+		}
+	})
 	t.Run("without a path", func(t *testing.T) {
 		t.Parallel()
 		_, err := sqlite.Open(t.Context(), sqlite.Config{})
@@ -96,4 +107,57 @@ func TestDeadline(t *testing.T) {
 		_, err := book.Registrations(ctx, "")
 		return err
 	}), "readers do not wait")
+}
+
+func TestNothingIsCommittedIntoWhatIsLost(t *testing.T) {
+	t.Parallel()
+	register := func(ctx context.Context, book projections.Book) error {
+		return book.Register(ctx, projections.Registration{Name: "p", Version: 1, Created: time.Now()})
+	}
+	for name, disturb := range map[string]func(path string) error{
+		"the file was deleted": os.Remove,
+		"the file was moved":   func(path string) error { return os.Rename(path, path+".away") },
+		"another file took its place": func(path string) error {
+			return errors.Join(os.WriteFile(path+".other", nil, 0o600), os.Rename(path+".other", path))
+		},
+		"the log was deleted":           func(path string) error { return os.Remove(path + "-wal") },
+		"the shared memory was deleted": func(path string) error { return os.Remove(path + "-shm") },
+		"the directory was moved": func(path string) error {
+			return os.Rename(filepath.Dir(path), filepath.Dir(path)+"-away")
+		},
+		"another program dropped the tables": func(path string) error {
+			db, err := sql.Open("sqlite", path)
+			if err != nil {
+				return err
+			}
+			_, err = db.Exec("DROP TABLE stele_projection; DROP TABLE stele_projection_worker")
+			return errors.Join(err, db.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "own", "views.db")
+			require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+			target, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+			require.NoError(t, err)
+			defer target.Close()
+			require.NoError(t, target.Update(t.Context(), register))
+
+			require.NoError(t, disturb(path))
+
+			require.ErrorIs(t, target.Update(t.Context(), register), persistence.ErrReplaced)
+			err = target.Transact(t.Context(), func(ctx context.Context, _ *sql.Tx, book projections.Book) error { return register(ctx, book) })
+			require.ErrorIs(t, err, persistence.ErrReplaced)
+			require.ErrorContains(t, err, "start")
+			conns := make([]*sql.Conn, 3) // some of which are new
+			for i := range conns {
+				if conns[i], err = target.DB().Conn(t.Context()); err == nil {
+					defer conns[i].Close()
+				}
+			}
+			if name != "another program dropped the tables" {
+				require.ErrorIs(t, err, persistence.ErrReplaced, "readers see the file that is written to, or none")
+			}
+		})
+	}
 }

@@ -1,0 +1,97 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/sqlite"
+)
+
+const onSmallDisk = "on-small-disk"
+
+var _ = func() bool { children[onSmallDisk] = fillDisk; return true }()
+
+// TestDiskThatIsFull fills a disk of its own, which only the child sees.
+func TestDiskThatIsFull(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, onSmallDisk, t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+
+	said, err := cmd.CombinedOutput()
+
+	require.Equal(t, "done\n", string(said), "a disk of its own needs root or user namespaces: %v", err)
+}
+
+// fillDisk appends until the disk is full, and goes on when it is not any more.
+func fillDisk(ctx context.Context, directory string) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("keep mounts from others: %w", err)
+	}
+	if err := unix.Mount("tmpfs", directory, "tmpfs", 0, "size=2m"); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	path := directory + "/journal.db"
+	journal, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	if err != nil {
+		return err
+	}
+	acknowledged := 0
+	fill := func() error {
+		for range 1000 {
+			if err := store(ctx, journal, fmt.Sprintf("%d %030000d", acknowledged, 0)); err != nil {
+				return err
+			}
+			acknowledged++
+		}
+		return errors.New("the disk does not become full")
+	}
+	for range 3 { // also what is tried again leaves nothing behind
+		if err := fill(); !errors.Is(err, persistence.ErrUnavailable) {
+			return err
+		}
+	}
+	if err := unix.Mount("tmpfs", directory, "tmpfs", unix.MS_REMOUNT, "size=64m"); err != nil {
+		return fmt.Errorf("enlarge: %w", err)
+	}
+	if err := store(ctx, journal, fmt.Sprintf("%d ", acknowledged)); err != nil {
+		return fmt.Errorf("after the disk has room again: %w", err)
+	}
+	acknowledged++
+	if err := journal.Close(); err != nil {
+		return err
+	}
+	if journal, err = sqlite.Open(ctx, sqlite.Config{Path: path}); err != nil {
+		return err
+	}
+	found := 0
+	for recorded, err := range journal.Read(ctx, "kept-1", persistence.ReadOptions{}) {
+		if err != nil {
+			return err
+		}
+		if want := fmt.Sprintf("%d ", found); string(recorded.Payload[:len(want)]) != want {
+			return fmt.Errorf("event %d is another one", found)
+		}
+		found++
+	}
+	if found != acknowledged || found < 5 {
+		return fmt.Errorf("%d are there of %d", found, acknowledged)
+	}
+	fmt.Fprintln(os.Stdout, "done")
+	return journal.Close()
+}
