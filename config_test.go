@@ -19,7 +19,8 @@ import (
 
 // notSettable are the fields of the parts that a node's user cannot set, and why.
 var notSettable = map[string]string{
-	"actors.Config.Delivering": "Start delivers events to the aggregates that react, or refuses them",
+	"actors.Config.Delivering":    "Start delivers events to the aggregates that react, or refuses them",
+	"actors.Config.ProveMessages": "it is for tests, where package actorstest sets it",
 }
 
 // startUses are the fields of Config that no part has, because Start uses them itself.

@@ -13,15 +13,16 @@ import (
 // is a pure value without a handler inside, so contracts never form
 // initialisation cycles. The zero Command names no kind and every Ask refuses it.
 type Command[C, R any] struct {
-	kind string
-	of   *codec.Type // C's; nil when it has none
+	kind    string
+	of      *codec.Type // C's; nil when it has none
+	problem error       // why it has none
 }
 
 // NewCommand makes the contract of a command. Mistakes in kind, C or R are found
 // when the aggregate that handles it is started.
 func NewCommand[C, R any](kind string) Command[C, R] {
-	of, _ := codec.Of[C]() // what is wrong with it is said at the start
-	return Command[C, R]{kind, of}
+	of, err := codec.Of[C]() // what is wrong with it is said at the start, or by who sends it
+	return Command[C, R]{kind, of, err}
 }
 
 // Asker takes commands to aggregates: a [System], or a node that hosts one.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type definition struct {
 	rejects   map[string]error          // by code
 	codes     []string                  // of them, in the order of the definition
 	strict    bool
+	proving   bool // see [Config.ProveMessages]
 	logging   Logging
 	snapshots *snapshotting // nil is none
 	idle      time.Duration
@@ -212,10 +214,11 @@ func (d *definition) byName(command string) *handler {
 
 // check returns everything that is wrong with the definition.
 func (d *definition) check() error {
+	problems := append(slices.Clip(d.problems), d.prove()...)
 	if len(d.handlers)+len(d.reactions) == 0 {
-		return errors.Join(append(d.problems, fmt.Errorf("aggregate %s handles no command: add a Handle", d.kind))...)
+		problems = append(problems, fmt.Errorf("aggregate %s handles no command: add a Handle", d.kind))
 	}
-	return errors.Join(d.problems...)
+	return errors.Join(problems...)
 }
 
 // refold folds what a stored event is today. The journal is read as it is, and not
@@ -248,6 +251,21 @@ func (d *definition) fold(state any, recorded *persistence.Recorded) (err error)
 		on.apply(state, event)
 	}
 	return err
+}
+
+// withoutOn says what to do about an event that a kind has no On for.
+func (d *definition) withoutOn(event any) string {
+	t := reflect.TypeOf(event)
+	if t == nil {
+		return "an event is nil"
+	}
+	if t.Kind() == reflect.Pointer && d.appliers[t.Elem()] != nil {
+		return fmt.Sprintf("%T has no On in kind %s, %s has: raise it without &", event, d.kind, t.Elem())
+	}
+	if pointer := reflect.PointerTo(t); d.appliers[pointer] != nil {
+		return fmt.Sprintf("%T has no On in kind %s, %s has: raise it with &", event, d.kind, pointer)
+	}
+	return fmt.Sprintf("%T has no On in kind %s: add one", event, d.kind)
 }
 
 // decode turns a stored event into the message that its On takes.

@@ -109,8 +109,9 @@ func ExampleCommand_Given() {
 	OutOfTill.Given(t, forgetful).When(PayOut{120})
 	// Output:
 	// the state changed outside an On method, or an On depends on more than state and event:
-	//  live   &{cents:-120}
-	//  replay &{cents:0}
+	//  live   &actors_test.till{cents:-120}
+	//  replay &actors_test.till{cents:0}
+	//  differ at cents: -120, not 0
 }
 
 // exampleTB stands for the *testing.T that a test has.

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/stele-es/stele/internal/compare"
 )
 
 // Sending is a command that a handler sends, for [Outcome.Sends]. Make one with
@@ -37,8 +39,8 @@ func (s Sending) Key(key string) Sending {
 func (r Outcome[R]) Sends(want ...Sending) Outcome[R] {
 	r.t.Helper()
 	r.succeeded()
-	if !same(want, r.sends) {
-		r.t.Fatalf("sends:\n want %+v\n got  %+v", want, r.sends)
+	if d := compare.First(want, r.sends); d != nil {
+		r.t.Fatalf("sends:\n want %s\n got  %s\n differ at %s", compare.Show(want), compare.Show(r.sends), d)
 	}
 	return r
 }
@@ -86,7 +88,7 @@ func (a Answer[C, R]) ID(id string) Answer[C, R] {
 func (a Answer[C, R]) Replies(reply R) Outcome[R] {
 	a.t.Helper()
 	h := a.result()
-	return a.lead(func() decision[R] { return a.decide(h, &outcome{reply: a.stored(h.reply, reply)}) })
+	return a.lead(reply, func() decision[R] { return a.decide(h, &outcome{reply: a.stored(h.reply, reply)}) })
 }
 
 // Fails lets the command have been refused. An error that was not made by [NewError]
@@ -95,7 +97,7 @@ func (a Answer[C, R]) Replies(reply R) Outcome[R] {
 func (a Answer[C, R]) Fails(err error) Outcome[R] {
 	a.t.Helper()
 	h := a.result()
-	return a.lead(func() decision[R] { return a.decide(h, &outcome{err: err}) })
+	return a.lead(err, func() decision[R] { return a.decide(h, &outcome{err: err}) })
 }
 
 func (a Answer[C, R]) result() *handler {

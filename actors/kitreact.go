@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/stele-es/stele/internal/compare"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -63,19 +64,19 @@ func (r Reaction[E]) When(event E) Outcome[E] {
 	on, id := r.reaction(), r.key(event)
 	switch {
 	case id == "":
-		r.t.Fatalf("nobody reacts to %+v: its key is empty", event)
+		r.t.Fatalf("nobody reacts to %s: its key is empty", compare.Show(event))
 	case r.id != "" && r.id != id:
-		r.t.Fatalf("the key of %+v:\n want %q\n got  %q", event, r.id, id)
+		r.t.Fatalf("the key of %s:\n want %q\n got  %q", compare.Show(event), r.id, id)
 	}
 	r.id = id
-	return r.lead(func() decision[E] { return r.decide(&on.handler, r.stored(on.command, event)) })
+	return r.lead(event, func() decision[E] { return r.decide(&on.handler, r.stored(on.command, event)) })
 }
 
 // Ignores checks that nobody reacts to an event, because its key is empty.
 func (r Reaction[E]) Ignores(event E) {
 	r.t.Helper()
 	if id := r.key(event); id != "" {
-		r.t.Fatalf("%q reacts to %+v", id, event)
+		r.t.Fatalf("%q reacts to %s", id, compare.Show(event))
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/stele-es/stele/internal/compare"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
 )
@@ -90,24 +92,50 @@ const decisions = 11
 // When asks the command. Beyond that it proves that the decision can be relied
 // on, and stops the test when it cannot: replaying history and events gives the
 // live state, so nothing changed outside an On; so does a snapshot, if the kind keeps
-// any; deciding again on a fresh state gives the same events and reply, so no clock,
-// chance or map order is hidden in the handler; every message survives its encoding;
-// a rejection raised nothing.
+// any; deciding again on a fresh state, at another time of the machine's clock, gives
+// the same events and reply, so no clock, chance or map order is hidden in the handler;
+// every message survives its encoding; a rejection raised nothing.
+//
+// In a bubble of testing/synctest the clock stands still, so When moves it: by 25 days
+// and some. Elsewhere it also looks for the time of the test in what was decided, unless
+// that stands in the history, the command or [Scenario.At]; what is only compared with
+// the clock is found in a bubble.
 func (s Scenario[C, R]) When(command C) Outcome[R] {
 	s.t.Helper()
 	h := s.d.handlers[reflect.TypeFor[C]()]
-	return s.lead(func() decision[R] { return s.decide(h, s.stored(h.command, command)) })
+	return s.lead(command, func() decision[R] { return s.decide(h, s.stored(h.command, command)) })
 }
 
 // lead decides and proves that it can be relied on.
-func (s Scenario[C, R]) lead(decide func() decision[R]) Outcome[R] {
+func (s Scenario[C, R]) lead(about any, decide func() decision[R]) Outcome[R] {
 	s.t.Helper()
+	clock := clockwork{from: time.Now()}
 	first := decide()
 	s.check(first)
+	otherTime()
 	for range decisions - 1 {
 		s.compare(first, decide())
 	}
+	clock.until = time.Now()
+	s.checkClock(clock, about, first)
 	return Outcome[R]{t: s.t, events: first.events, sends: first.sends, cancels: first.cancels, reply: first.reply, err: first.err}
+}
+
+// checkClock proves that the time of the machine is not in what was decided.
+func (s Scenario[C, R]) checkClock(clock clockwork, about any, d decision[R]) {
+	s.t.Helper()
+	if _, found := clock.in([]any{s.history, about, s.now, s.id}); found {
+		return // so it may come from there
+	}
+	var commands []any
+	for _, sent := range d.sends {
+		commands = append(commands, sent.command)
+	}
+	for what, value := range map[string]any{"the events": d.events, "what is sent": commands, "the reply": d.reply} {
+		if at, found := clock.in(value); found {
+			s.t.Fatalf("the time of this machine is in %s, at %s: take the time from tx.Now or from the command, because it is decided again after a conflict", what, strings.TrimPrefix(at, "."))
+		}
+	}
 }
 
 type decision[R any] struct {
@@ -154,8 +182,8 @@ func (s Scenario[C, R]) stored(of *codec.Type, message any) any {
 	if err != nil {
 		s.t.Fatalf("%s does not survive its encoding: %v", of.Name(), err)
 	}
-	if !same(message, back) {
-		s.t.Fatalf("%s does not survive its encoding; are fields unexported or without a stored form?\n before %+v\n after  %+v", of.Name(), message, back)
+	if d := compare.First(message, back); d != nil {
+		s.t.Fatalf("%s does not survive its encoding; what do its marshallers leave out?\n before %s\n after  %s\n differ at %s", of.Name(), compare.Show(message), compare.Show(back), d)
 	}
 	return back
 }
@@ -167,7 +195,7 @@ func (s Scenario[C, R]) replay(events []any) any {
 	for _, event := range events {
 		on := s.d.appliers[reflect.TypeOf(event)]
 		if on == nil {
-			s.t.Fatalf("arrange: kind %s has no On for %T", s.d.kind, event)
+			s.t.Fatalf("arrange: %s", s.d.withoutOn(event))
 		}
 		on.apply(state, s.stored(on.event, event))
 	}
@@ -182,8 +210,9 @@ func (s Scenario[C, R]) check(d decision[R]) {
 	}
 	s.checkSnapshot(d.state)
 	history := append(slices.Clip(s.history), d.events...)
-	if replayed := s.replay(history); !same(d.state, replayed) {
-		s.t.Fatalf("the state changed outside an On method, or an On depends on more than state and event:\n live   %+v\n replay %+v", d.state, replayed)
+	if replayed := s.replay(history); !compare.Equal(d.state, replayed) {
+		s.t.Fatalf("the state changed outside an On method, or an On depends on more than state and event:\n live   %s\n replay %s\n differ at %s",
+			compare.Show(d.state), compare.Show(replayed), compare.First(d.state, replayed))
 	}
 }
 
@@ -198,7 +227,7 @@ func (s Scenario[C, R]) checkSnapshot(state any) {
 	if of.save != nil {
 		saved = of.save(state)
 	}
-	data, err := of.encode(saved)
+	data, err := of.codec.Encode(saved)
 	if err != nil {
 		s.t.Fatalf("encode a snapshot: %v", err)
 	}
@@ -206,19 +235,29 @@ func (s Scenario[C, R]) checkSnapshot(state any) {
 	if err != nil {
 		s.t.Fatalf("decode a snapshot: %v", err)
 	}
-	if !same(state, back) {
-		s.t.Fatalf("the state does not survive a snapshot:\n live      %+v\n snapshot  %+v", state, back)
+	if d := compare.First(state, back); d != nil {
+		s.t.Fatalf("the state does not survive a snapshot:\n live      %s\n snapshot  %s\n differ at %s", compare.Show(state), compare.Show(back), d)
 	}
 }
 
 // compare proves that deciding again makes no difference.
 func (s Scenario[C, R]) compare(first, again decision[R]) {
 	s.t.Helper()
-	if same(first.events, again.events) && same(first.sends, again.sends) && same(first.reply, again.reply) && (first.err == nil) == (again.err == nil) {
+	var differ *compare.Difference
+	for _, pair := range [][2]any{{first.events, again.events}, {first.sends, again.sends}, {first.reply, again.reply}} {
+		if differ == nil {
+			differ = compare.First(pair[0], pair[1])
+		}
+	}
+	if differ == nil && (first.err == nil) == (again.err == nil) {
 		return
 	}
-	s.t.Fatalf("deciding again gave another result; is a clock, chance or map order in the handler?\n first  %s; reply %+v; error %v\n second %s; reply %+v; error %v",
-		show(first.events), first.reply, first.err, show(again.events), again.reply, again.err)
+	at := ""
+	if differ != nil {
+		at = "\n differ at " + differ.String()
+	}
+	s.t.Fatalf("deciding again gave another result; is a clock, chance or map order in the handler?\n first  %s; reply %s; error %v\n second %s; reply %s; error %v%s",
+		show(first.events), compare.Show(first.reply), first.err, show(again.events), compare.Show(again.reply), again.err, at)
 }
 
 // Then checks the events raised, all of them and in order. Without arguments it
@@ -226,8 +265,8 @@ func (s Scenario[C, R]) compare(first, again decision[R]) {
 func (r Outcome[R]) Then(want ...any) Outcome[R] {
 	r.t.Helper()
 	r.succeeded()
-	if !same(want, r.events) {
-		r.t.Fatalf("events:\n want %s\n got  %s", show(want), show(r.events))
+	if d := compare.First(want, r.events); d != nil {
+		r.t.Fatalf("events:\n want %s\n got  %s\n differ at %s", show(want), show(r.events), d)
 	}
 	return r
 }
@@ -236,8 +275,8 @@ func (r Outcome[R]) Then(want ...any) Outcome[R] {
 func (r Outcome[R]) Reply(want R) Outcome[R] {
 	r.t.Helper()
 	r.succeeded()
-	if !same(want, r.reply) {
-		r.t.Fatalf("reply:\n want %+v\n got  %+v", want, r.reply)
+	if d := compare.First(want, r.reply); d != nil {
+		r.t.Fatalf("reply:\n want %s\n got  %s\n differ at %s", compare.Show(want), compare.Show(r.reply), d)
 	}
 	return r
 }
@@ -255,4 +294,16 @@ func (r Outcome[R]) Fails(want error) {
 	if r.err == nil || !errors.Is(r.err, want) {
 		r.t.Fatalf("want error %v, got %v and events %s", want, r.err, show(r.events))
 	}
+}
+
+// show prints messages for people.
+func show(messages []any) string {
+	if len(messages) == 0 {
+		return "none"
+	}
+	texts := make([]string, len(messages))
+	for i, message := range messages {
+		texts[i] = compare.Show(message)
+	}
+	return strings.Join(texts, ", ")
 }

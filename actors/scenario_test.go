@@ -1,11 +1,13 @@
 package actors_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -75,15 +77,23 @@ func (r recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// Noted has a field that its encoding forgets, Timed one for what comes from a
+// Noted has a field that its marshaller forgets, Timed some for what comes from a
 // clock.
 type (
 	Noted struct {
 		Text   string
 		hidden string
 	}
-	Timed struct{ At time.Time }
+	Timed struct {
+		At   time.Time
+		Unix int64
+		Text string
+	}
+	Pointed struct{}
 )
+
+func (n Noted) MarshalJSON() ([]byte, error) { return json.Marshal(map[string]string{"Text": n.Text}) }
+func (Pointed) MessageName() string          { return "test.pointed" }
 
 func (Noted) MessageName() string { return "test.noted" }
 func (Timed) MessageName() string { return "test.timed" }
@@ -109,6 +119,22 @@ func TestKitFindsMistakes(t *testing.T) {
 			tx.Raise(Timed{At: time.Now()})
 			return Seen{}, nil
 		}, "deciding again gave another result; is a clock"},
+		"clock cut to the second": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
+			tx.Raise(Timed{At: time.Now().Truncate(time.Second)})
+			return Seen{}, nil
+		}, "the time of this machine is in the events, at [0].At: take the time from tx.Now"},
+		"clock cut to the day": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
+			tx.Raise(Timed{At: time.Now().UTC().Truncate(24 * time.Hour)})
+			return Seen{}, nil
+		}, "at [0].At: take the time from tx.Now"},
+		"clock as a number": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
+			tx.Raise(Timed{Unix: time.Now().Unix()})
+			return Seen{}, nil
+		}, "at [0].Unix: take the time from tx.Now"},
+		"clock as a text": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
+			tx.Raise(Timed{Text: "opened on " + time.Now().Format(time.DateOnly)})
+			return Seen{}, nil
+		}, "at [0].Text: take the time from tx.Now"},
 		"clock in the reply": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
 			return Seen{Version: time.Now().Nanosecond()}, nil
 		}, "deciding again gave another result"},
@@ -139,7 +165,7 @@ func TestKitFindsMistakes(t *testing.T) {
 		"rejection after raise": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
 			tx.Raise(Kept{Tag: "x"})
 			return Seen{}, errRejected
-		}, "the command raised actors_test.Kept{Tag:x Pad: Float:0} and then failed with no: decide first, raise after"},
+		}, "the command raised actors_test.Kept{Tag:\"x\", Pad:\"\", Float:0} and then failed with no: decide first, raise after"},
 		"missing On": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
 			tx.Raise(Kept{Tag: "x"}, Unknown{})
 			return Seen{}, nil
@@ -151,7 +177,11 @@ func TestKitFindsMistakes(t *testing.T) {
 		"pointer for a value": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
 			tx.Raise(&Kept{})
 			return Seen{}, nil
-		}, "*actors_test.Kept has no On"},
+		}, "*actors_test.Kept has no On in kind list, actors_test.Kept has: raise it without &"},
+		"value for a pointer": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
+			tx.Raise(Pointed{})
+			return Seen{}, nil
+		}, "actors_test.Pointed has no On in kind list, *actors_test.Pointed has: raise it with &"},
 		"nil event": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
 			tx.Raise((*wrapperspb.Int64Value)(nil))
 			return Seen{}, nil
@@ -159,7 +189,7 @@ func TestKitFindsMistakes(t *testing.T) {
 		"field that is not stored": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
 			tx.Raise(Noted{Text: "x", hidden: "y"})
 			return Seen{}, nil
-		}, "test.noted does not survive its encoding; are fields unexported"},
+		}, "test.noted does not survive its encoding; what do its marshallers leave out?\n before actors_test.Noted{Text:\"x\", hidden:\"y\"}\n after  actors_test.Noted{Text:\"x\", hidden:\"\"}\n differ at hidden: \"y\", not \"\""},
 		"number that cannot be stored": {func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
 			tx.Raise(Kept{Float: math.Inf(1)})
 			return Seen{}, nil
@@ -172,7 +202,7 @@ func TestKitFindsMistakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			definition := actors.Define("list", actors.Handle(PutInto, c.decide),
-				actors.On((*list).kept), actors.On(func(*list, Noted) {}), actors.On(func(*list, Timed) {}), actors.On(func(*list, *wrapperspb.Int64Value) {}),
+				actors.On((*list).kept), actors.On(func(*list, Noted) {}), actors.On(func(*list, Timed) {}), actors.On(func(*list, *wrapperspb.Int64Value) {}), actors.On(func(*list, *Pointed) {}),
 				actors.On(func(l *list, _ Put) { l.tags = append(l.tags, fmt.Sprint(time.Now().UnixNano())) }))
 			require.Contains(t, failed(func(tb actors.TB) { PutInto.Given(tb, definition).When(Put{Tag: "x"}) }), c.says)
 		})
@@ -194,6 +224,31 @@ func TestKitFindsUnusableMessages(t *testing.T) {
 	require.Contains(t, failed(func(tb actors.TB) { empty.Given(tb, empties).When(Get{}) }), "encode google.protobuf.Int64Value: invalid: google.protobuf.Int64Value is nil")
 }
 
+// A handler that only compares with the clock is found where the clock can be moved; a
+// time that the test has given may be in what is decided.
+func TestKitMovesTheClock(t *testing.T) {
+	t.Parallel()
+	begin := time.Date(2000, 1, 20, 0, 0, 0, 0, time.UTC)
+	late := actors.Define("list", actors.On((*list).kept), actors.Handle(PutInto, func(_ *list, tx *actors.Tx, _ Put) (Seen, error) {
+		if time.Now().After(begin) {
+			tx.Raise(Kept{Tag: "late"})
+		}
+		return Seen{}, nil
+	}))
+	synctest.Test(t, func(t *testing.T) {
+		require.Contains(t, failed(func(tb actors.TB) { PutInto.Given(tb, late).When(Put{}) }), "deciding again gave another result; is a clock")
+	})
+
+	given := actors.NewCommand[Timed, Seen]("list")
+	timed := actors.Define("list", actors.On(func(*list, Timed) {}), actors.Handle(given, func(_ *list, tx *actors.Tx, c Timed) (Seen, error) {
+		tx.Raise(c)
+		return Seen{}, nil
+	}))
+	today := Timed{At: time.Now().UTC().Round(0), Unix: time.Now().Unix()}
+	given.Given(t, timed).When(today).Then(today)
+	PutInto.Given(t, lists()).At(time.Now()).When(Put{Tag: "today"}).Then(Kept{Tag: "today"})
+}
+
 // Mistakes of the test read differently from those of the definition.
 func TestKitArrangement(t *testing.T) {
 	t.Parallel()
@@ -210,23 +265,23 @@ func TestKitArrangement(t *testing.T) {
 		"another kind":      {func(tb actors.TB) { elsewhere.Given(tb, lists()) }, `arrange: the contract belongs to kind "elsewhere", the definition to "list"`},
 		"another reply":     {func(tb actors.TB) { otherReply.Given(tb, lists()) }, "arrange: test.put is answered by actors_test.Seen, not by actors_test.Kept"},
 		"unhandled":         {func(tb actors.TB) { unhandled.Given(tb, lists()) }, "arrange: kind list does not handle actors_test.Look: add a Handle"},
-		"event without On":  {func(tb actors.TB) { PutInto.Given(tb, lists(), Unknown{}).When(Put{}) }, "arrange: kind list has no On for actors_test.Unknown"},
-		"event nil":         {func(tb actors.TB) { PutInto.Given(tb, lists(), nil).When(Put{}) }, "arrange: kind list has no On for <nil>"},
+		"event without On":  {func(tb actors.TB) { PutInto.Given(tb, lists(), Unknown{}).When(Put{}) }, "arrange: actors_test.Unknown has no On in kind list: add one"},
+		"event nil":         {func(tb actors.TB) { PutInto.Given(tb, lists(), nil).When(Put{}) }, "arrange: an event is nil"},
 		"command nil":       {func(tb actors.TB) { Deposit.Given(tb, Accounts).When(nil) }, "encode google.protobuf.Int64Value"},
-		"other events":      {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Tag: "x"}).Then(Kept{Tag: "y"}) }, "events:\n want actors_test.Kept{Tag:y Pad: Float:0}\n got  actors_test.Kept{Tag:x Pad: Float:0}"},
+		"other events":      {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Tag: "x"}).Then(Kept{Tag: "y"}) }, "events:\n want actors_test.Kept{Tag:\"y\", Pad:\"\", Float:0}\n got  actors_test.Kept{Tag:\"x\", Pad:\"\", Float:0}\n differ at [0].Tag: \"y\", not \"x\""},
 		"no events":         {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Tag: "x"}).Then() }, "events:\n want none\n got  actors_test.Kept"},
 		"fewer events":      {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Events: 2}).Then(Kept{Tag: ".0"}) }, "events:\n want"},
-		"other type":        {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Tag: "x"}).Then(&Kept{Tag: "x"}) }, "want *actors_test.Kept{Tag:x"},
+		"other type":        {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Tag: "x"}).Then(&Kept{Tag: "x"}) }, "want &actors_test.Kept{Tag:\"x\""},
 		"other order": {func(tb actors.TB) {
 			PutInto.Given(tb, lists()).When(Put{Events: 2}).Then(Kept{Tag: ".1"}, Kept{Tag: ".0"})
 		}, "events:\n want"},
-		"another answer": {func(tb actors.TB) { GetOf.Given(tb, lists()).When(Get{}).Reply(Seen{Version: 1}) }, "reply:\n want {Tags:[] Version:1}\n got  {Tags:[] Version:0}"},
+		"another answer": {func(tb actors.TB) { GetOf.Given(tb, lists()).When(Get{}).Reply(Seen{Version: 1}) }, "reply:\n want actors_test.Seen{Tags:{}, Version:1}\n got  actors_test.Seen{Tags:{}, Version:0}\n differ at Version: 1, not 0"},
 		"protobuf answer": {func(tb actors.TB) {
 			Deposit.Given(tb, Accounts).When(wrapperspb.Int64(4)).Reply(wrapperspb.String("5"))
 		}, "reply:\n want"},
 		"Then of a failure":  {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Do: reject}).Then() }, "the command failed: no"},
 		"Reply of a failure": {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Do: reject}).Reply(Seen{}) }, "the command failed: no"},
-		"no failure":         {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Tag: "x"}).Fails(errRejected) }, "want error no, got <nil> and events actors_test.Kept{Tag:x"},
+		"no failure":         {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Tag: "x"}).Fails(errRejected) }, "want error no, got <nil> and events actors_test.Kept{Tag:\"x\""},
 		"another failure":    {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Do: reject}).Fails(persistence.ErrConflict) }, "want error conflict, got no and events none"},
 		"any failure":        {func(tb actors.TB) { PutInto.Given(tb, lists()).When(Put{Tag: "x"}).Fails(nil) }, "want error <nil>"},
 	} {

@@ -68,7 +68,11 @@ func (c Command[C, R]) SendAfter(tx *Tx, delay time.Duration, id string, command
 	for _, option := range options {
 		option(s)
 	}
-	if err := tx.send(s, c.of, command, delay); err != nil {
+	err := c.problem
+	if err == nil {
+		err = tx.send(s, c.of, command, delay)
+	}
+	if err != nil {
 		tx.problem = &persistence.Error{Kind: persistence.ErrInvalid, Op: "send", Err: err}
 	}
 }
@@ -105,7 +109,7 @@ func (s *sending) due() time.Time { return time.UnixMicro(s.GetDue()) }
 func (tx *Tx) send(s *sending, of *codec.Type, message any, delay time.Duration) error {
 	switch {
 	case of == nil:
-		return &persistence.InvalidError{Field: "command", Reason: fmt.Sprintf("%T has no stored name, or its contract was not made by NewCommand", message)}
+		return &persistence.InvalidError{Field: "command", Reason: fmt.Sprintf("%T is sent by a contract that was not made by NewCommand", message)}
 	case !tx.on.process:
 		return &persistence.InvalidError{Field: "kind", Reason: tx.on.kind + " sends without saying so: add a Result or Sends"}
 	case of.IsNil(message):
@@ -118,6 +122,12 @@ func (tx *Tx) send(s *sending, of *codec.Type, message any, delay time.Duration)
 	}
 	if err := persistence.CheckID(s.GetId()); err != nil {
 		return err
+	}
+	if err := of.Prove(); err != nil { // once; the kind may be hosted by another program
+		return err
+	}
+	if tx.on.proving {
+		of = of.Strict()
 	}
 	payload, err := of.Encode(message)
 	if err != nil {

@@ -1,13 +1,10 @@
 package actors
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -23,7 +20,8 @@ type snapshotting struct {
 	version     int
 	save        func(state any) any         // nil is the state itself
 	load        func(saved any) (state any) // nil is the state itself
-	saved       reflect.Type                // what is encoded
+	saved       reflect.Type                // what is encoded,
+	codec       *codec.Type                 // and how
 	fingerprint string
 }
 
@@ -33,8 +31,9 @@ type snapshotting struct {
 // one that is missing, damaged, of another program's state or of another stream is
 // passed over, and the events are read instead.
 //
-// What is kept is the state as JSON, or in protobuf if it is a message. A state
-// with unexported fields needs [SnapshotAs]. When the On methods change their
+// What is kept is the state as JSON, or in protobuf if it is a message. A state of
+// which a part would not come back, such as an unexported field, needs [SnapshotAs]: see
+// package codec. When the On methods change their
 // meaning, so that the same events come to another state, raise [StateVersion].
 // A journal that keeps no snapshots is read as if there were no such part.
 func SnapshotEvery[S any](events int) Part[S] {
@@ -101,55 +100,11 @@ func (d *definition) completeSnapshots() {
 	case s.saved == nil:
 		s.saved = reflect.TypeOf(d.newState())
 	}
-	if part := hidden(s.saved, nil); part != "" {
-		d.problem("a snapshot of %s would not hold %s: add SnapshotAs", s.saved, part)
+	var err error
+	if s.codec, err = codec.OfState(s.saved, "snapshot"); err != nil {
+		d.problem("a snapshot of the state: %w; or keep another type with SnapshotAs", err)
 	}
 	s.fingerprint = fmt.Sprintf("1/%d/%016x", s.version, codec.Shape(s.saved))
-}
-
-// hidden names a part of a type that JSON leaves out or cannot keep.
-func hidden(t reflect.Type, above []reflect.Type) string {
-	if t.Implements(reflect.TypeFor[proto.Message]()) || t.Implements(reflect.TypeFor[json.Marshaler]()) ||
-		reflect.PointerTo(t).Implements(reflect.TypeFor[json.Marshaler]()) {
-		return ""
-	}
-	if slices.Contains(above, t) {
-		return ""
-	}
-	above = append(above, t)
-	switch t.Kind() {
-	case reflect.Chan, reflect.Func, reflect.Interface, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
-		return "a " + t.Kind().String()
-	case reflect.Pointer, reflect.Slice, reflect.Array:
-		return hidden(t.Elem(), above)
-	case reflect.Map:
-		if part := hidden(t.Key(), above); part != "" {
-			return part
-		}
-		return hidden(t.Elem(), above)
-	case reflect.Struct:
-		for field := range t.Fields() {
-			if !field.IsExported() || field.Tag.Get("json") == "-" {
-				return "the field " + field.Name + " of " + t.String()
-			}
-			if part := hidden(field.Type, above); part != "" {
-				return part
-			}
-		}
-	}
-	return ""
-}
-
-// encode writes what was saved of a state.
-func (s *snapshotting) encode(saved any) ([]byte, error) {
-	if message, ok := saved.(proto.Message); ok {
-		return proto.Marshal(message)
-	}
-	data, err := json.Marshal(saved)
-	if err == nil && bytes.Contains(data, []byte(`\ufffd`)) {
-		return nil, errors.New("text that is not valid UTF-8, perhaps") // which would come back changed
-	}
-	return data, err
 }
 
 // decode makes a state of what was saved of it. Load is user code: a panic in it
@@ -160,30 +115,11 @@ func (s *snapshotting) decode(data []byte) (state any, err error) {
 			err = stackOf(reason)
 		}
 	}()
-	pointer := s.saved.Kind() == reflect.Pointer
-	target := reflect.New(s.saved)
-	if pointer {
-		target = reflect.New(s.saved.Elem())
+	saved, err := s.codec.Decode(data)
+	if err != nil || s.load == nil {
+		return saved, err
 	}
-	message, ok := reflect.TypeAssert[proto.Message](target)
-	switch {
-	case ok && pointer:
-		err = proto.Unmarshal(data, message)
-	case pointer && string(data) == "null": // which encoding/json takes for nothing to do
-		err = errors.New("no state")
-	default:
-		err = json.Unmarshal(data, target.Interface())
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !pointer {
-		target = target.Elem()
-	}
-	if s.load == nil {
-		return target.Interface(), nil
-	}
-	return s.load(target.Interface()), nil
+	return s.load(saved), nil
 }
 
 // taken is a snapshot on its way to the journal: a state at a version that is
@@ -246,7 +182,7 @@ func (s *snapshotting) take(a *activation) (t *taken, err error) {
 		t.saved = s.save(a.state)
 		return t, nil
 	}
-	t.encoded, err = s.encode(a.state)
+	t.encoded, err = s.codec.Encode(a.state)
 	return t, err
 }
 
@@ -254,7 +190,7 @@ func (s *snapshotting) take(a *activation) (t *taken, err error) {
 func (t *taken) body() ([]byte, error) {
 	if t.encoded == nil {
 		var err error
-		if t.encoded, err = t.of.snapshots.encode(t.saved); err != nil {
+		if t.encoded, err = t.of.snapshots.codec.Encode(t.saved); err != nil {
 			return nil, err
 		}
 	}

@@ -382,7 +382,7 @@ func TestSnapshotMistakes(t *testing.T) {
 		part actors.Part[list]
 		says string
 	}{
-		"hidden fields": {every(1), "a snapshot of *actors_test.list would not hold the field tags of actors_test.list: add SnapshotAs"},
+		"hidden fields": {every(1), "a snapshot of the state: actors_test.list does not survive being stored: its field tags is unexported"},
 		"not positive":  {every(0), "SnapshotEvery(0) is not positive"},
 		"no rule":       {actors.SnapshotWhen[list](nil), "SnapshotWhen has a nil rule"},
 		"no functions":  {actors.SnapshotAs[list, []string](nil, nil), "SnapshotAs has a nil function"},
@@ -390,7 +390,7 @@ func TestSnapshotMistakes(t *testing.T) {
 			func(a *actors.Aggregate[list]) {
 				every(1)(a)
 				actors.SnapshotAs(func(*list) map[string]chan int { return nil }, func(map[string]chan int) *list { return nil })(a)
-			}, "would not hold a chan",
+			}, "its field [] is a chan, which has no form in JSON",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

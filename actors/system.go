@@ -20,7 +20,7 @@ import (
 
 // Config says what a [System] hosts and bounds what it takes. Zero fields have
 // the defaults named below. The Config of package stele has the same fields, under
-// the same names, but for Delivering.
+// the same names, but for Delivering and ProveMessages.
 type Config struct {
 	// Journal stores the events. It is required, and stays open when the system
 	// closes.
@@ -90,6 +90,11 @@ type Config struct {
 	// first of an aggregate that is taken for new, which may be decided twice. Set it
 	// when no caller changes a command after asking it.
 	TrustCallers bool
+	// ProveMessages has every message decoded again when it is encoded, and refuses one
+	// that comes back changed: the command fails with [persistence.ErrInvalid]. It is
+	// for tests, where it finds what marshallers of your own lose; package actorstest
+	// sets it.
+	ProveMessages bool
 }
 
 // System hosts aggregates on one journal. Use [Open]. It is safe for concurrent
@@ -179,6 +184,7 @@ func (s *System) check() error {
 			problems = append(problems, fmt.Errorf("function %d in Config.Around is nil: remove it", i+1))
 		}
 	}
+	problems = append(problems, c.Upcasters.Prove())
 	for _, d := range c.Aggregates {
 		problems = append(problems, s.host(d))
 	}
@@ -224,6 +230,9 @@ func (s *System) host(d Definition) error {
 	own := d.definition().clone() // systems with other defaults may share the definition
 	own.upcasters, own.births = s.config.Upcasters, &births{}
 	problem := own.check()
+	if problem == nil && s.config.ProveMessages {
+		own.proveMessages()
+	}
 	if s.definitions[own.kind] != nil {
 		problem = errors.Join(problem, fmt.Errorf("kind %q is listed twice in Config.Aggregates: remove one, or give it another kind", own.kind))
 	}

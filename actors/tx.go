@@ -63,7 +63,7 @@ func (tx *Tx) raise(event any) error {
 	case event == nil, on != nil && on.event.IsNil(event):
 		return &persistence.InvalidError{Field: "event", Reason: fmt.Sprintf("%T is nil", event)}
 	case on == nil:
-		return &persistence.InvalidError{Field: "event", Reason: fmt.Sprintf("%T has no On in kind %s: add one", event, tx.on.kind)}
+		return &persistence.InvalidError{Field: "event", Reason: tx.on.withoutOn(event)}
 	case len(tx.events) == persistence.MaxAppendEvents:
 		return &persistence.InvalidError{Field: "events", Reason: "are too many for one command", Size: len(tx.events) + 1, Limit: persistence.MaxAppendEvents}
 	}

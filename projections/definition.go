@@ -237,6 +237,11 @@ func (d *Definition[T]) check() error {
 		problems = append(problems, errors.New("no handler: add an On, or Any"))
 	}
 	problems = append(problems, d.problems...)
+	for _, eventType := range d.types {
+		if err := d.handlers[eventType].event.Prove(); err != nil {
+			problems = append(problems, fmt.Errorf("event %s: %w", eventType, err))
+		}
+	}
 	problems = append(problems, d.source.check(d.types))
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("projection %s: %w", d.name, err)

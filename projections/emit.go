@@ -36,6 +36,9 @@ func Emit[S, E any](s *State[S], message E) error {
 	if err != nil {
 		return fmt.Errorf("emit: %w", err)
 	}
+	if err := event.Prove(); err != nil { // once
+		return fmt.Errorf("emit: %w", err)
+	}
 	payload, err := event.Encode(message)
 	if err != nil {
 		return fmt.Errorf("emit: %w", err)

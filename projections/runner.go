@@ -105,6 +105,7 @@ func New(config Config) (*Runner, error) {
 	if c.Tailer == nil && c.Journal != nil {
 		c.Tailer = tail.NewTailer(tail.Config{Reader: c.Journal})
 	}
+	problems = append(problems, c.Upcasters.Prove())
 	for _, projection := range c.Projections {
 		if projection == nil {
 			problems = append(problems, errors.New("a nil projection stands in Config.Projections: take what Into returns"))

@@ -2,12 +2,12 @@ package projections
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
 )
 
 // Projection is a definition together with its target, ready to be run: see
@@ -79,8 +79,14 @@ func (b *boundTo[T]) check() error {
 		return fmt.Errorf("projection %s has a nil model: give InMemory one", b.d.name)
 	}
 	problem := b.d.check()
-	if _, ok := b.target.(stateful[T]); ok && b.d.workers > 1 {
+	state, ok := b.target.(stateful[T])
+	if ok && b.d.workers > 1 {
 		problem = errors.Join(problem, fmt.Errorf("projection %s: a state has one worker: leave Workers out", b.d.name))
+	}
+	if ok {
+		if err := state.check(); err != nil {
+			problem = errors.Join(problem, fmt.Errorf("projection %s: its state: %w", b.d.name, err))
+		}
 	}
 	return problem
 }
@@ -208,6 +214,8 @@ func (u *sinkUnit[T]) apply(ctx context.Context, b *batch) error {
 // stateful is a target whose T is made of the worker's row, and saved in it.
 type stateful[T any] interface {
 	Target[T]
+	// check returns what would not come back of a state.
+	check() error
 	load(state []byte) (T, error)
 	// store returns the state's new form, and what was emitted since the last time.
 	store(T) ([]byte, []emission, error)
@@ -269,7 +277,8 @@ func (u *stateUnit[T]) attempt(ctx context.Context, b *batch) error {
 
 // State is what handlers of a projection write to that keeps a value and may emit
 // events. The value is written as JSON, in one row with the checkpoint, after
-// each page of events; so it suits values up to some hundred kilobytes.
+// each page of events; so it suits values up to some hundred kilobytes. A type of which
+// a part would not come back is refused by [New]: see package codec.
 type State[S any] struct {
 	// Value is the state. It begins as the zero S.
 	Value S
@@ -281,9 +290,26 @@ type State[S any] struct {
 }
 
 // Persist keeps states in a store. The handlers of the definition take *State[S].
-func Persist[S any](store Store) Target[*State[S]] { return persisted[S]{store} }
+func Persist[S any](store Store) Target[*State[S]] {
+	of, problem := codec.OfState(reflect.TypeFor[S](), "state")
+	if problem == nil && of.Descriptor() != nil {
+		problem = fmt.Errorf("%s is a protobuf message, and a state is kept as JSON: keep a struct", of.GoType())
+	}
+	return persisted[S]{store, of, problem}
+}
 
-type persisted[S any] struct{ Store }
+type persisted[S any] struct {
+	Store
+	of      *codec.Type
+	problem error
+}
+
+func (p persisted[S]) check() error {
+	if p.problem != nil {
+		return p.problem
+	}
+	return p.of.Prove()
+}
 
 // Transact is for Setup, Truncate and Drop, which see an empty state.
 func (p persisted[S]) Transact(ctx context.Context, body func(context.Context, *State[S], Book) error) error {
@@ -292,21 +318,29 @@ func (p persisted[S]) Transact(ctx context.Context, body func(context.Context, *
 
 func (p persisted[S]) load(state []byte) (*State[S], error) {
 	s := new(State[S])
-	if len(state) == 0 {
+	if len(state) == 0 || string(state) == null {
 		return s, nil
 	}
-	if err := json.Unmarshal(state, &s.Value); err != nil {
+	value, err := p.of.Decode(state)
+	if err != nil {
 		return nil, &persistence.CorruptError{Reason: "the state of a projection is not one of its type: reset it, or raise its version"}
 	}
+	s.Value, _ = value.(S)
 	return s, nil
 }
 
 func (p persisted[S]) store(s *State[S]) ([]byte, []emission, error) {
-	encoded, err := json.Marshal(&s.Value)
 	emissions := s.emissions
 	s.emissions = nil
+	if p.of.IsNil(s.Value) {
+		return []byte(null), emissions, nil
+	}
+	encoded, err := p.of.Encode(s.Value)
 	return encoded, emissions, err
 }
+
+// null is a state that is a nil pointer.
+const null = "null"
 
 func (p persisted[S]) begin(s *State[S], name string, recorded *persistence.Recorded) {
 	if s.at == nil || s.at.Position != recorded.Position || s.at.Sub != recorded.Sub {

@@ -71,10 +71,11 @@ func areas() []Area {
 		"projections/postgres", "projections/sqlite",
 	}
 	return []Area{
+		{Folder: "internal/compare"},
 		{Folder: "internal/fifo"},
 		{Folder: "internal/lifecycle"},
 		{Folder: "proto"},
-		{Folder: "persistence", Imports: []string{"proto"}},
+		{Folder: "persistence", Imports: []string{"proto", "internal/compare"}},
 
 		{Folder: "internal/appender", Imports: with(leaves, "persistence")},
 		{Folder: "internal/sqlitefile", Imports: []string{"persistence"}},
@@ -87,7 +88,7 @@ func areas() []Area {
 		{Folder: "internal/pgtest", Imports: []string{"persistence", "persistence/postgres"}},
 		{Folder: "internal/torture", Imports: []string{"persistence", "persistence/postgres", "internal/pgtest"}},
 
-		{Folder: "actors", Imports: with(core, "internal/appender")},
+		{Folder: "actors", Imports: with(core, "internal/appender", "internal/compare")},
 		{Folder: "projections", Imports: core},
 		{Folder: "projections/internal/sqlbook", Imports: with(core, "projections")},
 		{Folder: "projections/internal/inline", Imports: with(core, "projections", "internal/appender")},

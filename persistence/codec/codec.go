@@ -9,6 +9,46 @@
 //
 //	func (Opened) MessageName() string { return "bank.opened" }
 //
+// # What is stored
+//
+// A protobuf message is stored whole: with its extensions, and with the fields that a
+// newer program has set and this one does not know.
+//
+// A plain struct is stored as encoding/json writes it, so what comes back is what
+// encoding/json reads from that:
+//
+//   - Exported fields, under their name or that of their json tag. Those of an embedded
+//     struct count as the struct's own.
+//   - Numbers, texts and booleans as they are. A number that is not finite and a text
+//     that is not valid UTF-8 are refused when they are encoded.
+//   - A time as its instant with its offset from UTC. The name of its zone and the
+//     reading of a monotonic clock are not stored.
+//   - A type with MarshalJSON or MarshalText as these methods write it.
+//   - json.RawMessage by what it says: blanks are not stored.
+//
+// Some things look alike once they are stored, and count as equal for that: a list or
+// map that is nil and one that is empty; raw JSON that is nil and null; a pointer to a
+// nil pointer, list or map, and a nil pointer.
+//
+// # What is refused
+//
+// A type of which a part would not come back is refused, before anything of it is
+// stored. [Of] refuses what the type alone shows, each with its field: a field that is
+// unexported, tagged json:"-", or hidden by another one of the same name in JSON; an
+// interface, any too, because only the content would be stored and not the type; a
+// func, a channel, a complex number; a map keyed by what is neither text nor integer nor
+// written as text; a protobuf message inside of a plain struct, which encoding/json does
+// not know how to write; a type in a map whose marshaller needs its address. Fields that
+// hold nothing, such as struct{}, may be anything.
+//
+// [Type.Prove] then has a value encoded and decoded in which every field holds
+// something. It finds marshallers that lose what they are given, those of an embedded
+// field that stand for the whole, and types that can be written and not be read.
+// Marshallers may return errors for values that they do not know; this proves nothing
+// against them. What they do to other values is found in tests, where the given, when,
+// then of package actors and the systems of package actorstest decode every message
+// again: see [Type.Strict].
+//
 // The package does not know who uses a message for what: commands, events and
 // replies are all the same to it.
 package codec
@@ -21,10 +61,12 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/stele-es/stele/internal/compare"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -42,6 +84,14 @@ type Type struct {
 	goType reflect.Type
 	form   form
 	flat   bool // a struct that holds nothing outside of itself
+	strict bool // each message is decoded again
+	*proof
+}
+
+// proof is what [Type.Prove] has found, for all copies of a Type.
+type proof struct {
+	once sync.Once
+	loss error
 }
 
 type form uint8
@@ -54,19 +104,35 @@ const (
 
 // Of returns the codec of T: a pointer to a generated protobuf message, or a
 // struct or pointer to struct with a MessageName method. Anything else is an
-// error that says what is missing.
-func Of[T any]() (*Type, error) { return of(reflect.TypeFor[T]()) }
+// error that says what is missing. So is a type of which a part would not come back
+// from its stored form, as far as the type alone tells: a [*LossError] for each.
+func Of[T any]() (*Type, error) {
+	t := reflect.TypeFor[T]()
+	if known, ok := types.Load(t); ok {
+		return known.(answer).unpack()
+	}
+	c, err := of(t)
+	known, _ := types.LoadOrStore(t, answer{c, err})
+	return known.(answer).unpack()
+}
+
+// types holds what [Of] has answered, by the type: it is asked whenever a projection
+// emits, and what it says cannot change.
+var types sync.Map
+
+type answer struct {
+	of  *Type
+	err error
+}
+
+func (a answer) unpack() (*Type, error) { return a.of, a.err }
 
 func of(t reflect.Type) (*Type, error) {
 	if t.Kind() == reflect.Pointer && t.Implements(reflect.TypeFor[proto.Message]()) {
-		message, _ := reflect.TypeAssert[proto.Message](reflect.Zero(t))
-		return &Type{name: string(message.ProtoReflect().Descriptor().FullName()), goType: t, form: protobuf}, nil
+		return ofMessage(t)
 	}
-	c := &Type{goType: t, form: structValue}
-	element := t
-	if t.Kind() == reflect.Pointer {
-		c.form, element = structPointer, t.Elem()
-	}
+	c := formOf(t)
+	element := c.element()
 	if element.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("%s is neither a protobuf message nor a struct", t)
 	}
@@ -74,11 +140,74 @@ func of(t reflect.Type) (*Type, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s has no stored name: add `func (%s) MessageName() string`", t, element.Name())
 	}
-	c.name, c.flat = named.MessageName(), c.form == structValue && flat(t)
+	c.name = named.MessageName()
 	if err := checkName(c.name); err != nil {
 		return nil, fmt.Errorf("name of %s: %w", t, err)
 	}
+	if err := losses(element); err != nil {
+		return nil, err
+	}
 	return c, nil
+}
+
+// OfState returns the codec of what is stored for a type without a name of its own,
+// under a name for error texts: a snapshot, or the state of a projection. It may be any
+// type of which all comes back from JSON, or a protobuf message.
+func OfState(t reflect.Type, name string) (*Type, error) {
+	if t.Kind() == reflect.Pointer && t.Implements(reflect.TypeFor[proto.Message]()) {
+		c, err := ofMessage(t)
+		if err == nil {
+			c.name = name
+		}
+		return c, err
+	}
+	c := formOf(t)
+	c.name = name
+	if err := losses(c.element()); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// ofMessage is the codec of a protobuf message. A struct that embeds one looks like one.
+func ofMessage(t reflect.Type) (c *Type, err error) {
+	defer func() {
+		if recover() != nil {
+			c, err = nil, fmt.Errorf("%s is no protobuf message, though it has the methods of one: does it embed one? Give it a field with a name", t)
+		}
+	}()
+	message, _ := reflect.TypeAssert[proto.Message](reflect.Zero(t))
+	if made := message.ProtoReflect().New().Interface(); reflect.TypeOf(made) != t {
+		panic("another type") //nolint:forbidigo // recovered above
+	}
+	return &Type{name: string(message.ProtoReflect().Descriptor().FullName()), goType: t, form: protobuf}, nil
+}
+
+// formOf is the codec of a plain type, without a name yet.
+func formOf(t reflect.Type) *Type {
+	c := &Type{goType: t, form: structValue, proof: new(proof)}
+	if t.Kind() == reflect.Pointer {
+		c.form = structPointer
+	}
+	c.flat = c.form == structValue && flat(t)
+	return c
+}
+
+// element is the type that is written as JSON.
+func (c *Type) element() reflect.Type {
+	if c.form == structPointer {
+		return c.goType.Elem()
+	}
+	return c.goType
+}
+
+// Strict returns a codec of the same type whose Encode also decodes what it wrote, and
+// refuses a message that comes back changed with [persistence.ErrInvalid]: for tests,
+// where it finds what marshallers lose that [Type.Prove] could not try.
+func (c *Type) Strict() *Type {
+	strict := *c
+	strict.strict = true
+	return &strict
 }
 
 func checkName(name string) error {
@@ -114,10 +243,25 @@ func (c *Type) Encode(message any) ([]byte, error) { return c.Append(nil, messag
 // as it was.
 func (c *Type) Append(out []byte, message any) ([]byte, error) {
 	data, err := c.append(out, message)
+	if err == nil && c.strict {
+		err = c.comesBack(data[len(out):], message)
+	}
 	if err != nil {
 		return out, err
 	}
 	return data, nil
+}
+
+// comesBack reports how a message is changed by being stored.
+func (c *Type) comesBack(data []byte, message any) error {
+	back, err := c.Decode(data)
+	if err != nil {
+		return &persistence.InvalidError{Field: c.name, Reason: "cannot be decoded again: mend its marshallers"}
+	}
+	if d := compare.First(message, back); d != nil {
+		return &persistence.InvalidError{Field: strings.TrimSuffix(c.name+" "+d.Place(), " "), Reason: "comes back changed: mend the marshallers of its type"}
+	}
+	return nil
 }
 
 func (c *Type) append(out []byte, message any) ([]byte, error) {
@@ -151,7 +295,7 @@ func (c *Type) encodeJSON(message any) ([]byte, error) {
 		return nil, err
 	}
 	if bytes.Contains(data, replacement) {
-		if back, err := c.Decode(data); err != nil || !reflect.DeepEqual(back, message) {
+		if back, err := c.Decode(data); err != nil || !compare.Equal(back, message) {
 			return nil, &persistence.InvalidError{Field: c.name, Reason: "holds text that is not valid UTF-8"}
 		}
 	}
@@ -173,11 +317,9 @@ func (c *Type) Decode(data []byte) (any, error) {
 		}
 		return message, nil
 	}
-	element := c.goType
-	if c.form == structPointer {
-		element = element.Elem()
-	}
-	if string(bytes.TrimSpace(data)) == "null" { // which encoding/json takes for nothing to do
+	element := c.element()
+	// encoding/json takes null for nothing to do. It is what a list or map is that is nil.
+	if (c.form == structPointer || element.Kind() == reflect.Struct) && string(bytes.TrimSpace(data)) == "null" {
 		return nil, fmt.Errorf("decode %s: not a JSON object", c.name)
 	}
 	target := reflect.New(element)

@@ -69,18 +69,13 @@ type (
 		Picture []byte
 		Sizes   [3]int16
 		Tags    map[string]Node
-		Any     any
 		Raw     json.RawMessage
 		Number  json.Number
 		Self    []Painted `json:"self,omitempty"`
-		Skipped string    `json:"-"`
-		hidden  int
 	}
 )
 
 func (Painted) MessageName() string { return "paint.painted" }
-
-func (p *Painted) hide() { p.hidden++ }
 
 func TestStructs(t *testing.T) {
 	t.Parallel()
@@ -103,12 +98,11 @@ func TestStructs(t *testing.T) {
 			"Picture": {"type": ["string", "null"], "contentEncoding": "base64"},
 			"Sizes": {"type": "array", "items": {"type": "integer", "format": "int16"}, "maxItems": 3},
 			"Tags": {"type": ["object", "null"], "additionalProperties": {"$ref": "#/$defs/Node"}},
-			"Any": {},
 			"Raw": {},
 			"Number": {"type": "number"},
 			"self": {"type": ["array", "null"], "items": {"$ref": "#"}}
 		},
-		"required": ["Any", "Big", "Color", "ID", "Made", "Number", "Picture", "Ratio", "Raw", "Sizes", "Small", "Tags", "price"],
+		"required": ["Big", "Color", "ID", "Made", "Number", "Picture", "Ratio", "Raw", "Sizes", "Small", "Tags", "price"],
 		"$defs": {
 			"Money": {"type": "object", "properties": {"Cents": {"type": "integer", "format": "int64"}, "currency": {"type": "string"}}, "required": ["Cents"]},
 			"Node": {"type": "object", "properties": {
@@ -116,21 +110,22 @@ func TestStructs(t *testing.T) {
 			}, "required": ["Held", "Next"]}
 		}
 	}`, string(got.Body))
-	new(Painted).hide()
 }
 
 type (
 	Left   struct{ Both, Mine string }
-	Right  struct{ Both, Tagged string }
+	right  struct{ Other string }
 	Higher struct {
-		Left
-		Right
+		*Base
+		right
 		Mine   int
 		Tagged bool `json:"tagged"`
+		NoName bool `json:"no\"name"`
 	}
 	Named struct {
-		Left
+		Left    `json:"left"`
 		Renamed int `json:"Mine"`
+		_       int
 	}
 	Own struct{ N int }
 )
@@ -149,8 +144,8 @@ func TestEmbedded(t *testing.T) {
 		schema persistence.Schema
 		value  any
 	}{
-		"the higher field is meant, and none of two alike": {registered[Higher](t), Higher{}},
-		"a tag counts more than depth":                     {registered[Named](t), Named{}},
+		"what is embedded":           {registered[Higher](t), Higher{Base: &Base{}}},
+		"what is embedded by a name": {registered[Named](t), Named{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -176,107 +176,23 @@ func integerFormat(t reflect.Type) string {
 // they say that they may be left out.
 func (s *structs) object(t reflect.Type) *shape {
 	described := &shape{Type: jsonTypes{"object"}}
-	for _, f := range fieldsOf(t) {
+	for _, f := range codec.Fields(t) {
 		if described.Properties == nil {
 			described.Properties = map[string]*shape{}
 		}
-		value := s.of(f.goType)
-		if f.quoted && len(value.Type) > 0 && slices.Contains([]string{"boolean", "integer", "number", "string"}, value.Type[0]) && value.Encoding == "" {
+		value := s.of(f.Type)
+		if f.Quoted && len(value.Type) > 0 && slices.Contains([]string{"boolean", "integer", "number", "string"}, value.Type[0]) && value.Encoding == "" {
 			value.Type = slices.Clone(value.Type)
 			value.Format = strings.TrimPrefix(value.Format+" in quotes", " ")
 			value.Type[0] = "string"
 		}
-		described.Properties[f.name] = value
-		if !f.optional {
-			described.Required = append(described.Required, f.name)
+		described.Properties[f.Name] = value
+		if !f.Optional {
+			described.Required = append(described.Required, f.Name)
 		}
 	}
 	slices.Sort(described.Required)
 	return described
-}
-
-// field is a property of a struct's JSON.
-type field struct {
-	name             string
-	goType           reflect.Type
-	depth            int
-	tagged           bool
-	optional, quoted bool
-}
-
-// fieldsOf are the fields that encoding/json writes. Those of embedded structs
-// count as the struct's own; of several with one name the one that lies highest
-// is meant, then the one whose name is in a tag, and none when two are left.
-func fieldsOf(t reflect.Type) []field {
-	byName := map[string][]field{}
-	var names []string
-	for _, f := range candidates(t, 0, nil) {
-		if byName[f.name] == nil {
-			names = append(names, f.name)
-		}
-		byName[f.name] = append(byName[f.name], f)
-	}
-	var chosen []field
-	for _, name := range names {
-		if f, ok := dominant(byName[name]); ok {
-			chosen = append(chosen, f)
-		}
-	}
-	return chosen
-}
-
-func dominant(of []field) (field, bool) {
-	rank := func(f field) int {
-		if f.tagged {
-			return 2 * f.depth
-		}
-		return 2*f.depth + 1
-	}
-	best, twice := of[0], false
-	for _, f := range of[1:] {
-		switch {
-		case rank(f) < rank(best):
-			best, twice = f, false
-		case rank(f) == rank(best):
-			twice = true
-		}
-	}
-	return best, !twice
-}
-
-func candidates(t reflect.Type, depth int, path []reflect.Type) []field {
-	if slices.Contains(path, t) {
-		return nil
-	}
-	path = append(path, t)
-	var all []field
-	for f := range t.Fields() {
-		tag := f.Tag.Get("json")
-		name, options, _ := strings.Cut(tag, ",")
-		embedded := f.Type
-		if f.Anonymous && embedded.Kind() == reflect.Pointer {
-			embedded = embedded.Elem()
-		}
-		switch {
-		case tag == "-", !f.IsExported() && !(f.Anonymous && embedded.Kind() == reflect.Struct):
-			continue
-		case f.Anonymous && name == "" && embedded.Kind() == reflect.Struct:
-			all = append(all, candidates(embedded, depth+1, path)...)
-			continue
-		case !f.IsExported():
-			continue
-		}
-		one := field{name: name, goType: f.Type, depth: depth, tagged: name != ""}
-		if name == "" {
-			one.name = f.Name
-		}
-		for option := range strings.SplitSeq(options, ",") {
-			one.optional = one.optional || option == "omitempty" || option == "omitzero"
-			one.quoted = one.quoted || option == "string"
-		}
-		all = append(all, one)
-	}
-	return all
 }
 
 func orNull(s *shape) *shape {

@@ -42,6 +42,26 @@ func New(upcasters ...Upcaster) (*Chain, error) {
 	return c, nil
 }
 
+// Prove proves the messages that [Map] makes, as [codec.Type.Prove] does: they are
+// encoded for the next who reads them. It is meant for the start of a program.
+func (c *Chain) Prove() error {
+	if c == nil {
+		return nil
+	}
+	var problems []error
+	for _, eventType := range slices.Sorted(maps.Keys(c.upcasters)) {
+		for _, u := range c.upcasters[eventType] {
+			if u.after == nil {
+				continue
+			}
+			if err := u.after.Prove(); err != nil {
+				problems = append(problems, fmt.Errorf("upcaster of %s: %w", eventType, err))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
 // check looks for upcasters that are never reached, and for events that would
 // never come to an end. What is cyclic is reported once.
 func (c *Chain) check() []error {

@@ -44,6 +44,8 @@ type Upcaster struct {
 	one     bool // it never yields nothing
 	rename  bool // it changes nothing but the type
 	problem error
+
+	before, after *codec.Type // of [Map]
 }
 
 // Rename reads events of one type under another one. The payload stays as it is.
@@ -72,7 +74,7 @@ func Map[Old, New any](upcast func(Old) (New, error)) Upcaster {
 	if upcast == nil {
 		return Upcaster{From: before.Name()}
 	}
-	return Upcaster{From: before.Name(), To: []string{after.Name()}, one: true, Upcast: func(raw Raw) ([]Raw, error) {
+	return Upcaster{From: before.Name(), To: []string{after.Name()}, one: true, before: before, after: after, Upcast: func(raw Raw) ([]Raw, error) {
 		message, err := before.Decode(raw.Payload)
 		if err != nil {
 			return nil, err
