@@ -79,6 +79,16 @@ type Book interface {
 	// Fence raises the epochs of all workers of a version and clears their nodes:
 	// nothing that they have not committed will ever be.
 	Fence(ctx context.Context, name string, version int) error
+	// Release clears the node of a part, if it still has this epoch.
+	Release(ctx context.Context, part PartKey, epoch int64) error
+
+	// Beat says that a runner is alive: it keeps the number of its last sign of life, in
+	// place of the one before.
+	Beat(ctx context.Context, node string, beat int64) error
+	// Beats returns the last sign of life of every runner, by its node.
+	Beats(ctx context.Context) (map[string]int64, error)
+	// Forget removes a runner whose last sign of life still is this one. None is fine.
+	Forget(ctx context.Context, node string, beat int64) error
 
 	// Park sets an event aside, or replaces what stands at its position.
 	Park(ctx context.Context, parked Parked) error
@@ -141,7 +151,7 @@ type Worker struct {
 	Epoch int64
 	// State is what a [State] was encoded to.
 	State []byte
-	// Node is the owner, empty when a wish has fenced the last one.
+	// Node is the owner, empty when it has left or a wish has fenced it.
 	Node string
 	// Cause is why the part has failed, empty when it has not.
 	Cause string

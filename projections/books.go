@@ -19,6 +19,7 @@ type Books struct {
 	registrations map[versionKey]Registration
 	workers       map[versionKey][]Worker
 	parked        map[versionKey]map[persistence.Position]Parked
+	beats         map[string]int64
 	epoch         int64
 }
 
@@ -36,7 +37,7 @@ func (b *Books) Update(ctx context.Context, body func(context.Context, Book) err
 	defer leave()
 	if b.registrations == nil {
 		b.registrations, b.workers = map[versionKey]Registration{}, map[versionKey][]Worker{}
-		b.parked = map[versionKey]map[persistence.Position]Parked{}
+		b.parked, b.beats = map[versionKey]map[persistence.Position]Parked{}, map[string]int64{}
 	}
 	tx := &pages{Books: b}
 	committed := false
@@ -188,6 +189,39 @@ func (p *pages) Fence(_ context.Context, name string, version int) error {
 		p.workers[key][i].Epoch, p.workers[key][i].Node = p.epoch, ""
 	}
 	return nil
+}
+
+// Release fulfils [Book].
+func (p *pages) Release(_ context.Context, part PartKey, epoch int64) error {
+	p.keep(versionKey{part.Name, part.Version})
+	if w := p.worker(part); w != nil && w.Epoch == epoch {
+		w.Node = ""
+	}
+	return nil
+}
+
+// Beat fulfils [Book].
+func (p *pages) Beat(_ context.Context, node string, beat int64) error {
+	p.keepBeats()
+	p.beats[node] = beat
+	return nil
+}
+
+// Beats fulfils [Book].
+func (p *pages) Beats(context.Context) (map[string]int64, error) { return maps.Clone(p.beats), nil }
+
+// Forget fulfils [Book].
+func (p *pages) Forget(_ context.Context, node string, beat int64) error {
+	p.keepBeats()
+	if p.beats[node] == beat {
+		delete(p.beats, node)
+	}
+	return nil
+}
+
+func (p *pages) keepBeats() {
+	beats := maps.Clone(p.beats)
+	p.undo = append(p.undo, func() { p.beats = beats })
 }
 
 // Park fulfils [Book].

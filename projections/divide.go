@@ -62,15 +62,27 @@ func at(workers []Worker, place tail.Checkpoint) bool {
 	return !slices.ContainsFunc(workers, func(w Worker) bool { return !coversAll(w.Checkpoint.Positions(), place.Positions()) })
 }
 
-// due reports whether there is something to carry out before the workers go on.
-func (h *hosted) due(registration Registration, workers []Worker) bool {
+// due reports whether there is something to carry out before the workers go on. While
+// another runner has a part, it is as that one's definition says: two that differ would
+// divide anew for ever.
+func (h *hosted) due(registration Registration, workers []Worker, beats map[string]int64) bool {
 	switch {
 	case registration.Stopped || len(workers) == 0:
 		return false
 	case limited(registration):
 		return at(workers, registration.Until)
 	}
-	return len(workers) != h.spec.workers
+	return len(workers) != h.spec.workers && h.hasAll(workers, beats)
+}
+
+// hasAll reports whether no other runner has any of the parts.
+func (h *hosted) hasAll(workers []Worker, beats map[string]int64) bool {
+	for _, w := range workers {
+		if _, alive := beats[w.Node]; alive && w.Node != h.config.instance {
+			return false
+		}
+	}
+	return true
 }
 
 // limited reports whether the workers have a place to stop at. That of a switch may
@@ -84,7 +96,11 @@ func limited(registration Registration) bool {
 func (h *hosted) advance(ctx context.Context) error {
 	registration, err := h.locked(ctx, func(ctx context.Context, book Book, registration Registration) error {
 		workers, err := book.Workers(ctx, h.spec.name, h.spec.version)
-		if err != nil || !h.due(registration, workers) || registration.Switching {
+		if err != nil || registration.Switching {
+			return err
+		}
+		beats, err := book.Beats(ctx)
+		if err != nil || !h.due(registration, workers, beats) {
 			return err
 		}
 		return h.redivide(ctx, book, registration, workers)

@@ -27,10 +27,15 @@
 // A [Runner] runs projections side by side on one journal, which it reads once for
 // all. Each has workers, one goroutine each, that apply page after page: the
 // handlers' statements and the new checkpoint are one transaction. The checkpoint
-// carries the worker's epoch, and whoever takes a part over raises it; so of two
-// workers who both think that they are the owner only one can commit. There is no
-// lease and no clock in that. How far a projection has come never depends on what
-// it chooses: events without a handler advance it too.
+// carries the worker's epoch, and a take-over raises it; so of two workers that both
+// think that they are the owner only one can commit. There is no lease and no clock in
+// that. How far a projection has come never depends on what it chooses: events without
+// a handler advance it too.
+//
+// Several processes may run the same projections. One has a part and keeps it, the
+// others wait and say so. They take over when the owner ends, when it has failed, once
+// each, and when it has given no sign of life for [Config.TakeOverAfter], which a waiter
+// measures by its own clock.
 //
 // # When something fails
 //

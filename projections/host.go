@@ -23,7 +23,7 @@ type hosted struct {
 	config *Config
 	tailer *tail.Tailer
 	wake   chan struct{} // something may be wished
-	rival  chan int      // a part is no longer this owner's
+	life   *life         // of the runner, in the store
 
 	mu      sync.Mutex // protects the rest
 	workers map[int]*worker
@@ -34,6 +34,8 @@ type hosted struct {
 	since   time.Time
 	begun   chan struct{} // closed when the runner runs for the first time
 	deleted bool          // by a wish, and not begun again since
+	owned   map[int]int64 // parts that belong here, with their epochs
+	failed  map[int]tried // where parts have failed here
 	waiters []*waiter
 	// asked counts the wishes that were made here, answered those that were seen, and
 	// seen is closed when that changes.
@@ -46,8 +48,8 @@ type hosted struct {
 func newHosted(b bound, config *Config, tailer *tail.Tailer) *hosted {
 	return &hosted{
 		bound: b, spec: b.spec(), store: b.store(), config: config, tailer: tailer,
-		wake: make(chan struct{}, 1), rival: make(chan int, 1), workers: map[int]*worker{}, status: Stopped, since: time.Now(),
-		seen: make(chan struct{}), begun: make(chan struct{}),
+		wake: make(chan struct{}, 1), workers: map[int]*worker{}, status: Stopped, since: time.Now(),
+		seen: make(chan struct{}), begun: make(chan struct{}), owned: map[int]int64{}, failed: map[int]tried{},
 	}
 }
 
@@ -55,14 +57,6 @@ func newHosted(b bound, config *Config, tailer *tail.Tailer) *hosted {
 func (h *hosted) look() {
 	select {
 	case h.wake <- struct{}{}:
-	default:
-	}
-}
-
-// meet tells him of a part that somebody else has taken over, or a wish has fenced.
-func (h *hosted) meet(low int) {
-	select {
-	case h.rival <- low:
 	default:
 	}
 }
@@ -88,6 +82,9 @@ func (h *hosted) run(ctx context.Context) error {
 		pause = firstPause
 		h.serve(ctx, parts, moved)
 	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.life.limit)
+	defer cancel()
+	_ = h.leave(bounded, nil) // others find out by themselves
 	return nil
 }
 
@@ -97,7 +94,7 @@ func (h *hosted) serve(ctx context.Context, parts []Worker, moved <-chan struct{
 	var components []lifecycle.Component
 	workers := map[int]*worker{}
 	for _, part := range parts {
-		w := &worker{host: h, spec: h.spec, key: PartKey{h.spec.name, h.spec.version, part.Low}, high: part.High, row: part, at: part.Checkpoint}
+		w := &worker{host: h, spec: h.spec, key: PartKey{h.spec.name, h.spec.version, part.Low}, high: part.High, row: part, at: part.Checkpoint, wake: make(chan struct{}, 1)}
 		w.unit = h.unit(w)
 		w.status, w.since, w.moved, w.begun, w.from = Starting, time.Now(), part.Moved, time.Now(), part.Checkpoint
 		workers[part.Low] = w
@@ -109,22 +106,15 @@ func (h *hosted) serve(ctx context.Context, parts []Worker, moved <-chan struct{
 	h.release()
 
 	group := lifecycle.Start(ctx, components...)
-	rival := h.wait(ctx, 0, moved)
+	h.wait(ctx, 0, moved)
 	_ = group.Stop(context.WithoutCancel(ctx)) // workers end by themselves, and fail in their status
 	h.mu.Lock()
 	h.workers = map[int]*worker{}
 	h.mu.Unlock()
-	if rival {
-		// Two who both think that they are the owner must not chase each other.
-		h.become(Starting, nil)
-		sleep(ctx, jitter(rivalPause))
-	}
 }
 
-const rivalPause = time.Second
-
-// wait returns when there may be something to do, and whether that is a rival.
-func (h *hosted) wait(ctx context.Context, limit time.Duration, moved <-chan struct{}) (rival bool) {
+// wait returns when there may be something to do.
+func (h *hosted) wait(ctx context.Context, limit time.Duration, moved <-chan struct{}) {
 	var late <-chan time.Time
 	if limit > 0 {
 		timer := time.NewTimer(limit)
@@ -134,26 +124,9 @@ func (h *hosted) wait(ctx context.Context, limit time.Duration, moved <-chan str
 	select {
 	case <-ctx.Done():
 	case <-h.wake:
-	case low := <-h.rival:
-		return h.isRival(ctx, low)
 	case <-moved:
 	case <-late:
 	}
-	return false
-}
-
-// isRival tells another owner from a wish, which leaves no node behind.
-func (h *hosted) isRival(ctx context.Context, low int) (rival bool) {
-	_ = view(ctx, h.store, func(ctx context.Context, book Book) error {
-		workers, err := book.Workers(ctx, h.spec.name, h.spec.version)
-		for _, w := range workers {
-			if w.Low == low {
-				rival = w.Node != "" && w.Node != h.config.instance
-			}
-		}
-		return err
-	}) // the next preparation meets the same error
-	return rival
 }
 
 // prepare registers the version if it is new, sets its read model up, carries out
@@ -162,10 +135,10 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 	h.mu.Lock()
 	asked, held := h.asked, h.held > 0
 	h.mu.Unlock()
-	registration, workers, err := h.register(ctx)
-	if err == nil && !held && h.due(registration, workers) {
+	registration, workers, beats, err := h.register(ctx)
+	if err == nil && !held && h.due(registration, workers, beats) {
 		if err = h.advance(ctx); err == nil {
-			registration, workers, err = h.register(ctx)
+			registration, workers, beats, err = h.register(ctx)
 		}
 	}
 	defer h.answer(asked)
@@ -190,7 +163,10 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 		}
 		h.become(status, nil)
 		h.release()
-		return nil, nil, nil
+		if !held {
+			err = h.leave(ctx, nil)
+		}
+		return nil, nil, err
 	}
 	if !registration.Ready {
 		if err := h.setUp(ctx); err != nil {
@@ -202,6 +178,9 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 		if moved = again; owned {
 			mine = append(mine, w)
 		}
+	}
+	if err := h.leave(ctx, mine); err != nil {
+		return nil, nil, err
 	}
 	if len(mine) > 0 {
 		h.become(Starting, nil)
@@ -222,7 +201,7 @@ func (h *hosted) wakeSuccessor(version int) {
 }
 
 // register returns what the book says of the version, after adding it.
-func (h *hosted) register(ctx context.Context) (registration Registration, workers []Worker, err error) {
+func (h *hosted) register(ctx context.Context) (registration Registration, workers []Worker, beats map[string]int64, err error) {
 	err = h.store.Update(ctx, func(ctx context.Context, book Book) error {
 		if err := book.Lock(ctx, h.spec.name); err != nil {
 			return err
@@ -247,7 +226,10 @@ func (h *hosted) register(ctx context.Context) (registration Registration, worke
 				return err
 			}
 		}
-		workers, err = book.Workers(ctx, h.spec.name, h.spec.version)
+		if workers, err = book.Workers(ctx, h.spec.name, h.spec.version); err != nil {
+			return err
+		}
+		beats, err = book.Beats(ctx)
 		return err
 	})
 	if err == nil && registration.Version > 0 {
@@ -255,7 +237,7 @@ func (h *hosted) register(ctx context.Context) (registration Registration, worke
 		h.deleted = false // somebody has begun it again
 		h.mu.Unlock()
 	}
-	return registration, workers, err
+	return registration, workers, beats, err
 }
 
 // isRegistered reports whether the version is known to the store: it has run or was

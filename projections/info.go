@@ -38,7 +38,7 @@ const (
 	Retired Status = "retired"
 	// Deleted is not there.
 	Deleted Status = "deleted"
-	// Elsewhere runs on other nodes.
+	// Elsewhere runs on other nodes; its cause says whether this one waits to take over.
 	Elsewhere Status = "elsewhere"
 )
 
@@ -83,7 +83,7 @@ type Info struct {
 	Active, Effects, Ready bool
 	// Status is that of the worker with the worst.
 	Status Status
-	// Cause says why it waits, tries again or has failed.
+	// Cause says why it waits, tries again or has failed, or which runner it waits for.
 	Cause string
 	// Position is the place that all workers have come to.
 	Position persistence.Positions
@@ -257,14 +257,14 @@ func (h *hosted) info(ctx context.Context) (Info, error) {
 		}
 	}
 	if here == 0 && (status == Starting || status == Elsewhere || status == Stopped) {
-		info.Status, info.Cause = elsewhere(status, stopped, retired, rows)
+		info.Status, info.Cause = elsewhere(status, info.Cause, stopped, retired, rows)
 	}
 	info.Lag = h.lag(ctx, &info)
 	return info, nil
 }
 
 // elsewhere is the status of what has no worker here, as far as the store tells.
-func elsewhere(here Status, stopped, retired bool, rows []Worker) (Status, string) {
+func elsewhere(here Status, waits string, stopped, retired bool, rows []Worker) (Status, string) {
 	switch {
 	case stopped && retired:
 		return Retired, ""
@@ -278,7 +278,7 @@ func elsewhere(here Status, stopped, retired bool, rows []Worker) (Status, strin
 	}
 	for _, row := range rows {
 		if row.Node != "" {
-			return Elsewhere, ""
+			return Elsewhere, waits
 		}
 	}
 	return here, ""
@@ -297,7 +297,10 @@ func (h *hosted) collect(info *Info, rows []Worker) (workers int, proven bool) {
 			worker.Status = Failed
 		}
 		here := h.workers[row.Low]
-		if here != nil {
+		if held := here.heldBy(); held != nil { // which is not here
+			worker.Cause = cmp.Or(row.Cause, causeOf(held))
+			proven = false
+		} else if here != nil {
 			workers++
 			here.mu.Lock()
 			proven = proven && here.proven
@@ -385,7 +388,7 @@ type Health struct {
 	Name    string // of the projection
 	Version int    // of its definition
 	Level   Level  // Green is fine
-	// Reason says why it is not green.
+	// Reason says why it is not green, or who has it when this runner waits for another.
 	Reason string
 }
 
@@ -447,5 +450,5 @@ func (h *hosted) judge(info *Info, err error) (Level, string) {
 	case info.Lag.Stuck > yellowAfter, status == Waiting, status == Retrying:
 		return Yellow, causeOf(cause)
 	}
-	return Green, ""
+	return Green, info.Cause
 }

@@ -41,6 +41,10 @@ type Config struct {
 	// another process and does not concern a worker at work, which sees it at once.
 	// The default is one second.
 	PollInterval time.Duration
+	// TakeOverAfter is how long a runner that has a part of a projection may give no sign
+	// of life until another one that runs the same takes over from it; it gives five in
+	// that time. It is the same in all processes. The default is 5 s.
+	TakeOverAfter time.Duration
 	// Grace is how long a handler that is at work may go on when its projection is to
 	// stop. The default is 10 s.
 	Grace time.Duration
@@ -51,7 +55,7 @@ type Config struct {
 }
 
 // Placement says which workers run on this node. It need not be right at every
-// moment: of two owners the one who came last is the only one that can save.
+// moment: of several nodes one has a part, and the others wait for it to leave.
 type Placement interface {
 	// Owns reports whether a worker, by its [PartKey], runs here; changed is closed
 	// when that may have become otherwise, and nil when it never will.
@@ -75,6 +79,7 @@ func (k PartKey) String() string {
 type Runner struct {
 	config  Config
 	hosted  []*hosted // by name and version
+	lives   []*life   // one for each store
 	queries sync.Map
 	running atomic.Bool
 	ended   chan struct{}
@@ -88,12 +93,13 @@ func New(config Config) (*Runner, error) {
 	if c.Journal == nil {
 		problems = append(problems, errors.New("no journal: set Config.Journal"))
 	}
-	for name, field := range map[string]*time.Duration{"PollInterval": &c.PollInterval, "Grace": &c.Grace} {
+	for name, field := range map[string]*time.Duration{"PollInterval": &c.PollInterval, "TakeOverAfter": &c.TakeOverAfter, "Grace": &c.Grace} {
 		if *field < 0 {
 			problems = append(problems, fmt.Errorf("negative Config.%s: 0 is the default", name))
 		}
 	}
 	c.PollInterval, c.Grace = cmp.Or(c.PollInterval, time.Second), cmp.Or(c.Grace, 10*time.Second)
+	c.TakeOverAfter = cmp.Or(c.TakeOverAfter, 5*time.Second)
 	c.Node = cmp.Or(c.Node, "node")
 	c.instance = c.Node + "/" + persistence.NewEventID().String()
 	if c.Placement == nil {
@@ -120,6 +126,13 @@ func New(config Config) (*Runner, error) {
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
+	}
+	for store, hosted := range r.byStore() {
+		l := &life{store: store, node: c.instance, limit: c.TakeOverAfter, hosted: hosted, now: make(chan struct{}, 1)}
+		r.lives = append(r.lives, l)
+		for _, h := range hosted {
+			h.life = l
+		}
 	}
 	for _, h := range r.hosted {
 		h.siblings, _ = r.find(h.spec.name) // it is there
@@ -164,12 +177,19 @@ func (r *Runner) Run(ctx context.Context) error {
 		return errors.New("the runner was run before: make another one")
 	}
 	defer close(r.ended)
+	// Others must not take over while the last events are finished.
+	var living []lifecycle.Component
+	for _, l := range r.lives {
+		living = append(living, lifecycle.Component{Name: "signs of life", Run: l.run})
+	}
+	lives := lifecycle.Start(context.WithoutCancel(ctx), living...)
 	components := []lifecycle.Component{{Name: "wishes of other processes", Run: r.poll}}
 	for _, h := range r.hosted {
 		components = append(components, lifecycle.Component{Name: "projection " + h.spec.name, Run: h.run})
 	}
 	group := lifecycle.Start(ctx, components...)
 	<-group.Done()
+	_ = lives.Stop(context.WithoutCancel(ctx)) // they return nil, and soon
 	for _, h := range r.hosted {
 		h.become(Stopped, nil)
 		h.release()

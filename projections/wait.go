@@ -164,7 +164,7 @@ func (h *hosted) enlist(w *waiter) (here bool, err error) {
 	}
 	status, _ := h.stateLocked()
 	switch {
-	case status.ended(), status == Elsewhere:
+	case status.ended(), h.isElsewhere():
 		return false, nil
 	case len(h.waiters) >= maxWaiters:
 		return true, &persistence.UnavailableError{Reason: "too many wait for projection " + h.spec.name, Overloaded: true}
@@ -221,6 +221,17 @@ func (h *hosted) place() (place persistence.Positions, all bool) {
 	return place, proven && h.parts > 0 && len(h.workers) == h.parts
 }
 
+// isElsewhere reports that parts run on other nodes, as far as is known. The lock is
+// held.
+func (h *hosted) isElsewhere() bool {
+	for _, w := range h.workers {
+		if w.heldBy() != nil {
+			return true
+		}
+	}
+	return len(h.workers) == 0 && h.status == Elsewhere || len(h.workers) > 0 && len(h.workers) < h.parts
+}
+
 // advanced answers those who have waited for what a worker has done, or that it
 // will not do.
 func (h *hosted) advanced() {
@@ -260,17 +271,21 @@ func (h *hosted) watch(ctx context.Context, want persistence.Position) error {
 		workers, err := h.rows(ctx)
 		place := persistence.Positions(nil)
 		if err == nil {
-			place, err = h.stand(ctx, workers, proven)
+			place, err = h.stand(ctx, h.further(workers, proven), proven)
 		}
 		if errors.Is(err, ErrDiverged) || err == nil && len(workers) > 0 && place.Covers(want) {
 			return err
 		}
 		begun := h.begun
 		if h.hasBegun() {
-			switch status, _ := h.state(); {
+			h.mu.Lock()
+			status, _ := h.stateLocked()
+			elsewhere := h.isElsewhere()
+			h.mu.Unlock()
+			switch {
 			case status.ended():
 				return h.behind(want, place, err)
-			case status != Elsewhere:
+			case !elsewhere:
 				return errMoved
 			}
 			begun = nil
@@ -300,6 +315,26 @@ func (h *hosted) rows(ctx context.Context) (workers []Worker, err error) {
 		return err
 	})
 	return workers, err
+}
+
+// further is the rows with what the workers here know better: they pass over what was
+// not chosen before they save that.
+func (h *hosted) further(workers []Worker, proven map[int]string) []Worker {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range workers {
+		here := h.workers[workers[i].Low]
+		if here == nil {
+			continue
+		}
+		here.mu.Lock()
+		if here.proven && here.held == nil {
+			workers[i].Checkpoint = here.at
+			proven[workers[i].Low] = here.at.String()
+		}
+		here.mu.Unlock()
+	}
+	return workers
 }
 
 // stand is the place that workers have come to, which the journal must have. What was

@@ -23,6 +23,7 @@ type worker struct {
 	unit unit
 
 	// These belong to the goroutine.
+	wake    chan struct{} // somebody may take the part over
 	lanes   lanes
 	effects bool
 	limited bool
@@ -36,8 +37,9 @@ type worker struct {
 	// not chosen.
 	row      Worker
 	at       tail.Checkpoint
-	proven   bool // the journal has this place, as it was asked in this session
-	passed   int  // events since row that were not chosen, by their positions
+	proven   bool       // the journal has this place, as it was asked in this session
+	held     *heldError // by whom the part is, that is waited for
+	passed   int        // events since row that were not chosen, by their positions
 	status   Status
 	cause    error
 	since    time.Time // of the status
@@ -78,18 +80,23 @@ func (w *worker) run(reading context.Context) error {
 
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		before := w.place()
+		var held *heldError
 		err := w.guarded(reading, working)
 		switch {
 		case reading.Err() != nil:
 			w.become(Stopping, nil)
 			return nil
+		case errors.As(err, &held):
+			w.standBy(reading, held)
+			pause = firstPause
+			continue
 		case errors.Is(err, persistence.ErrFenced), errors.Is(err, ErrNotFound), errors.Is(err, errFinished), errors.Is(err, errHalted):
 			w.ended(err)
 			<-reading.Done() // the one who looks decides what comes next
 			return nil
 		case errors.Is(err, errFailed):
-			<-reading.Done()
-			return nil
+			w.sleepUntilRoused(reading) // by one that has taken over
+			continue
 		}
 		w.become(Waiting, err)
 		w.host.log("projection waits", w, err)
@@ -102,11 +109,7 @@ func (w *worker) run(reading context.Context) error {
 
 // ended tells those who see to what comes next.
 func (w *worker) ended(err error) {
-	switch {
-	case errors.Is(err, persistence.ErrFenced):
-		w.host.meet(w.key.Low)
-		return
-	case !errors.Is(err, errFinished):
+	if !errors.Is(err, errFinished) {
 		w.host.look()
 		return
 	}
@@ -229,8 +232,9 @@ func (w *worker) open(reading context.Context) (*tail.Subscription, error) {
 	return subscription, err
 }
 
+// takeOver makes the part this worker's, unless another runner has it.
 func (w *worker) takeOver(ctx context.Context) error {
-	return w.host.store.Update(ctx, func(ctx context.Context, book Book) error {
+	err := w.host.store.Update(ctx, func(ctx context.Context, book Book) error {
 		registrations, err := book.Registrations(ctx, w.spec.name)
 		if err != nil {
 			return err
@@ -238,6 +242,12 @@ func (w *worker) takeOver(ctx context.Context) error {
 		registration, found := versionOf(registrations, w.spec.version)
 		if !found || registration.Stopped {
 			return &NotFoundError{w.spec.name}
+		}
+		if err := w.free(ctx, book, &registration); err != nil {
+			return err
+		}
+		if err := book.Beat(ctx, w.host.config.instance, w.host.life.next()); err != nil {
+			return err
 		}
 		row, err := book.TakeOver(ctx, w.key, w.host.config.instance)
 		if err != nil {
@@ -266,6 +276,40 @@ func (w *worker) takeOver(ctx context.Context) error {
 		w.moved = row.Moved
 		return nil
 	})
+	if err == nil {
+		w.host.own(w.key.Low, w.row.Epoch)
+		w.mu.Lock()
+		w.held = nil
+		w.mu.Unlock()
+	}
+	return err
+}
+
+// free reports that another runner has the part, and is to keep it.
+func (w *worker) free(ctx context.Context, book Book, registration *Registration) error {
+	rows, err := book.Workers(ctx, w.spec.name, w.spec.version)
+	if err != nil {
+		return err
+	}
+	beats, err := book.Beats(ctx)
+	if err != nil {
+		return err
+	}
+	if len(rows) != w.spec.workers && !limited(*registration) && w.host.hasAll(rows, beats) {
+		return fenced() // they can be divided anew
+	}
+	for i := range rows {
+		switch row := &rows[i]; {
+		case row.Low != w.key.Low:
+		case row.High != w.high:
+			return fenced() // they are divided anew
+		case !w.takes(row, beats, registration.Changes):
+			return &heldError{row.Node, w.host.life.limit}
+		default:
+			return nil
+		}
+	}
+	return &NotFoundError{w.spec.name}
 }
 
 func (w *worker) owns(lane string) bool {
@@ -434,7 +478,12 @@ func (w *worker) judge(ctx context.Context, t *trouble, b *batch, err error) err
 
 // fail ends the worker until an operator or a new start has another try.
 func (w *worker) fail(ctx context.Context, cause error) error {
+	select {
+	case <-w.wake: // of before
+	default:
+	}
 	w.become(Failed, cause)
+	w.host.tries(&w.row)
 	saved := w.row
 	saved.Cause = causeOf(cause)
 	err := w.host.store.Update(ctx, func(ctx context.Context, book Book) error {

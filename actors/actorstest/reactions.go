@@ -26,6 +26,17 @@ func (s *System) deliver(to *actors.System) {
 	if err != nil {
 		s.t.Fatalf("start the reactions: %v", err)
 	}
+	// The system of before is gone, and has left what it had.
+	if err := s.books.Update(s.t.Context(), func(ctx context.Context, book projections.Book) error {
+		for _, projection := range config.Projections {
+			if err := book.Fence(ctx, projection.Name(), 1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		s.t.Fatalf("start the reactions: %v", err)
+	}
 	s.runner = runner
 	s.tasks = lifecycle.Start(context.WithoutCancel(s.t.Context()), lifecycle.Component{Name: "reactions", Run: runner.Run})
 }

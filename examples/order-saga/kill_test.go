@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -64,7 +65,10 @@ func openShop(ctx context.Context, where string) (node *stele.Node, journal pers
 		}
 		store, closeBoth = target, func() error { return errors.Join(target.Close(), journal.Close()) }
 	}
-	node, err = stele.Start(ctx, stele.Config{Journal: journal, Aggregates: stele.Aggregates{stock, buyers}, Checkpoints: store})
+	node, err = stele.Start(ctx, stele.Config{
+		Journal: journal, Aggregates: stele.Aggregates{stock, buyers}, Checkpoints: store,
+		TakeOverAfter: 50 * time.Millisecond, // so that a child comes to react before it is killed
+	})
 	return node, journal, closeBoth, err
 }
 

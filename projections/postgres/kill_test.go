@@ -33,6 +33,10 @@ import (
 
 var kills = flag.Int("kills", 5, "how often the processes of the tests are killed or halted")
 
+// takeOverAfter is short, so that children that live for a moment come to do something
+// between two kills.
+var takeOverAfter = flag.Duration("take-over-after", 50*time.Millisecond, "how long the processes of the tests wait for each other")
+
 // childPlace makes the test binary a program that projects, and writes, until it
 // is killed. It says where: "postgres URL" or "sqlite DIRECTORY", with "silent "
 // before it for one that only projects.
@@ -182,7 +186,7 @@ func child(ctx context.Context, where string) int {
 		fmt.Fprintln(os.Stdout, err)
 		return 1
 	}
-	runner, err := projections.New(projections.Config{Journal: p.journal, Projections: p.all})
+	runner, err := projections.New(projections.Config{Journal: p.journal, Projections: p.all, TakeOverAfter: *takeOverAfter})
 	if err != nil {
 		fmt.Fprintln(os.Stdout, err)
 		return 1

@@ -19,7 +19,7 @@ import (
 // Config says where a [Target] is.
 type Config struct {
 	// Pool is required. It belongs to the caller, and needs a connection for each
-	// worker that is to be at work at the same time.
+	// worker that is to be at work at the same time, and one more for signs of life.
 	Pool *pgxpool.Pool
 	// Schema is where the tables of the books are, "stele" by default.
 	Schema string

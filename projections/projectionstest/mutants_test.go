@@ -113,6 +113,30 @@ type faulty struct {
 	unregister func(ctx context.Context, name string, version int) error
 	parked     func(ctx context.Context, name string, version int, after persistence.Position, limit int) ([]projections.Parked, error)
 	park       func(ctx context.Context, parked projections.Parked) error
+	release    func(ctx context.Context, part projections.PartKey, epoch int64) error
+	beat       func(ctx context.Context, node string, beat int64) error
+	forget     func(ctx context.Context, node string, beat int64) error
+}
+
+func (f *faulty) Release(ctx context.Context, part projections.PartKey, epoch int64) error {
+	if f.release != nil {
+		return f.release(ctx, part, epoch)
+	}
+	return f.Book.Release(ctx, part, epoch)
+}
+
+func (f *faulty) Beat(ctx context.Context, node string, beat int64) error {
+	if f.beat != nil {
+		return f.beat(ctx, node, beat)
+	}
+	return f.Book.Beat(ctx, node, beat)
+}
+
+func (f *faulty) Forget(ctx context.Context, node string, beat int64) error {
+	if f.forget != nil {
+		return f.forget(ctx, node, beat)
+	}
+	return f.Book.Forget(ctx, node, beat)
 }
 
 func (f *faulty) Save(ctx context.Context, part projections.PartKey, epoch int64, from tail.Checkpoint, worker projections.Worker) error {
@@ -236,6 +260,28 @@ var mutants = map[string]mutant{
 			w.Checkpoint = place(0)
 			return w, err
 		}
+	})},
+	"leaves the part of another": {"who leaves a part leaves its own only", inBook(func(f *faulty) {
+		f.release = func(ctx context.Context, part projections.PartKey, _ int64) error {
+			return f.Book.Release(ctx, part, f.owner(ctx, part).Epoch)
+		}
+	})},
+	"keeps the first sign of life": {"signs of life come back as they were given last", inBook(func(f *faulty) {
+		f.beat = func(ctx context.Context, node string, beat int64) error {
+			if before, _ := f.Beats(ctx); before[node] != 0 {
+				return nil
+			}
+			return f.Book.Beat(ctx, node, beat)
+		}
+	})},
+	"forgets who has come back to life": {"signs of life come back as they were given last", inBook(func(f *faulty) {
+		f.forget = func(ctx context.Context, node string, _ int64) error {
+			now, _ := f.Beats(ctx)
+			return f.Book.Forget(ctx, node, now[node])
+		}
+	})},
+	"loses signs of life": {"of two runners one has the projection, until it dies", inBook(func(f *faulty) {
+		f.beat = func(context.Context, string, int64) error { return nil }
 	})},
 	"does not fence": {"a save behind a wish is fenced", inBook(func(f *faulty) {
 		f.fence = func(context.Context, string, int) error { return nil }

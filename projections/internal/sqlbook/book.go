@@ -131,6 +131,37 @@ func (b *book) Fence(ctx context.Context, name string, version int) error {
 	return err
 }
 
+// Release fulfils [projections.Book].
+func (b *book) Release(ctx context.Context, part projections.PartKey, epoch int64) error {
+	_, err := b.exec(ctx, "worker_release", part.Name, part.Version, part.Low, epoch)
+	return err
+}
+
+// Beat fulfils [projections.Book].
+func (b *book) Beat(ctx context.Context, node string, beat int64) error {
+	_, err := b.exec(ctx, "runner_beat", node, beat)
+	return err
+}
+
+// Beats fulfils [projections.Book].
+func (b *book) Beats(ctx context.Context) (map[string]int64, error) {
+	beats := map[string]int64{}
+	err := b.query(ctx, func(row func(...any) error) error {
+		var node string
+		var beat int64
+		err := row(&node, &beat)
+		beats[node] = beat
+		return err
+	}, "runner_beats")
+	return beats, err
+}
+
+// Forget fulfils [projections.Book].
+func (b *book) Forget(ctx context.Context, node string, beat int64) error {
+	_, err := b.exec(ctx, "runner_forget", node, beat)
+	return err
+}
+
 // Park fulfils [projections.Book].
 func (b *book) Park(ctx context.Context, p projections.Parked) error {
 	_, err := b.exec(ctx, "park", p.Name, p.Version, int64(p.Position.Part), p.Position.Offset, string(p.Stream), p.Sub, p.Lane,

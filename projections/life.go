@@ -1,0 +1,329 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// signs is how many signs of life a runner gives in the time after which others take
+// over from one that gives none.
+const signs = 5
+
+// life says in one store that a runner is alive, and sees whether those are alive that
+// have what is waited for here. Ownership needs neither to be right: an epoch decides
+// who can save. It only decides when a waiter takes over.
+//
+// No clock of another machine counts. A runner that waits counts how long it has seen
+// the same number, by its own monotonic clock, and between two looks no more than two
+// intervals: so the time in which it could not look, because the store was away or
+// the process halted, is not held against the owner.
+type life struct {
+	store  Store
+	node   string
+	limit  time.Duration
+	hosted []*hosted
+	now    chan struct{} // somebody has begun to wait
+
+	mu   sync.Mutex // protects beat
+	beat int64
+
+	// These belong to the goroutine.
+	looked time.Time // when the store was seen last
+	still  map[string]stillness
+}
+
+// stillness is how long a runner has given no sign of life after one.
+type stillness struct {
+	beat int64
+	time time.Duration
+}
+
+// next is the number of the next sign of life.
+func (l *life) next() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.beat++
+	return l.beat
+}
+
+// last is the number of the last sign of life.
+func (l *life) last() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.beat
+}
+
+// hurry makes the next look come at once.
+func (l *life) hurry() {
+	select {
+	case l.now <- struct{}{}:
+	default:
+	}
+}
+
+// run gives signs of life until ctx is done. It outlives the workers.
+func (l *life) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		l.look(ctx)
+		timer := time.NewTimer(l.limit / signs)
+		select {
+		case <-ctx.Done():
+		case <-l.now:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	if beat := l.last(); beat > 0 {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.limit/signs)
+		defer cancel()
+		_ = l.store.Update(bounded, func(ctx context.Context, book Book) error { return book.Forget(ctx, l.node, beat) }) // others find out by themselves
+	}
+	return nil
+}
+
+// look gives a sign of life if anything is owned here, and lets those take over who
+// wait for what nobody has any more.
+func (l *life) look(ctx context.Context) {
+	owns, waiting := false, map[*hosted][]*worker{}
+	for _, h := range l.hosted {
+		owner, waiters := h.holdings()
+		if owns = owns || owner; len(waiters) > 0 {
+			waiting[h] = waiters
+		}
+	}
+	if !owns && len(waiting) == 0 {
+		l.still = nil
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx, l.limit)
+	defer cancel()
+	var beats map[string]int64
+	rows := map[*hosted][]Worker{}
+	err := l.store.Update(bounded, func(ctx context.Context, book Book) (err error) {
+		if owns {
+			if err := book.Beat(ctx, l.node, l.next()); err != nil {
+				return err
+			}
+		}
+		if len(waiting) == 0 {
+			return nil
+		}
+		for h := range waiting {
+			if rows[h], err = book.Workers(ctx, h.spec.name, h.spec.version); err != nil {
+				return err
+			}
+		}
+		beats, err = book.Beats(ctx)
+		return err
+	})
+	if err != nil || len(waiting) == 0 {
+		return // whoever needs the store says that it is away
+	}
+	if !l.bury(bounded, beats) {
+		return
+	}
+	for h, workers := range waiting {
+		for _, w := range workers {
+			w.seen(rows[h], beats, h.changes())
+		}
+	}
+}
+
+// bury removes runners that have given no sign of life for too long.
+func (l *life) bury(ctx context.Context, beats map[string]int64) bool {
+	gap := min(time.Since(l.looked), 2*l.limit/signs)
+	l.looked = time.Now()
+	still, dead := map[string]stillness{}, map[string]int64{}
+	for node, beat := range beats {
+		before, known := l.still[node]
+		switch {
+		case node == l.node:
+			continue
+		case !known || before.beat != beat:
+			still[node] = stillness{beat: beat}
+		case before.time+gap >= l.limit:
+			dead[node] = beat
+			still[node] = stillness{beat, before.time + gap}
+		default:
+			still[node] = stillness{beat, before.time + gap}
+		}
+	}
+	l.still = still
+	if len(dead) == 0 {
+		return true
+	}
+	err := l.store.Update(ctx, func(ctx context.Context, book Book) error {
+		for node, beat := range dead {
+			if err := book.Forget(ctx, node, beat); err != nil {
+				return err
+			}
+		}
+		now, err := book.Beats(ctx)
+		clear(beats)
+		for node, beat := range now { // one that has come back to life stays
+			beats[node] = beat
+		}
+		return err
+	})
+	return err == nil
+}
+
+// heldError reports a part that another runner has.
+type heldError struct {
+	node  string
+	limit time.Duration
+}
+
+// Error fulfils error.
+func (e *heldError) Error() string {
+	return fmt.Sprintf("runs on %s: this runner waits, and takes over when that one ends, fails, or gives no sign of life for %s", e.node, e.limit)
+}
+
+// holdings reports whether parts of the version are owned here, and returns the workers
+// here that wait for others to leave theirs.
+func (h *hosted) holdings() (owner bool, waiting []*worker) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range h.workers {
+		if w.isWaiting() {
+			waiting = append(waiting, w)
+		}
+	}
+	return len(h.owned) > 0, waiting
+}
+
+// own notes a part that belongs here from now on.
+func (h *hosted) own(low int, epoch int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.owned[low] = epoch
+}
+
+// leave gives up parts that belong here, but for some that go on.
+func (h *hosted) leave(ctx context.Context, stay []Worker) error {
+	h.mu.Lock()
+	left := map[int]int64{}
+	for low, epoch := range h.owned {
+		left[low] = epoch
+	}
+	h.mu.Unlock()
+	for _, w := range stay {
+		delete(left, w.Low)
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	err := h.store.Update(ctx, func(ctx context.Context, book Book) error {
+		for low, epoch := range left {
+			if err := book.Release(ctx, PartKey{h.spec.name, h.spec.version, low}, epoch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		h.mu.Lock()
+		for low := range left {
+			delete(h.owned, low)
+		}
+		h.mu.Unlock()
+	}
+	return err
+}
+
+// takes decides whether this runner takes a part over that is as the row says: from
+// nobody, from itself, from a runner that is not alive, or from one that has failed
+// where this one has not tried yet.
+func (w *worker) takes(row *Worker, beats map[string]int64, changes int64) bool {
+	_, alive := beats[row.Node]
+	return row.Node == "" || row.Node == w.host.config.instance || !alive || row.Cause != "" && !w.host.hasTried(row, changes)
+}
+
+// tried is a place at which a part has failed here.
+type tried struct {
+	place   string
+	changes int64
+}
+
+// tries notes that a part has failed here.
+func (h *hosted) tries(row *Worker) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed[row.Low] = tried{row.Checkpoint.String(), h.known.Changes}
+}
+
+// hasTried reports whether a part has failed here at its place, and nobody has wished
+// anything since.
+func (h *hosted) hasTried(row *Worker, changes int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failed[row.Low] == tried{row.Checkpoint.String(), changes}
+}
+
+// isWaiting reports whether the worker waits until another one leaves its part, or has
+// failed and may have lost it.
+func (w *worker) isWaiting() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.held != nil || w.status == Failed
+}
+
+// heldBy says which other runner has the part, if that is so.
+func (w *worker) heldBy() error {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held == nil {
+		return nil
+	}
+	return w.held
+}
+
+// seen looks at the rows of the workers, and rouses one whose part can be taken over, or
+// is no longer its own.
+func (w *worker) seen(rows []Worker, beats map[string]int64, changes int64) {
+	w.mu.Lock()
+	held, epoch := w.held != nil, w.row.Epoch
+	w.mu.Unlock()
+	for i := range rows {
+		row := &rows[i]
+		if row.Low == w.key.Low && (held && w.takes(row, beats, changes) || !held && row.Epoch != epoch) {
+			w.rouse()
+			return
+		}
+	}
+}
+
+func (w *worker) rouse() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// standBy waits until the part may be taken over.
+func (w *worker) standBy(reading context.Context, held *heldError) {
+	w.mu.Lock()
+	anew := w.held == nil || w.held.node != held.node
+	w.held = held
+	w.mu.Unlock()
+	w.become(Elsewhere, held)
+	w.host.release() // who waits here asks the store
+	if anew {
+		w.host.log("projection runs on another node, and this one waits for it to end", w, held)
+		w.host.life.hurry()
+	}
+	w.sleepUntilRoused(reading)
+}
+
+// sleepUntilRoused waits for a change of the part's owner.
+func (w *worker) sleepUntilRoused(reading context.Context) {
+	select {
+	case <-reading.Done():
+	case <-w.wake:
+	}
+}
