@@ -109,9 +109,9 @@ type Config struct {
 	// another process and does not concern a worker at work, which sees it at once.
 	// The default is one second.
 	PollInterval time.Duration
-	// TakeOverAfter is how long a node that has a part of a projection may give no sign of
-	// life until another one that runs the same takes over from it; it gives five in that
-	// time. It is the same on all nodes. The default is 5 s.
+	// TakeOverAfter is how long a runner that has a part of a projection may give no sign
+	// of life until another one that runs the same takes over from it; it gives five in
+	// that time. It is the same in all processes. The default is 5 s.
 	TakeOverAfter time.Duration
 	// Grace is how long a handler that is at work may go on when its projection is to
 	// stop. The default is 10 s.
