@@ -20,9 +20,13 @@ import (
 
 // Bounds of delivery.
 const (
-	maxDeliveries      = 1024 // lanes that wait for an answer at the same time
-	maxDeliveryQueue   = 50_000
-	maxRousing         = 256 // aggregates woken at the same time: what is late comes in order, but for about so many
+	maxDeliveries    = 1024 // lanes that wait for an answer at the same time
+	maxDeliveryQueue = 50_000
+	// maxRousing is how many aggregates are woken at the same time, with what they have to
+	// send then: what is late comes in order, but for about so many, and a backlog of it
+	// leaves room for what is live.
+	maxRousing         = 128
+	slowRousing        = time.Second // one that takes longer makes room for others
 	shortestRedelivery = 50 * time.Millisecond
 	longestRedelivery  = 30 * time.Second
 )
@@ -48,7 +52,10 @@ type deliverer struct {
 	told    map[aside]bool // of commands that were set aside
 	wakes   wakes
 	waking  map[key]*wake
-	rousing int // wake-ups that wait for their turn or their answer
+	// rousing counts wake-ups, and the commands that they had delivered, until they have
+	// an answer; roused holds them, the oldest first, with some that have ended.
+	rousing int
+	roused  fifo.Queue[*sending]
 	// ahead is how long before its time something is held for waking; the rest the
 	// sweep brings when it is near. 0 is however long.
 	ahead   time.Duration
@@ -99,7 +106,7 @@ func newDeliverer(s *System) *deliverer {
 func (d *deliverer) offer(of key, open []*sending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sort(of, open)
+	d.sort(of, open, d.lanes[laneKey{from: of}] != nil)
 }
 
 // stored takes what the append of a command has opened. While lanes rest it looks at
@@ -108,7 +115,7 @@ func (d *deliverer) stored(of key, c *call, open []*sending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.resting) == 0 {
-		d.sort(of, c.sends)
+		d.sort(of, c.sends, false)
 		return
 	}
 	for _, s := range c.ended {
@@ -118,11 +125,12 @@ func (d *deliverer) stored(of key, c *call, open []*sending) {
 		}
 		delete(d.resting, to.apart(s))
 	}
-	d.sort(of, open)
+	d.sort(of, open, false)
 }
 
-// sort puts what is due into lanes, in the order of time. The lock is held.
-func (d *deliverer) sort(of key, open []*sending) {
+// sort puts what is due into lanes, in the order of time, of an aggregate that was woken
+// or not. The lock is held.
+func (d *deliverer) sort(of key, open []*sending, woken bool) {
 	now := time.Now()
 	inTime := open
 	if !slices.IsSortedFunc(open, earlier) {
@@ -149,7 +157,7 @@ func (d *deliverer) sort(of key, open []*sending) {
 			d.wakeAt(of, d.resting[to].until)
 		default:
 			d.taken[s.id] = true
-			d.push(to, s)
+			d.push(to, s, woken)
 		}
 	}
 }
@@ -162,13 +170,15 @@ func (s *sending) lane(from key) laneKey {
 func earlier(a, b *sending) int { return cmp.Compare(a.GetDue(), b.GetDue()) }
 
 // push puts something into a lane. The lock is held.
-func (d *deliverer) push(to laneKey, s *sending) {
+func (d *deliverer) push(to laneKey, s *sending, woken bool) {
 	if d.closed {
 		return
 	}
 	d.queued++
-	if s.Sent == nil {
+	if woken {
 		d.rousing++
+		s.roused = time.Now()
+		d.roused.Push(s)
 	}
 	s.next = nil
 	if l := d.lanes[to]; l != nil {
@@ -293,10 +303,8 @@ func (d *deliverer) drop(l *lane) {
 	d.queued--
 	if l.first.Sent != nil {
 		delete(d.taken, l.first.id)
-	} else {
-		d.rousing--
-		d.sound()
 	}
+	d.calm(l.first)
 	l.first = l.first.next
 }
 

@@ -101,6 +101,8 @@ type sending struct {
 
 	cause *origin  // what the headers say, for whoever delivers it
 	next  *sending // in the lane of the deliverer that has taken it
+	// roused is when its sender was woken for it, while that counts.
+	roused time.Time
 }
 
 // due is when it is to be delivered, and not before.

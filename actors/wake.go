@@ -107,17 +107,42 @@ func (d *deliverer) ring(now time.Time) time.Duration {
 	defer d.mu.Unlock()
 	for len(d.wakes) > 0 && !d.wakes[0].at.After(now) {
 		switch {
-		case d.rousing >= maxRousing:
-			return time.Hour // the end of one sounds the alarm
+		case d.rousing >= maxRousing && d.slow(now) > 0:
+			return d.slow(now) // or until the end of one sounds the alarm
 		case d.queued >= maxDeliveryQueue:
 			return shortestRedelivery
 		}
 		w := heap.Pop(&d.wakes).(*wake) //nolint:forcetypeassert // ours
 		delete(d.waking, w.of)
-		d.push(laneKey{from: w.of}, &sending{message: w.overdue})
+		d.push(laneKey{from: w.of}, &sending{message: w.overdue}, true)
 	}
 	if len(d.wakes) == 0 {
 		return time.Hour
 	}
 	return d.wakes[0].at.Sub(now)
+}
+
+// calm ends the counting of one that was woken. The lock is held.
+func (d *deliverer) calm(s *sending) {
+	if !s.roused.IsZero() {
+		s.roused = time.Time{}
+		d.rousing--
+		d.sound()
+	}
+	for d.roused.Len() > 0 && (*d.roused.At(0)).roused.IsZero() {
+		d.roused.Pop()
+	}
+}
+
+// slow is how long it is until the oldest that counts is slow. Those that are slow do not
+// count any more: they must not keep everybody waiting. The lock is held.
+func (d *deliverer) slow(now time.Time) time.Duration {
+	for d.roused.Len() > 0 {
+		oldest := *d.roused.At(0)
+		if left := oldest.roused.Add(slowRousing).Sub(now); left > 0 {
+			return left
+		}
+		d.calm(oldest)
+	}
+	return 0
 }

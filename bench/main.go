@@ -35,6 +35,7 @@ func scenarios() []scenario {
 	return []scenario{
 		{"journal", "appends, tailing and replay, beside the store's own best", measureJournal},
 		{"command", "commands of aggregates from Ask to reply, recovery, memory", measureCommand},
+		{"backlog", "transfers that a crash has left, and commands beside them", measureBacklog},
 		{"timers", "timers that are pending, that fire, that are found", measureTimers},
 		{"projection", "catching up, many on one journal, from append to read model", measureProjection},
 	}

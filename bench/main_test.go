@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 func tiny() scale {
 	return scale{
 		rounds: 2, window: 5 * time.Millisecond, appends: []int{256, 16, 1}, read: 40, rebuilt: 40,
-		callers: 4, many: 8, idle: 50, history: 1000, timers: 100, late: 20, long: 3000, nodes: 2, writers: 3, loads: []float64{0.5},
+		callers: 4, many: 8, idle: 50, history: 1000, timers: 100, late: 20, backlog: 20, paid: 30, long: 3000, nodes: 2, writers: 3, loads: []float64{0.5},
 	}
 }
 

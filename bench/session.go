@@ -40,6 +40,9 @@ type scale struct {
 	// timers are pending while commands are measured, and late have come due without a
 	// node.
 	timers, late int
+	// backlog is how many transfers a crash has left, and paid how many events each
+	// account has that they go between.
+	backlog, paid int
 	// nodes append to one journal where that is what is measured.
 	nodes int
 	// writers append while a subscription follows, at these parts of what they can do.
@@ -50,7 +53,7 @@ type scale struct {
 func thorough() scale {
 	return scale{
 		rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000, rebuilt: 100_000,
-		callers: 512, many: 1000, idle: 100_000, history: 100_000, long: 1_000_000, nodes: 16, writers: 256, timers: 1_000_000, late: 10_000, loads: []float64{0.1, 0.5, 0.9},
+		callers: 512, many: 1000, idle: 100_000, history: 100_000, long: 1_000_000, nodes: 16, writers: 256, timers: 1_000_000, late: 10_000, backlog: 50_000, paid: 15_000, loads: []float64{0.1, 0.5, 0.9},
 	}
 }
 
@@ -60,7 +63,7 @@ func quickly() scale {
 	s := thorough()
 	s.rounds, s.window, s.budget = 3, 400*time.Millisecond, 100*time.Second
 	s.read, s.rebuilt, s.idle, s.long = 5000, 5000, 20_000, 200_000
-	s.timers = 100_000
+	s.timers, s.backlog, s.paid = 100_000, 10_000, 5000
 	return s
 }
 

@@ -16,7 +16,7 @@ import (
 // two commands sent, two outcomes heard, and a timer set and cancelled: five appends
 // on three aggregates. Beside them stand plain deposits.
 func (s *session) measureTransfers() error {
-	rounds, err := beside(s, s.transfers, func() (float64, error) {
+	rounds, err := beside(s, func() (float64, error) { return s.transfersBetween(s.scale.many, 20*s.scale.many) }, func() (float64, error) {
 		l, _, err := s.deposits(s.scale.many)
 		return l.rate(), err
 	})
@@ -31,25 +31,24 @@ func (s *session) measureTransfers() error {
 	return nil
 }
 
-// transfers starts a number of transfers between many accounts and returns how many
+// transfersBetween starts a number of transfers between accounts and returns how many
 // a second have ended when all have.
-func (s *session) transfers() (rate float64, err error) {
-	count := 20 * s.scale.many
+func (s *session) transfersBetween(accounts, count int) (rate float64, err error) {
 	err = s.fresh(func(j journal) (err error) {
 		node, err := stele.Start(s.ctx, stele.Config{
 			Journal: j, Aggregates: stele.Aggregates{bank.Accounts, bank.Transfers},
-			Idle: time.Hour, MaxActive: 2 * (count + s.scale.many), AskTimeout: 5 * time.Minute,
+			Idle: time.Hour, MaxActive: 2 * (count + accounts), AskTimeout: 5 * time.Minute,
 		})
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, node.Stop(context.WithoutCancel(s.ctx))) }()
-		ids := accountIDs(s.scale.many)
+		ids := accountIDs(accounts)
 		_, err = once(s.scale.callers, len(ids), func(i int) error {
 			if _, err := bank.Open.Ask(s.ctx, node, ids[i], &bankpb.Open{Owner: ids[i]}); err != nil {
 				return err
 			}
-			_, err := bank.Deposit.Ask(s.ctx, node, ids[i], &bankpb.Deposit{Cents: 100})
+			_, err := bank.Deposit.Ask(s.ctx, node, ids[i], &bankpb.Deposit{Cents: int64(count)})
 			return err
 		})
 		if err != nil {
