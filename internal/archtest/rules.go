@@ -78,12 +78,13 @@ func areas() []Area {
 		{Folder: "persistence", Imports: []string{"proto", "internal/compare"}},
 
 		{Folder: "internal/appender", Imports: with(leaves, "persistence")},
+		{Folder: "internal/pgsession", Imports: []string{"persistence"}},
 		{Folder: "internal/sqlitefile", Imports: []string{"persistence"}},
 		{Folder: "internal/faultjournal", Imports: with(leaves, "persistence")},
 		{Folder: "persistence/memory", Imports: with(leaves, "persistence", "internal/appender")},
 		{Folder: "persistence/sqlite", Imports: with(leaves, "persistence", "internal/appender", "internal/sqlitefile")},
-		{Folder: "persistence/postgres", Imports: with(leaves, "persistence", "internal/appender")},
-		{Folder: "persistence/prooph", Imports: []string{"persistence"}},
+		{Folder: "persistence/postgres", Imports: with(leaves, "persistence", "internal/appender", "internal/pgsession")},
+		{Folder: "persistence/prooph", Imports: []string{"persistence", "internal/pgsession"}},
 		{Folder: "persistence/journaltest", Imports: []string{"persistence"}},
 		{Folder: "internal/pgtest", Imports: []string{"persistence", "persistence/postgres"}},
 		{Folder: "internal/torture", Imports: []string{"persistence", "persistence/postgres", "internal/pgtest"}},
@@ -92,7 +93,7 @@ func areas() []Area {
 		{Folder: "projections", Imports: core},
 		{Folder: "projections/internal/sqlbook", Imports: with(core, "projections")},
 		{Folder: "projections/internal/inline", Imports: with(core, "projections", "internal/appender")},
-		{Folder: "projections/postgres", Imports: with(core, "projections", "projections/internal/sqlbook", "projections/internal/inline")},
+		{Folder: "projections/postgres", Imports: with(core, "projections", "projections/internal/sqlbook", "projections/internal/inline", "internal/pgsession")},
 		{Folder: "projections/sqlite", Imports: with(core, "projections", "projections/internal/sqlbook", "projections/internal/inline", "internal/sqlitefile")},
 		{Folder: "projections/projectionstest", Imports: with(core, "projections", "persistence/memory")},
 		{Folder: "keyvault", Imports: core},
@@ -131,7 +132,7 @@ func fences() []Fence {
 			Reason: "a single-node program links no gRPC",
 		},
 		{
-			Module: "github.com/jackc/pgx", Within: append([]string{"persistence/postgres", "persistence/prooph", "projections/postgres", "internal/pgtest", "internal/torture"}, programs...),
+			Module: "github.com/jackc/pgx", Within: append([]string{"persistence/postgres", "persistence/prooph", "projections/postgres", "internal/pgtest", "internal/pgsession", "internal/torture"}, programs...),
 			Reason: "a program without Postgres links no driver for it",
 		},
 		{

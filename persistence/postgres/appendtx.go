@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -23,7 +24,8 @@ import (
 //	err = tx.Commit(ctx)
 //	journal.Nudge()
 //
-// The transaction is on the database of the journal and reads committed data. It
+// The transaction is on the database of the journal and reads committed data, in a
+// session whose client_encoding is UTF8. It
 // holds up every other writer from here until its end, so this should come last.
 // The outcomes have no errors: the first append that is refused is the error, and
 // the server has aborted the transaction then, so that a caller who overlooks it
@@ -41,6 +43,9 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 	conn := tx.Conn()
 	if conn == nil || conn.PgConn().TxStatus() != 'T' {
 		return nil, &persistence.InvalidError{Field: "transaction", Reason: "is not open"}
+	}
+	if encoding := conn.PgConn().ParameterStatus("client_encoding"); encoding != "UTF8" {
+		return nil, &persistence.InvalidError{Field: "transaction", Reason: "is of a session whose client_encoding is not UTF8, which garbles texts: set it in the pool's RuntimeParams"}
 	}
 	j.dialect.teach(conn.PgConn())
 	if err := j.join(ctx, conn); err != nil {
@@ -151,6 +156,9 @@ func (j *Journal) join(ctx context.Context, conn *pgx.Conn) error {
 		// It would not see what was stored before it got the lock.
 		return &persistence.InvalidError{Field: "transaction", Reason: "must have the isolation level read committed"}
 	}
+	if j.dialect.protocol == ProtocolSimple && string(rows[0][2]) != "on" {
+		return &persistence.InvalidError{Field: "transaction", Reason: "is of a session whose array_nulls is off, which changes what arrays hold: set it in the pool's RuntimeParams"}
+	}
 	return nil
 }
 
@@ -171,7 +179,7 @@ func foreignError(ctx context.Context, a *persistence.Append, err error) error {
 			return &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: persistence.Version(version)}
 		}
 	}
-	return refusal(a.Stream, newServerError(answered.Code, answered.Message))
+	return refusal(a.Stream, pgsession.NewServerError(answered.Code, answered.Message))
 }
 
 // Nudge says that somebody else may have stored events, such as a transaction

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -45,6 +46,7 @@ func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions,
 	}
 	for _, look := range []func() ([]persistence.Finding, error){
 		func() ([]persistence.Finding, error) { return j.checkSettings(ctx, long) },
+		func() ([]persistence.Finding, error) { return j.checkWritable(ctx) },
 		func() ([]persistence.Finding, error) { return j.checkLog(ctx) },
 		func() ([]persistence.Finding, error) { return j.checkTables(ctx, options) },
 		func() ([]persistence.Finding, error) { return j.checkRights(ctx) },
@@ -106,10 +108,26 @@ func (j *Journal) checkSettings(ctx context.Context, long time.Duration) ([]pers
 	return found, err
 }
 
+// checkWritable looks whether a session that begins now may write: those that there
+// are may have begun before that was changed.
+func (j *Journal) checkWritable(ctx context.Context) ([]persistence.Finding, error) {
+	conn, err := connectOnce(ctx, j.config, j.config.writing)
+	if err == nil {
+		return nil, conn.Close(ctx)
+	}
+	if unfit, ok := errors.AsType[*persistence.UnavailableError](err); ok && strings.Contains(unfit.Reason, "read-only") {
+		return []persistence.Finding{{
+			Severity: persistence.Fault, Check: "server", Text: unfit.Reason,
+			Fix: "find out who has set it, and set it to off for the role and the database",
+		}}, nil
+	}
+	return nil, err
+}
+
 // checkLog tells the size of the write-ahead log where the role may see it.
 func (j *Journal) checkLog(ctx context.Context) ([]persistence.Finding, error) {
 	found, err := j.findings(ctx, statement{"stele_check_wal", j.sql.checkWAL}, nil)
-	if answered, ok := errors.AsType[*serverError](err); ok && answered.code == notPermitted {
+	if answered, ok := errors.AsType[*serverError](err); ok && answered.Code == pgsession.NotPermitted {
 		return []persistence.Finding{{
 			Severity: persistence.Note, Check: "write-ahead log", Text: "the role does not see how large it is", Fix: "GRANT pg_monitor to it",
 		}}, nil
@@ -139,7 +157,7 @@ func (j *Journal) checkTables(ctx context.Context, options persistence.CheckOpti
 			return nil
 		}
 		differ, err := differences(ctx, conn, j.config.Schema)
-		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && answered.Code == notPermitted {
+		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && answered.Code == pgsession.NotPermitted {
 			finding.Severity = persistence.Note
 			finding.Text += ", not compared with what the migrations make, because the role may not create schemas"
 			finding.Fix = "run postgres.Validate as the owner"
@@ -164,12 +182,12 @@ func (j *Journal) checkRights(ctx context.Context) ([]persistence.Finding, error
 // not the one that the connection was told at its beginning; and that another
 // connection meets the same process, or the same one another.
 func (j *Journal) checkPooler(ctx context.Context) (found persistence.Finding, _ error) {
-	first, err := connectOnce(ctx, j.config)
+	first, err := connectOnce(ctx, j.config, j.config.Pool.ConnConfig)
 	if err != nil {
 		return found, err
 	}
 	defer first.Close(context.WithoutCancel(ctx))
-	second, err := connectOnce(ctx, j.config)
+	second, err := connectOnce(ctx, j.config, j.config.Pool.ConnConfig)
 	if err != nil {
 		return found, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -79,8 +80,7 @@ func (c *committer) commit(b *appender.Batch) {
 	c.hasSlot = true
 	f, err := c.prepare(b)
 	if err != nil {
-		c.breaker.failed(err)
-		settleAll(b, unavailable("the streams cannot be looked up", err))
+		settleAll(b, c.refused("the streams cannot be looked up", err))
 		return
 	}
 	if len(f.calls) == 0 {
@@ -96,6 +96,16 @@ func (c *committer) commit(b *appender.Batch) {
 		runtime.Gosched()
 	case <-c.breaker.whenOpen(): // who waits is to be answered, not kept
 	}
+}
+
+// refused translates an error from before anything was sent. A server without the
+// journal's tables is not away.
+func (c *committer) refused(reason string, err error) error {
+	if pgsession.NoTables(pgsession.Code(err)) {
+		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}
+	}
+	c.breaker.failed(err)
+	return unavailable(reason, err)
 }
 
 func settleAll(b *appender.Batch, err error) {
@@ -183,14 +193,23 @@ func (c *committer) run(ctx context.Context) {
 			err = errUnproven
 		}
 		if err != nil {
-			c.lose(f.link, err)
+			c.lose(f.link, err, nil)
 			continue
 		}
-		c.breaker.worked()
+		spent := answer.err != nil && pgsession.Spent(answer.err.Code)
+		if spent && !f.again {
+			// Surely nothing of it was stored, and another session may store it.
+			f.again = true
+			c.lose(f.link, answer.err, f)
+			continue
+		}
+		if !spent {
+			c.breaker.worked()
+		}
 		link := f.link
 		c.settle(f, answer)
-		if answer.err != nil && answer.err.code == readOnly {
-			c.lose(link, answer.err) // the server has become a standby: another one is to be found
+		if spent {
+			c.lose(link, answer.err, nil)
 		}
 	}
 }
@@ -229,20 +248,21 @@ func (c *committer) release(f *flight) {
 	}
 }
 
-// lose gives a link up. Everything sent on it may have been done.
-func (c *committer) lose(l *link, err error) {
+// lose gives a link up. Everything sent on it may have been done, but for a flight
+// that was refused.
+func (c *committer) lose(l *link, err error, refused *flight) {
 	l.close(false)                // ends a write that is under way, which holds sending
 	if !c.journal.config.Pooler { // else the number is the pooler's, or nobody's
 		c.lost = append(c.lost, l.backend)
 	}
 	c.cause = err
 	c.breaker.failed(err)
-	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "events", c.doubt(l))
+	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "events", c.doubt(l, refused))
 }
 
 // doubt takes back what was sent on a link, and returns the number of events that
 // may have been stored.
-func (c *committer) doubt(l *link) (events int) {
+func (c *committer) doubt(l *link, refused *flight) (events int) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	c.mu.Lock()
@@ -251,7 +271,11 @@ func (c *committer) doubt(l *link) (events int) {
 		c.link = nil
 	}
 	for _, f := range c.inFlight {
-		if f.link == l {
+		switch {
+		case f.link != l:
+		case f == refused:
+			f.unsend()
+		default:
 			events += f.doubt(c.journal.config.ResolveTimeout)
 		}
 	}
@@ -269,8 +293,8 @@ func (c *committer) resume(ctx context.Context) {
 			return
 		}
 		c.cause = err
-		c.breaker.failed(err)
-		if !c.expire(ctx) {
+		cause := c.refused("the server is away", err)
+		if !c.expire(ctx) || pgsession.NoTables(pgsession.Code(err)) && !c.giveUp(cause) {
 			return
 		}
 		timer := time.NewTimer(pause.NextBackOff())
@@ -372,6 +396,31 @@ func (c *committer) expire(ctx context.Context) (left bool) {
 		c.release(f)
 	}
 	return len(kept) > 0
+}
+
+// giveUp settles the flights that have surely not been stored, with the reason why
+// they cannot be. It reports whether any are left.
+func (c *committer) giveUp(reason error) (left bool) {
+	c.mu.Lock()
+	var given []*flight
+	c.inFlight = slices.DeleteFunc(c.inFlight, func(f *flight) bool {
+		if f.doubtful() {
+			return false
+		}
+		given = append(given, f)
+		return true
+	})
+	left = len(c.inFlight) > 0
+	c.mu.Unlock()
+	for _, f := range given {
+		for i := range f.calls {
+			for _, w := range f.calls[i].works {
+				w.fail(reason)
+			}
+		}
+		c.release(f)
+	}
+	return left
 }
 
 // hangUp ends the wait for an answer.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -30,7 +31,10 @@ const (
 // set; everything else has a default.
 type Config struct {
 	// URL is a connection string in the form of libpq. The role needs the right to
-	// select from the journal's tables and to execute its functions.
+	// select from the journal's tables and to execute its functions. It may name several
+	// hosts, in any order: the journal takes the one that stores events, and looks for
+	// it again when a standby has been promoted, unless target_session_attrs says
+	// otherwise.
 	URL string
 	// Pool is for programs that need more than a URL can say, such as changing
 	// passwords. The journal copies it, and makes a connection of its own by its
@@ -48,8 +52,9 @@ type Config struct {
 	// EarlyRelease is EarlyAuto by default.
 	EarlyRelease EarlyRelease
 	// Pooler says that connections go through a pooler that pools by transaction, such
-	// as PgBouncer. The journal then sends no settings of a session, uses no prepared
-	// statements unless Protocol says so, and cannot end a lost backend, so some
+	// as PgBouncer. The journal then uses no prepared statements unless Protocol says so,
+	// sends only the settings of a session that a pooler keeps for each client, refuses a
+	// session whose role or database changes what statements mean by others, and cannot end a lost backend, so some
 	// unknown outcomes stay unknown. Nor does it see the server replaced by one that
 	// lacks the newest events; subscriptions do when they are opened again. The pooler
 	// needs no settings of its own.
@@ -72,7 +77,7 @@ type Config struct {
 	// PollInterval is how often waiting readers look for events that other processes
 	// stored; those of this journal are signalled. The default is 250 ms.
 	PollInterval time.Duration
-	// ConnectTimeout bounds one attempt to connect, 3 s by default.
+	// ConnectTimeout bounds one attempt to connect to one host, 3 s by default.
 	ConnectTimeout time.Duration
 	// StatementTimeout is how long the answer to a batch may take before its
 	// connection counts as lost, 10 s by default. The append is then looked for.
@@ -85,6 +90,10 @@ type Config struct {
 
 	// Logger is silent by default.
 	Logger *slog.Logger
+
+	// writing is how connections are made that store, beside those of Pool, which only
+	// read.
+	writing *pgx.ConnConfig
 }
 
 // normal checks a configuration and fills its defaults in. The result has a Pool.
@@ -103,7 +112,7 @@ func (c Config) normal() (Config, error) {
 	default:
 		pool, err := pgxpool.ParseConfig(c.URL)
 		if err != nil { // not wrapped: it quotes the URL
-			invalid("URL", "is not a connection string")
+			invalid("URL", pgsession.NotAURL)
 		} else if !strings.Contains(c.URL, "pool_max_conns") {
 			pool.MaxConns = 4
 		}
@@ -163,35 +172,29 @@ func (c *Config) prepare() {
 	if c.ReadConnections > 0 {
 		c.Pool.MaxConns = int32(min(c.ReadConnections, 1000))
 	}
-	connect := c.Pool.ConnConfig
-	connect.ConnectTimeout = c.ConnectTimeout
-	if connect.RuntimeParams["application_name"] == "" {
-		connect.RuntimeParams["application_name"] = "stele"
-	}
 	switch {
 	case c.Protocol == ProtocolAuto && c.Pooler:
 		c.Protocol = ProtocolExec
 	case c.Protocol == ProtocolAuto:
 		c.Protocol = ProtocolPrepared
 	}
+	reading := c.Pool.ConnConfig
+	reading.ConnectTimeout = c.ConnectTimeout
 	switch c.Protocol {
 	case ProtocolExec:
-		connect.DefaultQueryExecMode = pgx.QueryExecModeExec
+		reading.DefaultQueryExecMode = pgx.QueryExecModeExec
 	case ProtocolSimple:
-		connect.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-		connect.RuntimeParams["datestyle"] = "ISO" // times are read from text
+		reading.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	default: // as the driver likes best
 	}
-	if c.Pooler {
-		return
-	}
-	// A plan made while a table was small is used for ever when it grows faster than
-	// the server gathers statistics: the journal's statements have one good plan.
-	for _, setting := range []string{"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"} {
-		connect.RuntimeParams[setting] = "off"
-	}
-	// A server that ends statements would only turn late answers into unknown ones.
-	connect.RuntimeParams["statement_timeout"] = "0"
+	c.writing = reading.Copy()
+	pgsession.Prepare(reading, c.session(pgsession.Primary))
+	pgsession.Prepare(c.writing, c.session(pgsession.Writable))
+}
+
+// session is what the journal's sessions on such a server are.
+func (c *Config) session(server pgsession.Server) pgsession.Options {
+	return pgsession.Options{Name: "stele", Server: server, Pooler: c.Pooler, Planner: true, Durable: c.Durability == Durable}
 }
 
 // checkSchema refuses names that Postgres would cut, reserve or misread.

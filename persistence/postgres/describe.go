@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -76,7 +77,7 @@ type freshSchema struct {
 // they are for.
 func fresh(ctx context.Context, conn *pgx.Conn, schema string) (f freshSchema, err error) {
 	f.schema = "stele_fresh_" + strings.ReplaceAll(persistence.NewEventID().String(), "-", "")
-	if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+	if _, err := conn.Exec(ctx, pgsession.Writing); err != nil {
 		return f, err
 	}
 	defer func() {

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -21,10 +22,10 @@ import (
 func TestDefiniteErrors(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"22P02", "22021", "23505", "23502", "40001", "40P01", "42883", "42501", "53100", "53200", "55P03", "25006", "ST001", "ST002"} {
-		require.True(t, definite(code), code)
+		require.True(t, pgsession.Definite(code), code)
 	}
 	for _, code := range []string{"", "0", "00000", "01000", "08006", "08007", "40002", "40003", "57014", "57P01", "57P02", "57P03", "58030", "XX000", "XX001", "25P02", "P0001"} {
-		require.False(t, definite(code), code)
+		require.False(t, pgsession.Definite(code), code)
 	}
 }
 
@@ -35,7 +36,7 @@ func TestRefusals(t *testing.T) {
 		"23505": persistence.ErrCorrupt, "ST002": persistence.ErrCorrupt, "53100": persistence.ErrUnavailable, "40001": persistence.ErrUnavailable,
 	}
 	for code, kind := range kinds {
-		require.ErrorIs(t, refusal("s-1", newServerError(code, "secret")), kind, code)
+		require.ErrorIs(t, refusal("s-1", pgsession.NewServerError(code, "secret")), kind, code)
 	}
 }
 
@@ -64,7 +65,7 @@ func TestPublicErrorsQuoteNothing(t *testing.T) {
 		})
 	}
 	require.NoError(t, public(nil))
-	require.NotContains(t, refusal("s-1", newServerError("22P02", "secret")).Error(), "secret")
+	require.NotContains(t, refusal("s-1", pgsession.NewServerError("22P02", "secret")).Error(), "secret")
 }
 
 func TestStatementsAreComplete(t *testing.T) {

@@ -201,24 +201,34 @@ func TestDefiniteErrorOfALaterAttempt(t *testing.T) {
 	}
 }
 
-// A server that has become a standby is left for the one that a new connection
-// finds.
-func TestStandbyIsLeft(t *testing.T) {
+// A session that is of no use, though its connection lives, is given up. What it has
+// refused is stored by another one, unless that refuses it as well.
+func TestUselessSessionsAreGivenUp(t *testing.T) {
 	t.Parallel()
-	doubts := &doubtCounter{}
-	var requests atomic.Int64
-	config := faultyConfig(t, pgtest.URL(t), func(conn *faultyConn) {
-		if requests.Add(1) == 1 {
-			conn.drop, conn.instead = true, append(errorMessage("ERROR", "25006", "cannot execute INSERT in a read-only transaction"), ready...)
-		}
-	})
-	config.Logger = slog.New(doubts)
-	journal := open(t, config)
+	for _, code := range []string{"25006", "0A000", "26000"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			doubts := &doubtCounter{}
+			var refusals atomic.Int64
+			refusals.Store(1)
+			config := faultyConfig(t, pgtest.URL(t), func(conn *faultyConn) {
+				if refusals.Add(-1) >= 0 {
+					conn.drop, conn.instead = true, append(errorMessage("ERROR", code, "cannot execute INSERT in a read-only transaction"), ready...)
+				}
+			})
+			config.Logger = slog.New(doubts)
+			journal := open(t, config)
 
-	require.ErrorIs(t, appendOne(t, journal, "a-1", persistence.NoStream, "x").Err, persistence.ErrUnavailable)
-	require.NoError(t, appendOne(t, journal, "a-1", persistence.NoStream, "x").Err)
+			require.NoError(t, appendOne(t, journal, "a-1", persistence.NoStream, "x").Err)
+			require.EqualValues(t, 1, doubts.losses.Load())
+			refusals.Store(2)
+			require.ErrorIs(t, appendOne(t, journal, "a-1", persistence.Exact(1), "y").Err, persistence.ErrUnavailable)
+			require.NoError(t, appendOne(t, journal, "a-1", persistence.Exact(1), "z").Err)
 
-	require.EqualValues(t, 1, doubts.losses.Load())
+			require.EqualValues(t, 3, doubts.losses.Load())
+			require.Len(t, readAll(t, journal, "a-1"), 2)
+		})
+	}
 }
 
 // The first attempt hangs in the server when its connection breaks, and goes on

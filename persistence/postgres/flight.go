@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -30,6 +31,8 @@ type flight struct {
 	// deadline is when to give up finding out what became of it; zero while it has
 	// surely not been stored.
 	deadline time.Time
+	// again says that a session has refused it which was of no use.
+	again bool
 	// fenced says that no earlier attempt can be stored any more.
 	fenced bool
 	// newest is the highest position that the flight's appends got.
@@ -141,16 +144,23 @@ func (f *flight) address(ctx context.Context, j *Journal) error {
 
 func (f *flight) doubtful() bool { return !f.deadline.IsZero() }
 
+// unsend takes back what was sent and not stored.
+func (f *flight) unsend() {
+	f.link = nil
+	for i := range f.calls {
+		if f.calls[i].op == opLean {
+			f.calls[i].op = opExact // which can stand alone
+		}
+	}
+}
+
 // doubt notes that the flight was sent and has no answer. What it may have stored
 // is looked for before it is stored again, unless a repetition finds it by itself.
 // It returns how many events may have been stored.
 func (f *flight) doubt(limit time.Duration) (events int) {
-	f.link = nil
+	f.unsend()
 	for i := range f.calls {
 		c := &f.calls[i]
-		if c.op == opLean {
-			c.op = opExact // which can be repeated
-		}
 		if c.op != opExact && c.op != opChecked {
 			continue
 		}
@@ -211,7 +221,7 @@ func (w *work) corrupt(reason string) {
 
 // proves reports whether an error that the server answered is the end of the
 // attempt. Otherwise the attempt may have been stored in spite of it.
-func (f *flight) proves(err *serverError) bool { return definite(err.code) }
+func (f *flight) proves(err *serverError) bool { return pgsession.Definite(err.Code) }
 
 // settle ends the appends that the answer decides, and returns the flights that
 // the others need.

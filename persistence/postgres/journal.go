@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -61,7 +62,7 @@ type Journal struct {
 // schema is missing or older than this program, with [*persistence.InvalidError]
 // when the configuration is wrong or the server's cannot keep the promised
 // durability, and with [*persistence.UnavailableError] when the server is away
-// or a standby.
+// or a standby. Of a role or a database that is read-only the journal can be read.
 func Open(ctx context.Context, config Config) (*Journal, error) {
 	migrate := config
 	config, err := config.normal()
@@ -79,6 +80,9 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 		j.dialect.teach(conn.PgConn())
 		if connected != nil {
 			if err := connected(ctx, conn); err != nil {
+				return err
+			}
+			if err := pgsession.Prove(ctx, conn.PgConn(), config.session(pgsession.Primary)); err != nil {
 				return err
 			}
 		}
@@ -104,7 +108,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 func (j *Journal) check(ctx context.Context) error {
 	connection, err := j.pool.Acquire(ctx)
 	if err != nil {
-		return unreachable(err)
+		return pgsession.Unreachable(err)
 	}
 	defer connection.Release()
 	if err := j.checkServer(ctx, connection.Conn()); err != nil {
@@ -140,8 +144,8 @@ func (j *Journal) check(ctx context.Context) error {
 
 func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 	var version int
-	var standby, flushes, fullPages, synchronous bool
-	if err := conn.QueryRow(ctx, j.sql.server).Scan(&version, &standby, &flushes, &fullPages, &synchronous); err != nil {
+	var standby, readOnly, flushes, fullPages, synchronous bool
+	if err := conn.QueryRow(ctx, j.sql.server).Scan(&version, &standby, &readOnly, &flushes, &fullPages, &synchronous); err != nil {
 		return unavailable("the server's settings cannot be read", err)
 	}
 	invalid := func(reason string) error { return &persistence.InvalidError{Field: "server", Reason: reason} }
@@ -151,6 +155,9 @@ func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 	if standby {
 		return &persistence.UnavailableError{Reason: "the server is a standby and cannot store events"}
 	}
+	if readOnly {
+		j.config.Logger.WarnContext(ctx, "journal is read-only: default_transaction_read_only is on for the role or the database")
+	}
 	if j.config.Durability == Relaxed {
 		if !flushes || !fullPages || !synchronous {
 			j.config.Logger.WarnContext(ctx, "journal is relaxed: acknowledged events may be lost with the machine")
@@ -159,11 +166,11 @@ func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 	}
 	switch {
 	case !flushes:
-		return invalid("runs with fsync = off, which Config.Durability must allow")
+		return invalid("runs with fsync = off, so what is acknowledged is lost with the machine: turn it on, or allow it by Config.Durability: postgres.Relaxed")
 	case !fullPages:
-		return invalid("runs with full_page_writes = off, which Config.Durability must allow")
+		return invalid("runs with full_page_writes = off, so a crash may damage what is stored: turn it on, or allow it by Config.Durability: postgres.Relaxed")
 	case !synchronous:
-		return invalid("runs with a synchronous_commit below on, which Config.Durability must allow")
+		return invalid("runs with a synchronous_commit below on, so what is acknowledged is lost with the machine: set it to on for the role, or allow it by Config.Durability: postgres.Relaxed")
 	}
 	return nil
 }

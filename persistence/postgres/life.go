@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -145,26 +146,41 @@ func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expec
 	return row, err
 }
 
-// once sends a statement at most once and returns its row, if it answers with one.
-// An error from before it was sent is translated, one from afterwards is the
-// driver's.
+// once sends a statement at most once, as far as it can have been done, and returns
+// its row, if it answers with one. An error from before it was sent is translated, one
+// from afterwards is the driver's.
 func (j *Journal) once(ctx context.Context, s statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // sent says what err is
-	if ctx.Err() != nil {
-		return nil, errLeft(ctx), false
+	for retried := false; ; retried = true {
+		if ctx.Err() != nil {
+			return nil, errLeft(ctx), false
+		}
+		conn, err := j.pool.Acquire(ctx)
+		if err != nil {
+			return nil, notBegun(ctx, err), false
+		}
+		row, err, sent := j.onceOn(ctx, conn.Conn(), s, parameters)
+		spent := release(conn, err)
+		done := sent && !pgsession.Definite(pgsession.Code(err))
+		switch {
+		case err != nil && spent && !done && !retried && ctx.Err() == nil:
+			j.pool.Reset() // the others are no better
+		case err != nil && !sent:
+			return nil, notBegun(ctx, err), false
+		default:
+			return row, err, sent
+		}
 	}
-	conn, err := j.pool.Acquire(ctx)
-	if err != nil {
-		return nil, notBegun(ctx, err), false
-	}
-	defer conn.Release()
-	err = j.dialect.prepare(ctx, conn.Conn().PgConn(), s, func() error {
-		_, err := conn.Conn().Prepare(ctx, s.name, s.sql)
+}
+
+func (j *Journal) onceOn(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // as above
+	err = j.dialect.prepare(ctx, conn.PgConn(), s, func() error {
+		_, err := conn.Prepare(ctx, s.name, s.sql)
 		return err
 	})
 	if err != nil {
-		return nil, notBegun(ctx, err), false
+		return nil, err, false
 	}
-	rows, err := collect(ctx, conn.Conn(), s, parameters)
+	rows, err := collect(ctx, conn, s, parameters)
 	if err == nil && len(rows) == 1 {
 		row = rows[0]
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/stele-es/stele/internal/pgsession"
 )
 
 // link is the connection that appends go through. Requests are sent by one
@@ -26,11 +28,11 @@ type link struct {
 	types    *pgtype.Map // to read results that come as text
 }
 
-// backend is the server's process of one connection. The start tells it from a
-// later one with the same number.
+// backend is the server's process of one connection. The start, in microseconds,
+// tells it from a later one with the same number.
 type backend struct {
 	pid   int32
-	start string
+	start int64
 }
 
 // The names of a link's prepared statements.
@@ -47,23 +49,21 @@ const (
 // connect opens a link and ends the backends of lost ones. It returns those that
 // could not be ended in time.
 func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []backend, err error) {
-	config := j.config.Pool.ConnConfig.Copy()
+	config := j.config.writing.Copy()
 	if j.config.Pool.BeforeConnect != nil {
 		if err := j.config.Pool.BeforeConnect(ctx, config); err != nil {
 			return nil, lost, err
 		}
 	}
-	dialing, cancel := context.WithTimeout(ctx, j.config.ConnectTimeout)
-	defer cancel()
-	conn, err := pgconn.ConnectConfig(dialing, &config.Config)
+	conn, err := pgconn.ConnectConfig(ctx, &config.Config) // which has a limit for each host
 	if err != nil {
 		return nil, lost, err
 	}
 	l := &link{bound: j.config.StatementTimeout, types: pgtype.NewMap()}
 	setup, cancel := context.WithTimeout(ctx, j.config.StatementTimeout)
 	defer cancel()
-	if l.backend, l.early, err = j.setUp(setup, conn); err == nil {
-		lost, err = j.fence(setup, conn, lost)
+	if l.early, err = j.setUp(setup, conn); err == nil {
+		lost, err = j.identify(setup, conn, l, lost)
 	}
 	if err == nil {
 		err = conn.SyncConn(setup)
@@ -80,34 +80,56 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 	return l, lost, l.conn.SetDeadline(time.Time{})
 }
 
-// setUp prepares the statements and asks who serves the connection, and whether
-// writers release the order lock early.
-func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (_ backend, early bool, _ error) {
+// setUp prepares the statements and asks whether writers release the order lock early.
+func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _ error) {
 	for _, s := range j.linkStatements() {
 		err := j.dialect.prepare(ctx, conn, s, func() error {
 			_, err := conn.Prepare(ctx, s.name, s.sql, nil)
 			return err
 		})
 		if err != nil {
-			return backend{}, false, err
+			return false, err
 		}
 	}
-	rows, err := j.askOn(ctx, conn, j.sql.backend)
+	rows, err := j.askOn(ctx, conn, j.sql.early)
 	if err != nil {
-		return backend{}, false, err
+		return false, err
+	}
+	if len(rows) != 1 || len(rows[0][0]) != 1 {
+		return false, errUndecodable
+	}
+	return rows[0][0][0] != 0, nil
+}
+
+// identify asks who serves the connection, and ends the backends of lost ones.
+func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lost []backend) ([]backend, error) {
+	rows, err := j.askAsLogin(ctx, conn, j.sql.backend)
+	if err != nil {
+		return lost, err
 	}
 	if len(rows) != 1 {
-		return backend{}, false, errors.New("the server does not say who serves the connection")
+		return lost, errors.New("the server does not say who serves the connection")
 	}
-	row := rows[0]
-	pid, ok := readInt4(row[0])
-	if !ok || len(row[2]) != 1 || len(row[3]) != 1 {
-		return backend{}, false, errUndecodable
+	var ok1, ok2 bool
+	l.backend.pid, ok1 = readInt4(rows[0][0])
+	if l.backend.start, ok2 = readInt8(rows[0][1]); !ok1 || !ok2 {
+		return lost, errUndecodable
 	}
-	if row[2][0] != 0 {
-		return backend{}, false, &serverError{code: readOnly, message: "the server is a standby"}
+	return j.fence(ctx, conn, lost)
+}
+
+// askAsLogin is askOn in a transaction of its own, for the role that has logged in: the
+// one that it acts as may not see and end its processes.
+func (j *Journal) askAsLogin(ctx context.Context, conn *pgconn.PgConn, sql string, parameters ...[]byte) ([][][]byte, error) {
+	if _, err := conn.Exec(ctx, pgsession.Writing+"; SET LOCAL ROLE NONE").ReadAll(); err != nil {
+		return nil, err
 	}
-	return backend{pid: pid, start: string(row[1])}, row[3][0] != 0, nil
+	rows, err := j.askOn(ctx, conn, sql, parameters...)
+	if err != nil {
+		return nil, err // with which the connection is given up
+	}
+	_, err = conn.Exec(ctx, "COMMIT").ReadAll()
+	return rows, err
 }
 
 // linkStatements are what a link asks.
@@ -150,7 +172,7 @@ func (j *Journal) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend
 	var left []backend
 	for _, b := range lost {
 		wait := (j.config.StatementTimeout / 2).Milliseconds()
-		rows, err := j.askOn(ctx, conn, j.sql.fence, int4Parameter(b.pid), []byte(b.start), int8Parameter(wait))
+		rows, err := j.askAsLogin(ctx, conn, j.sql.fence, int4Parameter(b.pid), int8Parameter(b.start), int8Parameter(wait))
 		if err != nil {
 			return append(left, lost...), err
 		}
@@ -229,7 +251,7 @@ func (l *link) group(statements int) (answer, error) {
 		case *pgproto3.NoticeResponse:
 			a.warned = a.warned || syncWaitCancelled(m)
 		case *pgproto3.ErrorResponse:
-			a.err = newServerError(m.Code, m.Message)
+			a.err = pgsession.NewServerError(m.Code, m.Message)
 		case *pgproto3.ReadyForQuery:
 			if a.err == nil && at != statements {
 				return a, errors.New("the server answers less than it was asked")

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -25,7 +26,7 @@ func Migrate(ctx context.Context, config Config) error {
 	if err != nil {
 		return fmt.Errorf("migrate the journal: %w", err)
 	}
-	conn, err := connectOnce(ctx, config)
+	conn, err := connectOnce(ctx, config, config.writing)
 	if err != nil {
 		return fmt.Errorf("migrate the journal: %w", err)
 	}
@@ -36,18 +37,19 @@ func Migrate(ctx context.Context, config Config) error {
 	return nil
 }
 
-// connectOnce opens a connection beside the pools.
-func connectOnce(ctx context.Context, config Config) (*pgx.Conn, error) {
-	connect := config.Pool.ConnConfig.Copy()
+// connectOnce opens a connection beside the pools, by the configuration of those that
+// read or of those that write.
+func connectOnce(ctx context.Context, config Config, connect *pgx.ConnConfig) (*pgx.Conn, error) {
+	connect = connect.Copy()
 	connect.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	if config.Pool.BeforeConnect != nil {
 		if err := config.Pool.BeforeConnect(ctx, connect); err != nil {
-			return nil, unavailable("the server cannot be reached", err)
+			return nil, pgsession.Unreachable(err)
 		}
 	}
 	conn, err := pgx.ConnectConfig(ctx, connect)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, pgsession.Unreachable(err)
 	}
 	return conn, nil
 }
@@ -136,7 +138,7 @@ func (s *step) run(ctx context.Context, conn *pgconn.PgConn) error {
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		if _, err := conn.Exec(ctx, "BEGIN").ReadAll(); err != nil {
+		if _, err := conn.Exec(ctx, pgsession.Writing).ReadAll(); err != nil {
 			return err
 		}
 		taken, err := truth(ctx, conn, s.lock)
@@ -190,7 +192,7 @@ func MigrationSQL(schema string, after int64) (string, error) {
 		if s.number > 0 && s.number <= after || s.number == 0 && after > 0 {
 			continue
 		}
-		fmt.Fprintf(&script, "BEGIN;\n%s;\n%sCOMMIT;\n\n", strings.Replace(s.lock, "pg_try_", "pg_", 1), s.do)
+		fmt.Fprintf(&script, "%s;\n%s;\n%sCOMMIT;\n\n", pgsession.Writing, strings.Replace(s.lock, "pg_try_", "pg_", 1), s.do)
 	}
 	return script.String(), nil
 }
@@ -213,7 +215,7 @@ func ListMigrations(ctx context.Context, config Config) ([]Migration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the migrations: %w", err)
 	}
-	conn, err := connectOnce(ctx, config)
+	conn, err := connectOnce(ctx, config, config.Pool.ConnConfig)
 	if err != nil {
 		return nil, fmt.Errorf("list the migrations: %w", err)
 	}
@@ -270,7 +272,7 @@ func Validate(ctx context.Context, config Config) error {
 	if err != nil {
 		return fmt.Errorf("validate the schema: %w", err)
 	}
-	conn, err := connectOnce(ctx, config)
+	conn, err := connectOnce(ctx, config, config.Pool.ConnConfig)
 	if err != nil {
 		return fmt.Errorf("validate the schema: %w", err)
 	}

@@ -1,6 +1,9 @@
 package postgres_test
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -87,7 +90,8 @@ func TestCheckOfPoolers(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
 	strict := pgtest.Pooler(t)(url)
-	lenient := pgtest.Pooler(t, "ignore_startup_parameters = statement_timeout, enable_seqscan, enable_bitmapscan, enable_hashjoin, enable_mergejoin")(url)
+	sent := postgres.ConnConfig(open(t, postgres.Config{URL: url, Durability: postgres.Relaxed})).RuntimeParams
+	lenient := pgtest.Pooler(t, "ignore_startup_parameters = "+strings.Join(slices.Sorted(maps.Keys(sent)), ", "))(url)
 
 	_, err := postgres.Open(t.Context(), postgres.Config{URL: strict, Durability: postgres.Relaxed})
 	require.ErrorIs(t, err, persistence.ErrInvalid)

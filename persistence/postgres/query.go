@@ -3,8 +3,12 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/stele-es/stele/internal/pgsession"
 )
 
 // statement is a prepared statement: its name on a connection and its text.
@@ -16,8 +20,9 @@ var errUndecodable = errors.New("a row is not what its statement promises")
 var inBinary = []int16{1}
 
 // withConn calls do with a connection of the pool. After a restart of the server
-// the pool is full of dead ones, so do is called once more, with a fresh one, when
-// its connection broke: it must be able to begin anew.
+// the pool is full of dead ones, and after a change of its tables or its settings of
+// ones that live and are of no use. So do is called once more, with a fresh one: it
+// must be able to begin anew.
 func (j *Journal) withConn(ctx context.Context, do func(*pgx.Conn) error) error {
 	for retried := false; ; retried = true {
 		conn, err := j.pool.Acquire(ctx)
@@ -25,13 +30,25 @@ func (j *Journal) withConn(ctx context.Context, do func(*pgx.Conn) error) error 
 			return err
 		}
 		err = do(conn.Conn())
-		broken := conn.Conn().IsClosed()
-		conn.Release()
+		broken := release(conn, err)
 		if err == nil || !broken || retried || ctx.Err() != nil {
 			return err
 		}
 		j.pool.Reset()
 	}
+}
+
+// release gives a connection back after an error, if there was one, and reports
+// whether its session was of no more use, and so was closed.
+func release(conn *pgxpool.Conn, err error) (spent bool) {
+	if pgsession.Spent(pgsession.Code(err)) {
+		closing, cancel := context.WithTimeout(context.Background(), time.Second) //nolint:forbidigo // the caller need not wait for the good-bye
+		defer cancel()
+		_ = conn.Conn().Close(closing) // the error that led here says more
+	}
+	spent = conn.Conn().IsClosed()
+	conn.Release()
+	return spent
 }
 
 // queryOn runs a statement and hands its rows over, whose values are only valid

@@ -26,7 +26,7 @@ type statements struct {
 	streamIDs, streamFind, streamByName, streamNames string
 	head                                             string
 	identity, migration, migrations, describe        string
-	server, backend, fence                           string
+	server, early, backend, fence                    string
 
 	list, listCategory, categories                        string
 	create, setMetadata, deleteStream, truncate, scavenge string
@@ -70,7 +70,7 @@ func newStatements(schema string) *statements {
 		streamIDs: load("stream_ids"), streamFind: load("stream_find"),
 		streamByName: load("stream_by_name"), streamNames: load("stream_names"),
 		head:     load("head"),
-		identity: load("identity"), migration: load("migration"), migrations: load("migrations"), describe: load("describe"), server: load("server"), backend: load("backend"), fence: load("fence"),
+		identity: load("identity"), migration: load("migration"), migrations: load("migrations"), describe: load("describe"), server: load("server"), early: load("early"), backend: load("backend"), fence: load("fence"),
 		list: load("list"), listCategory: load("list_category"), categories: load("categories"),
 		create: load("create"), setMetadata: load("set_metadata"), deleteStream: load("delete"), truncate: load("truncate"), scavenge: load("scavenge"),
 		snapshotLoad: load("snapshot_load"), snapshotSave: load("snapshot_save"),

@@ -122,12 +122,7 @@ func binaryOf(types *pgtype.Map, oid uint32, value []byte) ([]byte, error) {
 	case oidJSONB:
 		return append([]byte{1}, value...), nil // the version of its form
 	case oidBytea:
-		digits, hexadecimal := strings.CutPrefix(string(value), `\x`)
-		data, err := hex.DecodeString(digits)
-		if err != nil || !hexadecimal {
-			return nil, errUndecodable
-		}
-		return data, nil
+		return bytesOf(value)
 	case oidTextArray, oidInt4Array:
 		return arrayOf(types, oid, value)
 	case oidUUID:
@@ -160,6 +155,38 @@ func binaryOf(types *pgtype.Map, oid uint32, value []byte) ([]byte, error) {
 		return nil, errUndecodable
 	}
 	return m.buf[4:], nil // without the length
+}
+
+// bytesOf reads bytes in either form that a server writes: through a pooler it is not
+// for us to say which.
+func bytesOf(value []byte) ([]byte, error) {
+	if digits, hexadecimal := strings.CutPrefix(string(value), `\x`); hexadecimal {
+		data, err := hex.DecodeString(digits)
+		if err != nil {
+			return nil, errUndecodable
+		}
+		return data, nil
+	}
+	data := make([]byte, 0, len(value))
+	for i := 0; i < len(value); i++ {
+		switch rest := value[i:]; {
+		case rest[0] != '\\':
+			data = append(data, rest[0])
+		case len(rest) > 1 && rest[1] == '\\':
+			data = append(data, '\\')
+			i++
+		case len(rest) > 3:
+			octal, err := strconv.ParseUint(string(rest[1:4]), 8, 8)
+			if err != nil {
+				return nil, errUndecodable
+			}
+			data = append(data, byte(octal))
+			i += 3
+		default:
+			return nil, errUndecodable
+		}
+	}
+	return data, nil
 }
 
 // microsOf reads what timeText writes.

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -27,10 +28,11 @@ type transactor struct {
 func newTransactor(ctx context.Context, config Config) (*transactor, error) {
 	t := new(transactor)
 	own := config.Pool.Copy()
+	own.ConnConfig = config.writing.Copy()
 	own.MaxConns, own.MinConns, own.MinIdleConns = 1, 0, 0
 	told := own.ConnConfig.OnNotice
 	own.ConnConfig.OnNotice = func(conn *pgconn.PgConn, notice *pgconn.Notice) {
-		if weakCommit(notice.Code, notice.SeverityUnlocalized, notice.Severity) {
+		if pgsession.WeakCommit(notice.Code, notice.SeverityUnlocalized, notice.Severity) {
 			t.warned.Store(true)
 		}
 		if told != nil {
@@ -83,6 +85,7 @@ type transaction struct {
 	stop    func() bool // no longer ends the connection when the journal is closed
 
 	poison error
+	spent  bool // the session is of no more use
 	over   bool
 	// first is what an unknown outcome is about, newest the highest position.
 	first  *persistence.Append
@@ -141,20 +144,32 @@ func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outco
 
 // failure translates an error from before the commit: nothing will be done.
 func (tx *transaction) failure(stream persistence.StreamID, err error) error {
+	tx.spent = tx.spent || pgsession.Spent(pgsession.Code(err))
 	if tx.journal.heads.closed.Load() {
 		return errClosed()
 	}
-	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && definite(answered.Code) && tx.ctx.Err() == nil {
-		return refusal(stream, newServerError(answered.Code, answered.Message))
+	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && pgsession.Definite(answered.Code) && tx.ctx.Err() == nil {
+		return refusal(stream, pgsession.NewServerError(answered.Code, answered.Message))
 	}
 	return notBegun(tx.ctx, err)
 }
 
-// begin takes the order lock, which keeps it until the end.
-func (tx *transaction) begin() (err error) {
+// begin takes the order lock, which keeps it until the end. A session that is of no
+// more use does not end it: nothing was done yet.
+func (tx *transaction) begin() error {
 	if tx.conn != nil {
 		return nil
 	}
+	err := tx.beginOn()
+	if err != nil && tx.spent && tx.ctx.Err() == nil {
+		tx.giveBack()
+		tx.spent = false
+		err = tx.beginOn()
+	}
+	return err
+}
+
+func (tx *transaction) beginOn() (err error) {
 	j := tx.journal
 	if tx.conn, err = j.transactor.pool.Acquire(tx.ctx); err != nil {
 		return tx.failure("", err)
@@ -164,7 +179,7 @@ func (tx *transaction) begin() (err error) {
 	// elsewhere.
 	tx.stop = context.AfterFunc(j.ending, func() { _ = socket.Close() })
 	j.transactor.warned.Store(false)
-	if tx.tx, err = tx.conn.BeginTx(tx.ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}); err != nil {
+	if tx.tx, err = tx.conn.BeginTx(tx.ctx, pgx.TxOptions{BeginQuery: pgsession.Writing}); err != nil {
 		return tx.failure("", err)
 	}
 	if _, err := collect(tx.ctx, tx.conn.Conn(), statement{"stele_order", j.sql.order}, [][]byte{int2Parameter(partition)}); err != nil {
@@ -223,18 +238,26 @@ func (tx *transaction) commit() error {
 // end gives the connection back, and undoes what was not committed.
 func (tx *transaction) end() {
 	tx.over = true
+	tx.giveBack()
+}
+
+func (tx *transaction) giveBack() {
 	if tx.conn == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tx.ctx), tx.journal.config.StatementTimeout)
+	defer cancel()
 	if tx.tx != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(tx.ctx), tx.journal.config.StatementTimeout)
-		defer cancel()
 		// After a commit it does nothing. An error closes the connection, which undoes
 		// the transaction as well.
 		_ = tx.tx.Rollback(ctx)
 	}
 	tx.stop()
+	if tx.spent {
+		_ = tx.conn.Conn().Close(ctx) // the error that led here says more
+	}
 	tx.conn.Release()
+	tx.conn, tx.tx = nil, nil
 }
 
 // ownItems checks appends and gives their events ids, in copies.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -14,7 +15,7 @@ import (
 // set.
 type Config struct {
 	// URL is a connection string in the form of libpq. The role needs the right to
-	// select from the tables.
+	// select from the tables. A standby will do.
 	URL string
 	// Table is where prooph lists its streams: "event_streams" by default. A "." in it
 	// ends the name of a schema, as it does in prooph.
@@ -72,7 +73,7 @@ func (c Config) normal() (Config, *pgx.ConnConfig, error) {
 	}
 	connect, err := pgx.ParseConfig(c.URL)
 	if c.URL == "" || err != nil { // not wrapped: it quotes the URL
-		invalid("URL", "is not a connection string")
+		invalid("URL", pgsession.NotAURL)
 	}
 	if c.Table == "" {
 		c.Table = "event_streams"
@@ -93,9 +94,8 @@ func (c Config) normal() (Config, *pgx.ConnConfig, error) {
 		return c, nil, err
 	}
 	connect.ConnectTimeout = c.ConnectTimeout
-	if connect.RuntimeParams["application_name"] == "" {
-		connect.RuntimeParams["application_name"] = "stele prooph import"
-	}
+	// The rest of the settings is the transaction's, so that a pooler may stand between.
+	pgsession.Prepare(connect, pgsession.Options{Name: "stele prooph import", Server: pgsession.Any, Pooler: true})
 	return c, connect, nil
 }
 

@@ -32,7 +32,7 @@ func imported(t *testing.T, config prooph.Config) (*stub, prooph.Report) {
 
 func TestImportKeepsWhatRowsHold(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s := newHostileStore(t)
 	id := uuid.MustParse("8c1f5a3e-94b4-4a7b-9c5e-0d9f0a1b2c3d")
 	s.create(aggregate, "user-7", `{"owner": "ann", "n": 1}`)
 	s.write("user-7", event{
@@ -59,7 +59,7 @@ func TestImportKeepsWhatRowsHold(t *testing.T) {
 
 func TestImportByStrategy(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s := newHostileStore(t)
 	s.create(aggregate, "user-1", "")
 	s.write("user-1", versions(1, 2)...)
 	s.create(single, "events", "[]")

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -33,11 +33,14 @@ type source struct {
 
 func open(ctx context.Context, connect *pgx.ConnConfig) (*source, error) {
 	conn, err := pgx.ConnectConfig(ctx, connect)
+	if err != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("connect to prooph's database: %w", pgsession.Unreachable(err))
+	}
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
 	s := &source{conn: conn}
-	if s.tx, err = conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}); err != nil {
+	if s.tx, err = conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: pgsession.Begin(pgsession.Snapshot, "idle_in_transaction_session_timeout", "0")}); err != nil {
 		s.close(ctx)
 		return nil, failed(ctx, err)
 	}
@@ -84,7 +87,7 @@ func (s *source) tables(ctx context.Context, config Config) ([]*table, error) {
 		tables = append(tables, t)
 		return nil
 	}, statement("streams", identifier(config.Table)), config.Streams)
-	if answered, ok := errors.AsType[*serverError](err); ok && strings.HasPrefix(answered.code, "42") {
+	if answered, ok := errors.AsType[*pgsession.ServerError](err); ok && strings.HasPrefix(answered.Code, "42") {
 		return nil, &persistence.InvalidError{Field: "table", Reason: "is not there, is none of prooph's, or may not be read"}
 	}
 	if err != nil {
@@ -126,24 +129,17 @@ func (s *source) count(ctx context.Context, tables []*table) (total int64, err e
 	return total, nil
 }
 
-// serverError is what the server answered. Its message may quote data and is not
-// kept.
-type serverError struct{ code string }
-
-func (e *serverError) Error() string { return "the server answered SQLSTATE " + e.code }
-
 // failed reduces an error of the driver to what may be shown.
 func failed(ctx context.Context, err error) error {
-	var cause error
-	switch answered, ok := errors.AsType[*pgconn.PgError](err); {
+	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("read prooph's tables: %w", context.Cause(ctx))
-	case ok:
-		cause = &serverError{code: answered.Code}
-	default:
-		cause = errors.New("the driver failed")
+	}
+	cause := pgsession.Public(err)
+	if code := pgsession.Code(err); code != "" {
+		cause = &pgsession.ServerError{Code: code} // its message may quote data
 	}
 	return &persistence.UnavailableError{Reason: "prooph's database", Err: cause}
 }

@@ -212,7 +212,7 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Parallel()
 		_, err := prooph.Check(t.Context(), prooph.Config{URL: secret})
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
-		require.NotContains(t, err.Error(), "ann")
+		require.NotContains(t, strings.ReplaceAll(err.Error(), "cannot", ""), "ann")
 	})
 	t.Run("no such table", func(t *testing.T) {
 		t.Parallel()

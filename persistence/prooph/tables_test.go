@@ -38,8 +38,22 @@ var start = time.Date(2017, 3, 4, 5, 6, 7, 890_123_000, time.UTC)
 
 func newStore(t testing.TB) *store {
 	t.Helper()
-	s := &store{t: t, url: pgtest.Database(t)}
-	conn, err := pgx.Connect(t.Context(), s.url)
+	url := pgtest.Database(t)
+	return newStoreAt(t, url, url)
+}
+
+// newHostileStore is one that is read as a role with the worst settings there are.
+func newHostileStore(t testing.TB) *store {
+	t.Helper()
+	// The search path says which tables are meant; the others end a session.
+	hostile, plain := pgtest.Hostile(t, pgtest.Database, "search_path", "idle_session_timeout", "statement_timeout")
+	return newStoreAt(t, hostile, plain)
+}
+
+func newStoreAt(t testing.TB, reader, maker string) *store {
+	t.Helper()
+	s := &store{t: t, url: reader}
+	conn, err := pgx.Connect(t.Context(), maker)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) })
 	s.conn = conn

@@ -3,11 +3,13 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/projections"
 	"github.com/stele-es/stele/projections/internal/inline"
@@ -121,37 +123,31 @@ func (s inlineStore) Apply(ctx context.Context, tx pgx.Tx, appends []persistence
 	return s.apply(ctx, tx, appends, outcomes)
 }
 
-// beginInline ends a transaction of a program that was halted in the midst of one:
-// it holds up all other writers.
-const beginInline = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 30000"
+// idleInline is when a transaction is ended of a program that was halted in the midst
+// of one: it holds up all other writers.
+const idleInline = 30 * time.Second
 
 // Transact fulfils [inline.Store]. It runs body again when it collided with other
-// transactions on the rows of a read model.
+// transactions on the rows of a read model, or its session was of no use.
 func (s inlineStore) Transact(ctx context.Context, body func(context.Context, pgx.Tx) error) error {
-	for attempt := 1; ; attempt++ {
-		err := s.attempt(ctx, body)
-		if answered, ok := errors.AsType[*pgconn.PgError](err); !ok || !collided(answered.Code) {
-			return err
-		} else if attempt == collisions || ctx.Err() != nil {
-			return unavailable("the transaction collides with others again and again", err)
-		}
-	}
+	return again(ctx, s.pool, func() error { return s.attempt(ctx, body) })
 }
 
 func (s inlineStore) attempt(ctx context.Context, body func(context.Context, pgx.Tx) error) error {
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginInline})
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin(idleInline)})
 	if err != nil {
-		return unavailable("the journal's server cannot be reached", err)
+		return unreachable("the journal's server cannot be reached", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // its error would say nothing new
 	if err := body(ctx, tx); err != nil {
+		discard(ctx, tx, err)
 		if lost(tx, err) {
 			return unavailable("the connection to the journal was lost", err)
 		}
 		return &inline.RefusedError{Err: err}
 	}
 	if err := tx.Commit(ctx); err != nil {
-		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && !passing(answered.Code) || errors.Is(err, pgx.ErrTxCommitRollback) {
+		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && !pgsession.Passing(answered.Code) || errors.Is(err, pgx.ErrTxCommitRollback) {
 			return &inline.RefusedError{Err: err}
 		}
 		return &inline.UnknownError{Err: unavailable("the connection was lost around a commit", err)}

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/projections"
 	"github.com/stele-es/stele/projections/internal/sqlbook"
@@ -19,7 +21,14 @@ import (
 // Config says where a [Target] is.
 type Config struct {
 	// Pool is required. It belongs to the caller, and needs a connection for each
-	// worker that is to be at work at the same time, and one more for signs of life.
+	// worker that is to be at work at the same time, and one more for signs of life. Where
+	// its connection string names several hosts, it should say
+	// target_session_attrs=read-write.
+	//
+	// Transactions of the target set what the role, the database or the server may have
+	// set otherwise: they read committed data, texts are UTF-8, bytes and times have one
+	// form, statements are neither compiled nor ended by a setting of the server. The
+	// search path and the time zone stay as they are.
 	Pool *pgxpool.Pool
 	// Schema is where the tables of the books are, "stele" by default.
 	Schema string
@@ -59,12 +68,11 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{pool: config.Pool, statements: statements, begin: fmt.Sprintf(
-		"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d", config.IdleTimeout.Milliseconds())}
+	t := &Target{pool: config.Pool, statements: statements, begin: begin(config.IdleTimeout)}
 	if config.Migrate {
 		err = t.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
-				return err
+				return answer(err)
 			}
 			return statements.Migrate(ctx, conn{tx})
 		})
@@ -75,6 +83,11 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 		return nil, fmt.Errorf("open the target of projections: %w", err)
 	}
 	return t, nil
+}
+
+// begin begins a transaction that the server ends when nothing happens in it.
+func begin(idle time.Duration) string {
+	return pgsession.Begin(pgsession.Writing, "idle_in_transaction_session_timeout", strconv.FormatInt(idle.Milliseconds(), 10))
 }
 
 // check looks whether the tables are those of this release.
@@ -88,13 +101,13 @@ func (t *Target) check(ctx context.Context, schema string) error {
 		var there bool
 		const exists = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'projection_migration')"
 		if err := tx.QueryRow(ctx, exists, schema).Scan(&there); err != nil || !there {
-			return err
+			return answer(err)
 		}
 		have, err = t.statements.Version(ctx, conn{tx})
 		return err
 	})
 	if err == nil && have != want {
-		err = &persistence.SchemaError{Have: int64(have), Want: int64(want), Fix: "a program that opens the target with Migrate, once"}
+		err = &persistence.SchemaError{Have: int64(have), Want: int64(want), Fix: fixTables}
 	}
 	return err
 }
@@ -109,37 +122,53 @@ func (t *Target) Transact(ctx context.Context, body func(context.Context, pgx.Tx
 	return t.transact(ctx, func(ctx context.Context, tx pgx.Tx) error { return body(ctx, tx, t.statements.Book(conn{tx})) })
 }
 
-// transact runs body in a transaction that reads committed data, and again when it
-// collided with another one.
+// transact runs body in a transaction that reads committed data. It does so again when
+// the transaction collided with another one, and once more in a new session when the
+// session was of no use.
 func (t *Target) transact(ctx context.Context, body func(context.Context, pgx.Tx) error) error {
-	for attempt := 1; ; attempt++ {
-		err := t.attempt(ctx, body)
-		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && collided(answered.Code) {
-			if attempt < collisions && ctx.Err() == nil {
-				continue
-			}
+	return again(ctx, t.pool, func() error { return t.attempt(ctx, body) })
+}
+
+// again repeats an attempt of which surely nothing was done and that may succeed.
+func again(ctx context.Context, pool *pgxpool.Pool, attempt func() error) error {
+	for number, renewed := 1, false; ; number++ {
+		err := attempt()
+		code := pgsession.Code(err)
+		switch {
+		case ctx.Err() != nil || err == nil:
+			return err
+		case pgsession.Collided(code) && number == collisions:
 			return unavailable("the transaction collides with others again and again", err)
+		case pgsession.Collided(code):
+		case pgsession.Spent(code) && pgsession.Definite(code) && !renewed:
+			renewed = true
+			pool.Reset() // the other sessions are no better
+		default:
+			return err
 		}
-		return err
 	}
 }
 
 func (t *Target) attempt(ctx context.Context, body func(context.Context, pgx.Tx) error) error {
 	tx, err := t.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: t.begin})
 	if err != nil {
-		return unavailable("the target's server cannot be reached", err)
+		return unreachable("the target's server cannot be reached", err)
 	}
 	// Its error would say nothing new. A caller who has left must not leave the
 	// transaction open.
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if encoding := tx.Conn().PgConn().ParameterStatus("server_encoding"); encoding != "" && encoding != "UTF8" {
+		return &persistence.InvalidError{Field: "database", Reason: "has the encoding " + encoding + ", which cannot hold every text: make one with ENCODING 'UTF8' TEMPLATE template0"}
+	}
 	if err := body(ctx, tx); err != nil {
+		discard(ctx, tx, err)
 		if lost(tx, err) {
 			return unavailable("the connection to the target was lost", err)
 		}
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && !passing(answered.Code) {
+		if answered, ok := errors.AsType[*pgconn.PgError](err); ok && !pgsession.Passing(answered.Code) {
 			return err // a constraint that is checked at the end
 		}
 		if errors.Is(err, pgx.ErrTxCommitRollback) {
@@ -150,30 +179,58 @@ func (t *Target) attempt(ctx context.Context, body func(context.Context, pgx.Tx)
 	return nil
 }
 
+// discard closes a session that is of no more use though its connection lives, such as
+// one whose plans are of other tables. The transaction goes with it.
+func discard(ctx context.Context, tx pgx.Tx, err error) {
+	if pgsession.Spent(pgsession.Code(err)) && tx.Conn() != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = tx.Conn().Close(closing) // the error that led here says more
+	}
+}
+
 // lost reports errors that are not about what the statements say: the connection is
 // gone, or the server refuses for now.
 func lost(tx pgx.Tx, err error) bool {
-	if answered, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return passing(answered.Code)
+	if code := pgsession.Code(err); code != "" {
+		return pgsession.Passing(code)
 	}
 	return tx.Conn() == nil || tx.Conn().IsClosed()
 }
 
-// passing are the SQLSTATEs of a server that is going, coming, full or a standby.
-func passing(code string) bool {
-	return len(code) == 5 && (code[:2] == "08" || code[:2] == "53" || code[:3] == "57P" || code == "25006")
-}
-
-func collided(code string) bool { return code == "40001" || code == "40P01" }
-
 // unavailable keeps of a driver's error what may be shown: its texts quote
 // connection strings and values.
 func unavailable(reason string, err error) error {
-	if answered, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return &persistence.UnavailableError{Reason: reason, Err: errors.New("SQLSTATE " + answered.Code)}
+	if code := pgsession.Code(err); code != "" {
+		return &persistence.UnavailableError{Reason: reason, Err: &pgsession.ServerError{Code: code}}
 	}
 	return &persistence.UnavailableError{Reason: reason}
 }
+
+// unreachable is about a transaction that could not begin.
+func unreachable(reason string, err error) error {
+	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
+		return pgsession.Unreachable(err)
+	}
+	return unavailable(reason, err)
+}
+
+// answer translates the server's answer to a statement of ours. A handler's own pass
+// as they are.
+func answer(err error) error {
+	switch code := pgsession.Code(err); {
+	case code == "":
+		return err
+	case pgsession.NoTables(code):
+		return &persistence.SchemaError{Fix: fixTables}
+	case code == pgsession.NotPermitted:
+		return &persistence.UnavailableError{Reason: "the role may not use the tables of projections: it needs SELECT, INSERT, UPDATE and DELETE on those in Config.Schema, and with Config.Migrate the right to create them", Err: &pgsession.ServerError{Code: code}}
+	default:
+		return &pgsession.ServerError{Code: code} // the text may quote data
+	}
+}
+
+const fixTables = "a program that opens the target with Migrate, once"
 
 // conn adapts a transaction.
 type conn struct{ tx pgx.Tx }
@@ -181,14 +238,14 @@ type conn struct{ tx pgx.Tx }
 // Exec fulfils [sqlbook.Conn].
 func (c conn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	tag, err := c.tx.Exec(ctx, query, args...)
-	return tag.RowsAffected(), err
+	return tag.RowsAffected(), answer(err)
 }
 
 // Query fulfils [sqlbook.Conn].
 func (c conn) Query(ctx context.Context, scan func(row func(dest ...any) error) error, query string, args ...any) error {
 	rows, err := c.tx.Query(ctx, query, args...)
 	if err != nil {
-		return err
+		return answer(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -196,7 +253,7 @@ func (c conn) Query(ctx context.Context, scan func(row func(dest ...any) error) 
 			return err
 		}
 	}
-	return rows.Err()
+	return answer(rows.Err())
 }
 
 // Batched is a target whose handlers queue statements, which are sent together at

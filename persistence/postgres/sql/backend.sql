@@ -1,3 +1,3 @@
--- Who serves this connection, whether it may write, and whether writers release
--- the order lock early.
-SELECT a.pid, a.backend_start::text, pg_is_in_recovery(), (SELECT k.early FROM {schema}.partition k WHERE k.part = 0) FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()
+-- Who serves this connection and since when, as a number: a text has the form that
+-- the role likes. Only the role that has logged in sees it.
+SELECT a.pid, (extract(epoch FROM a.backend_start) * 1000000)::bigint FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()

@@ -1,2 +1,2 @@
--- The journal's id. One row.
-SELECT j.id FROM {schema}.journal j
+-- The journal's id. Served by journal_key: one row.
+SELECT j.id FROM {schema}.journal j WHERE j.one

@@ -1,0 +1,234 @@
+package pgsession
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// The codes that somebody acts on one by one.
+const (
+	// ReadOnly is what a standby answers to who wants to write, and a server to a
+	// session that began while its role or its database was read-only.
+	ReadOnly = "25006"
+	// NotPermitted is what a role is answered that lacks a right.
+	NotPermitted = "42501"
+)
+
+// ServerError is what a server answered. Its message is kept only for classes of
+// errors whose messages cannot quote stored data.
+type ServerError struct {
+	// Code is the SQLSTATE.
+	Code string
+	// Message is the server's own text, or empty.
+	Message string
+}
+
+// Error fulfils error.
+func (e *ServerError) Error() string {
+	if e.Message == "" {
+		return "the server answered SQLSTATE " + e.Code
+	}
+	return fmt.Sprintf("the server answered SQLSTATE %s: %s", e.Code, e.Message)
+}
+
+// NewServerError keeps of an answer what may be shown.
+func NewServerError(code, message string) *ServerError {
+	switch {
+	case code == "": // a server that does not speak the protocol
+		return &ServerError{Code: "XX000"}
+	case len(code) == 5 && strings.Contains("08 25 28 3D 40 42 53 55 57", code[:2]):
+		return &ServerError{Code: code, Message: message}
+	}
+	return &ServerError{Code: code}
+}
+
+// UnfitError says that a server answers and is not one for the session.
+type UnfitError struct {
+	// Code is the SQLSTATE that the server would have answered.
+	Code string
+	// Reason says what it is, and what to do.
+	Reason string
+}
+
+// Error fulfils error.
+func (e *UnfitError) Error() string { return e.Reason }
+
+// Code is the SQLSTATE of what a server answered, and "" for an error that is no
+// answer.
+func Code(err error) string {
+	if own, ok := errors.AsType[*ServerError](err); ok {
+		return own.Code
+	}
+	if unfit, ok := errors.AsType[*UnfitError](err); ok {
+		return unfit.Code
+	}
+	if answered, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return answered.Code
+	}
+	return ""
+}
+
+// Definite reports whether an answer, on a connection that stayed usable, proves that
+// nothing was stored. Everything else may have been stored: 57P01 looks like a clean
+// abort, and of such commits more than half had been done.
+func Definite(code string) bool {
+	switch code {
+	case "40001", "40P01", "55P03", ReadOnly:
+		return true
+	case "40003", "":
+		return false
+	}
+	switch code[:min(2, len(code))] {
+	case "0A", "22", "23", "26", "3F", "42", "53", "ST":
+		return true
+	}
+	return false
+}
+
+// Spent reports whether the session that got an answer is of no use any more, though
+// its connection may live: it began while the server was read-only, its prepared
+// statements are gone or of other tables, or the server is ending it. A new session
+// may do what this one could not.
+func Spent(code string) bool {
+	switch code {
+	case ReadOnly, "0A000", "25P03", "25P04", "26000", "42P05", "XX000":
+		return true
+	}
+	return len(code) == 5 && (code[:2] == "08" || code[:3] == "57P")
+}
+
+// Passing reports whether an answer is about the server and not about what was asked:
+// it is going, coming, full or a standby, or it has ended the session.
+func Passing(code string) bool {
+	switch code {
+	case ReadOnly, "25P03", "25P04", "26000":
+		return true
+	}
+	return len(code) == 5 && (code[:2] == "08" || code[:2] == "53" || code[:3] == "57P")
+}
+
+// Collided reports whether a transaction was undone because of others, and may be
+// tried again.
+func Collided(code string) bool { return code == "40001" || code == "40P01" }
+
+// NoTables reports whether an answer says that tables, functions or their schema are
+// not there.
+func NoTables(code string) bool {
+	switch code {
+	case "42P01", "3F000", "42883":
+		return true
+	}
+	return false
+}
+
+// WeakCommit recognises the warning that a commit is on one server only although its
+// replication was to be waited for. Its text depends on the server's language, so
+// every warning of its class counts.
+func WeakCommit(code, unlocalized, severity string) bool {
+	return code == "01000" && (unlocalized == "WARNING" || severity == "WARNING")
+}
+
+// Public reduces an error of the driver to what may be shown: the driver's own texts
+// quote connection strings, hosts, users and values.
+func Public(err error) error {
+	if err == nil {
+		return nil
+	}
+	if own, ok := errors.AsType[*ServerError](err); ok {
+		return own
+	}
+	if unfit, ok := errors.AsType[*UnfitError](err); ok {
+		return unfit
+	}
+	if invalid, ok := errors.AsType[*persistence.InvalidError](err); ok {
+		return invalid
+	}
+	if answered, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return NewServerError(answered.Code, answered.Message)
+	}
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		return number
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return os.ErrDeadlineExceeded
+	}
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, io.ErrUnexpectedEOF} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	return errors.New("the driver failed")
+}
+
+// Unreachable translates an error of a session's beginning into what can be done
+// about it. It does not say where the server is: that is part of the connection string.
+func Unreachable(err error) error {
+	if invalid, ok := errors.AsType[*persistence.InvalidError](err); ok {
+		return invalid
+	}
+	if unfit, ok := errors.AsType[*UnfitError](err); ok {
+		return &persistence.UnavailableError{Reason: unfit.Reason}
+	}
+	answered, ok := errors.AsType[*pgconn.PgError](err)
+	if ok && strings.Contains(answered.Message, "unsupported startup parameter") {
+		return &persistence.InvalidError{Field: "pooler", Reason: "is not set, and a pooler in between refuses the settings of a session: set Config.Pooler"}
+	}
+	return &persistence.UnavailableError{Reason: "the server cannot be reached" + advice(err), Err: Public(err)}
+}
+
+// advice is what to look at, behind a colon.
+func advice(err error) string {
+	switch code := Code(err); {
+	case code == "28P01" || code == "28000":
+		return ": it refuses the role or its password, so look at both in the URL and at the server's pg_hba.conf"
+	case code == "3D000":
+		return ": it has no database of the name in the URL"
+	case code == NotPermitted:
+		return ": the role may not connect to the database, so GRANT CONNECT to it"
+	case code == "53300":
+		return ": it has no connection left, so raise max_connections or use fewer"
+	case code == "57P03":
+		return ": it is starting or stopping"
+	case code != "":
+		return ""
+	}
+	if name, ok := errors.AsType[*net.DNSError](err); ok && name.IsNotFound {
+		return ": no host has the name in the URL"
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ": nothing listens at the host and port in the URL"
+	case errors.Is(err, os.ErrNotExist):
+		return ": the directory in the URL has no socket of a server"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return ": there is no way to the host in the URL"
+	case isTLS(err):
+		return ": it and the URL do not agree about TLS, so look at sslmode and sslrootcert"
+	case pgconn.Timeout(err):
+		return ": the host in the URL does not answer in time"
+	}
+	return ""
+}
+
+func isTLS(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var header tls.RecordHeaderError
+	var authority x509.UnknownAuthorityError
+	return errors.As(err, &certificate) || errors.As(err, &header) || errors.As(err, &authority) ||
+		err != nil && strings.Contains(err.Error(), "server refused TLS connection")
+}
+
+// NotAURL is why something is no connection string. The driver's own text quotes it.
+const NotAURL = "is not a connection string: write postgres://user:password@host:5432/database, or host=… user=… dbname=…"
