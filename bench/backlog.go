@@ -63,10 +63,10 @@ func (s *session) drain() (rate float64, plain load, err error) {
 		began := time.Now()
 		return s.moving(j, func(node *stele.Node) error {
 			stop := s.plainly(node)
-			err := s.until(func() bool { return node.Stats().Pending > 0 })
-			if err == nil {
-				err = s.until(func() bool { return node.Stats().Pending == 0 })
-			}
+			err := s.until(func() bool { // all were read, so that they were found before
+				stats := node.Stats()
+				return stats.Recoveries >= uint64(s.scale.backlog) && stats.Pending == 0 //nolint:gosec // a number of transfers
+			})
 			rate = float64(s.scale.backlog) / time.Since(began).Seconds()
 			var failed error
 			plain, failed = stop()
