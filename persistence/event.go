@@ -98,7 +98,7 @@ type Recorded struct {
 type Append struct {
 	Stream   StreamID // need not exist before
 	Expected Expected // where the stream must be, or nothing is stored
-	Events   []Event  // in their order; none checks Expected only
+	Events   []Event  // in their order; without any, Expected alone is checked
 }
 
 // Named reports whether the caller chose the event ids, which makes the append

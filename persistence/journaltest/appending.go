@@ -12,14 +12,14 @@ import (
 )
 
 var appending = cases{
-	"an append gives versions and positions without gap":         appendCounts,
-	"an append without events checks nothing and stores nothing": appendNothing,
-	"appends of one call succeed or fail alone":                  appendsAlone,
-	"appends to one stream in one call follow each other":        appendsFollow,
-	"an append is stored whole or not at all":                    appendWhole,
-	"an invalid append keeps all of its call from being done":    appendInvalid,
-	"a caller who has left changes nothing":                      appendLeft,
-	"a long append and a long call are stored":                   appendLong,
+	"an append gives versions and positions without gap":                 appendCounts,
+	"an append without events checks the expectation and stores nothing": appendNothing,
+	"appends of one call succeed or fail alone":                          appendsAlone,
+	"appends to one stream in one call follow each other":                appendsFollow,
+	"an append is stored whole or not at all":                            appendWhole,
+	"an invalid append keeps all of its call from being done":            appendInvalid,
+	"a caller who has left changes nothing":                              appendLeft,
+	"a long append and a long call are stored":                           appendLong,
 }
 
 func appendCounts(t *testing.T, s suite) {
@@ -60,9 +60,16 @@ func appendNothing(t *testing.T, s suite) {
 	j.grow("known-1", 3)
 
 	j.unchanged(func() {
-		for _, expected := range []persistence.Expected{persistence.Any, persistence.NoStream, persistence.StreamExists, persistence.Exact(7)} {
-			require.Equal(t, persistence.Outcome{Last: 3}, j.try("known-1", expected), expected.String())
-			require.Equal(t, persistence.Outcome{}, j.try("unknown-1", expected), expected.String())
+		for _, expected := range []persistence.Expected{persistence.Any, persistence.NoStream, persistence.StreamExists, persistence.Exact(3), persistence.Exact(2), persistence.Exact(7)} {
+			for stream, version := range map[persistence.StreamID]persistence.Version{"known-1": 3, "unknown-1": 0} {
+				outcome := j.try(stream, expected)
+				if expected.Accepts(version) {
+					require.Equal(t, persistence.Outcome{Last: version}, outcome, "%s of %s", expected, stream)
+					continue
+				}
+				conflict, _ := errors.AsType[*persistence.ConflictError](outcome.Err)
+				require.Equal(t, &persistence.ConflictError{Stream: stream, Expected: expected, Actual: version}, conflict, "%s of %s", expected, stream)
+			}
 		}
 		require.Empty(t, j.tryAll())
 	})

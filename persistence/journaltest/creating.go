@@ -49,7 +49,10 @@ func createEmpty(t *testing.T, s suite) {
 			require.NoError(t, err)
 			require.Zero(t, count)
 		}
-		require.Equal(t, persistence.Outcome{}, j.try(stream, persistence.Exact(7)), "an append without events")
+		for _, expected := range []persistence.Expected{persistence.Any, persistence.NoStream, persistence.StreamExists} {
+			require.Equal(t, persistence.Outcome{}, j.try(stream, expected), "an append without events")
+		}
+		require.ErrorIs(t, j.try(stream, persistence.Exact(7)).Err, persistence.ErrConflict)
 	}
 	require.True(t, samePlace(head, j.head()), "to create takes no position")
 	outcome := j.store("meta-1", persistence.NoStream, notes("n", 2)...)

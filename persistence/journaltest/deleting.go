@@ -194,7 +194,12 @@ func deleteStale(t *testing.T, s suite) {
 			require.ErrorIs(t, j.try("stale-1", expected, note("late")).Err, persistence.ErrConflict)
 			require.ErrorIs(t, j.try("stale-1", expected, named(note("late"))...).Err, persistence.ErrConflict)
 		}
-		require.Equal(t, persistence.Outcome{Last: 4}, j.try("stale-1", persistence.Exact(3)), "an append without events tells the tombstone's version")
+		for _, expected := range []persistence.Expected{persistence.Any, persistence.NoStream, persistence.Exact(4)} {
+			require.Equal(t, persistence.Outcome{Last: 4}, j.try("stale-1", expected), "an append without events tells the tombstone's version")
+		}
+		for _, expected := range []persistence.Expected{persistence.StreamExists, persistence.Exact(3)} {
+			require.ErrorIs(t, j.try("stale-1", expected).Err, persistence.ErrConflict)
+		}
 	})
 	if has[persistence.Submitter](j.Journal) {
 		p := j.pipeline(2, new(persistence.Chain))

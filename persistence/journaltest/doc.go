@@ -40,7 +40,7 @@
 //   - checks the version before it writes and not while
 //   - fails the whole call when one append conflicts
 //   - stores a part of what it refuses
-//   - checks the expectation of an append without events
+//   - checks nothing in an append without events
 //   - turns the appends of a call around
 //   - stores the valid appends of an invalid call
 //   - stores for a caller who has left
@@ -196,7 +196,7 @@
 //   - keeps the first appends of a transaction only
 //   - stores the halves of a transaction apart
 //   - stores the half of a transaction while it closes
-//   - checks expectations of appends that are empty in a transaction
+//   - checks nothing in appends that are empty in a transaction
 //   - holds up readers for a transaction
 //   - commits what a body has given up
 //   - wraps the error of a body

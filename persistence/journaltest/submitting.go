@@ -233,10 +233,19 @@ func submitNothing(t *testing.T, s suite) {
 	j.grow("nothing-1", 2)
 	p := j.pipeline(2, new(persistence.Chain))
 
-	p.submit("nothing-1", persistence.Exact(9))
-	p.submit("nothing-2", persistence.StreamExists)
+	p.submit("nothing-1", persistence.Exact(2))
+	p.submit("nothing-2", persistence.NoStream)
 
 	require.Equal(t, []persistence.Outcome{{Last: 2}, {}}, p.wait())
+	p = j.pipeline(3, new(persistence.Chain))
+	p.submit("nothing-1", persistence.Exact(2), note("3"))
+	p.submit("nothing-1", persistence.Exact(2))
+	p.submit("nothing-1", persistence.Exact(3), note("4"))
+	outcomes := p.wait()
+	require.NoError(t, outcomes[0].Err)
+	require.ErrorIs(t, outcomes[1].Err, persistence.ErrConflict, "it sees what was submitted before it")
+	require.Error(t, outcomes[2].Err, "and ends its chain")
+	require.Equal(t, persistence.Version(3), j.info("nothing-1").Version)
 	j.missing("nothing-2")
 }
 

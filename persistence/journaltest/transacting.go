@@ -546,8 +546,19 @@ func transactEmpty(t *testing.T, s suite) {
 	j.unchanged(func() {
 		require.NoError(t, j.transact(func(context.Context, persistence.Transaction) error { return nil }))
 		require.Empty(t, j.commits())
-		require.Equal(t, []persistence.Outcome{{Last: 1}, {}}, j.commits(to("old-1", persistence.Exact(9)), to("new-1", persistence.StreamExists)))
+		require.Equal(t, []persistence.Outcome{{Last: 1}, {}}, j.commits(to("old-1", persistence.Exact(1)), to("new-1", persistence.NoStream)))
+		for _, guard := range []persistence.Append{to("old-1", persistence.Exact(9)), to("new-1", persistence.StreamExists)} {
+			err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+				if _, err := tx.Append(to("other-1", persistence.NoStream, note("guarded"))); err != nil {
+					return err
+				}
+				_, err := tx.Append(guard)
+				return err
+			})
+			require.ErrorIs(t, err, persistence.ErrConflict, "an append without events guards a transaction")
+		}
 	})
+	j.missing("other-1")
 	j.missing("new-1")
 }
 

@@ -84,9 +84,6 @@ func (j *Journal) storeChained(a *persistence.Append, chain *persistence.Chain) 
 // state is the journal's own, which publishes it.
 func (j *Journal) store(st *state, a *persistence.Append) persistence.Outcome {
 	s := st.find(a.Stream)
-	if len(a.Events) == 0 {
-		return persistence.Outcome{Last: s.version()}
-	}
 	if a.Named() && s != nil {
 		// Before the expected version: a repetition succeeds although the first
 		// attempt has moved the stream on.
@@ -96,6 +93,9 @@ func (j *Journal) store(st *state, a *persistence.Append) persistence.Outcome {
 	}
 	if !s.admits(a.Expected) {
 		return persistence.Outcome{Err: s.conflict(a.Stream, a.Expected)}
+	}
+	if len(a.Events) == 0 {
+		return persistence.Outcome{Last: s.version()}
 	}
 	if s == nil || st.under != nil {
 		s = st.own(a.Stream)

@@ -438,21 +438,44 @@ func (f *flight) settleSearch(w *work, rows [][][]byte) (next op, more bool) {
 // been accepted, because others have written since it was refused, is none. The
 // append is decided anew then, with an answer of the same moment.
 func (w *work) settleHead(rows [][][]byte) (next op, more bool) {
-	var version int64
-	if len(rows) > 0 {
-		var ok bool
-		if version, ok = readInt8(rows[0][1]); !ok {
-			w.corrupt("a row is not what its statement promises")
-			return 0, false
-		}
-	}
+	found, ok := readEnd(rows)
 	switch {
+	case !ok:
+		w.corrupt("a row is not what its statement promises")
 	case len(w.item.Events) == 0:
-		w.settle(persistence.Outcome{Last: persistence.Version(version)})
-	case w.item.Expected.Accepts(persistence.Version(version)) && w.item.Follows == nil:
+		w.settle(found.outcome(w.item))
+	case w.item.Expected.Accepts(found.version) && w.item.Follows == nil:
 		return opChecked, true
 	default:
-		w.conflict(version)
+		w.conflict(int64(found.version)) //nolint:gosec // it was one before
 	}
 	return 0, false
+}
+
+// end is where a stream ends, which is all that an append without events asks for.
+type end struct {
+	version, first persistence.Version
+	created        bool
+}
+
+// readEnd decodes what stream_by_name.sql finds. A stream without a row is at its
+// beginning.
+func readEnd(rows [][][]byte) (end, bool) {
+	if len(rows) == 0 {
+		return end{first: 1}, true
+	}
+	version, ok1 := readInt8(rows[0][1])
+	first, ok2 := readInt8(rows[0][2])
+	if !ok1 || !ok2 || version < 0 || first < 1 || len(rows[0][4]) != 1 {
+		return end{}, false
+	}
+	return end{persistence.Version(version), persistence.Version(first), rows[0][4][0] != 0}, true
+}
+
+// outcome is that of an append without events.
+func (e end) outcome(item *appender.Item) persistence.Outcome {
+	if !item.Expected.Admits(e.version, e.first, e.created) {
+		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: e.version}}
+	}
+	return persistence.Outcome{Last: e.version}
 }

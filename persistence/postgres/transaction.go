@@ -305,14 +305,14 @@ func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persist
 func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, item *appender.Item, stream *stream) (persistence.Outcome, error) {
 	if len(item.Events) == 0 {
 		rows, err := collect(ctx, conn, statement{j.sql.streamByName, j.sql.streamByName}, [][]byte{[]byte(item.Stream)})
-		if err != nil || len(rows) == 0 {
+		if err != nil {
 			return persistence.Outcome{}, err
 		}
-		version, ok := readInt8(rows[0][1])
+		found, ok := readEnd(rows)
 		if !ok {
 			return persistence.Outcome{}, errUndecodable
 		}
-		return persistence.Outcome{Last: persistence.Version(version)}, nil
+		return found.outcome(item), nil
 	}
 	var m message
 	checkedParameters(&m, false, &work{item: item, stream: stream})

@@ -119,6 +119,17 @@ func TestAppendTx(t *testing.T) {
 		s.holds(1, "1", "2", "3", "4", "5")
 	})
 
+	t.Run("is guarded by an append without events", func(t *testing.T) {
+		t.Parallel()
+		s := openShared(t)
+		s.store(to("a-1", persistence.NoStream, "1"))
+
+		_, err := s.join(s.begin(), "ann", to("b-1", persistence.NoStream, "2"), to("a-1", persistence.NoStream))
+
+		require.ErrorIs(t, err, persistence.ErrConflict)
+		s.holds(0, "1")
+	})
+
 	t.Run("leaves nothing after a rollback", func(t *testing.T) {
 		t.Parallel()
 		s := openShared(t)

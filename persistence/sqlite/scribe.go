@@ -97,9 +97,6 @@ func (s *scribe) add(item *appender.Item, now int64) (persistence.Outcome, error
 	if err != nil {
 		return persistence.Outcome{}, err
 	}
-	if len(item.Events) == 0 {
-		return persistence.Outcome{Last: at.version}, nil
-	}
 	if item.Named && at.id != 0 {
 		if outcome, found, err := s.stored(item, at); found || err != nil {
 			return outcome, err
@@ -107,6 +104,9 @@ func (s *scribe) add(item *appender.Item, now int64) (persistence.Outcome, error
 	}
 	if !at.admits(item.Expected) {
 		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: at.version}}, nil
+	}
+	if len(item.Events) == 0 {
+		return persistence.Outcome{Last: at.version}, nil
 	}
 	if at.id == 0 {
 		s.lastStream++
