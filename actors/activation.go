@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -54,9 +56,14 @@ type activation struct {
 	looking   []*call
 	searching []*call
 	history   *history // nil while nobody searches
+	// proving are decided commands without events whose turn to be answered has come,
+	// but for a proof that the state is current, which may be asked for.
+	proving []*call
+	proof   *confirmation
 
 	held     bool // the mailbox keeps commands back
 	stopping bool
+	crashed  atomic.Bool // what it has under way it hears nothing of
 
 	failure    error // what commands get in the last two phases, until retryAt
 	retryAt    time.Time
@@ -107,6 +114,8 @@ func (a *activation) receive(ctx actor.Context) {
 		a.lookedUp(message)
 	case *stretch:
 		a.learn(message)
+	case *confirmation:
+		a.confirmed(message)
 	case *stop:
 		a.stopping = true
 	case *retry:
@@ -201,11 +210,8 @@ func (a *activation) decide(c *call) {
 	switch {
 	case a.guessed() && (err != nil || len(tx.events) == 0):
 		a.readFirst(c)
-	case refused && tx.dirty():
-		c.verdict, a.dirty = err, true
-		a.redo.Push(c) // the receipt follows when the state is clean
-		a.current = nil
-	case refused:
+	case refused: // at the version that it was decided on, or it is decided again
+		a.dirty = a.dirty || tx.dirty()
 		a.remember(c, nil, err)
 	case err != nil:
 		a.dirty = a.dirty || tx.dirty()
@@ -289,9 +295,11 @@ func (a *activation) submit(c *call, events []persistence.Event) {
 		a.reacted = a.reacted.with(placeOf(c.reacts))
 	}
 	a.queue(c)
+	a.system.confirmations.hand()
 	if err := a.system.appender.Submit(appended, a.chain, c.done); err != nil {
 		a.chain.Fail(err)
 		c.outcome, c.settled = persistence.Outcome{Err: err}, true
+		a.system.confirmations.note(c.outcome, 0)
 	}
 }
 
@@ -313,6 +321,7 @@ func (a *activation) advance() {
 				a.held = hold
 				a.mailbox.hold(hold)
 			}
+			a.confirm()
 			return
 		}
 	}
@@ -340,6 +349,10 @@ func (a *activation) answer() {
 			a.system.appends.stored()
 			a.position = c.outcome.Position
 			a.position.Offset += int64(c.events) - 1
+			a.known = max(a.known, a.position.Offset)
+			if !c.outcome.Duplicate {
+				a.provenAll()
+			}
 			if a.unborn {
 				a.unborn = false
 				a.key.kind.births.note(true)
@@ -358,6 +371,11 @@ func (a *activation) answer() {
 			a.stored(c)
 		}
 		c.receipt = Receipt{Command: c.id, Version: c.last, Events: c.raised, Position: a.position}
+		if c.events == 0 && a.read <= c.asked && c.mustBeCurrent() {
+			c.release()
+			a.proving = append(a.proving, c)
+			continue
+		}
 		a.slot.pace.answers(a.slot.busy.Load())
 		a.finish(c)
 		c.answer()
@@ -374,15 +392,22 @@ func (a *activation) full() bool {
 
 // again decides a command once more, unless its time is over.
 func (a *activation) again(c *call) {
-	if c.late(time.Now()) {
+	switch {
+	case c.late(time.Now()):
 		a.refuse(c, unavailable("deadline", context.DeadlineExceeded))
-		return
+	case !c.retake():
+		a.finish(c)
+	default:
+		a.decide(c)
 	}
-	a.decide(c)
 }
 
-// resolved reports that no append is under way.
+// resolved reports that no append is under way, and no proof that is of use: after a
+// failed append what was decided is decided again.
 func (a *activation) resolved() bool {
+	if a.pending.Len() == 0 {
+		return len(a.proving) == 0
+	}
 	for i := range a.pending.Len() {
 		if !(*a.pending.At(i)).settled {
 			return false
@@ -400,9 +425,10 @@ func (a *activation) rebuild() {
 	if len(calls) > 0 {
 		calls, again = a.failedAppend(calls)
 	}
-	for _, c := range append(calls, a.redo.Clear()...) {
+	for _, c := range slices.Concat(a.proving, calls, a.redo.Clear()) {
 		a.redo.Push(c)
 	}
+	a.proving, a.proof = nil, nil
 	a.past, a.dirty, a.depth, a.phase = past{}, false, depth{}, lost
 	switch {
 	case len(a.panics) >= maxPanics:
@@ -519,6 +545,7 @@ func (a *activation) recovered(r *recovered) {
 			a.key.kind.births.note(r.version == 0)
 		}
 		a.phase, a.past, a.unborn = live, r.past, false
+		a.known = max(a.known, a.position.Offset)
 		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
 		a.goOn()
 	case errors.Is(r.err, errNobodyWaits):
@@ -554,7 +581,7 @@ func (a *activation) refuse(c *call, err error) {
 
 // stopWhenIdle ends the activation as soon as it owes nobody an answer.
 func (a *activation) stopWhenIdle(ctx actor.Context) {
-	if a.pending.Len() > 0 || a.redo.Len() > 0 || len(a.looking)+len(a.searching) > 0 || a.phase == recovering || a.phase == draining || a.mailbox.waiting() > 0 {
+	if a.pending.Len() > 0 || a.redo.Len() > 0 || len(a.looking)+len(a.searching)+len(a.proving) > 0 || a.phase == recovering || a.phase == draining || a.mailbox.waiting() > 0 {
 		return
 	}
 	a.system.park(a, a.mailbox.close())
@@ -564,8 +591,10 @@ func (a *activation) stopWhenIdle(ctx actor.Context) {
 // crash answers everybody after a panic in our own code, and stops.
 func (a *activation) crash(ctx actor.Context, reason any) {
 	a.system.config.Logger.Error("activation crashed", slog.String("stream", string(a.stream)), slog.Any("err", stackOf(reason)))
+	a.crashed.Store(true)
 	a.system.markStopping(a)
-	calls := append(a.pending.Clear(), a.redo.Clear()...)
+	calls := slices.Concat(a.proving, a.pending.Clear(), a.redo.Clear())
+	a.proving = nil
 	for _, c := range a.looking {
 		c.astray = true // the lookup has it still
 		calls = append(calls, c)

@@ -26,6 +26,8 @@ type call struct {
 	ifVersion persistence.Expected
 	digest    digest                // of commands whose id is not generated
 	reacts    *persistence.Recorded // the event that takes the place of a command
+	asked     moment
+	fresh     bool // it was asked for a state that is proven current
 	deadline  time.Time
 	now       time.Time // when it was first decided
 
@@ -99,6 +101,13 @@ func (c *call) take() bool {
 	return c.claim.CompareAndSwap(queued, decided)
 }
 
+// release lets the caller of a decided call leave again in the knowledge that nothing
+// was done: it has no events, and waits.
+func (c *call) release() { c.claim.CompareAndSwap(decided, queued) }
+
+// retake claims a call again that was released, if it was.
+func (c *call) retake() bool { return c.claim.Load() == decided || c.take() }
+
 // late reports that the caller is gone or its time is over: whoever decides the
 // command again after a failed append need not.
 func (c *call) late(now time.Time) bool {
@@ -154,6 +163,11 @@ func overloaded(reason string) *persistence.Error {
 // appended receives the journal's outcome, on the journal's goroutine.
 func (c *call) appended(o persistence.Outcome) {
 	c.outcome = o
+	events := c.events
+	if c.owner.crashed.Load() { // nobody takes them into a state
+		events = 0
+	}
+	c.owner.system.confirmations.note(o, events)
 	c.owner.mailbox.post((*settled)(c))
 }
 

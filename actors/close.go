@@ -93,6 +93,7 @@ func (s *System) release(ctx context.Context) {
 	s.deliverer.stop()
 	s.recoveries.stop()
 	s.lookups.stop()
+	s.confirmations.stop()
 	s.snapshots.stop(ctx)
 	s.log.close(ctx)
 	if s.ownQueue != nil {
@@ -100,6 +101,7 @@ func (s *System) release(ctx context.Context) {
 	}
 	s.recoveries.done.Wait()
 	s.lookups.done.Wait()
+	s.confirmations.done.Wait()
 	_ = s.tasks.Stop(context.Background()) //nolint:forbidigo // nothing of it waits for others any more
 	s.actors.Shutdown()
 	s.dispatcher.close()

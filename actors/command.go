@@ -45,6 +45,7 @@ type Request struct {
 	receipt         *Receipt
 	logged          *logged
 	refused         error // by what stands around, of a command that was sent
+	fresh           bool
 	await           []Awaitable
 	reacts          *persistence.Recorded // the event that takes the place of a command
 }
@@ -59,7 +60,8 @@ var requests = sync.Pool{New: func() any { return new(Request) }}
 // IfVersion refuses the command with [persistence.ErrConflict] unless the
 // aggregate is at this version when the command is decided. Where another
 // command would be decided again after a conflict with a foreign writer, this one
-// is refused: it takes effect at this version or not at all.
+// is refused: it takes effect at this version or not at all. The version is the one that
+// is stored, whichever process has written it: see [Fresh].
 func IfVersion(version persistence.Version) AskOption {
 	return func(r *Request) { r.ifVersion = persistence.Exact(version) }
 }
@@ -67,6 +69,12 @@ func IfVersion(version persistence.Version) AskOption {
 // Ask sends a command to the aggregate of this id and waits until its events are
 // durable and its reply is here. An aggregate exists as soon as it is asked; the
 // handler decides what that means.
+//
+// A command that raises events is decided on all that is stored of its aggregate,
+// whichever process has stored it. One that raises nothing, a read or a rejection, is
+// answered from memory: the answer shows all that this system has stored, and may lack
+// what another process on the journal has stored since the aggregate was read here. Ask
+// with [Fresh] where that matters; with [Once], [Again] or [IfVersion] it is so already.
 //
 // An error that the handler returned comes back unchanged; out of the memory of a
 // command that is repeated it comes as a [*RejectedError]. Every other error is a

@@ -73,6 +73,9 @@
 //
 //	balance, err := Withdraw.Ask(ctx, node, "ann", &bankpb.Withdraw{Cents: 30}, actors.Once("order-77"))
 //
+// What raises nothing is answered from memory, which another process on the journal may
+// have left behind; [Fresh] has it proven current, see [Command.Ask].
+//
 // Without a key the system gives the command an id, which stands in the error when
 // the outcome is unknown; [Again] resolves it. [ReceiptTo] tells where the reply
 // stands in the global sequence, and [Await] waits until projections have come so

@@ -3,6 +3,8 @@ package actors
 import (
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/stele-es/stele/persistence"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
@@ -82,3 +84,22 @@ func (s *System) FillHistories() { s.histories.Add(maxHistories) }
 
 // Histories is how many commands are held for those that are looked for.
 func (s *System) Histories() int { return int(s.histories.Load()) }
+
+// Span and Spans are what a system has written.
+type (
+	Span  struct{ First, Last int64 }
+	Spans spans
+)
+
+// Add adds a run.
+func (s *Spans) Add(first, last int64) { (*spans)(s).add(span{first, last}) }
+
+// Cover reports that a run is whole.
+func (s Spans) Cover(after, upTo int64) bool { return spans(s).cover(after, upTo) }
+
+// RefusalIn is the text of the rejection in the headers of an event.
+func RefusalIn(headers []byte) (string, error) {
+	var about stelev1.Headers
+	err := proto.Unmarshal(headers, &about)
+	return about.GetRejection().GetText(), err
+}

@@ -49,7 +49,8 @@ const maxKey = 255
 // Keys are 1 to 255 bytes and belong to one aggregate.
 //
 // What was rejected is not remembered, because the same command may succeed when
-// the state has changed. How long accepted commands are remembered is bounded by
+// the state has changed. It is rejected on a state that is proven current, see [Fresh]:
+// no other process has done it before. How long accepted commands are remembered is bounded by
 // [Config.RememberFor] and [Config.RememberMax].
 //
 // A command that raises nothing writes an event of the system's that holds its

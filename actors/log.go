@@ -236,7 +236,7 @@ func (l *commandLog) take() []persistence.Append {
 func (l *commandLog) write(batch []persistence.Append) error {
 	ctx, cancel := context.WithTimeoutCause(l.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
-	outcomes, err := l.system.config.Journal.Append(ctx, batch...)
+	outcomes, err := l.system.confirmations.append(ctx, l.system.config.Journal, batch...)
 	for _, outcome := range outcomes {
 		err = errors.Join(err, outcome.Err)
 	}

@@ -82,7 +82,7 @@ func (w *sweep) write(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("encode part %d: %w", part.GetPart(), err)
 		}
-		outcomes, err := journal.Append(ctx, persistence.Append{
+		outcomes, err := w.system.confirmations.append(ctx, journal, persistence.Append{
 			Stream: w.list, Expected: persistence.Exact(version), Events: []persistence.Event{{Type: typeOpenList, Payload: payload}},
 		})
 		if err == nil {

@@ -15,7 +15,8 @@ import (
 // that was sent, however often that takes: what it raises and sends is stored together
 // with the fact that the outcome was handled.
 //
-// The error is a [*RejectedError], as the aggregate that was asked has stored it; or
+// The error is a [*RejectedError], as the aggregate that was asked has stored it at the
+// version that it was decided on; or
 // it is [ErrUndelivered] after [Config.GiveUpAfter]. The method returns an error when
 // it cannot handle the outcome now; it is called again later, and so it is after a
 // panic: ten times, then the command is [Parked].
@@ -122,6 +123,6 @@ func (a *activation) sent(c *call) {
 func (s *System) inner(of key, h *handler, message any, id persistence.CommandID, o *origin) *call {
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else
 	c.key, c.handler, c.message, c.ctx, c.origin, c.ifVersion = of, h, message, s.deliverer.ctx, o, persistence.Any
-	c.id, c.deadline = id, time.Now().Add(s.config.AskTimeout)
+	c.id, c.deadline, c.asked = id, time.Now().Add(s.config.AskTimeout), s.confirmations.now()
 	return c
 }

@@ -34,6 +34,10 @@ type Event[E any] struct {
 // different keys come side by side, and wait for nobody else's. Reading a stream
 // again never runs a reaction.
 //
+// The state that the method sees shows all that was stored of its aggregate before the
+// event, whichever process has stored it: when the method raises and sends nothing, that
+// is proven before the event counts as reacted to.
+//
 // The method returns an error when it cannot react now, and nil, raising nothing,
 // when it need not. After an error or a panic it is called again some times within a
 // second. Then the event is set aside, and with it all that follow for the same key,

@@ -51,6 +51,10 @@ type past struct {
 	reacted  reacted
 	// snapshotted is the version of the last snapshot.
 	snapshotted persistence.Version
+	// read is when it was last read or confirmed, and known a position up to which it
+	// shows all of its stream.
+	read  moment
+	known int64
 }
 
 // recovery is a stream to read: from its beginning, or from where reading it
@@ -188,8 +192,10 @@ func (r *recoveries) together(batch []recovery) {
 		r.load(ctx, &batch[i])
 		requests[i] = persistence.PageRequest{Stream: batch[i].of.stream, From: batch[i].version + 1, Limit: recoveryFirstPage}
 	}
+	read, known := batch[0].of.system.confirmations.begin()
 	pages, err := r.pages.ReadPages(ctx, requests)
 	for i, a := range batch {
+		a.read, a.known = read, known
 		switch {
 		case err != nil:
 			a.of.mailbox.post(&recovered{err: err})
@@ -280,6 +286,7 @@ func (r *recoveries) reborn(a *activation, truncated error) (persistence.Version
 func (r *recoveries) page(a *recovery) (n int, err error) {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
+	a.read, a.known = a.of.system.confirmations.begin()
 	options := persistence.ReadOptions{From: a.version + 1, Limit: recoveryPage}
 	for recorded, err := range r.reader.Read(ctx, a.of.stream, options) {
 		if err != nil {

@@ -3,7 +3,7 @@ package actors
 import "sync/atomic"
 
 type stats struct {
-	recoveries, births, passivations, rebuilds, conflicts, unknown, panics atomic.Uint64
+	recoveries, births, passivations, rebuilds, conflicts, stale, unknown, panics atomic.Uint64
 
 	snapshots, snapshotsDropped, snapshotsIgnored, unlogged atomic.Uint64
 
@@ -18,9 +18,9 @@ type Stats struct {
 	// Recoveries counts states that were read, Births activations that began without
 	// that because the aggregate was new, Passivations those that ended.
 	Recoveries, Births, Passivations uint64
-	// Rebuilds counts states that were dropped and read again; Conflicts those of
-	// them that another writer caused.
-	Rebuilds, Conflicts uint64
+	// Rebuilds counts states that were dropped and read again; Conflicts and Stale those
+	// of them that another writer caused: an append has shown it, or a proof, see [Fresh].
+	Rebuilds, Conflicts, Stale uint64
 	// Unknown counts commands whose events the journal may have stored or not,
 	// Panics those whose handler panicked.
 	Unknown, Panics uint64
@@ -44,7 +44,7 @@ func (s *System) Stats() Stats {
 	return Stats{
 		Active: int(s.directory.active.Load()), InFlight: int(s.inFlight.commands.Load()), InFlightBytes: int(s.inFlight.bytes.Load()),
 		Recoveries: s.stats.recoveries.Load(), Births: s.stats.births.Load(), Passivations: s.stats.passivations.Load(),
-		Rebuilds: s.stats.rebuilds.Load(), Conflicts: s.stats.conflicts.Load(),
+		Rebuilds: s.stats.rebuilds.Load(), Conflicts: s.stats.conflicts.Load(), Stale: s.stats.stale.Load(),
 		Unknown: s.stats.unknown.Load(), Panics: s.stats.panics.Load(),
 		Snapshots: s.stats.snapshots.Load(), SnapshotsDropped: s.stats.snapshotsDropped.Load(),
 		SnapshotsIgnored: s.stats.snapshotsIgnored.Load(), Unlogged: s.stats.unlogged.Load(),

@@ -111,20 +111,21 @@ type System struct {
 	spawning   sync.Mutex
 	next       *activation // being spawned; protected by spawning
 
-	appender   persistence.Submitter
-	ownQueue   *appender.Queue // when the journal cannot submit
-	recoveries *recoveries
-	lookups    *lookups
-	histories  atomic.Int64 // commands in them
-	snapshots  *snapshots
-	log        *commandLog
-	deliverer  *deliverer
-	open       openCount
-	appends    appends
-	troubles   troubles
-	directory  directory
-	calls      sync.Pool
-	stats      stats
+	appender      persistence.Submitter
+	ownQueue      *appender.Queue // when the journal cannot submit
+	recoveries    *recoveries
+	lookups       *lookups
+	confirmations *confirmations
+	histories     atomic.Int64 // commands in them
+	snapshots     *snapshots
+	log           *commandLog
+	deliverer     *deliverer
+	open          openCount
+	appends       appends
+	troubles      troubles
+	directory     directory
+	calls         sync.Pool
+	stats         stats
 
 	clock    atomic.Int64 // unix time, set by the ticker
 	cursor   atomic.Int64
@@ -155,6 +156,7 @@ func Open(ctx context.Context, config Config) (*System, error) {
 	s.calls.New = func() any { return newCall() }
 	s.directory.init()
 	s.clock.Store(time.Now().Unix())
+	s.confirmations = newConfirmations(s.config.Journal)
 	s.recoveries = newRecoveries(s.config.Journal, s.config.Recoveries, s.keep())
 	s.lookups = newLookups(s.config.Journal)
 	s.snapshots, s.log = newSnapshots(s), newCommandLog(s)
@@ -430,7 +432,7 @@ func (s *System) prepare(ctx context.Context, r *Request, h *handler) (*call, er
 		c.message = h.command.Clone(r.message)
 	}
 	c.ctx, c.origin, c.ifVersion, c.identity, c.digest = ctx, origin, r.ifVersion, r.identity, content
-	c.reacts, c.verdict = r.reacts, r.refused
+	c.reacts, c.verdict, c.fresh, c.asked = r.reacts, r.refused, r.fresh, s.confirmations.now()
 	c.bound(ctx, s.config.AskTimeout)
 	return c, nil
 }

@@ -62,10 +62,12 @@ type Run struct {
 	// Seed is what this run was made of.
 	Seed uint64
 
+	config  actors.Config
 	chance  *rand.Rand
 	callers sync.WaitGroup
 	started uint64
 	journal *memory.Journal
+	beside  []*System
 }
 
 // Run runs the story for each seed. It waits for the callers and for what the journal
@@ -115,10 +117,13 @@ func (s Simulation) once(t *testing.T, seed uint64, story func(t *testing.T, run
 			return fault
 		},
 	})
-	run := &Run{System: StartWith(t, config), Seed: seed, chance: chanceOf(seed, "story", 0), journal: under}
+	run := &Run{System: StartWith(t, config), Seed: seed, config: config, chance: chanceOf(seed, "story", 0), journal: under}
 	run.look = under
 	story(t, run)
 	run.Settle()
+	for _, beside := range run.beside {
+		beside.Stop()
+	}
 	run.Stop()
 	if err := config.Journal.Close(); err != nil {
 		t.Fatalf("close the journal: %v", err)
@@ -167,6 +172,17 @@ func (r *Run) Go(story func(caller *Caller)) {
 		caller.Pause(time.Second)
 		story(caller)
 	})
+}
+
+// Beside starts another system on the same journal, as a second process would be: it
+// hosts the same aggregates, and shares nothing with the first but the journal. It ends
+// with the run.
+func (r *Run) Beside() *System {
+	r.t.Helper()
+	beside := &System{t: r.t, config: r.config, look: r.journal}
+	beside.open()
+	r.beside = append(r.beside, beside)
+	return beside
 }
 
 // Pause lets virtual time go by, up to most.

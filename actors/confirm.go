@@ -1,0 +1,413 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// Fresh has the command decided on a state that is proven current: it shows everything
+// that was durable when the command was asked, whichever process has written it. Without
+// it a command that raises nothing is answered from memory, see [Command.Ask].
+//
+// A command that raises events is always decided on such a state, because the journal
+// stores them at no other version. For the others the proof is one question to the
+// journal, which all share that wait for one at that moment. When the journal does not
+// answer in time the error is of kind [persistence.ErrUnavailable], and nothing was
+// done.
+func Fresh() AskOption { return func(r *Request) { r.fresh = true } }
+
+// mustBeCurrent reports that an answer without events has consequences that no append
+// vouches for: a reaction is not delivered again, a sender hears of an outcome, a caller
+// who repeats a command or names a version relies on what it is told.
+func (c *call) mustBeCurrent() bool {
+	return c.fresh || c.class != generated || c.reacts != nil || c.ifVersion != persistence.Any || c.answers != persistence.CommandID{}
+}
+
+// moment orders what happens in a system: when a command was asked, and when a look
+// into the journal began.
+type moment uint64
+
+// confirmations prove that the states of aggregates are current: that nobody else has
+// written their streams since they were read. Whoever waits for a proof at the same
+// moment shares it.
+//
+// The head of the journal is enough when all up to there, from where a state was
+// current, was written by this system: then nobody else has written anything. Otherwise
+// the streams themselves are looked at, all in one read.
+type confirmations struct {
+	reader persistence.Reader
+	pages  persistence.PageReader // nil when the journal cannot
+	ctx    context.Context        //nolint:containedctx // ends with the system: the worker outlives every call
+	cancel context.CancelCauseFunc
+
+	moments atomic.Uint64
+	handed  atomic.Uint64 // appends that the journal was given
+	settled chan struct{} // receives when one of them has an outcome and somebody waits for that
+
+	mu       sync.Mutex // protects the rest
+	queue    []*confirmation
+	working  bool
+	closed   bool
+	own      spans // what this system has written
+	outcomes uint64
+	waiting  bool
+	seen     int64 // some position that is surely visible to whoever reads now
+	crowded  int   // rounds in which the head is not asked for, since others write
+	done     sync.WaitGroup
+}
+
+// confirmation is a question whether the state of an aggregate is current, and its
+// answer. Nothing of the aggregate's is on its way to the journal when it is asked.
+type confirmation struct {
+	of       *activation
+	version  persistence.Version
+	position persistence.Position // of the event at the version
+	known    int64                // the state shows its stream up to this position
+
+	began moment // of the look that answers it
+	seen  int64  // the state shows its stream up to there, unless it has moved
+	moved bool   // somebody else has written the stream
+	err   error  // why it is not known
+}
+
+// Bounds of confirming.
+const (
+	confirmBatch = 256                   // streams in one read
+	confirmWait  = 10 * time.Millisecond // for the outcome of own appends
+	crowdedFor   = 16                    // rounds
+	maxSpans     = 16
+)
+
+func newConfirmations(journal persistence.Journal) *confirmations {
+	f := &confirmations{reader: journal, settled: make(chan struct{}, 1)}
+	f.pages, _ = persistence.As[persistence.PageReader](journal)
+	f.ctx, f.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
+	return f
+}
+
+// now is the moment at which a command is asked.
+func (f *confirmations) now() moment { return moment(f.moments.Load()) }
+
+// begin is the moment at which a look into the journal begins, and a position up to
+// which it surely sees everything.
+func (f *confirmations) begin() (moment, int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return moment(f.moments.Add(1)), f.seen
+}
+
+// hand notes that the journal is given an append. Each has an outcome later.
+func (f *confirmations) hand() { f.handed.Add(1) }
+
+// note notes the outcome of an append. Its events count as written by this system when
+// the aggregate that has written them knows of them; others are none.
+func (f *confirmations) note(o persistence.Outcome, events int) {
+	f.mu.Lock()
+	f.outcomes++
+	if o.Err == nil && !o.Duplicate && events > 0 && o.Position.Part == 0 {
+		f.own.add(span{o.Position.Offset, o.Position.Offset + int64(events) - 1})
+		f.seen = max(f.seen, f.own.last())
+	}
+	waiting := f.waiting
+	f.mu.Unlock()
+	if waiting {
+		f.wake()
+	}
+}
+
+// append stores what is no aggregate's, through the plain contract of the journal.
+func (f *confirmations) append(ctx context.Context, to persistence.Appender, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	f.handed.Add(uint64(len(appends)))
+	outcomes, err := to.Append(ctx, appends...)
+	for i := range appends {
+		outcome := persistence.Outcome{Err: err}
+		if err == nil {
+			outcome = outcomes[i]
+		}
+		f.note(outcome, len(appends[i].Events))
+	}
+	return outcomes, err
+}
+
+func (f *confirmations) wake() {
+	select {
+	case f.settled <- struct{}{}:
+	default:
+	}
+}
+
+// confirm asks whether a state is current; the answer is the question as a message.
+func (f *confirmations) confirm(c *confirmation) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		c.err = unavailable("stopping", nil)
+		c.of.mailbox.post(c)
+		return
+	}
+	f.queue = append(f.queue, c)
+	if !f.working {
+		f.working = true
+		f.done.Go(f.work) // owned by the system, see Close
+	}
+}
+
+func (f *confirmations) work() {
+	for {
+		runtime.Gosched() // so that what comes at the same time is asked together
+		batch := f.take()
+		if len(batch) == 0 {
+			return
+		}
+		f.answer(batch)
+		for _, c := range batch {
+			c.of.mailbox.post(c)
+		}
+	}
+}
+
+func (f *confirmations) take() (batch []*confirmation) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	batch, f.queue = f.queue, nil
+	f.working = len(batch) > 0
+	return batch
+}
+
+// answer answers a batch.
+func (f *confirmations) answer(batch []*confirmation) {
+	ctx, cancel := context.WithTimeoutCause(f.ctx, recoveryNoProgress, errNoProgress)
+	defer cancel()
+	if f.crowded--; f.pages == nil || f.crowded < 0 {
+		began, _ := f.begin()
+		heads, err := f.reader.Head(ctx)
+		if err != nil {
+			fail(batch, err)
+			return
+		}
+		if batch = f.byHead(batch, began, heads); len(batch) == 0 {
+			return
+		}
+		f.crowded = crowdedFor
+	}
+	for part := range slices.Chunk(batch, confirmBatch) {
+		f.byStreams(ctx, part)
+	}
+}
+
+func fail(batch []*confirmation, err error) {
+	for _, c := range batch {
+		c.err = err
+	}
+}
+
+// byHead answers those of a batch whose streams nobody else can have written, and
+// returns the others.
+func (f *confirmations) byHead(batch []*confirmation, began moment, heads persistence.Positions) []*confirmation {
+	head, handed := heads.Of(0).Offset, f.handed.Load()
+	timer := time.NewTimer(confirmWait)
+	defer timer.Stop()
+	alone := func(c *confirmation) bool { // and answers it then
+		if len(heads) > 1 || !f.own.cover(c.known, head) {
+			return false
+		}
+		c.began, c.seen = began, head
+		return true
+	}
+	for {
+		f.mu.Lock()
+		f.seen = max(f.seen, head)
+		batch = slices.DeleteFunc(slices.Clone(batch), alone)
+		// What stands before the head may be ours, and its outcome on the way to us.
+		f.waiting = len(batch) > 0 && f.outcomes < handed
+		wait := f.waiting
+		f.mu.Unlock()
+		if !wait {
+			return batch
+		}
+		select {
+		case <-f.settled:
+			continue
+		case <-timer.C: // it takes longer than a look at the streams
+		case <-f.ctx.Done():
+		}
+		f.mu.Lock()
+		f.waiting = false
+		f.mu.Unlock()
+		return batch
+	}
+}
+
+// byStreams answers a batch by what its streams say.
+func (f *confirmations) byStreams(ctx context.Context, batch []*confirmation) {
+	requests := make([]persistence.PageRequest, len(batch))
+	for i, c := range batch {
+		// From the event at the version, which is not there any more when the stream was
+		// deleted, and is another one when it was written again.
+		requests[i] = persistence.PageRequest{Stream: c.of.stream, From: max(c.version, 1), Limit: 2}
+	}
+	began, seen := f.begin()
+	pages, err := f.read(ctx, requests)
+	if err != nil {
+		fail(batch, err)
+		return
+	}
+	for i, c := range batch {
+		c.began, c.seen = began, seen
+		switch err := pages[i].Err; {
+		case errors.Is(err, persistence.ErrTruncated):
+			c.moved = true
+		case err != nil:
+			c.err = err
+		default:
+			c.moved = !c.endsWith(pages[i].Events)
+		}
+	}
+}
+
+// endsWith reports that a stream whose events from the version on are these ends with
+// the event at the version.
+func (c *confirmation) endsWith(events []persistence.Recorded) bool {
+	for i := range events {
+		if events[i].Version != c.version || events[i].Position != c.position {
+			return false
+		}
+	}
+	return len(events) > 0 == (c.version > 0)
+}
+
+func (f *confirmations) read(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
+	if f.pages != nil {
+		return f.pages.ReadPages(ctx, requests)
+	}
+	pages := make([]persistence.StreamPage, len(requests))
+	for i, r := range requests {
+		for recorded, err := range f.reader.Read(ctx, r.Stream, persistence.ReadOptions{From: r.From, Limit: r.Limit}) {
+			switch {
+			case err == nil:
+				pages[i].Events = append(pages[i].Events, recorded)
+			case !errors.Is(err, persistence.ErrStreamNotFound):
+				pages[i].Err = err
+			}
+		}
+	}
+	return pages, nil
+}
+
+// stop ends what is under way and takes nothing more. The worker is gone when done says
+// so.
+func (f *confirmations) stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	f.cancel(errSystemClosed)
+}
+
+// span is a run of positions, both ends included.
+type span struct{ first, last int64 }
+
+// spans are runs of positions in order, with gaps between them. Of many the oldest are
+// forgotten.
+type spans []span
+
+func (s spans) last() int64 { return s[len(s)-1].last }
+
+// add adds a run, which mostly follows the last one.
+func (s *spans) add(next span) {
+	at := len(*s)
+	for at > 0 && (*s)[at-1].first > next.first {
+		at--
+	}
+	if at > 0 && (*s)[at-1].last+1 >= next.first {
+		at--
+		(*s)[at].last = max((*s)[at].last, next.last)
+	} else {
+		*s = slices.Insert(*s, at, next)
+	}
+	for at+1 < len(*s) && (*s)[at].last+1 >= (*s)[at+1].first {
+		(*s)[at].last = max((*s)[at].last, (*s)[at+1].last)
+		*s = slices.Delete(*s, at+1, at+2)
+	}
+	if len(*s) > maxSpans {
+		*s = slices.Delete(*s, 0, 1)
+	}
+}
+
+// cover reports that all positions behind one, up to another, are in one run.
+func (s spans) cover(after, upTo int64) bool {
+	if after >= upTo {
+		return true
+	}
+	for _, run := range slices.Backward(s) {
+		if run.first <= after+1 && upTo <= run.last {
+			return true
+		}
+	}
+	return false
+}
+
+// confirm sees to it that those who wait for a proof get one. While something of the
+// aggregate's is on its way to the journal the outcome of that is the proof, or shows
+// that there is none.
+func (a *activation) confirm() {
+	if len(a.proving) > 0 && a.proof == nil && a.depth.events == 0 {
+		a.proof = &confirmation{of: a, version: a.version, position: a.position, known: a.known}
+		a.system.confirmations.confirm(a.proof)
+	}
+}
+
+// confirmed takes the answer to what confirm has asked.
+func (a *activation) confirmed(c *confirmation) {
+	if a.proof != c {
+		return // the state is another one by now
+	}
+	a.proof = nil
+	switch {
+	case c.err != nil:
+		for _, waits := range a.proving {
+			a.refuse(waits, unread(c.err))
+		}
+		a.proving = nil
+	case !c.moved:
+		a.read, a.known = max(a.read, c.began), max(a.known, c.seen)
+		a.proven(func(waits *call) bool { return waits.asked < a.read })
+	case c.version == a.version: // else its own append has come between, which tells
+		a.system.stats.stale.Add(1)
+		a.dirty = true
+		for _, waits := range a.proving {
+			a.redo.Push(waits)
+		}
+		a.proving = nil
+	}
+}
+
+// proven answers commands of which it is known that they were decided on a current
+// state.
+func (a *activation) proven(is func(*call) bool) {
+	waiting := a.proving[:0]
+	for _, c := range a.proving {
+		if !is(c) {
+			waiting = append(waiting, c)
+			continue
+		}
+		a.finish(c)
+		c.answer()
+	}
+	clear(a.proving[len(waiting):])
+	a.proving = waiting
+}
+
+// provenAll answers them all: an append that was decided after them was stored at the
+// version that they were decided on.
+func (a *activation) provenAll() {
+	if len(a.proving) > 0 {
+		a.proven(func(*call) bool { return true })
+	}
+}
