@@ -32,7 +32,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	reacting, missing := node.reactions(&config)
 	reading.Projections = append(reacting, reading.Projections...)
 	runner, problem := projections.New(reading)
-	problem = errors.Join(problem, missing)
+	problem = errors.Join(problem, missing, clashes(&config))
 	system, err := actors.Open(ctx, hosting)
 	if problem != nil && err == nil {
 		err = system.Close(ctx)
@@ -45,6 +45,19 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 		node.tasks = lifecycle.Start(context.WithoutCancel(ctx), lifecycle.Component{Name: "projections", Run: runner.Run})
 	}
 	return node, nil
+}
+
+// clashes are names under which aggregates and projections store two Go types. Both see
+// to their own.
+func clashes(config *Config) error {
+	var problems []error
+	names, _ := actors.Names(config.Aggregates...)
+	for _, projection := range config.Projections {
+		if projection != nil {
+			problems = append(problems, names.Check("projection "+projection.Name(), projections.Types(projection)...))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // reactions are projections that deliver events to the aggregates that react.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -15,6 +16,8 @@ type storedType struct {
 	as string
 	of *codec.Type
 }
+
+const asState = "state"
 
 // messages are the types that are stored for a kind, each once for what it is.
 func (d *definition) messages() []storedType {
@@ -41,7 +44,7 @@ func (d *definition) messages() []storedType {
 		all[storedType{"event", on.command}] = true
 	}
 	if d.snapshots != nil && d.snapshots.codec != nil {
-		all[storedType{"state", d.snapshots.codec}] = true
+		all[storedType{asState, d.snapshots.codec}] = true
 	}
 	return slices.SortedFunc(maps.Keys(all), func(a, b storedType) int {
 		return cmp.Or(cmp.Compare(a.as, b.as), cmp.Compare(a.of.Name(), b.of.Name()))
@@ -56,6 +59,24 @@ func (d *definition) prove() (problems []error) {
 		}
 	}
 	return problems
+}
+
+// Names returns the names under which the messages of definitions are stored, and an
+// error for each name that two Go types have: [Open] refuses such definitions. Package
+// stele compares the names with those that projections read.
+func Names(definitions ...Definition) (*codec.Names, error) {
+	names, problems := &codec.Names{}, []error(nil)
+	for _, d := range definitions {
+		if d == nil || d.definition() == nil {
+			continue
+		}
+		for _, m := range d.definition().messages() {
+			if m.as != asState { // which is kept for its stream, whatever its name
+				problems = append(problems, names.Add(m.as+" of kind "+d.Kind(), m.of))
+			}
+		}
+	}
+	return names, errors.Join(problems...)
 }
 
 // proveMessages has every message that is encoded decoded again, see [Config.ProveMessages].

@@ -186,7 +186,8 @@ func (s *System) check() error {
 			problems = append(problems, fmt.Errorf("function %d in Config.Around is nil: remove it", i+1))
 		}
 	}
-	problems = append(problems, c.Upcasters.Prove())
+	_, clash := Names(c.Aggregates...)
+	problems = append(problems, clash, c.Upcasters.Prove())
 	for _, d := range c.Aggregates {
 		problems = append(problems, s.host(d))
 	}

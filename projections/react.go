@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
 )
 
 // Reactor is somebody who reacts to events one by one: the aggregates of a kind, in
@@ -52,13 +53,14 @@ type reacting struct {
 // Name fulfils [Projection].
 func (r *reacting) Name() string { return r.definition.name }
 
-func (r *reacting) bound() bound        { return r }
-func (r *reacting) spec() *spec         { return &r.definition }
-func (r *reacting) store() Store        { return r.books }
-func (r *reacting) unit(*worker) unit   { return &reactions{of: r} }
-func (r *reacting) has(o occasion) bool { return o != atTruncate }
-func (r *reacting) keepsState() bool    { return false }
-func (r *reacting) effectful() bool     { return true }
+func (r *reacting) bound() bound          { return r }
+func (r *reacting) spec() *spec           { return &r.definition }
+func (r *reacting) events() []*codec.Type { return nil } // which its reactor knows
+func (r *reacting) store() Store          { return r.books }
+func (r *reacting) unit(*worker) unit     { return &reactions{of: r} }
+func (r *reacting) has(o occasion) bool   { return o != atTruncate }
+func (r *reacting) keepsState() bool      { return false }
+func (r *reacting) effectful() bool       { return true }
 
 func (r *reacting) check() error {
 	if isNil(r.books) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stele-es/stele/internal/lifecycle"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
 	"github.com/stele-es/stele/persistence/tail"
 	"github.com/stele-es/stele/persistence/upcast"
 )
@@ -112,6 +113,7 @@ func New(config Config) (*Runner, error) {
 		c.Tailer = tail.NewTailer(tail.Config{Reader: c.Journal})
 	}
 	problems = append(problems, c.Upcasters.Prove())
+	var names codec.Names
 	for _, projection := range c.Projections {
 		if projection == nil {
 			problems = append(problems, errors.New("a nil projection stands in Config.Projections: take what Into returns"))
@@ -122,7 +124,7 @@ func New(config Config) (*Runner, error) {
 			problems = append(problems, err)
 			continue
 		}
-		problems = append(problems, r.host(b))
+		problems = append(problems, r.host(b), names.Add("projection "+projection.Name(), b.events()...))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err

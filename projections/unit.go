@@ -18,10 +18,15 @@ type Projection interface {
 	bound() bound
 }
 
+// Types returns the types of the events that a projection handles one by one.
+func Types(projection Projection) []*codec.Type { return projection.bound().events() }
+
 // bound is what the runner needs of a projection, without the type of its target.
 type bound interface {
 	spec() *spec
 	check() error
+	// events are the types that it knows.
+	events() []*codec.Type
 	store() Store
 	unit(*worker) unit
 	// once runs a function of the definition, if it has it, and change, in one
@@ -67,6 +72,13 @@ func (b *boundTo[T]) Name() string { return b.d.name }
 func (b *boundTo[T]) bound() bound { return b }
 func (b *boundTo[T]) spec() *spec  { return &b.d.spec }
 func (b *boundTo[T]) store() Store { return b.target }
+
+func (b *boundTo[T]) events() (all []*codec.Type) {
+	for _, eventType := range b.d.types {
+		all = append(all, b.d.handlers[eventType].event)
+	}
+	return all
+}
 
 func (b *boundTo[T]) check() error {
 	if isNil(b.target) {
