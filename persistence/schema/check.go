@@ -28,7 +28,8 @@ type Program struct {
 // None means that all of them can be read as they were written.
 //
 // A type that upcasters read is taken to be read by them as it should: only where
-// that leads is looked at, and what a [upcast.Rename] makes of a payload. What has
+// that leads is looked at, what a [upcast.Rename] makes of a payload, and whether the
+// old form of a [upcast.Map] has the fields that are stored. What has
 // been registered and not been stored is a [Notice], whatever the change: another
 // node may store it still.
 //
@@ -46,12 +47,15 @@ func Check(ctx context.Context, journal persistence.Journal, program Program) ([
 	if err != nil {
 		return nil, fmt.Errorf("count the events: %w", err)
 	}
-	c := &check{program: program, found: findings{}, stored: map[persistence.SchemaID]*stored{}, used: map[persistence.Use]bool{}}
+	c := &check{program: program, found: findings{}, stored: map[persistence.SchemaID]*stored{}, used: map[persistence.Use]bool{}, byMap: map[[2]string][]persistence.Use{}}
 	for _, schema := range all {
 		c.stored[schema.ID] = open(schema)
 	}
 	for _, use := range uses {
 		c.use(use)
+	}
+	for _, one := range c.byMap {
+		c.mapped(one[0].Category, one[0].Type, one)
 	}
 	for _, schema := range all {
 		c.unused(schema.ID)
@@ -64,7 +68,8 @@ type check struct {
 	program Program
 	found   findings
 	stored  map[persistence.SchemaID]*stored
-	used    map[persistence.Use]bool // without their number
+	used    map[persistence.Use]bool        // without their number
+	byMap   map[[2]string][]persistence.Use // by kind and type, what upcasters read
 }
 
 // stored is a schema that a journal holds.
@@ -116,10 +121,7 @@ func (c *check) use(use persistence.Use) {
 		return
 	}
 	c.used[persistence.Use{Category: use.Category, Type: use.Type, Schema: use.Schema}] = true
-	report := func(found Finding) {
-		found.Kind, found.Type = use.Category, use.Type
-		c.found.add(found, use.Schema, use.Events)
-	}
+	report := c.reporter(use.Category, use.Type, []persistence.Use{use})
 	for _, end := range c.program.Upcasters.Ends(use.Type) {
 		if find(known, end) == nil {
 			found := Finding{Severity: BreaksReading, Change: TypeGone, Message: use.Type, Was: use.Type}
@@ -132,6 +134,19 @@ func (c *check) use(use persistence.Use) {
 	}
 	if today, asStored := c.program.Upcasters.Renamed(use.Type); asStored {
 		c.compare(use, find(known, today), report)
+		return
+	}
+	at := [2]string{use.Category, use.Type}
+	c.byMap[at] = append(c.byMap[at], use)
+}
+
+// reporter adds what is found about events of a kind and type.
+func (c *check) reporter(kind, eventType string, uses []persistence.Use) func(Finding) {
+	return func(found Finding) {
+		found.Kind, found.Type = kind, eventType
+		for _, use := range uses {
+			c.found.add(found, use.Schema, use.Events)
+		}
 	}
 }
 

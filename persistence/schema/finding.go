@@ -54,6 +54,8 @@ const (
 	FieldRenumbered Change = "field renumbered"
 	// NumberReused is a number of protobuf that means another field.
 	NumberReused Change = "field number reused"
+	// FieldNotStored is a field of the old form of an upcaster that no event has.
+	FieldNotStored Change = "field not stored"
 	// FieldTypeChanged is a field with another type.
 	FieldTypeChanged Change = "field type changed"
 	// CardinalityChanged is a field that was one value and is many, or the other way round.
@@ -87,6 +89,7 @@ var fixes = map[Change]string{
 	FieldRenamed:        "nothing in protobuf, unless its JSON is exported or filtered by; in JSON keep the name in the tag, or write an upcaster",
 	FieldRenumbered:     "give it its number back, or write an upcaster",
 	NumberReused:        "give the new field a number that was never used, and reserve the old one",
+	FieldNotStored:      "name the field in the old form as it is stored",
 	FieldTypeChanged:    "add a field of the new type beside it, or write an upcaster",
 	CardinalityChanged:  "add a field beside it, or write an upcaster",
 	PresenceChanged:     "keep it optional, or decide what nothing and zero mean",
@@ -144,7 +147,7 @@ func (f Finding) String() string {
 type findings map[string]*Finding
 
 func (f findings) add(found Finding, schema persistence.SchemaID, events int64) {
-	found.Fix = fixes[found.Change]
+	found.Fix = cmp.Or(found.Fix, fixes[found.Change])
 	key := fmt.Sprintf("%d\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s", found.Severity, found.Change, found.Kind, found.Type, found.Message, found.Field, found.Was, found.Is)
 	known := f[key]
 	if known == nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
 )
 
 // Limits of a chain: the steps that one event goes through at most, and the
@@ -147,6 +148,22 @@ func (c *Chain) follow(eventType string, seen, ends map[string]bool) {
 			}
 		}
 	}
+}
+
+// Mapped returns the form as which a [Map] reads the payload that is stored under a
+// type, and the one that it makes of it. It is not ok when something else reads it first.
+func (c *Chain) Mapped(eventType string) (old, made *codec.Type, ok bool) {
+	for c.Touches(eventType) {
+		switch first := c.upcasters[eventType][0]; {
+		case first.before != nil:
+			return first.before, first.after, true
+		case !first.rename || first.To[0] == eventType:
+			return nil, nil, false
+		default:
+			eventType = first.To[0]
+		}
+	}
+	return nil, nil, false
 }
 
 // Renamed reports whether events of a type are read with the payload that is stored,

@@ -1,0 +1,103 @@
+package schema
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
+)
+
+// mapped compares events that a [upcast.Map] reads with the old form that it declares,
+// and what each step makes of them with what the next one reads it as.
+func (c *check) mapped(kind, eventType string, uses []persistence.Use) {
+	old, made, ok := c.program.Upcasters.Mapped(eventType)
+	if !ok {
+		return
+	}
+	forms, paired := c.readAs(kind, eventType, old, uses)
+	report := c.reporter(kind, eventType, uses)
+	if made.Name() == old.Name() {
+		forms = append(forms, formOf(made)) // it reads those too that are stored in the new form
+	}
+	unwritten(old, forms, paired, report)
+	for made.Name() != old.Name() {
+		next, after, ok := c.program.Upcasters.Mapped(made.Name())
+		if !ok {
+			next, after = find(c.program.Events[kind], made.Name()), made
+		}
+		if next != nil && elementOf(next) != elementOf(made) {
+			unwritten(next, []*shape{formOf(made)}, nil, report)
+		}
+		old, made = made, after
+	}
+}
+
+// readAs compares each use of a type with the old form that reads it. It returns the
+// stored forms, and the fields of the old one that were found to be others renamed.
+func (c *check) readAs(kind, eventType string, old *codec.Type, uses []persistence.Use) (forms []*shape, paired map[string]bool) {
+	paired = map[string]bool{}
+	for _, use := range uses {
+		report := c.reporter(kind, eventType, []persistence.Use{use})
+		c.compare(use, old, func(found Finding) {
+			switch {
+			case found.Severity == Notice:
+			case found.Change == FieldRemoved: // an upcaster may well have no use for it
+				found.Severity, found.Fix = Notice, "nothing, if the upcaster does not need it; else add it to the old form"
+			case found.Change == FieldRenamed:
+				found.Fix = fixes[FieldNotStored]
+				paired[found.Field[:strings.LastIndexByte(found.Field, '.')+1]+found.Is] = true
+			}
+			report(found)
+		})
+		if before := c.stored[use.Schema]; before != nil && before.shape != nil {
+			forms = append(forms, before.shape)
+		}
+	}
+	return forms, paired
+}
+
+// unwritten reports the fields of a form that none of those has which are read as it.
+// They are always empty, as one is whose name is misspelt.
+func unwritten(reads *codec.Type, forms []*shape, paired map[string]bool, report func(Finding)) {
+	if reads.Descriptor() != nil || len(forms) == 0 || slices.Contains(forms, nil) {
+		return // in protobuf names do not matter
+	}
+	missing := map[string]int{}
+	for _, written := range forms {
+		is := formOf(reads)
+		s := shapes{was: is, is: written, report: func(found Finding) {
+			if found.Severity > Notice && (found.Change == FieldRemoved || found.Change == FieldRenamed) {
+				missing[found.Field]++
+			}
+		}}
+		s.compare(is, written, "")
+	}
+	for _, field := range slices.Sorted(maps.Keys(missing)) {
+		if missing[field] == len(forms) && !paired[field] {
+			report(Finding{Severity: LosesData, Change: FieldNotStored, Message: reads.Name(), Field: field, Is: "a field of " + elementOf(reads).String()})
+		}
+	}
+}
+
+// formOf describes a plain struct; it is nil for a protobuf message.
+func formOf(t *codec.Type) *shape {
+	if t.Descriptor() != nil {
+		return nil
+	}
+	described := new(shape)
+	if json.Unmarshal(describeStruct(t), described) != nil {
+		return nil // it has just been written
+	}
+	return described
+}
+
+func elementOf(t *codec.Type) reflect.Type {
+	if of := t.GoType(); of.Kind() != reflect.Pointer {
+		return of
+	}
+	return t.GoType().Elem()
+}
