@@ -35,6 +35,20 @@ type name struct {
 // Opened notes which files a path leads to, right after SQLite has opened them with a
 // write-ahead log; file is the path without symbolic links.
 func Opened(path, file string) (*Files, error) {
+	f, err := Named(path, file)
+	if err != nil {
+		return nil, err
+	}
+	for _, ending := range []string{"-wal", "-shm"} {
+		if err := note(&f.log, file+ending); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// Named is [Opened] for whoever only reads: the log is the writer's.
+func Named(path, file string) (*Files, error) {
 	f := new(Files)
 	for _, path := range []string{file, path} {
 		if err := note(&f.main, path); err != nil {
@@ -42,11 +56,6 @@ func Opened(path, file string) (*Files, error) {
 		}
 		if path == file {
 			f.main = f.main[:1]
-		}
-	}
-	for _, ending := range []string{"-wal", "-shm"} {
-		if err := note(&f.log, file+ending); err != nil {
-			return nil, err
 		}
 	}
 	return f, nil

@@ -443,6 +443,11 @@ var transactionMutants = map[string]mutant{
 			return err
 		}
 	}},
+	"creates streams whose callers have left": {caughtBy: "no caller waits for a transaction beyond the deadline", fault: func(r *rigged) {
+		r.onCreate = func(_ context.Context, stream persistence.StreamID, metadata persistence.Metadata) error {
+			return r.Journal.Create(root(), stream, metadata)
+		}
+	}},
 	"checks nothing in appends that are empty in a transaction": {caughtBy: "a transaction without appends commits", fault: func(r *rigged) {
 		r.transactions(func(tx *riggedTransaction) {
 			tx.onAppend = func(appends []persistence.Append) ([]persistence.Outcome, error) {

@@ -196,6 +196,7 @@
 //   - keeps the first appends of a transaction only
 //   - stores the halves of a transaction apart
 //   - stores the half of a transaction while it closes
+//   - creates streams whose callers have left
 //   - checks nothing in appends that are empty in a transaction
 //   - holds up readers for a transaction
 //   - commits what a body has given up

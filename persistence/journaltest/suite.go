@@ -33,6 +33,10 @@ type Durable struct {
 	// Damage changes the stored state of a stream's snapshot behind the back of the
 	// open journal, as a failing disk would.
 	Damage func(testing.TB, persistence.Journal, persistence.StreamID)
+	// Replace puts another, empty journal into the store of the open one, by means that
+	// are not the journal's: its tables are emptied, all numbers begin anew, and it has
+	// another identity.
+	Replace func(testing.TB, persistence.Journal)
 }
 
 // Run tests the journal with all cases of [Run], and that it keeps what it has
@@ -105,6 +109,7 @@ func (s suite) cases(t *testing.T) cases {
 		{has[persistence.Submitter](probe), submitting},
 		{has[persistence.PageReader](probe), paging},
 		{has[persistence.Transactor](probe), transacting},
+		{has[persistence.Transactor](probe), deadlines},
 		{has[persistence.Scavenger](probe), scavenging},
 		{has[persistence.Importer](probe), importing},
 		{has[persistence.Snapshots](probe), snapshotting},
@@ -114,6 +119,7 @@ func (s suite) cases(t *testing.T) cases {
 		{s.survives, reopening},
 		{s.survives && has[persistence.Scavenger](probe), reopeningHusks},
 		{s.survives && s.Crash != nil, crashing},
+		{s.survives && s.Replace != nil, replacing},
 	} {
 		if group.called {
 			maps.Copy(all, group.cases)

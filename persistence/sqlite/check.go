@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/stele-es/stele/internal/sqlitefile"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -27,7 +28,7 @@ func (j *Journal) Check(ctx context.Context, options persistence.CheckOptions) (
 	if err != nil {
 		return nil, err
 	}
-	all := append(settings, j.checkLock(), j.checkPlace(), j.checkLog())
+	all := append(settings, j.checkLock(), j.checkPlace(), j.checkNames(), j.checkLog())
 	for _, look := range []func(context.Context, persistence.CheckOptions) (persistence.Finding, error){
 		j.checkFile, j.checkStreams,
 		func(ctx context.Context, options persistence.CheckOptions) (persistence.Finding, error) {
@@ -45,6 +46,9 @@ func (j *Journal) Check(ctx context.Context, options persistence.CheckOptions) (
 
 // checkSettings asks the connection that writes what it works with.
 func (j *Journal) checkSettings(ctx context.Context) ([]persistence.Finding, error) {
+	if j.config.ReadOnly {
+		return j.checkSettingsFromOutside(ctx)
+	}
 	if err := j.take(ctx); err != nil {
 		return nil, err
 	}
@@ -70,10 +74,37 @@ func (j *Journal) checkSettings(ctx context.Context) ([]persistence.Finding, err
 	return []persistence.Finding{durability, {Check: "schema", Text: fmt.Sprintf("at migration %d", version)}}, nil
 }
 
+// checkSettingsFromOutside is for who only reads: how careful a program is that writes
+// belongs to its connection.
+func (j *Journal) checkSettingsFromOutside(ctx context.Context) ([]persistence.Finding, error) {
+	var version int64
+	durability := persistence.Finding{Check: "durability"}
+	err := j.reading(ctx, func(r *reader) error {
+		mode, err := r.firstOf("PRAGMA journal_mode")
+		if err != nil {
+			return err
+		}
+		durability.Text = fmt.Sprintf("journal_mode = %v; the program that writes knows the rest", mode[0])
+		if mode[0] != "wal" {
+			durability.Severity = persistence.Fault
+			durability.Fix = "open the journal again, and find out what has changed its settings"
+		}
+		return r.integers("PRAGMA user_version", &version)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []persistence.Finding{durability, {Check: "schema", Text: fmt.Sprintf("at migration %d", version)}}, nil
+}
+
 // checkLock looks whether the file that is locked is still the one that another
 // process would try to lock.
 func (j *Journal) checkLock() persistence.Finding {
 	finding := persistence.Finding{Check: "lock", Text: "held"}
+	if j.config.ReadOnly {
+		finding.Text = "not taken, to read alone"
+		return finding
+	}
 	held, err := j.lock.file.Stat()
 	if there, other := os.Stat(j.file + ".lock"); err != nil || other != nil || !os.SameFile(held, there) {
 		finding.Severity = persistence.Fault
@@ -95,6 +126,17 @@ func (j *Journal) checkPlace() persistence.Finding {
 		finding.Severity = persistence.Warning
 		finding.Text = "in memory: the file ends with the machine"
 		finding.Fix = "move the file to a disk"
+	}
+	return finding
+}
+
+// checkNames looks for hard links: the log stands beside one name only.
+func (j *Journal) checkNames() persistence.Finding {
+	finding := persistence.Finding{Check: "names", Text: "the file has one"}
+	if n := sqlitefile.Names(j.file); n > 1 {
+		finding.Severity = persistence.Fault
+		finding.Text = fmt.Sprintf("the file has %d (hard links): whoever opens it by another one damages it, because the log stands beside one of them", n)
+		finding.Fix = "remove the other names"
 	}
 	return finding
 }
@@ -123,11 +165,14 @@ func (j *Journal) checkFile(ctx context.Context, options persistence.CheckOption
 	}
 	var lines []string
 	err := j.reading(ctx, func(r *reader) error {
-		return r.eachOf(fmt.Sprintf("PRAGMA %s(%d)", form, shownLines), nil, func(row []driver.Value) bool {
+		return r.eachUntil(ctx, fmt.Sprintf("PRAGMA %s(%d)", form, shownLines), func(row []driver.Value) bool {
 			lines = append(lines, fmt.Sprint(row[0]))
 			return true
 		})
 	})
+	if ctx.Err() != nil {
+		return finding, errLeft(ctx)
+	}
 	if err != nil && !errors.Is(err, persistence.ErrCorrupt) {
 		return finding, err
 	}

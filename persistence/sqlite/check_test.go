@@ -49,7 +49,7 @@ func TestCheckOfAFreshJournal(t *testing.T) {
 				require.Empty(t, f.Fix)
 			}
 		}
-		require.Equal(t, []string{"durability", "schema", "lock", "file system", "log", "file", "streams", "events"}, checks)
+		require.Equal(t, []string{"durability", "schema", "lock", "file system", "names", "log", "file", "streams", "events"}, checks)
 	}
 }
 

@@ -57,6 +57,9 @@ func (j *Journal) publish() {
 // ready makes sure that what is stored now will be found, and opens the file again
 // when it was lost.
 func (j *Journal) ready(ctx context.Context) error {
+	if j.config.ReadOnly {
+		return &persistence.InvalidError{Field: "journal", Reason: "is open to be read alone: open it without Config.ReadOnly to store"}
+	}
 	if j.damaged != nil {
 		return j.damaged
 	}

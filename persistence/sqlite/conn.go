@@ -127,6 +127,17 @@ func (c *conn) eachOf(text string, args []driver.Value, fn func(row []driver.Val
 	return s.each(args, fn)
 }
 
+// eachUntil is eachOf for a query that takes long: it ends with ctx.
+func (c *conn) eachUntil(ctx context.Context, text string, fn func(row []driver.Value) bool) (err error) {
+	s, err := c.prepare(text)
+	if err != nil {
+		return err
+	}
+	c.stmts = c.stmts[:len(c.stmts)-1]
+	defer func() { err = errors.Join(err, s.driver.Close()) }()
+	return s.eachUntil(ctx, nil, fn)
+}
+
 // integers runs a query once and returns the integers of its first row.
 func (c *conn) integers(text string, dest ...*int64) error {
 	row, err := c.firstOf(text)
@@ -174,8 +185,12 @@ func (s *stmt) first(args ...driver.Value) ([]driver.Value, error) {
 
 // each calls fn with every row until it returns false. The row is reused, what
 // it holds is not.
-func (s *stmt) each(args []driver.Value, fn func(row []driver.Value) bool) (err error) {
-	rows, err := s.driver.QueryContext(detached, s.bind(args))
+func (s *stmt) each(args []driver.Value, fn func(row []driver.Value) bool) error {
+	return s.eachUntil(detached, args, fn)
+}
+
+func (s *stmt) eachUntil(ctx context.Context, args []driver.Value, fn func(row []driver.Value) bool) (err error) {
+	rows, err := s.driver.QueryContext(ctx, s.bind(args))
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,9 @@
 // One process at a time opens a file as a journal. Open holds a lock on "bank.db.lock"
 // until Close or until the process ends, however it ends; another Open of the
 // same file meanwhile, in this process or another, is refused with a
-// [*persistence.UnavailableError] that names the process. Other connections may read
-// the file with SQLite's own tools, and should not stay inside one transaction
+// [*persistence.UnavailableError] that names the process. With [Config.ReadOnly] a
+// journal is opened beside it to be read: checked, exported, looked at. Other
+// connections may read the file with SQLite's own tools, and should not stay inside one transaction
 // for long: the "-wal" file grows until they leave.
 //
 // # What others do to the file

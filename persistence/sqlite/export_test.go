@@ -45,3 +45,15 @@ func Damage(t testing.TB, journal persistence.Journal, stream persistence.Stream
 	require.NoError(t, err)
 	require.Equal(t, int64(1), changed)
 }
+
+// Replace empties the tables by another connection, and gives the journal another id.
+func Replace(t testing.TB, journal persistence.Journal) {
+	t.Helper()
+	c, err := connect(journal.(*Journal).file, "rw")
+	require.NoError(t, err)
+	for _, table := range []string{"event", "event_key", "event_tag", "stream", "snapshot", "schema"} {
+		require.NoError(t, c.exec("DELETE FROM "+table))
+	}
+	require.NoError(t, c.exec("UPDATE journal SET id = randomblob(16)"))
+	require.NoError(t, c.close())
+}

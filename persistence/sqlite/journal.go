@@ -24,6 +24,11 @@ type Config struct {
 	// power or of the operating system may take the last appends back. The file
 	// stays sound. The default is to flush.
 	Relaxed bool
+	// ReadOnly opens a journal that is there to be read alone, also beside the program
+	// that has it open: it takes no lock and changes nothing, and what would store is
+	// [*persistence.InvalidError]. It serves checks, exports and tools. The default is
+	// to write.
+	ReadOnly bool
 	// Logger gets what no caller is told: a checkpoint that failed, a file that had
 	// to be opened again. The default is to say nothing.
 	Logger *slog.Logger
@@ -114,6 +119,9 @@ func open(ctx context.Context, config Config) (*Journal, error) {
 	}
 	j.readers = newReaders(j.openReader)
 	j.queue = appender.New(appender.Config{Commit: j.commit})
+	if config.ReadOnly {
+		return j, j.openToRead(ctx)
+	}
 	if j.lock, err = lock(file + ".lock"); err != nil {
 		return nil, err
 	}
@@ -126,6 +134,36 @@ func open(ctx context.Context, config Config) (*Journal, error) {
 	j.id = j.writer.id
 	j.publish()
 	return j, nil
+}
+
+// openToRead sees that there is a journal of this release.
+func (j *Journal) openToRead(ctx context.Context) error {
+	files, err := sqlitefile.Named(j.path, j.file)
+	if err != nil {
+		return &persistence.UnavailableError{Reason: "there is no file to read", Err: err}
+	}
+	j.files.Store(files)
+	all, err := steps()
+	if err != nil {
+		return err
+	}
+	err = j.reading(ctx, func(r *reader) error {
+		have, err := migrated(r.conn)
+		if want := int64(len(all)); err == nil && have != want {
+			err = &persistence.SchemaError{Have: have, Want: want, Fix: "sqlite.Open without ReadOnly, of the same release, which brings the file up to date"}
+		}
+		if err == nil {
+			j.id, err = identityOf(r.conn)
+		}
+		return err
+	})
+	if err == nil {
+		_, err = j.Head(ctx)
+	}
+	if err != nil {
+		err = errors.Join(err, j.readers.close())
+	}
+	return err
 }
 
 // openReader opens a reader on the file that the writer has open.

@@ -12,7 +12,7 @@ import (
 
 func TestJournal(t *testing.T) {
 	t.Parallel()
-	journaltest.Durable{Store: newStore, Crash: sqlite.Crash, Damage: sqlite.Damage}.Run(t)
+	journaltest.Durable{Store: newStore, Crash: sqlite.Crash, Damage: sqlite.Damage, Replace: sqlite.Replace}.Run(t)
 }
 
 func BenchmarkJournal(b *testing.B) {

@@ -27,7 +27,7 @@ func lock(path string) (*fileLock, error) {
 	}
 	err = tryLock(file)
 	if errors.Is(err, errLocked) {
-		err = &persistence.UnavailableError{Reason: "the journal's file is in use by process " + owner(file)}
+		err = &persistence.UnavailableError{Reason: "the journal's file is in use by process " + owner(file) + "; to read it beside that one, open it with Config.ReadOnly"}
 		return nil, errors.Join(err, file.Close())
 	}
 	if err == nil {
@@ -58,4 +58,9 @@ func sign(file *os.File) error {
 }
 
 // release gives the lock up.
-func (l *fileLock) release() error { return errors.Join(unlock(l.file), l.file.Close()) }
+func (l *fileLock) release() error {
+	if l == nil {
+		return nil // who only reads has none
+	}
+	return errors.Join(unlock(l.file), l.file.Close())
+}

@@ -98,7 +98,7 @@ func (w *writer) setUp(relaxed bool) error {
 	if err := w.prepareAll(); err != nil {
 		return definite(err)
 	}
-	if err := w.identify(); err != nil {
+	if w.id, err = identityOf(w.conn); err != nil {
 		return err
 	}
 	if err := w.refresh(mark{}); err != nil {
@@ -142,17 +142,18 @@ func (w *writer) prepareAll() (err error) {
 	})
 }
 
-func (w *writer) identify() error {
-	row, err := w.firstOf("SELECT id FROM main.journal")
+// identityOf is the id that was made with the file.
+func identityOf(c *conn) (id persistence.JournalID, err error) {
+	row, err := c.firstOf("SELECT id FROM main.journal")
 	if err != nil {
-		return definite(err)
+		return id, definite(err)
 	}
 	if row != nil {
-		if id, ok := row[0].([]byte); ok && copy(w.id[:], id) == len(w.id) {
-			return nil
+		if found, ok := row[0].([]byte); ok && copy(id[:], found) == len(id) {
+			return id, nil
 		}
 	}
-	return &persistence.CorruptError{Reason: "the journal has no id"}
+	return id, &persistence.CorruptError{Reason: "the journal has no id"}
 }
 
 // start begins a transaction that writes. Nobody else does until it ends, so what

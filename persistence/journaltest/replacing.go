@@ -1,0 +1,52 @@
+package journaltest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// replacing holds for journals that say how their store is replaced.
+var replacing = cases{
+	"nothing is stored in another journal that took the place of this one": replaceStore,
+}
+
+// replaceStore has another journal, which counts from the beginning again, take the
+// place of one that is open. What was remembered of the first must not decide where
+// something is stored in the second: nothing is.
+func replaceStore(t *testing.T, s suite) {
+	open := s.Store(t)
+	j := s.bind(t, open(t))
+	for _, stream := range []persistence.StreamID{"plain-0", "plain-1", "new-1"} {
+		j.grow(stream, 2)
+	}
+
+	s.Replace(t, j.Journal)
+
+	for range 3 { // it is not forgotten either
+		for name, err := range map[string]error{
+			"an append":                   j.try("plain-0", persistence.Exact(2), note("lost")).Err,
+			"an append to a new stream":   j.try("later-1", persistence.NoStream, note("lost")).Err,
+			"an append that names its id": j.try("plain-1", persistence.Any, named(note("lost"))...).Err,
+			"a stream that is created":    j.Create(j.ctx, "made-1", nil),
+		} {
+			require.ErrorIs(t, err, persistence.ErrReplaced, name)
+		}
+		if has[persistence.Transactor](j.Journal) {
+			require.ErrorIs(t, j.transact(func(_ context.Context, tx persistence.Transaction) error {
+				_, err := tx.Append(to("plain-0", persistence.Any, note("lost")))
+				return err
+			}), persistence.ErrReplaced)
+		}
+	}
+	identity := j.Identity()
+	require.NoError(t, j.Close())
+	again := s.use(t, open(t))
+	require.NotEqual(t, identity, again.Identity())
+	require.Empty(t, again.all(), "nothing was stored where it does not belong")
+	again.store("plain-0", persistence.NoStream, note("first"))
+	require.Equal(t, []string{"first"}, textsOf(again.events("plain-0")))
+}
