@@ -164,6 +164,24 @@ func TestProjections(t *testing.T) {
 	require.ErrorIs(t, err, actors.ErrBehind)
 	require.ErrorIs(t, err, projections.ErrBehind)
 	require.EqualValues(t, 4951, reply.Value, "the command has happened")
+	require.Equal(t, persistence.ErrDone, persistence.KindOf(err))
+	require.NotErrorIs(t, err, persistence.ErrUnavailable, "who tries again would count twice")
+
+	for name, nobody := range map[string]actors.Awaitable{
+		"misspelt": node.Projections().Await("total"), "another version": node.Projections().Await("totals@2"),
+		"zero": projections.Awaited{}, "nil": nil,
+	} {
+		var receipt actors.Receipt
+		_, err = Count.Ask(t.Context(), node, "b", wrapperspb.UInt64(1), actors.Await(nobody), actors.ReceiptTo(&receipt))
+		class, known := persistence.Classify(err)
+		require.True(t, known, name)
+		require.Equal(t, persistence.NotDone, class.Effect, name)
+		require.False(t, class.Retry, name)
+		require.Zero(t, receipt, name)
+	}
+	count, err := Count.Ask(t.Context(), node, "b", wrapperspb.UInt64(0))
+	require.NoError(t, err)
+	require.Zero(t, count.Value, "nothing was asked")
 
 	require.NoError(t, node.Stop(t.Context()))
 	require.NoError(t, node.Stop(t.Context()))

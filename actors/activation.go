@@ -240,7 +240,10 @@ func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
 	if a.guessed() { // the command is decided again when the guess is wrong, and handlers may have changed it
 		message = c.handler.command.Clone(message)
 	}
-	return c.handler.decide(a.state, tx, message)
+	if reply, err = c.handler.decide(a.state, tx, message); err != nil {
+		err = a.key.kind.refusal(err)
+	}
+	return reply, err
 }
 
 // panicked notes a panic of user code. Its value is not logged: it may hold

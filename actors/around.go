@@ -28,8 +28,11 @@ type Asked struct {
 // calling next; then nothing was done. The refusal of a command that an aggregate sent
 // is remembered by the one it was for, like its own rejections, so that it is not let
 // in when it is delivered again; an error of type [*persistence.Error] is no refusal
-// there: the command is delivered again later. After next the command has happened, whatever
-// is returned. Next is called at most once, since a second call would be a second
+// there: the command is delivered again later. An error that tells of something else,
+// such as a context that ended or another command whose outcome is not known, comes to
+// the caller as [persistence.ErrUnavailable]. After next the command has happened, and
+// an error that would say otherwise is wrapped: in [persistence.ErrDone] when the
+// command was done. Next is called at most once, since a second call would be a second
 // command.
 //
 // It runs on the caller's goroutine, before the command waits for its aggregate. It
@@ -49,7 +52,8 @@ func Guard(check func(ctx context.Context, asked Asked) error) Around {
 }
 
 // GuardReply keeps replies from callers who may not see them. The command has
-// happened all the same: use it for what changes nothing.
+// happened all the same, so the error that the caller gets is of kind
+// [persistence.ErrDone]: use it for what changes nothing.
 func GuardReply(check func(ctx context.Context, asked Asked, reply any) error) Around {
 	return func(ctx context.Context, asked Asked, next func(context.Context) (any, error)) (any, error) {
 		reply, err := next(ctx)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -82,8 +83,54 @@ func TestGuards(t *testing.T) {
 	_, err = PutInto.Ask(t.Context(), system, "a", Put{Do: reject})
 	require.Equal(t, errRejected, err)
 	_, err = PutInto.Ask(t.Context(), system, "a", Put{Tag: "y"})
-	require.Equal(t, forbidden, err)
+	require.ErrorIs(t, err, forbidden)
+	require.Equal(t, persistence.ErrDone, failure(t, err).Kind)
 	require.Equal(t, []string{"x", "y"}, stored(t, system.Journal(), "a"), "it has happened")
+}
+
+// What stands around may return whatever it likes. What the caller hears is what has
+// become of his own command, and not of what else was asked on the way.
+func TestErrorsOfWhatStandsAround(t *testing.T) {
+	t.Parallel()
+	type next = func(context.Context) (any, error)
+	plain, elsewhere := errors.New("plain"), &persistence.Error{Kind: persistence.ErrUnknownOutcome, Op: "ask another"}
+	before := func(err error) actors.Around {
+		return func(context.Context, actors.Asked, next) (any, error) { return nil, err }
+	}
+	behind := func(err error) actors.Around {
+		return func(ctx context.Context, _ actors.Asked, next next) (any, error) { _, _ = next(ctx); return nil, err }
+	}
+	for name, c := range map[string]struct {
+		around actors.Around
+		asked  Put
+		kind   persistence.Kind
+	}{
+		"a refusal":                            {before(plain), Put{Tag: "x"}, persistence.ErrRejected},
+		"a refusal with a kind":                {before(fmt.Errorf("no: %w", persistence.ErrNotFound)), Put{Tag: "x"}, persistence.ErrNotFound},
+		"a time-out of a guard":                {before(context.DeadlineExceeded), Put{Tag: "x"}, persistence.ErrUnavailable},
+		"another command's outcome, before":    {before(elsewhere), Put{Tag: "x"}, persistence.ErrUnavailable},
+		"another command's outcome, wrapped":   {before(fmt.Errorf("guard: %w", elsewhere)), Put{Tag: "x"}, persistence.ErrUnavailable},
+		"a reply kept back":                    {behind(plain), Put{Tag: "x"}, persistence.ErrDone},
+		"another command's outcome, behind":    {behind(elsewhere), Put{Tag: "x"}, persistence.ErrDone},
+		"another error for that of the domain": {behind(plain), Put{Do: reject}, persistence.ErrRejected},
+		"a worse error for that of the domain": {behind(elsewhere), Put{Do: reject}, persistence.ErrRejected},
+		"another error for the runtime's":      {behind(plain), Put{Do: raisesNil}, persistence.ErrInvalid},
+		"the error of a panic":                 {actors.LogAround(slog.New(slog.DiscardHandler)), Put{Do: panics}, persistence.ErrRejected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			system := open(t, actors.Config{Around: []actors.Around{c.around}})
+
+			_, err := PutInto.Ask(t.Context(), system, "a", c.asked)
+
+			class, _ := persistence.Classify(err)
+			require.Equal(t, c.kind, class.Kind, err)
+			require.Equal(t, c.kind == persistence.ErrDone, len(stored(t, system.Journal(), "a")) == 1)
+			for _, other := range persistence.Classes() {
+				require.False(t, errors.Is(err, other.Kind) && (other.Effect != class.Effect || other.Retry != class.Retry), other.Kind)
+			}
+		})
+	}
 }
 
 // What cannot reach an aggregate at all does not pass what stands around it.

@@ -160,8 +160,14 @@ func overloaded(reason string) *persistence.Error {
 	return &persistence.Error{Kind: persistence.ErrOverloaded, Reason: reason}
 }
 
-// appended receives the journal's outcome, on the journal's goroutine.
+// appended receives the journal's outcome, on the journal's goroutine. Of an error that
+// has no kind nothing may be assumed.
 func (c *call) appended(o persistence.Outcome) {
+	if o.Err != nil {
+		if _, known := persistence.Classify(o.Err); !known {
+			o.Err = &persistence.UnknownOutcomeError{Stream: c.stream(), Err: o.Err}
+		}
+	}
 	c.outcome = o
 	events := c.events
 	if c.owner.crashed.Load() { // nobody takes them into a state

@@ -77,9 +77,12 @@ func IfVersion(version persistence.Version) AskOption {
 // with [Fresh] where that matters; with [Once], [Again] or [IfVersion] it is so already.
 //
 // An error that the handler returned comes back unchanged; out of the memory of a
-// command that is repeated it comes as a [*RejectedError]. Every other error is a
-// [*persistence.Error]: only the kind [persistence.ErrUnknownOutcome] leaves
-// open whether something was done, and [Again] resolves it. When ctx ends the call returns at once:
+// command that is repeated it comes as a [*RejectedError]; and so does one that would
+// say something else than that this command was refused, such as what another command
+// has failed with. Every other error is a [*persistence.Error], or the [*BehindError] of
+// [Await]: only the kind [persistence.ErrUnknownOutcome] leaves open whether something
+// was done, and [Again] resolves it. [persistence.Classify] tells what any error means
+// that Ask returns. When ctx ends the call returns at once:
 // unavailable if the command had not been decided, unknown if it had. A ctx
 // without deadline gets that of [Config.AskTimeout].
 //
@@ -94,8 +97,14 @@ func (c Command[C, R]) Ask(ctx context.Context, to Asker, id string, command C, 
 	for _, option := range options {
 		option(request)
 	}
-	if len(request.await) > 0 && request.receipt == nil {
-		request.receipt = &Receipt{}
+	if len(request.await) > 0 {
+		if err := check(request.await); err != nil {
+			var none R
+			return none, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Err: err}
+		}
+		if request.receipt == nil {
+			request.receipt = &Receipt{}
+		}
 	}
 	reply, err := to.Ask(ctx, *request)
 	typed, _ := reply.(R) // a handler of this contract returns no other type

@@ -124,12 +124,13 @@
 // A reply shows nothing but what is durable, and replies of one aggregate come in
 // the order of its commands. An error of the handler comes back as it is; what
 // shall be recognised outside of the process is made with [NewError] or registered
-// with [Rejects]. All other errors are a [*persistence.Error], whose kind says what
-// to do:
+// with [Rejects]. All other errors are a [*persistence.Error], or a [*BehindError], whose
+// kind says what to do:
 //
-//   - Invalid, NotFound: the program or its input is wrong. NotFound with the reason
-//     "reply-not-kept" answers a repeated command that was done: its reply was too
-//     large to keep, or the events are truncated.
+//   - Invalid, NotFound: the program or its input is wrong.
+//   - Done: the command was done, and what failed came after it: a projection does not
+//     show it yet, see [Await]; a guard keeps the reply back; or the command is repeated
+//     and its reply was too large to keep, with the reason "reply-not-kept".
 //   - EventIDReused: the key or the id belongs to another command.
 //   - Overloaded: a queue is full: a mailbox, the node, the queue of recoveries; as much
 //     is sent and not done as may be; or the command could not be answered in time
@@ -143,8 +144,11 @@
 //     on with the state that its stream says.
 //   - Corrupt: what is stored cannot be read here. Nothing is ever skipped.
 //   - UnknownOutcome: the command was decided and whether its events are stored is
-//     not known; [Again] finds out. All other kinds are certain: the call has stored
-//     nothing.
+//     not known; [Again] finds out, unless the events were truncated meanwhile. All other
+//     kinds are certain: but for Done, the call has stored nothing.
+//
+// [persistence.Classify] says of any of them, also of an error of the domain, whether
+// the command was done and whether to ask again.
 //
 // The package knows no journal, no network and no projection. Package actorstest
 // starts whole systems for tests.

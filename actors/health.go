@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,8 +63,8 @@ func (a *appends) stored() {
 
 // failed notes that nobody knows whether something was, or that it was not.
 func (a *appends) failed(err error) {
-	switch persistence.KindOf(err) {
-	case persistence.ErrUnavailable, persistence.ErrUnknownOutcome, persistence.ErrLostTail:
+	kind := persistence.KindOf(err)
+	if kind == persistence.ErrUnavailable || kind == persistence.ErrUnknownOutcome || errors.Is(err, persistence.ErrLostTail) {
 		a.failing.CompareAndSwap(0, time.Now().UnixNano())
 		a.mu.Lock()
 		defer a.mu.Unlock()

@@ -166,7 +166,7 @@ func (l *lookups) readOutcomes(outcomes []*lookedUp) {
 func (o *lookedUp) read(recorded *persistence.Recorded, err error) {
 	switch {
 	case errors.Is(err, persistence.ErrTruncated):
-		o.found, o.err = true, replyNotKept(err)
+		o.found, o.err = true, replyNotKept(persistence.ErrUnknownOutcome, err) // it may have been refused
 	case errors.Is(err, persistence.ErrStreamNotFound): // it was deleted meanwhile
 	case err != nil:
 		o.err = unread(err)
@@ -203,12 +203,12 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 	case headers.GetRejection() != nil:
 		o.err = c.key.kind.decodeRejection(headers.GetRejection())
 	case headers.GetReplyLeftOut():
-		o.err = replyNotKept(nil)
+		o.err = replyNotKept(persistence.ErrDone, nil)
 	case headers.Reply == nil: // the handler gave none
 	default:
 		reply, err := c.handler.reply.Decode(headers.GetReply())
 		if err != nil {
-			o.err = corrupt(recorded, "the reply cannot be decoded", err)
+			o.err = &persistence.Error{Kind: persistence.ErrDone, Reason: "reply-corrupt", Err: corrupt(recorded, "the reply cannot be decoded", err)}
 			return
 		}
 		o.reply = reply
@@ -230,10 +230,9 @@ const (
 	reasonStreamChanged = "stream-changed"
 )
 
-// replyNotKept is the outcome of a command that was done and whose reply is not
-// there any more.
-func replyNotKept(err error) error {
-	return &persistence.Error{Kind: persistence.ErrNotFound, Reason: reasonNotKept, Err: err}
+// replyNotKept is the outcome of a command that has one which is not there any more.
+func replyNotKept(kind persistence.Kind, err error) error {
+	return &persistence.Error{Kind: kind, Reason: reasonNotKept, Err: err}
 }
 
 // stretch is a part of a stream, at most a page, that is read for the commands in it: a

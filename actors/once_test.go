@@ -363,7 +363,7 @@ func TestLargeReplies(t *testing.T) {
 
 	_, err = PutInto.Ask(t.Context(), system, "a", Put{Tag: "y", Pad: 2000}, actors.Again(receipt.Command))
 
-	require.Equal(t, persistence.ErrNotFound, failure(t, err).Kind)
+	require.Equal(t, persistence.ErrDone, failure(t, err).Kind)
 	require.Equal(t, "reply-not-kept", failure(t, err).Reason)
 	require.Equal(t, []string{"x", "y"}, stored(t, system.Journal(), "a"))
 }

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -55,9 +54,9 @@ type outcome struct {
 	err   error
 }
 
-// ErrUndelivered says that a sent command has had no outcome in the time for it.
-// Whether it was done is not known.
-var ErrUndelivered = errors.New("the command could not be delivered")
+// ErrUndelivered is the [persistence.ErrUnknownOutcome] of a sent command that has had
+// no outcome in the time for it.
+var ErrUndelivered = persistence.NewKind("the command could not be delivered", persistence.ErrUnknownOutcome)
 
 // UndeliveredError is the [ErrUndelivered] of one command.
 type UndeliveredError struct {
@@ -74,11 +73,16 @@ func (e *UndeliveredError) Error() string {
 	return fmt.Sprintf("%s to %s-%s not delivered within %s, last: %v", e.Command, e.Kind, e.ID, e.After, e.Err)
 }
 
-// Unwrap returns the cause, nil when there is none.
-func (e *UndeliveredError) Unwrap() error { return e.Err }
+// Unwrap returns the cause as [persistence.Cause] shows it: that the last attempt did
+// nothing says nothing of those before.
+func (e *UndeliveredError) Unwrap() error {
+	return persistence.Cause(persistence.ErrUnknownOutcome, e.Err)
+}
 
-// Is matches [ErrUndelivered].
-func (e *UndeliveredError) Is(target error) bool { return target == ErrUndelivered }
+// Is matches [ErrUndelivered] and [persistence.ErrUnknownOutcome].
+func (e *UndeliveredError) Is(target error) bool {
+	return target == ErrUndelivered || target == persistence.ErrUnknownOutcome
+}
 
 // unheard handles the outcome of a command without a Result: it is done, and no more.
 func unheard(of *handler) *handler {

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -35,6 +34,9 @@ func ReceiptTo(receipt *Receipt) AskOption { return func(r *Request) { r.receipt
 type Awaitable interface {
 	// Name is the projection's, for errors.
 	Name() string
+	// Check returns an error when there is nothing that could be waited for, such as a
+	// projection of another name. It is asked before the command is, and does no I/O.
+	Check() error
 	// WaitFor returns when everything at and before the position has been applied and
 	// can be read. When ctx ends first, or the projection does not run, the error says
 	// how far behind it is. The zero position is always reached.
@@ -44,14 +46,15 @@ type Awaitable interface {
 // Await lets Ask return only when the projections show what the reply says, so
 // that the caller reads what he has written. When one does not get there before
 // ctx ends, or within ten seconds if ctx has no deadline, Ask returns the reply
-// together with a [*BehindError]: the command itself has succeeded.
+// together with a [*BehindError]: the command itself has succeeded. A projection that
+// does not exist is an error of Ask, and nothing is asked then.
 func Await(projections ...Awaitable) AskOption {
 	return func(r *Request) { r.await = append(r.await, projections...) }
 }
 
-// ErrBehind says that a command has succeeded and that a projection does not show
-// it yet.
-var ErrBehind = errors.New("the projection is behind")
+// ErrBehind is the [persistence.ErrDone] of a command that has succeeded and that a
+// projection does not show yet.
+var ErrBehind = persistence.NewKind("the projection is behind", persistence.ErrDone)
 
 // BehindError is the [ErrBehind] of one projection.
 type BehindError struct {
@@ -68,11 +71,27 @@ func (e *BehindError) Error() string {
 	return fmt.Sprintf("the command is done, but projection %s has not reached position %s: %v", e.Projection, e.Want, e.Err)
 }
 
-// Unwrap returns the cause, nil when there is none.
-func (e *BehindError) Unwrap() error { return e.Err }
+// Unwrap returns the cause as [persistence.Cause] shows it: what the projection could
+// not do says nothing of the command.
+func (e *BehindError) Unwrap() error { return persistence.Cause(persistence.ErrDone, e.Err) }
 
-// Is matches [ErrBehind].
-func (e *BehindError) Is(target error) bool { return target == ErrBehind }
+// Is matches [ErrBehind] and [persistence.ErrDone].
+func (e *BehindError) Is(target error) bool {
+	return target == ErrBehind || target == persistence.ErrDone
+}
+
+// check finds what cannot be waited for.
+func check(projections []Awaitable) error {
+	for _, p := range projections {
+		if p == nil {
+			return &persistence.InvalidError{Field: "projection", Reason: "to await is nil: take what Runner.Await returns"}
+		}
+		if err := p.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // awaitTimeout bounds [Await] for callers without a deadline.
 const awaitTimeout = 10 * time.Second

@@ -68,6 +68,8 @@ type slow struct{ began time.Time }
 
 func (slow) Name() string { return "slow" }
 
+func (slow) Check() error { return nil }
+
 func (s slow) WaitFor(ctx context.Context, position persistence.Position) error {
 	wait := time.Until(s.began.Add(time.Duration(position.Offset) * time.Second))
 	select {

@@ -26,7 +26,7 @@ type RejectedError struct {
 	// Text is for people.
 	Text string
 
-	known error // the error registered under the code here, if there is one
+	known error // the error that was returned, or the one registered under the code here
 }
 
 // Unregistered is the code of an error that was not registered.
@@ -43,8 +43,9 @@ func NewError(kind, code, text string) error {
 // Error fulfils error.
 func (r *RejectedError) Error() string { return r.Text }
 
-// Unwrap returns the error that is registered under the code, if there is one.
-func (r *RejectedError) Unwrap() error { return r.known }
+// Unwrap returns the error that the handler has returned, or out of the store the one
+// that is registered under the code, if there is one; as [persistence.Cause] shows it.
+func (r *RejectedError) Unwrap() error { return persistence.Cause(persistence.ErrRejected, r.known) }
 
 // Is matches [persistence.ErrRejected] and rejections of the same kind and code.
 func (r *RejectedError) Is(target error) bool {
@@ -86,6 +87,22 @@ func (d *definition) rejection(err error) *RejectedError {
 		own.Kind, own.Code = made.Kind, made.Code
 	}
 	return own
+}
+
+// refusal is what the caller gets of an error that a handler, or what stands around,
+// has returned: the error itself when it says what is true of it, that nothing was done
+// and that it comes again. An error that says otherwise does so of something else, such
+// as another command whose outcome is not known; and the runtime's own type is left to
+// the runtime. They become a rejection that has them as its cause.
+func (d *definition) refusal(err error) error {
+	class, _ := persistence.Classify(err)
+	_, runtimes := err.(*persistence.Error) //nolint:errorlint // the outermost is taken for the runtime's
+	if !runtimes && class.Effect == persistence.NotDone && !class.Retry {
+		return err
+	}
+	refused := d.rejection(err)
+	refused.known = err
+	return refused
 }
 
 // maxText bounds the text of a rejection that is stored, in bytes.

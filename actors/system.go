@@ -340,11 +340,15 @@ func (s *System) askAround(ctx context.Context, request Request, h *handler) (an
 		CommandID: request.id, Message: request.message, Sent: request.class == sent || request.reacts != nil,
 	}
 	request.logged = s.logBegin(&request, h, asked)
-	reached := false
-	reply, err := s.through(s.config.Around, asked, func(ctx context.Context) (any, error) {
+	reached, outcome := false, error(nil)
+	reply, err := s.through(s.config.Around, asked, func(ctx context.Context) (reply any, err error) {
 		reached = true
-		return s.ask(ctx, &request, h)
+		reply, outcome = s.ask(ctx, &request, h)
+		return reply, outcome
 	})(ctx)
+	if err != nil {
+		err = s.around(err, &request, h, reached, outcome)
+	}
 	if _, failed := err.(*persistence.Error); err != nil && !failed && !reached && request.class == sent { //nolint:errorlint // one further down is somebody else's
 		// The aggregate remembers that it was refused, as it does what it rejects itself,
 		// so that it is not let in when it comes again.
@@ -355,6 +359,30 @@ func (s *System) askAround(ctx context.Context, request Request, h *handler) (an
 		s.log.end(request.logged, err)
 	}
 	return reply, err
+}
+
+// around gives an error of what stands around commands the kind of what has become of
+// the command: it may come in the place of a reply, of another error, or from a call of
+// its own to another aggregate.
+func (s *System) around(err error, request *Request, h *handler, reached bool, outcome error) error {
+	stream := persistence.StreamID(request.kind + "-" + request.aggregate)
+	failed := &persistence.Error{Op: h.command.Name() + " on " + string(stream), Stream: stream, Command: request.id, Reason: "around", Err: err}
+	class, _ := persistence.Classify(err)
+	happened, _ := persistence.Classify(outcome)
+	_, runtimes := err.(*persistence.Error) //nolint:errorlint // one further down is somebody else's
+	switch {
+	case reached && outcome != nil && class == happened, !reached && runtimes && class.Effect == persistence.NotDone:
+		return err
+	case !reached && (class.Effect != persistence.NotDone || class.Retry): // of something else that was asked on the way
+		failed.Kind = persistence.ErrUnavailable
+	case !reached, happened.Kind == persistence.ErrRejected:
+		return s.definitions[request.kind].refusal(err)
+	case outcome == nil:
+		failed.Kind = persistence.ErrDone
+	default:
+		failed.Kind = happened.Kind
+	}
+	return failed
 }
 
 // ask delivers a command and waits for its outcome.

@@ -34,6 +34,9 @@ const (
 	// ErrCorrupt: stored data cannot be decoded or is not contiguous. An operator
 	// has to look.
 	ErrCorrupt Kind = "corrupt"
+	// ErrDone: it was done, and what failed came after it: a projection does not show it
+	// yet, or the reply was kept back. To do it again would be to do it twice.
+	ErrDone Kind = "done"
 )
 
 // ErrStreamNotFound is the [ErrNotFound] of streams.
@@ -66,8 +69,31 @@ func (k Kind) Error() string { return string(k) }
 
 // Is matches the wider kind that a kind belongs to.
 func (k Kind) Is(target error) bool {
-	return k == ErrStreamNotFound && target == ErrNotFound || (k == ErrSchema || k == ErrReplaced) && target == ErrUnavailable
+	switch k {
+	case ErrStreamNotFound, ErrTruncated:
+		return target == ErrNotFound
+	case ErrStreamExists, ErrRevision:
+		return target == ErrConflict
+	case ErrLostTail:
+		return target == ErrCorrupt
+	case ErrSchema, ErrReplaced:
+		return target == ErrUnavailable
+	}
+	return false
 }
+
+// NewKind makes the narrower kind of another package: an error that errors.Is and
+// [Classify] also find the wider kind by.
+func NewKind(text string, wider Kind) error { return narrow{text, wider} }
+
+type narrow struct {
+	text  string
+	wider Kind
+}
+
+func (n narrow) Error() string { return n.text }
+
+func (n narrow) Is(target error) bool { return target == n.wider }
 
 // ConflictError reports that a stream was not at the expected version, and that
 // this was not the writer's own earlier attempt.
@@ -215,8 +241,8 @@ type UnavailableError struct {
 // Error fulfils error.
 func (e *UnavailableError) Error() string { return withCause("unavailable: "+e.Reason, e.Err) }
 
-// Unwrap returns the cause, nil when there is none.
-func (e *UnavailableError) Unwrap() error { return e.Err }
+// Unwrap returns the cause as [Cause] shows it, nil when there is none.
+func (e *UnavailableError) Unwrap() error { return Cause(ErrUnavailable, e.Err) }
 
 // Is matches [ErrUnavailable], and [ErrOverloaded] when a queue was full.
 func (e *UnavailableError) Is(target error) bool {
@@ -235,8 +261,8 @@ type ReplacedError struct {
 // Error fulfils error.
 func (e *ReplacedError) Error() string { return withCause("journal replaced: "+e.Reason, e.Err) }
 
-// Unwrap returns the cause, nil when there is none.
-func (e *ReplacedError) Unwrap() error { return e.Err }
+// Unwrap returns the cause as [Cause] shows it, nil when there is none.
+func (e *ReplacedError) Unwrap() error { return Cause(ErrUnavailable, e.Err) }
 
 // Is matches [ErrReplaced] and [ErrUnavailable].
 func (e *ReplacedError) Is(target error) bool {
@@ -259,14 +285,9 @@ func (e *UnknownOutcomeError) Error() string {
 	return withCause(fmt.Sprintf("unknown outcome of an append to %s", e.Stream), e.Err)
 }
 
-// Unwrap returns the cause, but for one of a kind: what may have been done is
-// not also unavailable, and must not be taken for it.
-func (e *UnknownOutcomeError) Unwrap() error {
-	if _, found := kindOf(e.Err); found {
-		return nil
-	}
-	return e.Err
-}
+// Unwrap returns the cause as [Cause] shows it: what may have been done is not also
+// unavailable, and must not be taken for it.
+func (e *UnknownOutcomeError) Unwrap() error { return Cause(ErrUnknownOutcome, e.Err) }
 
 // Is matches [ErrUnknownOutcome].
 func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrUnknownOutcome }
@@ -294,8 +315,8 @@ func (e *CorruptError) Error() string {
 	return withCause(fmt.Sprintf("corrupt%s: %s", where.String(), e.Reason), e.Err)
 }
 
-// Unwrap returns the cause, nil when there is none.
-func (e *CorruptError) Unwrap() error { return e.Err }
+// Unwrap returns the cause as [Cause] shows it, nil when there is none.
+func (e *CorruptError) Unwrap() error { return Cause(ErrCorrupt, e.Err) }
 
 // Is matches [ErrCorrupt].
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
@@ -362,58 +383,25 @@ type Error struct {
 
 // Error fulfils error.
 func (e *Error) Error() string {
-	text := e.Op
-	if e.Err == nil || !strings.HasPrefix(e.Err.Error(), string(e.Kind)) { // the journals' errors say their kind
-		text += ": " + string(e.Kind)
+	var parts []string
+	if e.Op != "" {
+		parts = append(parts, e.Op)
 	}
+	if e.Err == nil || !strings.HasPrefix(e.Err.Error(), string(e.Kind)) { // the journals' errors say their kind
+		parts = append(parts, string(e.Kind))
+	}
+	text := strings.Join(parts, ": ")
 	if e.Reason != "" {
-		text += " (" + e.Reason + ")"
+		text = strings.TrimSpace(text + " (" + e.Reason + ")")
+	}
+	if text == "" {
+		return e.Err.Error()
 	}
 	return withCause(text, e.Err)
 }
 
-// Unwrap returns the cause, nil when there is none.
-func (e *Error) Unwrap() error { return e.Err }
+// Unwrap returns the cause as [Cause] shows it, nil when there is none.
+func (e *Error) Unwrap() error { return Cause(e.Kind, e.Err) }
 
 // Is matches the error's kind.
 func (e *Error) Is(target error) bool { return target == e.Kind || e.Kind.Is(target) }
-
-// kinds are what KindOf can find. One stands before another that an error may
-// match beside it: a missing stream that had to exist is a conflict.
-var kinds = [...]Kind{
-	ErrConflict, ErrUnavailable, ErrOverloaded, ErrInvalid, ErrUnknownOutcome, ErrRejected,
-	ErrEventIDReused, ErrNotFound, ErrFenced, ErrCorrupt,
-}
-
-// KindOf sorts any error that a journal or the runtime returns. The outermost
-// kind decides, not that of a cause: an unknown outcome is not made definite by
-// a part that was unavailable. What is of no known kind counts as an unknown
-// outcome: nothing may be assumed of it.
-func KindOf(err error) Kind {
-	if kind, found := kindOf(err); found {
-		return kind
-	}
-	return ErrUnknownOutcome
-}
-
-func kindOf(err error) (Kind, bool) {
-	for _, kind := range kinds {
-		if err == error(kind) { //nolint:errorlint // one link of the chain at a time
-			return kind, true
-		}
-		if is, ok := err.(interface{ Is(error) bool }); ok && is.Is(kind) {
-			return kind, true
-		}
-	}
-	switch wrapper := err.(type) { //nolint:errorlint // as above
-	case interface{ Unwrap() error }:
-		return kindOf(wrapper.Unwrap())
-	case interface{ Unwrap() []error }:
-		for _, err := range wrapper.Unwrap() {
-			if kind, found := kindOf(err); found {
-				return kind, true
-			}
-		}
-	}
-	return "", false
-}

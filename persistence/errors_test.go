@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"net"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,7 +20,8 @@ import (
 var allKinds = []persistence.Kind{
 	persistence.ErrRejected, persistence.ErrConflict, persistence.ErrEventIDReused, persistence.ErrNotFound,
 	persistence.ErrInvalid, persistence.ErrUnavailable, persistence.ErrOverloaded, persistence.ErrUnknownOutcome,
-	persistence.ErrFenced, persistence.ErrCorrupt, persistence.ErrStreamNotFound, persistence.ErrSchema,
+	persistence.ErrFenced, persistence.ErrCorrupt, persistence.ErrDone, persistence.ErrStreamNotFound, persistence.ErrStreamExists,
+	persistence.ErrRevision, persistence.ErrTruncated, persistence.ErrLostTail, persistence.ErrSchema,
 }
 
 // TestKindsOfErrors is the whole matrix: every error matches the kinds that are
@@ -153,10 +158,62 @@ func TestKindOf(t *testing.T) {
 		}
 	})
 
-	t.Run("what is of no kind may have been done", func(t *testing.T) {
+	t.Run("what is of no kind is the domain's", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, persistence.ErrUnknownOutcome, persistence.KindOf(errors.New("EOF")))
-		require.Equal(t, persistence.ErrUnknownOutcome, persistence.KindOf(context.Canceled))
+		class, known := persistence.Classify(fmt.Errorf("withdraw: %w", errors.New("insufficient funds")))
+		require.Equal(t, persistence.Class{Kind: persistence.ErrRejected}, class)
+		require.False(t, known)
+	})
+
+	t.Run("but for what tells of a part that was away, which may have been done", func(t *testing.T) {
+		t.Parallel()
+		for _, err := range []error{
+			context.Canceled, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET,
+			&net.OpError{Op: "dial", Err: errors.New("refused")}, &fs.PathError{Op: "open", Err: fs.ErrNotExist},
+		} {
+			class, known := persistence.Classify(fmt.Errorf("ask: %w", err))
+			require.Equal(t, persistence.Class{Kind: persistence.ErrUnknownOutcome, Effect: persistence.MaybeDone, Retry: true}, class, err)
+			require.False(t, known)
+		}
+	})
+
+	t.Run("nothing that failed is of no kind", func(t *testing.T) {
+		t.Parallel()
+		class, known := persistence.Classify(nil)
+		require.Zero(t, class)
+		require.False(t, known)
+		require.Empty(t, persistence.KindOf(nil))
+	})
+
+	t.Run("every kind stands once in the table", func(t *testing.T) {
+		t.Parallel()
+		seen := map[persistence.Kind]bool{}
+		for _, class := range persistence.Classes() {
+			require.False(t, seen[class.Kind])
+			seen[class.Kind] = true
+			found, known := persistence.Classify(class.Kind)
+			require.Equal(t, class, found)
+			require.True(t, known)
+		}
+		require.Equal(t, []string{"not done", "done", "may be done"}, []string{persistence.NotDone.String(), persistence.Done.String(), persistence.MaybeDone.String()})
+	})
+
+	t.Run("a cause of another kind keeps what is no kind", func(t *testing.T) {
+		t.Parallel()
+		behind := persistence.NewKind("behind", persistence.ErrUnavailable)
+		inner := &persistence.UnavailableError{Reason: "away", Err: fmt.Errorf("%w, %w: %w", behind, context.Canceled, &fs.PathError{Op: "open"})}
+		err := &persistence.UnknownOutcomeError{Stream: "a-1", Err: inner}
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, behind)
+		require.NotErrorIs(t, err, persistence.ErrUnavailable)
+		_, found := errors.AsType[*fs.PathError](err)
+		require.True(t, found)
+		_, found = errors.AsType[*persistence.UnavailableError](err)
+		require.False(t, found, "it would be taken for definite")
+		_, found = errors.AsType[persistence.Kind](err)
+		require.False(t, found)
+		require.NoError(t, persistence.Cause(persistence.ErrUnavailable, nil))
+		require.Equal(t, inner, persistence.Cause(persistence.ErrUnavailable, inner))
 	})
 
 	t.Run("the outermost decides", func(t *testing.T) {

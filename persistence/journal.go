@@ -137,8 +137,9 @@ type Reader interface {
 	// Stream returns what is known of a stream that exists, or [*StreamNotFoundError].
 	Stream(ctx context.Context, stream StreamID) (StreamInfo, error)
 
-	// Wait returns nil when an event beyond after may exist, possibly too early, or
-	// the cause of ctx when it is done first.
+	// Wait returns nil when an event beyond after may exist, possibly too early. When
+	// ctx is done first the error is [ErrUnavailable] and wraps its cause, as that of
+	// every call is whose caller leaves before anything was done.
 	Wait(ctx context.Context, after Positions) error
 
 	// Identity returns the journal's id, which says what a version or a position that

@@ -228,21 +228,12 @@ func blame(err error) (*EventError, bool) { return errors.AsType[*EventError](er
 // away reports errors that say nothing about an event: a part is away, and the
 // same may succeed when it is back.
 func away(err error) bool {
-	switch kind := persistence.KindOf(err); {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return true
-	case kind == persistence.ErrUnknownOutcome:
-		return errors.Is(err, persistence.ErrUnknownOutcome) // and not only of no known kind
-	default:
-		return kind == persistence.ErrUnavailable || kind == persistence.ErrOverloaded
-	}
+	class, known := persistence.Classify(err)
+	return known && class.Retry || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // hopeless reports errors that come again however often an event is tried.
-func hopeless(err error) bool {
-	kind := persistence.KindOf(err)
-	return kind == persistence.ErrCorrupt
-}
+func hopeless(err error) bool { return persistence.KindOf(err) == persistence.ErrCorrupt }
 
 // causeOf is the text of an error as it is kept.
 func causeOf(err error) string {

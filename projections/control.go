@@ -251,7 +251,7 @@ func (h *hosted) ask(ctx context.Context, ended <-chan struct{}) error {
 		case <-ended:
 			return nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 		}
 	}
 }
@@ -278,7 +278,7 @@ func (h *hosted) until(ctx context.Context, holds func(Registration) bool) error
 		select {
 		case <-seen:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 		}
 	}
 }

@@ -7,13 +7,15 @@ import (
 )
 
 // ErrNotFound is the [persistence.ErrNotFound] of projections.
-const ErrNotFound persistence.Kind = "projection not found"
+var ErrNotFound = persistence.NewKind("projection not found", persistence.ErrNotFound)
 
-// ErrBehind reports a projection that has not come to a place in time.
-const ErrBehind persistence.Kind = "projection behind"
+// ErrBehind is the [persistence.ErrUnavailable] of a projection that has not come to a
+// place in time.
+var ErrBehind = persistence.NewKind("projection behind", persistence.ErrUnavailable)
 
-// ErrDiverged reports a checkpoint that does not belong to the journal.
-const ErrDiverged persistence.Kind = "projection diverged"
+// ErrDiverged is the [persistence.ErrCorrupt] of a checkpoint that does not belong to
+// the journal.
+var ErrDiverged = persistence.NewKind("projection diverged", persistence.ErrCorrupt)
 
 // NotFoundError reports a projection that nobody here defines, or that was deleted.
 type NotFoundError struct {
@@ -28,8 +30,9 @@ func (e *NotFoundError) Is(target error) bool {
 	return target == ErrNotFound || target == persistence.ErrNotFound
 }
 
-// BehindError reports that a projection was waited for in vain. What was to be seen
-// through it has happened all the same.
+// BehindError reports that a projection was waited for in vain: the waiting was not
+// done, and may be begun again. What was to be seen through the projection has happened
+// all the same.
 type BehindError struct {
 	// Projection is its name.
 	Projection string
@@ -48,12 +51,19 @@ func (e *BehindError) Error() string {
 		e.Projection, e.Want.Offset-e.Have.Offset, e.Have, e.Want, e.Status, e.Err)
 }
 
-// Unwrap returns why the waiting ended.
-func (e *BehindError) Unwrap() error { return e.Err }
+// Unwrap returns why the waiting ended, as [persistence.Cause] shows it.
+func (e *BehindError) Unwrap() error { return persistence.Cause(e.kind(), e.Err) }
 
-// Is matches [ErrBehind] and [persistence.ErrUnavailable].
-func (e *BehindError) Is(target error) bool {
-	return target == ErrBehind || target == persistence.ErrUnavailable
+// Is matches [ErrBehind] and [persistence.ErrUnavailable]; or [persistence.ErrCorrupt]
+// when the projection stands where no waiting helps: it has diverged, or has met an
+// event that cannot be read.
+func (e *BehindError) Is(target error) bool { return target == ErrBehind || target == e.kind() }
+
+func (e *BehindError) kind() persistence.Kind {
+	if e.Err != nil && persistence.KindOf(e.Err) == persistence.ErrCorrupt {
+		return persistence.ErrCorrupt
+	}
+	return persistence.ErrUnavailable
 }
 
 // DivergedError reports that a projection stands at a place that the journal does
@@ -74,8 +84,10 @@ func (e *DivergedError) Error() string {
 // Unwrap returns the cause.
 func (e *DivergedError) Unwrap() error { return e.Err }
 
-// Is matches [ErrDiverged].
-func (e *DivergedError) Is(target error) bool { return target == ErrDiverged }
+// Is matches [ErrDiverged] and [persistence.ErrCorrupt].
+func (e *DivergedError) Is(target error) bool {
+	return target == ErrDiverged || target == persistence.ErrCorrupt
+}
 
 // EventError reports the event at which a projection has failed.
 type EventError struct {

@@ -54,11 +54,20 @@ type Awaited struct {
 }
 
 // Await returns something to wait for a projection by. The name is checked when it
-// is used.
+// is used: before a command is sent that awaits it.
 func (r *Runner) Await(name string) Awaited { return Awaited{r, name} }
 
 // Name is the projection's name.
 func (a Awaited) Name() string { return a.name }
+
+// Check returns a [*NotFoundError] when the runner has no projection of the name.
+func (a Awaited) Check() error {
+	if a.runner == nil {
+		return &persistence.InvalidError{Field: "projection", Reason: "to await is the zero value: take what Runner.Await returns"}
+	}
+	_, err := a.runner.versions(a.name)
+	return err
+}
 
 // WaitFor is that of the runner.
 func (a Awaited) WaitFor(ctx context.Context, position persistence.Position) error {

@@ -43,7 +43,7 @@ func Stele() Rules {
 	return Rules{
 		Areas: areas(),
 		ForTests: []string{
-			"persistence/memory", "persistence/sqlite", "persistence/postgres", "persistence/journaltest",
+			"persistence/memory", "persistence/sqlite", "persistence/postgres", "persistence/prooph", "persistence/journaltest",
 			"actors/actorstest", "internal/pgtest", "internal/faultjournal", "internal/torture",
 			"projections/postgres", "projections/sqlite", "projections/projectionstest",
 		},

@@ -317,17 +317,21 @@ func (j *Journal) beforeRead(ctx context.Context, stream persistence.StreamID) (
 		select {
 		case <-fault.Until:
 		case <-ctx.Done():
-			return fault, context.Cause(ctx)
+			return fault, errLeft(ctx)
 		}
 	}
 	if fault.Delay > 0 {
 		select {
 		case <-time.After(fault.Delay):
 		case <-ctx.Done():
-			return fault, context.Cause(ctx)
+			return fault, errLeft(ctx)
 		}
 	}
 	return fault, nil
+}
+
+func errLeft(ctx context.Context) error {
+	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 }
 
 // ReadPages fulfils [persistence.PageReader] through Read, so that the faults of
@@ -337,7 +341,7 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 		return nil, errClosed()
 	}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, errLeft(ctx)
 	}
 	pages := make([]persistence.StreamPage, len(requests))
 	for i, request := range requests {

@@ -10,10 +10,13 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/stele-es/stele/persistence"
 )
 
-// ErrNotWhole says that stored data holds something that the type has no place for.
-var ErrNotWhole = errors.New("holds what the type does not know")
+// ErrNotWhole is the [persistence.ErrCorrupt] of stored data that holds something that
+// the type has no place for.
+var ErrNotWhole = persistence.NewKind("holds what the type does not know", persistence.ErrCorrupt)
 
 // DecodeWhole is [Type.Decode] for what is read once and then done with, such as a
 // command: data that says more than the message can hold is an error that matches

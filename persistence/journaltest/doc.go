@@ -179,6 +179,7 @@
 //   - does not check filters
 //   - counts without the filter
 //   - refuses without saying what is wrong
+//   - answers who has left with an error of no kind
 //   - takes a filter that is wrong for one that chooses nothing
 //   - takes the greatest place for none
 //   - names a place that it looked up later than the events

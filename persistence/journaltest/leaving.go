@@ -14,8 +14,9 @@ import (
 )
 
 var leaving = cases{
-	"an append whose caller leaves is stored, refused or unknown": leaveAppends,
-	"a reader who leaves gets the reason or the events":           leaveReads,
+	"an append whose caller leaves is stored, refused or unknown":  leaveAppends,
+	"a reader who leaves gets the reason or the events":            leaveReads,
+	"a caller who has left is told that nothing was done, and why": leaveFirst,
 }
 
 // leaveAppends has callers leave at any moment, some before and some after their
@@ -53,6 +54,28 @@ func leaveAppends(t *testing.T, s suite) {
 		require.NoError(t, outcome.Err)
 	}
 	l.verify(j)
+}
+
+// leaveFirst makes every call for a caller who is gone already. An error without a kind
+// would be taken for one that a domain has made.
+func leaveFirst(t *testing.T, s suite) {
+	j := s.open(t)
+	j.grow("left-1", 2)
+	why := errors.New("why the caller has left")
+	ctx, leave := context.WithCancelCause(j.ctx)
+	leave(why)
+	gone := j
+	gone.ctx = ctx
+	for call, err := range gone.calls("left-1") {
+		if err == nil {
+			continue // what is at hand may be answered
+		}
+		class, known := persistence.Classify(err)
+		require.True(t, known, "%s: %v", call, err)
+		require.Equal(t, persistence.ErrUnavailable, class.Kind, "%s: %v", call, err)
+		require.True(t, errors.Is(err, why) || errors.Is(err, context.Canceled), "%s: %v", call, err)
+	}
+	require.Len(t, j.events("left-1"), 2)
 }
 
 func leaveReads(t *testing.T, s suite) {

@@ -20,6 +20,14 @@ var refusalMutants = map[string]mutant{
 			return outcomes, err
 		}
 	}},
+	"answers who has left with an error of no kind": {caughtBy: "a caller who has left is told that nothing was done, and why", fault: func(r *rigged) {
+		r.onAppend = func(ctx context.Context, appends []persistence.Append) ([]persistence.Outcome, error) {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return r.Journal.Append(ctx, appends...)
+		}
+	}},
 	"takes a filter that is wrong for one that chooses nothing": {caughtBy: "filters that break a rule are refused by every reader", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			if options.Filter != nil && options.Filter.Check() != nil {

@@ -127,7 +127,7 @@ func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
 		select {
 		case <-grown:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return errLeft(ctx)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func readError(ctx context.Context, err error) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return errLeft(ctx)
 	}
 	if errors.Is(err, puddle.ErrClosedPool) {
 		return errClosed()

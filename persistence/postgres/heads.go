@@ -83,7 +83,7 @@ func (h *heads) wait(ctx context.Context, offset int64) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return errLeft(ctx)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (l *listing[T]) run(ctx context.Context, j *Journal, s statement, more ...[
 	}
 	for {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return errLeft(ctx)
 		}
 		page, err := l.page(ctx, j, s, append([][]byte{[]byte(after), []byte(beginning), int8Parameter(int64(limit))}, more...))
 		if err != nil {

@@ -158,7 +158,7 @@ func (s *step) run(ctx context.Context, conn *pgconn.PgConn) error {
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return errLeft(ctx)
 		case <-poll.C:
 		}
 	}

@@ -79,7 +79,7 @@ func (j *Journal) read(ctx context.Context, on session, stream persistence.Strea
 		return err
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return errLeft(ctx)
 	}
 	if err := stream.CheckName(); err != nil {
 		return err

@@ -39,7 +39,7 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 
 func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOptions) (persistence.Page, error) {
 	if ctx.Err() != nil {
-		return persistence.Page{}, context.Cause(ctx)
+		return persistence.Page{}, errLeft(ctx)
 	}
 	s := &scan{journal: j, options: options, last: options.After.Of(partition).Offset}
 	if options.Backward && len(options.After) == 0 {

@@ -76,8 +76,10 @@ type RefusedError struct {
 // Error fulfils error.
 func (e *RefusedError) Error() string { return "import from prooph: " + e.Finding.String() }
 
-// Unwrap returns the cause, nil when there is none.
-func (e *RefusedError) Unwrap() error { return e.Finding.Err }
+// Unwrap returns the cause as [persistence.Cause] shows it, nil when there is none.
+func (e *RefusedError) Unwrap() error {
+	return persistence.Cause(persistence.ErrInvalid, e.Finding.Err)
+}
 
 // Is matches [persistence.ErrInvalid].
 func (e *RefusedError) Is(target error) bool { return target == persistence.ErrInvalid }

@@ -135,7 +135,7 @@ func failed(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("read prooph's tables: %w", context.Cause(ctx))
+		return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 	}
 	cause := pgsession.Public(err)
 	if code := pgsession.Code(err); code != "" {

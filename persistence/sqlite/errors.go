@@ -61,7 +61,7 @@ func definite(err error) error {
 
 // answer is err itself when it is for the caller, else what it means for him.
 func answer(err error) error {
-	if err == nil || persistence.KindOf(err) != persistence.ErrUnknownOutcome {
+	if _, known := persistence.Classify(err); known || err == nil {
 		return err
 	}
 	return definite(err)

@@ -64,7 +64,7 @@ func (j *Journal) await(ctx context.Context, grown <-chan struct{}) error {
 			j.Nudge(nil)
 		}
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return errLeft(ctx)
 	}
 	return nil
 }

@@ -73,7 +73,8 @@ func open(ctx context.Context, reader persistence.Reader, source source, options
 // the journal grew by what the subscription does not choose; their Next is worth
 // remembering all the same.
 //
-// An error is the last pair, also the end of ctx, with its cause. Behind an error
+// An error is the last pair, also the end of ctx: [persistence.ErrUnavailable], which
+// wraps its cause. Behind an error
 // that is not for ever, another subscription that is opened behind the last page
 // goes on. Ranging again begins again.
 //
@@ -126,7 +127,7 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[persistence.Recorde
 // next reads a page and holds the journal to its promise.
 func (s *Subscription) next(ctx context.Context, at persistence.Positions) (persistence.Page, error) {
 	if ctx.Err() != nil {
-		return persistence.Page{}, context.Cause(ctx)
+		return persistence.Page{}, left(ctx, nil)
 	}
 	page, err := s.source.page(ctx, at, s.wants)
 	if err != nil {
@@ -148,7 +149,7 @@ func (s *Subscription) next(ctx context.Context, at persistence.Positions) (pers
 // left makes one error of all that the end of ctx can look like.
 func left(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 	}
 	return err
 }

@@ -200,7 +200,8 @@ func TestSubscriptionEnds(t *testing.T) {
 
 					err = <-ended
 					if name == "with ctx, which says why" {
-						require.Equal(t, errStop, err)
+						require.ErrorIs(t, err, errStop)
+						require.Equal(t, persistence.ErrUnavailable, persistence.KindOf(err))
 					} else {
 						require.ErrorIs(t, err, persistence.ErrUnavailable)
 					}
@@ -230,7 +231,8 @@ func TestEndWhileReading(t *testing.T) {
 	require.NoError(t, err)
 
 	for _, err := range subscription.Pages(ctx) {
-		require.Equal(t, errStop, err)
+		require.ErrorIs(t, err, errStop)
+		require.Equal(t, persistence.ErrUnavailable, persistence.KindOf(err))
 	}
 }
 
@@ -250,7 +252,8 @@ func TestEndWhileWaiting(t *testing.T) {
 	for _, err := range subscription.Pages(ctx) {
 		last = err
 	}
-	require.Equal(t, errStop, last)
+	require.ErrorIs(t, last, errStop)
+	require.Equal(t, persistence.ErrUnavailable, persistence.KindOf(last))
 }
 
 // impatient is a journal that cannot be waited for.

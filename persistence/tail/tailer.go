@@ -111,7 +111,7 @@ func (t *Tailer) lead(ctx context.Context, after persistence.Positions, view vie
 	case <-view.grown:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return left(ctx, nil)
 	}
 	if t.ring.look(after).place != view.place {
 		return nil // another one has been quicker

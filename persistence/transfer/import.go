@@ -99,7 +99,7 @@ func scan(file io.Reader, r *reading) *reading {
 func (r *reading) run(ctx context.Context) (Summary, error) {
 	for {
 		if ctx.Err() != nil {
-			return r.summary, context.Cause(ctx)
+			return r.summary, &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 		}
 		line, err := r.next()
 		switch {

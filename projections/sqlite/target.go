@@ -213,7 +213,7 @@ func (t *Target) begin(ctx context.Context) (*sql.Tx, error) {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, context.Cause(ctx)
+			return nil, &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 		}
 	}
 }

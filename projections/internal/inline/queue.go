@@ -165,7 +165,7 @@ func (q *Queue[T]) attempt(appends []persistence.Append, outcomes []persistence.
 	err := q.store.Transact(ctx, func(ctx context.Context, tx T) error {
 		stored, err := q.store.AppendTx(ctx, tx, appends...)
 		if err != nil {
-			if kind := persistence.KindOf(err); kind == persistence.ErrUnavailable || kind == persistence.ErrOverloaded {
+			if class, _ := persistence.Classify(err); class.Retry && class.Effect == persistence.NotDone {
 				away = err // no matter what is to be stored
 			}
 			return err
@@ -199,8 +199,8 @@ func answer(err error) error {
 	if !ok {
 		return err
 	}
-	if errors.Is(err, persistence.ErrUnknownOutcome) || persistence.KindOf(err) != persistence.ErrUnknownOutcome {
-		return refused.Err // it has a kind
+	if _, known := persistence.Classify(err); known {
+		return refused.Err
 	}
 	return &persistence.Error{Kind: persistence.ErrRejected, Op: "project inline", Err: refused.Err}
 }

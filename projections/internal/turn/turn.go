@@ -35,13 +35,13 @@ func (t *Turn) Take(ctx context.Context) (inside context.Context, leave func(), 
 			Field: "context", Reason: "is that of a transaction of the same store, which the new one would wait for: use the transaction that is open, or ask from outside of it",
 		}
 	case ctx.Err() != nil:
-		return nil, nil, context.Cause(ctx)
+		return nil, nil, &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 	}
 	select {
 	case t.room <- struct{}{}:
 		return context.WithValue(ctx, key{t}, true), func() { <-t.room }, nil
 	case <-ctx.Done():
-		return nil, nil, context.Cause(ctx)
+		return nil, nil, &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 	}
 }
 
