@@ -38,6 +38,10 @@ type Config struct {
 	// Upcasters turn events that were stored in an old form into those that the
 	// aggregates and the projections know. The default is none.
 	Upcasters *upcast.Chain
+	// AcceptLoss starts the node although it would lose a part of what is stored, or cannot
+	// read it: what is found is logged as a warning then. Without it [Start] refuses, see
+	// [IncompatibleError]. It is for what somebody has looked at, and not for good.
+	AcceptLoss bool
 	// Logger takes what operators should know. The default discards it.
 	Logger *slog.Logger
 	// Node names this process to operators, among those that run the same projections.

@@ -25,6 +25,7 @@ var notSettable = map[string]string{
 
 // startUses are the fields of Config that no part has, because Start uses them itself.
 var startUses = map[string]string{
+	"AcceptLoss":  "it is about the check of the whole program against the journal",
 	"Checkpoints": "the reactions of the aggregates become projections with this store",
 }
 

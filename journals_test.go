@@ -71,7 +71,13 @@ func TestEventsAreDescribed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			journal := open(t)
+			ability, ok := persistence.As[persistence.Schemas](journal)
+			require.True(t, ok)
+			described := 0
 			for round := range 2 {
+				schemas, err := ability.Schemas(t.Context())
+				require.NoError(t, err)
+				described = len(schemas)
 				node, err := stele.Start(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters, allVisits}})
 				require.NoError(t, err)
 				_, err = Count.Ask(t.Context(), node, "a", wrapperspb.UInt64(uint64(round)))
@@ -97,11 +103,10 @@ func TestEventsAreDescribed(t *testing.T) {
 				`google.protobuf.UInt64Value "0"`, `visits.visited {"Page":"/home","Nth":1}`,
 				`google.protobuf.UInt64Value "1"`, `visits.visited {"Page":"/home","Nth":2}`,
 			}, said)
-			ability, ok := persistence.As[persistence.Schemas](journal)
-			require.True(t, ok)
 			schemas, err := ability.Schemas(t.Context())
 			require.NoError(t, err)
-			require.Len(t, schemas, 2, "the second node has found those of the first")
+			require.Positive(t, described)
+			require.Equal(t, described, len(schemas), "the second node has found those of the first")
 		})
 	}
 }

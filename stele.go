@@ -26,6 +26,13 @@ type Node struct {
 // Start starts a node. Everything that is wrong with the configuration is
 // reported at once, and nothing is left running then. It waits for the journal,
 // which is told what the events look like, until ctx is done.
+//
+// A program that would lose something of what the journal holds, or could not read it,
+// is refused with an [*IncompatibleError] before it has changed anything, unless
+// [Config.AcceptLoss] says otherwise. That is found in the descriptions that programs
+// leave in the journal, as [schema.Catalogue.Check] says; an older program beside a newer
+// one starts, and logs what it does not know. What is configured and can do nothing is
+// logged as a warning: events that nobody raises, kinds that nobody hosts.
 func Start(ctx context.Context, config Config) (*Node, error) {
 	node := &Node{journal: config.Journal, upcasters: config.Upcasters}
 	hosting, reading := config.parts()
@@ -33,6 +40,12 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	reading.Projections = append(reacting, reading.Projections...)
 	runner, problem := projections.New(reading)
 	problem = errors.Join(problem, missing, clashes(&config))
+	if problem == nil && config.Journal != nil {
+		problem = config.checkStart(ctx)
+		if changed, ok := problem.(*IncompatibleError); ok { //nolint:errorlint // as it was returned
+			return nil, changed
+		}
+	}
 	system, err := actors.Open(ctx, hosting)
 	if problem != nil && err == nil {
 		err = system.Close(ctx)
@@ -81,15 +94,6 @@ type reactor struct {
 // Take fulfils [projections.Reactor].
 func (r reactor) Take(event *persistence.Recorded) (id string, react func(ctx context.Context, late bool) error, err error) {
 	return r.Reactions.Take(r.node, event)
-}
-
-// Check compares the events that the aggregates of a configuration know with those
-// that its journal holds, and returns every change that they would suffer from:
-// see [schema.Check]. It needs no node, and changes nothing.
-func Check(ctx context.Context, config Config) ([]schema.Finding, error) {
-	return schema.Check(ctx, config.Journal, schema.Program{
-		Events: actors.Events(config.Aggregates...), Upcasters: config.Upcasters,
-	})
 }
 
 // Ask fulfils [actors.Asker]; programs call Ask on a command.

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
@@ -33,6 +34,7 @@ type definition struct {
 	stored    map[string]*applier       // by stored name of the event
 	results   map[string]*handler       // of outcomes, by stored name of the command
 	process   bool                      // it sends
+	sendsTo   []string                  // kinds, as far as results say
 	reactions map[string]*reaction      // to events of others, by their stored name
 	since     time.Time                 // of reactions
 	rejects   map[string]error          // by code
@@ -46,6 +48,7 @@ type definition struct {
 
 	upcasters *upcast.Chain // of the system
 	births    *births       // in the system
+	notes     *notes        // of the system, nil when its journal keeps none
 }
 
 // handler decides one type of command.
@@ -54,6 +57,7 @@ type handler struct {
 	shape   uint64 // of the command
 	reply   *codec.Type
 	decide  func(state any, tx *Tx, command any) (any, error)
+	schema  persistence.SchemaID // what the system's journal knows the command by
 }
 
 // applier changes the state by one type of event.
@@ -61,6 +65,7 @@ type applier struct {
 	event  *codec.Type
 	apply  func(state, event any)
 	schema persistence.SchemaID // what the system's journal knows the event by
+	noted  *atomic.Bool         // the journal has been told that one is stored
 }
 
 // Part is a piece of a definition.
@@ -194,7 +199,13 @@ func (d *definition) clone() *definition {
 	own.appliers, own.stored = make(map[reflect.Type]*applier, len(d.appliers)), make(map[string]*applier, len(d.stored))
 	for goType, on := range d.appliers {
 		copied := *on
+		copied.noted = new(atomic.Bool)
 		own.appliers[goType], own.stored[on.event.Name()] = &copied, &copied
+	}
+	own.handlers = make(map[reflect.Type]*handler, len(d.handlers))
+	for goType, h := range d.handlers {
+		copied := *h
+		own.handlers[goType] = &copied
 	}
 	return &own
 }

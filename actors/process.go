@@ -36,6 +36,7 @@ func Result[S, C, R any](contract Command[C, R], then func(state *S, tx *Tx, rep
 			a.d.problem("the result of %s is handled twice: remove one Result", command.Name())
 		}
 		a.d.process = true
+		a.d.sendsTo = append(a.d.sendsTo, contract.kind)
 		a.d.results[command.Name()] = &handler{command: command, reply: reply, decide: func(state any, tx *Tx, message any) (any, error) {
 			got := message.(*outcome)
 			typed, _ := got.reply.(R)

@@ -141,6 +141,7 @@ func (tx *Tx) send(s *sending, of *codec.Type, message any, delay time.Duration)
 	s.Command, s.Payload, s.message = of.Name(), payload, message
 	s.Due = tx.now.Add(max(delay, 0)).UnixMicro()
 	tx.sends = append(tx.sends, s)
+	tx.on.notes.send(s.GetKind(), of)
 	return nil
 }
 

@@ -120,6 +120,7 @@ type System struct {
 	snapshots     *snapshots
 	log           *commandLog
 	deliverer     *deliverer
+	notes         *notes // nil when the journal keeps none
 	open          openCount
 	appends       appends
 	troubles      troubles

@@ -77,6 +77,9 @@ func (tx *Tx) raise(event any) error {
 	if tx.observe != nil {
 		tx.observe(on.event, event)
 	}
+	if on.noted != nil && !on.noted.Load() {
+		tx.on.notes.raised(tx.on.kind, on)
+	}
 	tx.problem = errHalfApplied
 	on.apply(tx.state, event)
 	tx.events = append(tx.events, persistence.Event{Type: on.event.Name(), Schema: on.schema, Payload: payload})

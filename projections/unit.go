@@ -333,8 +333,13 @@ func (p persisted[S]) load(state []byte) (*State[S], error) {
 	if len(state) == 0 || string(state) == null {
 		return s, nil
 	}
-	value, err := p.of.Decode(state)
-	if err != nil {
+	// It is saved again in place of what was there, which must not lose what a program
+	// before, or a newer one beside, has kept in it.
+	value, err := p.of.DecodeWhole(state)
+	switch {
+	case errors.Is(err, codec.ErrNotWhole):
+		return nil, &persistence.CorruptError{Reason: "the state of a projection holds what its type does not know: reset it, or raise its version", Err: err}
+	case err != nil:
 		return nil, &persistence.CorruptError{Reason: "the state of a projection is not one of its type: reset it, or raise its version"}
 	}
 	s.Value, _ = value.(S)

@@ -344,15 +344,6 @@ func withoutContent(err error) error {
 	return errors.New("not valid JSON")
 }
 
-// New returns a pointer to a new message that holds nothing, to decode into.
-func (c *Type) New() any {
-	element := c.goType
-	if c.form != structValue {
-		element = element.Elem()
-	}
-	return reflect.New(element).Interface()
-}
-
 // IsNil reports whether message is nil or a nil pointer.
 func (c *Type) IsNil(message any) bool {
 	if message == nil {

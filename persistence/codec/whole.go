@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -34,7 +35,7 @@ func (c *Type) DecodeWhole(data []byte) (any, error) {
 		}
 		return message, nil
 	}
-	if err := KnowsJSON(data, c.New()); err != nil {
+	if err := knowsJSON(data, reflect.New(c.element()).Interface()); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", c.name, err)
 	}
 	return message, nil
@@ -68,10 +69,10 @@ func unknownIn(m protoreflect.Message) (name protoreflect.FullName, found bool) 
 	return name, found
 }
 
-// KnowsJSON reports, with an error that matches [ErrNotWhole], that JSON holds members
+// knowsJSON reports, with an error that matches [ErrNotWhole], that JSON holds members
 // for which the type of target has no field. Members that are null, zero or empty do
 // not count. Target is a pointer, and is written to.
-func KnowsJSON(data []byte, target any) error {
+func knowsJSON(data []byte, target any) error {
 	unknown := strictly(data, target)
 	if unknown == nil {
 		return nil

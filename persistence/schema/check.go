@@ -11,27 +11,19 @@ import (
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
-	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// Program is what a program reads.
-type Program struct {
-	// Events are the types of events that it knows, by the kind of their aggregates.
-	// Kinds that are not here belong to other programs and are not looked at.
-	Events map[string][]*codec.Type
-	// Upcasters are those through which it reads.
-	Upcasters *upcast.Chain
-}
-
 // Check compares what a program knows with what a journal holds, and returns every
-// change that events stored before the change would suffer from, the worst first.
-// None means that all of them can be read as they were written.
+// change that events stored before the change would suffer from, and commands that were
+// sent, the worst first. None means that all of them can be read as they were written.
 //
 // A type that upcasters read is taken to be read by them as it should: only where
 // that leads is looked at, what a [upcast.Rename] makes of a payload, and whether the
 // old form of a [upcast.Map] has the fields that are stored. What has
 // been registered and not been stored is a [Notice], whatever the change: another
-// node may store it still.
+// node may store it still. A command counts when one like it was ever sent; whether any
+// is still to be delivered is not looked at. Readers of events of other kinds need not know
+// all that is in them; only what would break their reading is found.
 //
 // The journal must be [persistence.Schemas]. Its events are counted and not read.
 func Check(ctx context.Context, journal persistence.Journal, program Program) ([]Finding, error) {
@@ -39,28 +31,61 @@ func Check(ctx context.Context, journal persistence.Journal, program Program) ([
 	if !ok {
 		return nil, &persistence.InvalidError{Field: "journal", Reason: "keeps no schemas to compare with"}
 	}
-	all, err := schemas.Schemas(ctx)
+	known, err := ReadCatalogue(ctx, journal)
 	if err != nil {
-		return nil, fmt.Errorf("read the schemas: %w", err)
+		return nil, err
 	}
 	uses, err := schemas.Uses(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("count the events: %w", err)
 	}
-	c := &check{program: program, found: findings{}, stored: map[persistence.SchemaID]*stored{}, used: map[persistence.Use]bool{}, byMap: map[[2]string][]persistence.Use{}}
-	for _, schema := range all {
-		c.stored[schema.ID] = open(schema)
-	}
+	c := newCheck(known, program)
 	for _, use := range uses {
 		c.use(use)
 	}
-	for _, one := range c.byMap {
-		c.mapped(one[0].Category, one[0].Type, one)
+	for _, one := range known.stored {
+		if one.Role == Command {
+			c.command(one)
+		}
 	}
-	for _, schema := range all {
+	for _, schema := range known.all {
 		c.unused(schema.ID)
 	}
-	return c.found.sorted(), nil
+	return c.sorted(), nil
+}
+
+// Check is [Check] by the descriptions alone: what it costs does not depend on how many
+// events there are. So it is for every start. It knows of the events and commands whose
+// first one [Note] has told the journal of.
+//
+// A program that has run on the journal before is not to blame for what was stored first
+// after that: it is the older one, of a rolling deploy or a step back. What a newer
+// program has only added is a [Notice] then, marked as [Finding.Newer].
+func (c *Catalogue) Check(program Program) []Finding {
+	check := newCheck(c, program)
+	for _, kind := range program.kinds() {
+		check.since[kind] = c.before(&program, kind)
+	}
+	for _, one := range c.stored {
+		switch one.Role {
+		case Command:
+			check.command(one)
+		case Event:
+			check.event(use{noted: one})
+		}
+	}
+	return check.sorted()
+}
+
+func newCheck(known *Catalogue, program Program) *check {
+	c := &check{
+		program: program, found: findings{}, stored: map[persistence.SchemaID]*stored{}, used: map[persistence.Use]bool{},
+		byMap: map[Stored][]use{}, since: map[string]persistence.SchemaID{},
+	}
+	for _, schema := range known.all {
+		c.stored[schema.ID] = open(schema)
+	}
+	return c
 }
 
 // check is one comparison.
@@ -69,7 +94,8 @@ type check struct {
 	found   findings
 	stored  map[persistence.SchemaID]*stored
 	used    map[persistence.Use]bool        // without their number
-	byMap   map[[2]string][]persistence.Use // by kind and type, what upcasters read
+	byMap   map[Stored][]use                // by all but the schema, what upcasters read
+	since   map[string]persistence.SchemaID // when the program was first seen with a kind as it is, 0 is never
 }
 
 // stored is a schema that a journal holds.
@@ -114,40 +140,119 @@ func (s *stored) describes(name string) bool {
 	return s.message(name) != nil || s != nil && s.shape != nil && s.shape.Title == name
 }
 
+// use is something stored, and how many of it there are, as far as that is known.
+type use struct {
+	noted
+	events int64
+}
+
+// sorted returns what was found, after what upcasters read was compared as a whole.
+func (c *check) sorted() []Finding {
+	for _, uses := range c.byMap {
+		c.mapped(uses)
+	}
+	return c.found.sorted()
+}
+
 // use compares events that the journal holds.
-func (c *check) use(use persistence.Use) {
-	known, hosted := c.program.Events[use.Category]
-	if !hosted {
+func (c *check) use(found persistence.Use) {
+	c.used[persistence.Use{Category: found.Category, Type: found.Type, Schema: found.Schema}] = true
+	c.event(use{noted{Stored: Stored{found.Category, Event, found.Type, found.Schema}}, found.Events})
+}
+
+// event compares events of one form that are stored.
+func (c *check) event(one use) {
+	known, hosted := c.program.Events[one.Kind]
+	if hosted {
+		c.read(one, known)
+	}
+	today, asStored := c.program.Upcasters.Renamed(one.Type)
+	reader := find(c.program.Reads, today)
+	if !asStored || reader == nil || hosted && find(known, today) != nil {
 		return
 	}
-	c.used[persistence.Use{Category: use.Category, Type: use.Type, Schema: use.Schema}] = true
-	report := c.reporter(use.Category, use.Type, []persistence.Use{use})
-	for _, end := range c.program.Upcasters.Ends(use.Type) {
+	report := c.reporter(one)
+	c.compare(one.Stored, reader, func(found Finding) {
+		if found.Severity == BreaksReading {
+			report(found)
+		}
+	})
+}
+
+// command compares commands of one form that were sent to aggregates of a kind.
+func (c *check) command(one noted) {
+	_, events := c.program.Events[one.Kind]
+	if known, hosted := c.program.Commands[one.Kind]; hosted || events && c.program.Commands != nil {
+		c.read(use{noted: one}, known)
+	}
+}
+
+// reporter adds findings about what is stored. A program that was here before it is
+// the older one.
+func (c *check) reporter(uses ...use) func(Finding) {
+	return func(found Finding) {
+		for _, one := range uses {
+			found.Kind, found.Type, found.Role = one.Kind, one.Type, one.Role
+			if since := c.since[one.Kind]; since > 0 && one.id > since && c.added(one.Stored, found.Change) {
+				found.Severity, found.Newer = Notice, true
+			}
+			c.found.add(found, one.Schema, one.events)
+		}
+	}
+}
+
+// known are the types that read what is stored.
+func (c *check) known(one Stored) []*codec.Type {
+	if one.Role == Command {
+		return c.program.Commands[one.Kind]
+	}
+	return c.program.Events[one.Kind]
+}
+
+// added reports that the form in which something is stored has all that the program
+// knows, and more, so that a program which does not know the rest is not misled.
+func (c *check) added(one Stored, change Change) bool {
+	switch change {
+	case TypeGone:
+		return true
+	case FieldRemoved, EnumValueRemoved:
+	default:
+		return false
+	}
+	today, before := find(c.known(one), one.Type), c.stored[one.Schema]
+	if today == nil || before == nil || before.encoding != encodingOf(today) {
+		return false
+	}
+	worst := Notice
+	note := func(found Finding) { worst = max(worst, found.Severity) }
+	if before.encoding == persistence.Protobuf {
+		(&messages{report: note}).compare(today.Descriptor(), before.message(one.Type))
+	} else if own := new(shape); json.Unmarshal(describeStruct(today), own) == nil {
+		s := shapes{report: note, message: one.Type, was: own, is: before.shape}
+		s.compare(own, before.shape, "")
+	}
+	return worst == Notice
+}
+
+// read compares what is stored with the types that read it.
+func (c *check) read(one use, known []*codec.Type) {
+	report := c.reporter(one)
+	for _, end := range c.program.Upcasters.Ends(one.Type) {
 		if find(known, end) == nil {
-			found := Finding{Severity: BreaksReading, Change: TypeGone, Message: use.Type, Was: use.Type}
-			if end != use.Type {
+			found := Finding{Severity: BreaksReading, Change: TypeGone, Message: one.Type, Was: one.Type}
+			if end != one.Type {
 				found.Is = "upcast to " + end + ", which is not known"
 			}
 			report(found)
 			return
 		}
 	}
-	if today, asStored := c.program.Upcasters.Renamed(use.Type); asStored {
-		c.compare(use, find(known, today), report)
+	if today, asStored := c.program.Upcasters.Renamed(one.Type); asStored {
+		c.compare(one.Stored, find(known, today), report)
 		return
 	}
-	at := [2]string{use.Category, use.Type}
-	c.byMap[at] = append(c.byMap[at], use)
-}
-
-// reporter adds what is found about events of a kind and type.
-func (c *check) reporter(kind, eventType string, uses []persistence.Use) func(Finding) {
-	return func(found Finding) {
-		found.Kind, found.Type = kind, eventType
-		for _, use := range uses {
-			c.found.add(found, use.Schema, use.Events)
-		}
-	}
+	at := Stored{Kind: one.Kind, Role: one.Role, Type: one.Type}
+	c.byMap[at] = append(c.byMap[at], one)
 }
 
 func find(types []*codec.Type, name string) *codec.Type {
@@ -160,7 +265,7 @@ func find(types []*codec.Type, name string) *codec.Type {
 }
 
 // compare holds a stored type against the one that reads it.
-func (c *check) compare(use persistence.Use, today *codec.Type, report func(Finding)) {
+func (c *check) compare(use Stored, today *codec.Type, report func(Finding)) {
 	before := c.stored[use.Schema]
 	switch {
 	case before == nil:
@@ -193,8 +298,8 @@ func (c *check) unused(id persistence.SchemaID) {
 			if c.used[use] || !c.stored[id].describes(t.Name()) || c.program.Upcasters.Touches(t.Name()) {
 				continue
 			}
-			c.compare(use, t, func(found Finding) {
-				found.Severity, found.Kind, found.Type = Notice, kind, t.Name()
+			c.compare(Stored{kind, Event, t.Name(), id}, t, func(found Finding) {
+				found.Severity, found.Kind, found.Type, found.Role = Notice, kind, t.Name(), Event
 				c.found.add(found, id, 0)
 			})
 		}

@@ -12,6 +12,13 @@
 //
 //	findings, err := schema.Check(ctx, journal, schema.Program{Events: actors.Events(Accounts), Upcasters: chain})
 //
+// [Check] counts the events of the journal, so it is for a build and not for a start. A
+// start reads descriptions alone, see [Catalogue.Check]: programs note in the journal what
+// they know of each kind, and when the first event of a type is stored, or the first
+// command of a type is sent to be read later. These notes stand among the schemas of the
+// journal, as JSON with a title that begins with "$stele.", and a copy of the events does
+// not take them along: whoever stores the next event of a type notes it again.
+//
 // The messages of a protobuf package are described by one FileDescriptorSet, with
 // all they import and without comments; a plain struct by the JSON Schema of what
 // encoding/json writes for it. The same types always give the same bytes, and so

@@ -110,8 +110,10 @@ type Finding struct {
 	Severity Severity
 	// Change says what has changed.
 	Change Change
-	// Kind is that of the aggregates whose events are meant, and Type the type under
-	// which they are stored.
+	// Role says whether events or sent commands are meant.
+	Role Role
+	// Kind is that of the aggregates whose events are meant, or to which the commands
+	// were sent, and Type the type under which they are stored.
 	Kind, Type string
 	// Message is the message, or the struct, that has changed: the type's own or one
 	// inside it. Field is what in it has changed, empty for all of it.
@@ -122,14 +124,21 @@ type Finding struct {
 	Fix string
 	// Schemas are those in which it was so.
 	Schemas []persistence.SchemaID
-	// Events is how many events have one of them.
+	// Events is how many events have one of them; 0 when they were not counted, and of
+	// commands.
 	Events int64
+	// Newer says that a newer program has stored it, to whose additions this one is blind.
+	Newer bool
 }
 
 // String is the finding on one line.
 func (f Finding) String() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s: %s: %s of kind %s", f.Severity, f.Change, f.Type, f.Kind)
+	fmt.Fprintf(&text, "%s: %s: ", f.Severity, f.Change)
+	if f.Role == Command {
+		text.WriteString("command ")
+	}
+	fmt.Fprintf(&text, "%s of kind %s", f.Type, f.Kind)
 	if f.Message != f.Type {
 		fmt.Fprintf(&text, ", in %s", f.Message)
 	}
@@ -139,7 +148,14 @@ func (f Finding) String() string {
 	if f.Was != "" || f.Is != "" {
 		fmt.Fprintf(&text, ": was %s, is %s", cmp.Or(f.Was, "nothing"), cmp.Or(f.Is, "nothing"))
 	}
-	fmt.Fprintf(&text, " (events: %d, schemas: %v); %s", f.Events, f.Schemas, f.Fix)
+	switch {
+	case f.Newer:
+		fmt.Fprintf(&text, " (of a newer program, schemas: %v); nothing, while this program runs beside it or in its place for a time", f.Schemas)
+	case f.Role == Command:
+		fmt.Fprintf(&text, " (schemas: %v); %s", f.Schemas, strings.ReplaceAll(f.Fix, "On for it", "Handle for it"))
+	default:
+		fmt.Fprintf(&text, " (events: %d, schemas: %v); %s", f.Events, f.Schemas, f.Fix)
+	}
 	return text.String()
 }
 
@@ -148,7 +164,7 @@ type findings map[string]*Finding
 
 func (f findings) add(found Finding, schema persistence.SchemaID, events int64) {
 	found.Fix = cmp.Or(found.Fix, fixes[found.Change])
-	key := fmt.Sprintf("%d\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s", found.Severity, found.Change, found.Kind, found.Type, found.Message, found.Field, found.Was, found.Is)
+	key := fmt.Sprintf("%s\x00%d\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s\x00%s", found.Role, found.Severity, found.Change, found.Kind, found.Type, found.Message, found.Field, found.Was, found.Is)
 	known := f[key]
 	if known == nil {
 		known = &found
@@ -168,7 +184,7 @@ func (f findings) sorted() []Finding {
 		all = append(all, *found)
 	}
 	slices.SortFunc(all, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Type, b.Type),
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Kind, b.Kind), cmp.Compare(b.Role, a.Role), cmp.Compare(a.Type, b.Type),
 			cmp.Compare(a.Message, b.Message), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Change, b.Change), cmp.Compare(a.Was, b.Was), cmp.Compare(a.Is, b.Is))
 	})
 	return all

@@ -7,19 +7,18 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
 )
 
 // mapped compares events that a [upcast.Map] reads with the old form that it declares,
 // and what each step makes of them with what the next one reads it as.
-func (c *check) mapped(kind, eventType string, uses []persistence.Use) {
-	old, made, ok := c.program.Upcasters.Mapped(eventType)
+func (c *check) mapped(uses []use) {
+	old, made, ok := c.program.Upcasters.Mapped(uses[0].Type)
 	if !ok {
 		return
 	}
-	forms, paired := c.readAs(kind, eventType, old, uses)
-	report := c.reporter(kind, eventType, uses)
+	forms, paired := c.readAs(old, uses)
+	report := c.reporter(uses...)
 	if made.Name() == old.Name() {
 		forms = append(forms, formOf(made)) // it reads those too that are stored in the new form
 	}
@@ -27,7 +26,7 @@ func (c *check) mapped(kind, eventType string, uses []persistence.Use) {
 	for made.Name() != old.Name() {
 		next, after, ok := c.program.Upcasters.Mapped(made.Name())
 		if !ok {
-			next, after = find(c.program.Events[kind], made.Name()), made
+			next, after = find(c.known(uses[0].Stored), made.Name()), made
 		}
 		if next != nil && elementOf(next) != elementOf(made) {
 			unwritten(next, []*shape{formOf(made)}, nil, report)
@@ -38,11 +37,11 @@ func (c *check) mapped(kind, eventType string, uses []persistence.Use) {
 
 // readAs compares each use of a type with the old form that reads it. It returns the
 // stored forms, and the fields of the old one that were found to be others renamed.
-func (c *check) readAs(kind, eventType string, old *codec.Type, uses []persistence.Use) (forms []*shape, paired map[string]bool) {
+func (c *check) readAs(old *codec.Type, uses []use) (forms []*shape, paired map[string]bool) {
 	paired = map[string]bool{}
 	for _, use := range uses {
-		report := c.reporter(kind, eventType, []persistence.Use{use})
-		c.compare(use, old, func(found Finding) {
+		report := c.reporter(use)
+		c.compare(use.Stored, old, func(found Finding) {
 			switch {
 			case found.Severity == Notice:
 			case found.Change == FieldRemoved: // an upcaster may well have no use for it

@@ -1,0 +1,174 @@
+package stele
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/filter"
+	"github.com/stele-es/stele/persistence/schema"
+	"github.com/stele-es/stele/projections"
+)
+
+// Check compares what a configuration knows with what its journal holds: the events and
+// the commands of its aggregates, and the events that its projections read. It returns every change that they would
+// suffer from: see [schema.Check]. It needs no node, and changes nothing. It counts the
+// events, so it is for a build; [Start] checks the descriptions alone.
+func Check(ctx context.Context, config Config) ([]schema.Finding, error) {
+	return schema.Check(ctx, config.Journal, config.program())
+}
+
+// program is all that a node reads and stores.
+func (c *Config) program() schema.Program {
+	program := actors.Program(c.Upcasters, c.Aggregates...)
+	for _, reading := range projections.Readings(c.Projections...) {
+		program.Reads = append(program.Reads, reading.Types...)
+	}
+	return program
+}
+
+// IncompatibleError is why a node does not start: it would lose a part of what is stored, or
+// could not read it.
+type IncompatibleError struct {
+	// Findings are what it would suffer from, the worst first.
+	Findings []schema.Finding
+}
+
+// Error fulfils error.
+func (e *IncompatibleError) Error() string {
+	var text strings.Builder
+	text.WriteString("the journal holds what this program cannot read, or only in part; mend that, or set Config.AcceptLoss:")
+	for _, finding := range e.Findings {
+		text.WriteString("\n" + finding.String())
+	}
+	return text.String()
+}
+
+// Is matches [persistence.ErrInvalid]: the program is wrong, not the journal.
+func (e *IncompatibleError) Is(target error) bool { return target == persistence.ErrInvalid }
+
+// checkStart compares the descriptions in the journal with the program, and warns of what
+// cannot work.
+func (c *Config) checkStart(ctx context.Context) error {
+	known, err := schema.ReadCatalogue(ctx, c.Journal)
+	if err != nil {
+		return err
+	}
+	logger := c.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	var loss IncompatibleError
+	for _, finding := range known.Check(c.program()) {
+		switch {
+		case finding.Severity > schema.Notice && !c.AcceptLoss:
+			loss.Findings = append(loss.Findings, finding)
+		case finding.Severity > schema.Notice || finding.Newer:
+			logger.WarnContext(ctx, "stored data of another form", slog.String("kind", finding.Kind), slog.Any("err", errors.New(finding.String())))
+		}
+	}
+	if len(loss.Findings) > 0 {
+		return &loss
+	}
+	for _, warning := range c.idle(ctx, known) {
+		logger.WarnContext(ctx, "part of the configuration can do nothing", slog.Any("err", warning))
+	}
+	return nil
+}
+
+// idle returns what is configured and cannot have an effect, as far as the journal has
+// been told of other programs.
+func (c *Config) idle(ctx context.Context, known *schema.Catalogue) (warnings []error) {
+	hosted, raised := map[string]bool{}, map[string]bool{}
+	for kind, events := range actors.Events(c.Aggregates...) {
+		hosted[kind] = true
+		for _, event := range events {
+			raised[event.Name()] = true
+		}
+	}
+	for _, stored := range known.Stored() {
+		if stored.Role == schema.Event {
+			for _, today := range c.Upcasters.Ends(stored.Type) {
+				raised[today] = true
+			}
+		}
+	}
+	for _, kind := range actors.SendsTo(c.Aggregates...) {
+		if !hosted[kind] && !known.Kind(kind) {
+			warnings = append(warnings, fmt.Errorf("commands are sent to kind %s, which is hosted neither here nor, so far, by another program on the journal", kind))
+		}
+	}
+	reads := func(who, event string) {
+		if !raised[event] && !c.contains(ctx, event) {
+			warnings = append(warnings, fmt.Errorf("%s reads events %s, which no aggregate raises here, nor has on this journal", who, event))
+		}
+	}
+	for _, reactions := range actors.ReactionsOf(c.Aggregates...) {
+		for _, event := range reactions.Types() {
+			reads(reactions.Name(), event)
+		}
+	}
+	for _, reading := range projections.Readings(c.Projections...) {
+		for _, event := range reading.Types {
+			if len(reading.Streams) > 0 {
+				break // of others than aggregates, perhaps
+			}
+			reads("projection "+reading.Name, event.Name())
+		}
+		for _, kind := range reading.Kinds {
+			if !strings.HasPrefix(kind, "$") && !hosted[kind] && !known.Kind(kind) && !c.holds(ctx, kind) {
+				warnings = append(warnings, fmt.Errorf("projection %s reads kind %s, which is hosted neither here nor, so far, by another program, and of which the journal holds no stream", reading.Name, kind))
+			}
+		}
+	}
+	return warnings
+}
+
+// holds reports that the journal has a stream of a kind, or cannot tell.
+func (c *Config) holds(ctx context.Context, kind string) bool {
+	streams, ok := persistence.As[persistence.Streams](c.Journal)
+	if !ok {
+		return true
+	}
+	for category, err := range streams.Categories(ctx, persistence.ListOptions{Name: kind, Limit: 1}) {
+		if err != nil || category == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// lookTime bounds how long is looked for an event of a type before its absence is told:
+// on a large journal it is not told then.
+const lookTime = 500 * time.Millisecond
+
+// contains reports that the journal has an event that is read under a type, whoever has
+// stored it, or that this cannot be told in time.
+func (c *Config) contains(ctx context.Context, event string) bool {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	options := persistence.ReadAllOptions{Backward: true}
+	if c.Upcasters == nil {
+		options.Filter = filter.Type().Eq(event)
+	}
+	for page, err := range c.Journal.ReadAll(ctx, options) {
+		if err != nil {
+			return true
+		}
+		for _, recorded := range page.Events {
+			if slices.Contains(c.Upcasters.Ends(recorded.Type), event) {
+				return true
+			}
+		}
+		if page.AtHead {
+			return false
+		}
+	}
+	return false
+}
