@@ -46,7 +46,8 @@ func InMemory[M any](model *M) *Memory[M] { return &Memory[M]{Books: new(Books),
 func (m *Memory[M]) empty() bool { return m.model == nil }
 
 // View calls read with the model, which does not change meanwhile. It must neither
-// change it nor keep anything of it that may.
+// change it nor keep anything of it that may. A handler has the model, and must not
+// call View, which would wait for that handler.
 func (m *Memory[M]) View(read func(*M)) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -56,7 +57,9 @@ func (m *Memory[M]) View(read func(*M)) {
 // Transact fulfils [Target] for Setup, Truncate and Drop.
 func (m *Memory[M]) Transact(ctx context.Context, body func(context.Context, *M, Book) error) error {
 	return m.Update(ctx, func(ctx context.Context, book Book) error {
-		m.mu.Lock()
+		if err := m.lock(ctx); err != nil {
+			return err
+		}
 		defer m.mu.Unlock()
 		return body(ctx, m.model, book)
 	})
@@ -64,9 +67,33 @@ func (m *Memory[M]) Transact(ctx context.Context, body func(context.Context, *M,
 
 // use keeps readers out for one event, not for a page.
 func (m *Memory[M]) use(ctx context.Context, recorded *persistence.Recorded, handle func(context.Context, *M, *persistence.Recorded) error) error {
-	m.mu.Lock()
+	if err := m.lock(ctx); err != nil {
+		return err
+	}
 	defer m.mu.Unlock()
 	return handle(ctx, m.model, recorded)
+}
+
+// lock waits for readers as long as ctx lasts.
+func (m *Memory[M]) lock(ctx context.Context) error {
+	if m.mu.TryLock() {
+		return nil
+	}
+	locked := make(chan struct{})
+	go func() { // ends when the readers of now have ended
+		m.mu.Lock()
+		close(locked)
+	}()
+	select {
+	case <-locked:
+		return nil
+	case <-ctx.Done():
+		go func() { // ends behind the one above
+			<-locked
+			m.mu.Unlock()
+		}()
+		return context.Cause(ctx)
+	}
 }
 
 func (m *Memory[M]) outward() bool { return false }

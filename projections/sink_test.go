@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/persistence/upcast"
 	"github.com/stele-es/stele/projections"
 )
@@ -65,4 +66,55 @@ func TestTooMuchIsSetAside(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, projections.Failed, info.Status)
 	})
+}
+
+// A reader that keeps the model does not keep the runner from ending.
+func TestRunEndsBesideAReader(t *testing.T) {
+	t.Parallel()
+	journal := new(memory.Journal)
+	target := projections.InMemory(new(int))
+	handled := make(chan struct{}, 10)
+	definition := projections.Define("count", 1, projections.On(func(_ context.Context, n *int, _ projections.Event[added]) error {
+		*n++
+		handled <- struct{}{}
+		return nil
+	}))
+	runner, err := projections.New(projections.Config{Journal: journal, Projections: []projections.Projection{definition.Into(target)}, Grace: time.Millisecond})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- runner.Run(ctx) }()
+	add := func() {
+		_, err := journal.Append(t.Context(), persistence.Append{Stream: "a-1", Expected: persistence.Any, Events: []persistence.Event{{Type: "added", Payload: []byte(`{"N":1}`)}}})
+		require.NoError(t, err)
+	}
+	add()
+	<-handled
+	looking, leave, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(left)
+		target.View(func(*int) { close(looking); <-leave })
+	}()
+	<-looking
+	add()
+	for waiting := false; !waiting; { // behind a writer who waits another reader waits too
+		seen := make(chan struct{})
+		go func() { target.View(func(*int) { close(seen) }) }()
+		select {
+		case <-seen:
+		case <-time.After(50 * time.Millisecond):
+			waiting = true
+		}
+	}
+
+	stop()
+
+	select {
+	case err := <-ended:
+		require.NoError(t, err)
+	case <-time.After(5 * time.Second):
+		t.Error("the runner waits for the reader")
+	}
+	close(leave)
+	<-left
 }

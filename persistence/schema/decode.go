@@ -67,7 +67,7 @@ func (e *UndecodableError) Is(target error) bool {
 type Decoder struct {
 	schemas persistence.Schemas // nil when the journal keeps none
 	known   atomic.Pointer[library]
-	reading sync.Mutex // held by the one who reads the journal's schemas for all
+	reading chan struct{} // has room for the one who reads the journal's schemas for all
 }
 
 // library are the schemas of a journal. It never changes.
@@ -86,7 +86,7 @@ type volume struct {
 
 // NewDecoder returns a decoder that has read nothing yet.
 func NewDecoder(journal persistence.Journal) *Decoder {
-	d := new(Decoder)
+	d := &Decoder{reading: make(chan struct{}, 1)}
 	d.schemas, _ = persistence.As[persistence.Schemas](journal)
 	d.known.Store(new(library))
 	return d
@@ -174,8 +174,12 @@ func (d *Decoder) guess(ctx context.Context, event *persistence.Event) (*volume,
 // looked. A schema is registered before its events are stored; so one that is
 // wanted and not there now never will be.
 func (d *Decoder) read(ctx context.Context, seen *library, wanted persistence.SchemaID) error {
-	d.reading.Lock()
-	defer d.reading.Unlock()
+	select {
+	case d.reading <- struct{}{}:
+		defer func() { <-d.reading }()
+	case <-ctx.Done():
+		return fmt.Errorf("read the schemas: %w", context.Cause(ctx))
+	}
 	if d.known.Load() != seen {
 		return nil
 	}

@@ -167,3 +167,44 @@ func FuzzDecode(f *testing.F) {
 		require.NotEmpty(t, decoded.JSON)
 	})
 }
+
+// hanging is a journal whose schemas take long.
+type hanging struct {
+	*memory.Journal
+	asked, answer chan struct{}
+}
+
+func (h *hanging) Schemas(ctx context.Context) ([]persistence.Schema, error) {
+	close(h.asked)
+	<-h.answer
+	return h.Journal.Schemas(ctx)
+}
+
+func TestDecodeWaitsNoLongerThanItsCaller(t *testing.T) {
+	t.Parallel()
+	journal := &hanging{new(memory.Journal), make(chan struct{}), make(chan struct{})}
+	decoder := schema.NewDecoder(journal)
+	event := &persistence.Event{Type: "written", Schema: 7, Payload: []byte{1}}
+	first := make(chan error, 1)
+	go func() {
+		_, err := decoder.Decode(t.Context(), event)
+		first <- err
+	}()
+	<-journal.asked
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	second := make(chan error, 1)
+	go func() {
+		_, err := decoder.Decode(ctx, event)
+		second <- err
+	}()
+
+	select {
+	case err := <-second:
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for the other caller")
+	}
+	close(journal.answer)
+	require.ErrorIs(t, <-first, persistence.ErrNotFound)
+}
