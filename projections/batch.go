@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/tail"
 )
@@ -40,7 +43,10 @@ type batch struct {
 	done   int
 	sub    int // applied of what came of the event at done
 	parked []Parked
-	halt   bool // a handler has asked to stop behind its event
+	halt   bool        // a handler has asked to stop behind its event
+	inside bool        // of what handles the event at done
+	failed *EventError // what deal returned last
+	watch  *watch
 	saved  Worker
 	kept   bool // saved is durable although the batch has failed
 }
@@ -53,7 +59,7 @@ type verdict struct {
 
 // rewind begins anew.
 func (b *batch) rewind() {
-	b.begun, b.done, b.parked, b.halt = time.Now(), 0, nil, false
+	b.begun, b.done, b.parked, b.halt, b.inside, b.failed = time.Now(), 0, nil, false, false, nil
 	b.sub = 0
 	if len(b.events) > 0 && b.row.Sub > 0 && b.events[0].ID == b.row.SubOf {
 		b.sub = b.row.Sub
@@ -66,7 +72,117 @@ func (b *batch) rewind() {
 // next reports whether there is an event to deal with. A wish is obeyed between
 // two events, and a transaction does not stay open for long.
 func (b *batch) next() bool {
-	return b.done < len(b.events) && !b.halt && !b.leaving() && (b.done == 0 || time.Since(b.begun) < pageTime)
+	if b.done == len(b.events) || b.halt || b.leaving() {
+		return false
+	}
+	elapsed := time.Since(b.begun)
+	return (b.done == 0 || elapsed < pageTime) && b.watch.goOn(elapsed)
+}
+
+// deals deals with event after event until one fails or the batch is to end. Handlers
+// get a context that ends when one takes too long; the target's own goes on, so that
+// what has succeeded can be saved.
+func (b *batch) deals(ctx context.Context, handle func(context.Context, *persistence.Recorded) error) (err error) {
+	ctx, cancel := context.WithCancelCause(b.known(ctx))
+	defer cancel(nil)
+	b.watch = watched(b.spec.timeout, cancel)
+	defer b.watch.stop()
+	for err == nil && b.next() {
+		err = b.deal(ctx, handle)
+	}
+	return err
+}
+
+// survive calls what runs the definition's code, and blames the event in hand, or the
+// definition, when that does not return.
+func (b *batch) survive(f func() error) error {
+	err := usercode.Call(f)
+	ended, ok := err.(*usercode.EndedError) //nolint:errorlint // not what a handler has wrapped
+	switch {
+	case !ok:
+		return err
+	case !b.inside:
+		return &definitionError{ended}
+	}
+	b.inside = false
+	b.failed = b.eventError(fmt.Errorf("the handler %w", ended))
+	return b.failed
+}
+
+// blamed returns the failure of an event that the target has taken for one of its own:
+// drivers give a connection up whose caller has left.
+func (b *batch) blamed(ctx context.Context, err error) error {
+	if b.failed == nil || err == nil || ctx.Err() != nil || errors.Is(err, persistence.ErrFenced) {
+		return err
+	}
+	if b.failed.isLate() {
+		return b.failed
+	}
+	return err
+}
+
+func (b *batch) eventError(err error) *EventError {
+	stored := &b.events[b.done]
+	return &EventError{Projection: b.spec.name, Stream: stored.Stream, Position: stored.Position, Type: stored.Type, Err: err, index: b.done, handled: true}
+}
+
+// definitionError reports what a definition gives beside its handlers, such as
+// [LaneBy], when it did not return.
+type definitionError struct{ ended *usercode.EndedError }
+
+func (e *definitionError) Error() string { return "the definition " + e.ended.Error() }
+
+// slowError reports a handler that has taken longer than [Timeout] allows.
+type slowError struct{ limit time.Duration }
+
+func (e *slowError) Error() string {
+	return fmt.Sprintf("the handler took more than %s: make it faster, or give the definition a longer Timeout", e.limit)
+}
+
+// watch ends the context of a handler that takes too long. It costs a handler that does
+// not next to nothing: one timer for a batch, which looks when the last handler has
+// begun.
+type watch struct {
+	limit  time.Duration
+	start  time.Time
+	begun  atomic.Int64 // of the handler at work, since start
+	slow   atomic.Bool
+	cancel context.CancelCauseFunc
+
+	mu    sync.Mutex // protects timer
+	timer *time.Timer
+}
+
+func watched(limit time.Duration, cancel context.CancelCauseFunc) *watch {
+	w := &watch{limit: limit, start: time.Now(), cancel: cancel}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(limit, w.look)
+	return w
+}
+
+func (w *watch) look() {
+	if left := w.limit - time.Since(w.start) + time.Duration(w.begun.Load()); left > 0 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.timer.Reset(left)
+		return
+	}
+	w.slow.Store(true)
+	w.cancel(&slowError{w.limit})
+}
+
+// goOn notes that a handler begins. It reports false when one took too long, whose
+// context is that of all.
+func (w *watch) goOn(elapsed time.Duration) bool {
+	w.begun.Store(int64(elapsed))
+	return !w.slow.Load()
+}
+
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
 }
 
 // deal applies the next event with handle, or sets it aside. What it has applied
@@ -80,8 +196,15 @@ func (b *batch) deal(ctx context.Context, handle func(context.Context, *persiste
 	case b.again == nil && b.lanes.holds(lane):
 		b.set(stored, lane, "", 0)
 	default:
-		if err := b.apply(ctx, stored, handle); err != nil {
-			return &EventError{Projection: b.spec.name, Stream: stored.Stream, Position: stored.Position, Type: stored.Type, Err: err, index: b.done}
+		b.inside = true
+		err := b.apply(ctx, stored, handle)
+		b.inside = false
+		if err != nil {
+			if b.watch.slow.Load() {
+				err = &slowError{b.watch.limit}
+			}
+			b.failed = b.eventError(err)
+			return b.failed
 		}
 	}
 	b.done++
@@ -117,17 +240,11 @@ func (b *batch) apply(ctx context.Context, stored *persistence.Recorded, handle 
 func (b *batch) guard(ctx context.Context, recorded *persistence.Recorded, handle func(context.Context, *persistence.Recorded) error) (err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = &panicError{text: fmt.Sprintf("the handler panicked with a %T", reason)}
+			err = fmt.Errorf("the handler %w", usercode.Panicked(reason))
 		}
 	}()
 	return handle(ctx, recorded)
 }
-
-// panicError is a panic of the user's code. It leaves out the value, which may
-// hold anything.
-type panicError struct{ text string }
-
-func (e *panicError) Error() string { return e.text }
 
 // batchKey finds the batch in the context of a handler.
 type batchKey struct{}

@@ -41,6 +41,8 @@ type spec struct {
 	policy   Policy
 	retries  int
 	backoff  time.Duration
+	timeout  time.Duration
+	timed    bool // timeout was given
 	lane     func(*persistence.Recorded) string
 	grows    bool // it may choose other events from now on without being another version
 	problems []error
@@ -63,7 +65,7 @@ type Part[T any] func(*Definition[T])
 // the old one: see [Runner.Switch]. Mistakes are reported by [New], all at once.
 func Define[T any](name string, version int, parts ...Part[T]) *Definition[T] {
 	d := &Definition[T]{
-		spec:     spec{name: name, version: version, workers: 1, retries: defaultRetries, backoff: defaultBackoff},
+		spec:     spec{name: name, version: version, workers: 1, retries: defaultRetries, backoff: defaultBackoff, timeout: DefaultTimeout},
 		handlers: map[string]handler[T]{},
 	}
 	for _, part := range parts {

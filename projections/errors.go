@@ -1,6 +1,8 @@
 package projections
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/stele-es/stele/persistence"
@@ -98,7 +100,14 @@ type EventError struct {
 	// Err is what the handler, the codec or an upcaster said.
 	Err error
 
-	index int // among the events that were applied together
+	index   int  // among the events that were applied together
+	handled bool // by a handler, and not by a reactor, whose errors say what is away
+}
+
+// isLate reports a handler that has taken too long, by its limit or by one of its own.
+func (e *EventError) isLate() bool {
+	_, slow := errors.AsType[*slowError](e.Err)
+	return slow || e.handled && errors.Is(e.Err, context.DeadlineExceeded)
 }
 
 // Error fulfils error.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/internal/lifecycle"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/tail"
 )
@@ -65,7 +66,12 @@ func (h *hosted) look() {
 func (h *hosted) run(ctx context.Context) error {
 	h.begin()
 	for pause := firstPause; ctx.Err() == nil; {
-		moved, parts, err := h.prepare(ctx)
+		var moved <-chan struct{}
+		var parts []Worker
+		err := usercode.Call(func() (err error) { // a placement's, or a store's
+			moved, parts, err = h.prepare(ctx)
+			return err
+		})
 		if err != nil {
 			if ctx.Err() == nil {
 				h.log("projection cannot be prepared", nil, err)
@@ -84,7 +90,7 @@ func (h *hosted) run(ctx context.Context) error {
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.life.limit)
 	defer cancel()
-	_ = h.leave(bounded, nil) // others find out by themselves
+	_ = usercode.Call(func() error { return h.leave(bounded, nil) }) // others find out by themselves
 	return nil
 }
 
@@ -135,13 +141,13 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 	h.mu.Lock()
 	asked, held := h.asked, h.held > 0
 	h.mu.Unlock()
+	defer h.answer(asked)
 	registration, workers, beats, err := h.register(ctx)
 	if err == nil && !held && h.due(registration, workers, beats) {
 		if err = h.advance(ctx); err == nil {
 			registration, workers, beats, err = h.register(ctx)
 		}
 	}
-	defer h.answer(asked)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -30,7 +31,7 @@ func (d *Definition[T]) Inline(ctx context.Context, tx T, append *persistence.Ap
 	}
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = &panicError{text: fmt.Sprintf("projection %s: the handler panicked with a %T", d.name, reason)}
+			err = fmt.Errorf("projection %s: the handler %w", d.name, usercode.Panicked(reason))
 		}
 	}()
 	now := time.Now().UTC()

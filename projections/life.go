@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/stele-es/stele/internal/usercode"
 )
 
 // signs is how many signs of life a runner gives in the time after which others take
@@ -66,7 +68,10 @@ func (l *life) hurry() {
 // run gives signs of life until ctx is done. It outlives the workers.
 func (l *life) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		l.look(ctx)
+		_ = usercode.Call(func() error { // whoever needs the store says that it is away
+			l.look(ctx)
+			return nil
+		})
 		timer := time.NewTimer(l.limit / signs)
 		select {
 		case <-ctx.Done():
@@ -78,7 +83,9 @@ func (l *life) run(ctx context.Context) error {
 	if beat := l.last(); beat > 0 {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.limit/signs)
 		defer cancel()
-		_ = l.store.Update(bounded, func(ctx context.Context, book Book) error { return book.Forget(ctx, l.node, beat) }) // others find out by themselves
+		_ = usercode.Call(func() error { // others find out by themselves
+			return l.store.Update(bounded, func(ctx context.Context, book Book) error { return book.Forget(ctx, l.node, beat) })
+		})
 	}
 	return nil
 }

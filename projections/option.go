@@ -12,6 +12,9 @@ import (
 const (
 	defaultRetries = 8
 	defaultBackoff = 10 * time.Millisecond
+	// DefaultTimeout is how long a handler may take for one event, see [Timeout]. It is less
+	// than the time after which a server of package postgres ends an idle transaction.
+	DefaultTimeout = 25 * time.Second
 	// MaxWorkers is the most workers that a projection can be divided among.
 	MaxWorkers = 64
 )
@@ -134,5 +137,20 @@ func Retries(times int, first time.Duration) Option {
 			s.problems = append(s.problems, fmt.Errorf("Retries is negative"))
 		}
 		s.retries, s.backoff = max(0, times), max(0, first)
+	}
+}
+
+// Timeout limits how long a handler may take for one event, [DefaultTimeout] by default.
+// Then its context ends, and an error that it returns is a failure of the event, which
+// is tried again and then treated as [OnFailure] says. A handler that returns nil has
+// succeeded, however long it took. One that does not heed its context is waited for. A
+// handler's own deadline that it has overrun counts as a failure too.
+func Timeout(d time.Duration) Option {
+	return func(s *spec) {
+		if d <= 0 {
+			s.problems = append(s.problems, fmt.Errorf("Timeout is not above 0: leave it out for the default"))
+			d = DefaultTimeout
+		}
+		s.timeout, s.timed = d, true
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
 )
@@ -38,7 +39,7 @@ func React(reactor Reactor, store Store) Projection {
 	r := &reacting{reactor: reactor, books: store}
 	r.definition = spec{
 		name: reactor.Name(), version: 1, types: reactor.Types(), workers: 1, grows: true,
-		policy: Park, retries: 3, backoff: 100 * time.Millisecond,
+		policy: Park, retries: 3, backoff: 100 * time.Millisecond, timeout: DefaultTimeout,
 	}
 	return r
 }
@@ -106,7 +107,9 @@ func (u *reactions) apply(ctx context.Context, b *batch) error {
 	if failure != nil && b.done == 0 {
 		return failure
 	}
-	err := u.of.books.Update(ctx, func(ctx context.Context, book Book) error { return b.save(ctx, book, nil) })
+	bounded, cancel := context.WithTimeoutCause(ctx, targetTime, errTarget)
+	defer cancel()
+	err := u.of.books.Update(bounded, func(ctx context.Context, book Book) error { return b.save(ctx, book, nil) })
 	if err != nil {
 		return err
 	}
@@ -158,48 +161,75 @@ type plan struct {
 // plan sorts a batch by keys, up to an event that cannot be read.
 func (u *reactions) plan(ctx context.Context, b *batch) *plan {
 	p := &plan{lanes: map[string][]reaction{}, held: map[int]string{}, end: len(b.events)}
-	for i := range b.events {
-		stored := &b.events[i]
-		err := b.apply(ctx, stored, func(_ context.Context, recorded *persistence.Recorded) error {
-			key, react, err := u.of.reactor.Take(recorded)
-			switch {
-			case err != nil || key == "":
+	at := 0
+	err := usercode.Call(func() error {
+		for ; at < len(b.events); at++ {
+			stored := &b.events[at]
+			err := b.apply(ctx, stored, func(_ context.Context, recorded *persistence.Recorded) error {
+				return u.sort(p, b, at, stored, recorded)
+			})
+			b.sub = 0 // which is for targets that go on inside of an event
+			if err != nil {
 				return err
-			case b.again == nil && b.lanes.holds(key):
-				p.held[i] = key
-				return nil
-			case p.lanes[key] == nil:
-				p.order = append(p.order, key)
 			}
-			p.lanes[key] = append(p.lanes[key], reaction{i, stored, react})
-			return nil
-		})
-		b.sub = 0 // which is for targets that go on inside of an event
-		if err != nil {
-			p.stop(i, err, string(stored.Stream))
-			break
 		}
+		return nil
+	})
+	if err != nil {
+		p.stop(at, err, string(b.events[at].Stream))
 	}
 	return p
 }
 
+// sort adds what an event means to a plan.
+func (u *reactions) sort(p *plan, b *batch, at int, stored, recorded *persistence.Recorded) error {
+	key, react, err := u.of.reactor.Take(recorded)
+	switch {
+	case err != nil || key == "":
+		return err
+	case b.again == nil && b.lanes.holds(key):
+		p.held[at] = key
+		return nil
+	case p.lanes[key] == nil:
+		p.order = append(p.order, key)
+	}
+	p.lanes[key] = append(p.lanes[key], reaction{at, stored, react})
+	return nil
+}
+
 // run has one key react to its events until one fails.
 func (p *plan) run(ctx context.Context, b *batch, key string) {
+	at, over := 0, false
+	defer func() { // also when a reaction has ended the goroutine
+		if !over {
+			p.stop(at, fmt.Errorf("the reaction %w", usercode.Exited()), key)
+		}
+	}()
 	for _, r := range p.lanes[key] {
+		at = r.event
 		switch {
 		case p.passed(r.event):
+			over = true
 			return
 		case b.leaving() || r.event > 0 && time.Since(b.begun) > reactTime:
 			p.stop(r.event, nil, key)
+			over = true
 			return
 		}
-		err := b.guard(ctx, r.stored, func(ctx context.Context, _ *persistence.Recorded) error { return r.react(ctx, b.again != nil) })
+		bounded, cancel := context.WithTimeoutCause(ctx, targetTime, errReaction)
+		err := b.guard(bounded, r.stored, func(ctx context.Context, _ *persistence.Recorded) error { return r.react(ctx, b.again != nil) })
+		cancel()
 		if err != nil {
 			p.stop(r.event, err, key)
+			over = true
 			return
 		}
 	}
+	over = true
 }
+
+// errReaction ends a reaction that does not answer. It is delivered again.
+var errReaction = fmt.Errorf("the reaction took more than %s", targetTime)
 
 // stop ends the batch in front of an event that is not done.
 func (p *plan) stop(event int, failure error, key string) {

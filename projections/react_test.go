@@ -19,7 +19,8 @@ import (
 // listener is a reactor that notes what it hears. An event goes to the key that is
 // its stream's id; what to do about it the test says.
 type listener struct {
-	do func(key string, n int) error
+	do   func(key string, n int) error
+	look func(n int) // looks at an event, if set
 
 	mu    sync.Mutex // protects the rest
 	heard map[string]string
@@ -33,6 +34,9 @@ func (l *listener) Take(event *persistence.Recorded) (string, func(context.Conte
 	var message added
 	if err := json.Unmarshal(event.Payload, &message); err != nil {
 		return "", nil, err
+	}
+	if l.look != nil {
+		l.look(message.N)
 	}
 	if message.N == 13 {
 		panic("unlucky")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/internal/lifecycle"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
 	"github.com/stele-es/stele/persistence/tail"
@@ -204,7 +205,11 @@ func (r *Runner) poll(ctx context.Context) error {
 	for ctx.Err() == nil {
 		sleep(ctx, r.config.PollInterval)
 		for store, hosted := range r.byStore() {
-			changes, err := changesOf(ctx, store)
+			var changes map[versionKey]int64
+			err := usercode.Call(func() (err error) {
+				changes, err = changesOf(ctx, store)
+				return err
+			})
 			if err != nil {
 				continue // whoever needs the store says that it is away
 			}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
 )
@@ -91,6 +93,9 @@ func (b *boundTo[T]) check() error {
 		return fmt.Errorf("projection %s has a nil model: give InMemory one", b.d.name)
 	}
 	problem := b.d.check()
+	if target, ok := b.target.(interface{ IdleLimit() time.Duration }); ok && b.d.timed && b.d.timeout >= target.IdleLimit() {
+		problem = errors.Join(problem, fmt.Errorf("projection %s: a Timeout of %s is not below the IdleTimeout of its target, %s, at which the server ends the transaction: raise that", b.d.name, b.d.timeout, target.IdleLimit()))
+	}
 	state, ok := b.target.(stateful[T])
 	if ok && b.d.workers > 1 {
 		problem = errors.Join(problem, fmt.Errorf("projection %s: a state has one worker: leave Workers out", b.d.name))
@@ -142,46 +147,45 @@ func (b *boundTo[T]) unit(w *worker) unit {
 }
 
 func (b *boundTo[T]) once(ctx context.Context, what occasion, change func(context.Context, Book) error) error {
+	err := usercode.Call(func() error { return b.change(ctx, what, change) })
+	if ended, ok := err.(*usercode.EndedError); ok { //nolint:errorlint // not what the function has wrapped
+		return &definitionError{ended}
+	}
+	return err
+}
+
+func (b *boundTo[T]) change(ctx context.Context, what occasion, change func(context.Context, Book) error) error {
 	do := b.function(what)
 	if do == nil {
 		return b.target.Update(ctx, change)
 	}
 	return b.target.Transact(ctx, func(ctx context.Context, tx T, book Book) error {
-		if err := guarded(within(ctx, b.d.name), tx, do); err != nil { // before rows of the book are locked
+		if err := do(within(ctx, b.d.name), tx); err != nil { // before rows of the book are locked
 			return err
 		}
 		return change(ctx, book)
 	})
 }
 
-// guarded makes a panic an error.
-func guarded[T any](ctx context.Context, tx T, do func(context.Context, T) error) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = &panicError{text: fmt.Sprintf("the definition panicked with a %T", reason)}
-		}
-	}()
-	return do(ctx, tx)
-}
-
 // transaction applies events in the transaction that saves them.
 type transaction[T any] struct{ bound *boundTo[T] }
 
 func (u *transaction[T]) apply(ctx context.Context, b *batch) error {
-	return u.bound.target.Transact(ctx, func(ctx context.Context, tx T, book Book) error {
-		b.rewind()
-		known := b.known(ctx)
-		one := func(ctx context.Context, recorded *persistence.Recorded) error {
-			return u.bound.d.handle(ctx, tx, recorded)
-		}
-		for b.next() {
-			if err := b.deal(known, one); err != nil {
+	bounded, cancel := context.WithTimeoutCause(ctx, pageTime+b.spec.timeout+targetTime, errTarget)
+	defer cancel()
+	err := b.survive(func() error {
+		return u.bound.target.Transact(bounded, func(ctx context.Context, tx T, book Book) error {
+			b.rewind()
+			if err := b.deals(ctx, func(ctx context.Context, recorded *persistence.Recorded) error {
+				return u.bound.d.handle(ctx, tx, recorded)
+			}); err != nil {
 				return err
 			}
-		}
-		b.sub = 0 // all or nothing
-		return b.save(ctx, book, nil)
+			b.sub = 0 // all or nothing
+			return b.save(ctx, book, nil)
+		})
 	})
+	return b.blamed(ctx, err)
 }
 
 // sink is a target without transactions: each event has its effect at once.
@@ -201,21 +205,21 @@ type sinkUnit[T any] struct {
 
 func (u *sinkUnit[T]) apply(ctx context.Context, b *batch) error {
 	b.rewind()
-	known, handle := b.known(ctx), u.bound.d.handle
-	one := func(ctx context.Context, recorded *persistence.Recorded) error {
-		if u.target.outward() && !b.effects {
-			return nil // the active version has done it
-		}
-		return u.target.use(ctx, recorded, handle)
-	}
-	var failure error
-	for failure == nil && b.next() {
-		failure = b.deal(known, one)
-	}
+	handle := u.bound.d.handle
+	failure := b.survive(func() error {
+		return b.deals(ctx, func(ctx context.Context, recorded *persistence.Recorded) error {
+			if u.target.outward() && !b.effects {
+				return nil // the active version has done it
+			}
+			return u.target.use(ctx, recorded, handle)
+		})
+	})
 	if b.done == 0 && b.sub == b.row.Sub && failure != nil {
 		return failure
 	}
-	err := u.target.Update(ctx, func(ctx context.Context, book Book) error { return b.save(ctx, book, nil) })
+	bounded, cancel := context.WithTimeoutCause(ctx, targetTime, errTarget)
+	defer cancel()
+	err := u.target.Update(bounded, func(ctx context.Context, book Book) error { return b.save(ctx, book, nil) })
 	if err != nil {
 		return err
 	}
@@ -254,29 +258,31 @@ func (u *stateUnit[T]) apply(ctx context.Context, b *batch) error {
 }
 
 func (u *stateUnit[T]) attempt(ctx context.Context, b *batch) error {
-	if !u.loaded {
-		state, err := u.target.load(u.worker.row.State)
-		if err != nil {
-			return err
-		}
-		u.state, u.loaded = state, true
-	}
 	b.rewind()
-	known := b.known(ctx)
-	one := func(ctx context.Context, recorded *persistence.Recorded) error {
-		u.target.begin(u.state, u.bound.d.name, recorded)
-		return u.bound.d.handle(ctx, u.state, recorded)
-	}
-	for b.next() {
-		if err := b.deal(known, one); err != nil {
+	var state []byte
+	var emissions []emission
+	err := b.survive(func() (err error) {
+		if !u.loaded {
+			if u.state, err = u.target.load(u.worker.row.State); err != nil {
+				return err
+			}
+			u.loaded = true
+		}
+		if err := b.deals(ctx, func(ctx context.Context, recorded *persistence.Recorded) error {
+			u.target.begin(u.state, u.bound.d.name, recorded)
+			return u.bound.d.handle(ctx, u.state, recorded)
+		}); err != nil {
 			return err
 		}
-	}
-	b.sub = 0
-	state, emissions, err := u.target.store(u.state)
+		b.sub = 0
+		state, emissions, err = u.target.store(u.state)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, targetTime, errTarget)
+	defer cancel()
 	// Emissions first: a crash behind them repeats them under the same ids, which the
 	// journal recognises. The other way round it would lose them.
 	if b.effects {

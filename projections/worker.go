@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/tail"
 )
@@ -140,15 +141,21 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// guarded makes a panic of what the definition gives beside its handlers, such as
-// [LaneBy], a failure of the worker.
-func (w *worker) guarded(reading, working context.Context) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = w.fail(working, &panicError{text: fmt.Sprintf("the definition panicked with a %T", reason)})
-		}
-	}()
-	return w.session(reading, working)
+// guarded makes a failure of the worker of what does not return in the definition's
+// code beside its handlers, such as [LaneBy] or a filter, or in the store.
+func (w *worker) guarded(reading, working context.Context) error {
+	err := usercode.Call(func() error { return w.session(reading, working) })
+	ended, ok := err.(*usercode.EndedError) //nolint:errorlint // not what somebody has wrapped
+	if !ok {
+		return err
+	}
+	return usercode.Call(func() error { return w.fail(working, &definitionError{ended}) })
+}
+
+// isDefinition reports what is no event's fault.
+func isDefinition(err error) bool {
+	_, ok := errors.AsType[*definitionError](err)
+	return ok
 }
 
 // session takes the part over and works until something ends that.
@@ -367,9 +374,7 @@ func (w *worker) apply(ctx context.Context, events []persistence.Recorded, end t
 		if n < len(events) {
 			b.end = w.row.Checkpoint.With(&events[n-1])
 		}
-		bounded, cancel := context.WithTimeoutCause(ctx, applyTimeout, errSlow)
-		err := w.unit.apply(bounded, b)
-		cancel()
+		err := w.unit.apply(ctx, b)
 		if err == nil || b.kept {
 			events = events[w.applyDone(b):]
 		}
@@ -402,10 +407,10 @@ func (w *worker) applyDone(b *batch) int {
 	return b.done
 }
 
-// applyTimeout is how long the events of one transaction may take.
-const applyTimeout = 30 * time.Second
+// targetTime is how long a target may take for what it does beside calling handlers.
+const targetTime = 30 * time.Second
 
-var errSlow = errors.New("the handlers of a page took more than 30 s")
+var errTarget = errors.New("the target took more than 30 s")
 
 // trouble is what the failures of a page have taught.
 type trouble struct {
@@ -433,9 +438,12 @@ func (t *trouble) passed(n int) {
 // judge decides what to do about an error; nil is to go on as trouble says.
 func (w *worker) judge(ctx context.Context, t *trouble, b *batch, err error) error {
 	failed, known := blame(err)
+	late := known && failed.isLate() // and not a target that is away
 	switch {
-	case errors.Is(err, persistence.ErrFenced), ctx.Err() != nil, away(err):
+	case errors.Is(err, persistence.ErrFenced), ctx.Err() != nil, !late && away(err):
 		return err
+	case isDefinition(err):
+		return w.fail(ctx, err)
 	case !known && len(b.events) > 1:
 		t.alone = len(b.events) // one of them is to blame, or their sum
 		return nil
@@ -591,10 +599,12 @@ func (w *worker) redriveOne(ctx context.Context, parked Parked) (failed bool, er
 			return false, nil
 		}
 	}
-	if errors.Is(err, persistence.ErrFenced) || ctx.Err() != nil || away(err) {
+	blamed, known := blame(err)
+	late := known && blamed.isLate()
+	if errors.Is(err, persistence.ErrFenced) || ctx.Err() != nil || !late && away(err) {
 		return false, err
 	}
-	if blamed, ok := blame(err); ok {
+	if known {
 		err = blamed.Err
 	}
 	parked.Retry, parked.Cause = false, causeOf(err)

@@ -24,6 +24,9 @@ import (
 // so that a log can tell a stop from a time-out or from a failing neighbour.
 var ErrStopped = errors.New("stopped")
 
+// errExited is that of a component that neither returned nor panicked.
+var errExited = errors.New("it ended its goroutine with runtime.Goexit")
+
 // Component is a part that runs until it is told to stop.
 type Component struct {
 	// Name says in errors which component failed or does not end.
@@ -58,7 +61,9 @@ func Start(ctx context.Context, components ...Component) *Group {
 	}
 	for _, component := range components {
 		go func() { // owned by g: Stop waits for it
-			g.ended(ctx, component.Name, component.Run(ctx))
+			err := errExited
+			defer func() { g.ended(ctx, component.Name, err) }()
+			err = component.Run(ctx)
 		}()
 	}
 	return g

@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,6 +189,19 @@ func TestComponents(t *testing.T) {
 
 		require.ErrorIs(t, cause, errBroken)
 		require.NoError(t, group.Err())
+	})
+
+	bubble(t, "one that ends its goroutine has failed, and nobody waits for it", func(t *testing.T) {
+		var cause error
+		group := lifecycle.Start(t.Context(), untilStopped("healthy", &cause), lifecycle.Component{Name: "gone", Run: func(context.Context) error {
+			runtime.Goexit()
+			return nil
+		}})
+
+		<-group.Done()
+
+		require.ErrorContains(t, group.Stop(t.Context()), "gone: it ended its goroutine with runtime.Goexit")
+		require.ErrorContains(t, cause, "gone")
 	})
 
 	bubble(t, "two may have one name", func(t *testing.T) {

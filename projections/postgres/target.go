@@ -46,6 +46,7 @@ type Target struct {
 	pool       *pgxpool.Pool
 	statements *sqlbook.Statements
 	begin      string
+	idle       time.Duration
 }
 
 // collisions is how often a transaction is run again that collided with another one.
@@ -68,7 +69,7 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{pool: config.Pool, statements: statements, begin: begin(config.IdleTimeout)}
+	t := &Target{pool: config.Pool, statements: statements, idle: config.IdleTimeout, begin: begin(config.IdleTimeout)}
 	if config.Migrate {
 		err = t.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
@@ -89,6 +90,10 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 func begin(idle time.Duration) string {
 	return pgsession.Begin(pgsession.Writing, "idle_in_transaction_session_timeout", strconv.FormatInt(idle.Milliseconds(), 10))
 }
+
+// IdleLimit is when the server ends a transaction in which nothing happens. The limit of
+// handlers lies below it, see projections.Timeout.
+func (t *Target) IdleLimit() time.Duration { return t.idle }
 
 // check looks whether the tables are those of this release.
 func (t *Target) check(ctx context.Context, schema string) error {

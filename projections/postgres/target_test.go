@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/memory"
+	"github.com/stele-es/stele/projections"
 	"github.com/stele-es/stele/projections/postgres"
 	"github.com/stele-es/stele/projections/projectionstest"
 )
@@ -109,4 +112,22 @@ func TestOpen(t *testing.T) {
 
 		require.NoError(t, err)
 	})
+}
+
+// A handler that may idle for longer than its transaction would be taken for a server
+// that is away, for ever.
+func TestTimeoutBeyondTheTransaction(t *testing.T) {
+	t.Parallel()
+	_, target := open(t)
+	add := projections.On(func(context.Context, pgx.Tx, projections.Event[added]) error { return nil })
+	for timeout, want := range map[time.Duration]string{29 * time.Second: "", 30 * time.Second: "raise that"} {
+		_, err := projections.New(projections.Config{Journal: new(memory.Journal), Projections: []projections.Projection{
+			projections.Define("sums", 1, add).With(projections.Timeout(timeout)).Into(target),
+		}})
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, want)
+		}
+	}
 }

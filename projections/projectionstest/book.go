@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"runtime"
 	"sync"
 	"time"
 
@@ -113,6 +114,39 @@ func bookCases[T any]() map[string]check[T] {
 				aside, err3 := book.Parked(ctx, "p", 1, persistence.Position{}, 10)
 				return errors.Join(err, err2, err3, want(len(all)+len(workers)+len(aside) == 0, "there are left %v, %v, %v", all, workers, aside))
 			})
+		},
+		"what body leaves by ending its goroutine is undone": func(ctx context.Context, s Subject[T]) error {
+			for what, transaction := range map[string]func(func()) error{
+				"Update": func(end func()) error {
+					return s.Target.Update(ctx, func(ctx context.Context, book projections.Book) error {
+						err := divided(ctx, book)
+						end()
+						return err
+					})
+				},
+				"Transact": func(end func()) error {
+					return s.Target.Transact(ctx, func(ctx context.Context, tx T, book projections.Book) error {
+						err := errors.Join(s.Add(ctx, tx, "lost", 1), divided(ctx, book))
+						end()
+						return err
+					})
+				},
+			} {
+				var group sync.WaitGroup
+				group.Go(func() { _ = transaction(runtime.Goexit) }) // awaited below
+				group.Wait()
+				all, err := everything(ctx, s.Target)
+				if err != nil {
+					return err
+				}
+				registrations, _ := all[0].([]projections.Registration)
+				sums, err := s.Sums(ctx)
+				if err := errors.Join(err, want(len(registrations) == 0, "%s has left %v", what, registrations),
+					want(s.Loose || sums["lost"] == 0, "%s has left %v", what, sums)); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 		"what is changed and refused is as before": func(ctx context.Context, s Subject[T]) error {
 			if err := in(ctx, s, divided, func(ctx context.Context, book projections.Book) error { return book.Park(ctx, parked(3, "a")) }); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
@@ -205,6 +206,9 @@ func runCases[T any]() map[string]check[T] {
 		"what waits behind an event that was set aside keeps its order": func(ctx context.Context, s Subject[T]) error {
 			return parking(ctx, s)
 		},
+		"a handler that overruns its time or ends its goroutine holds up no others": func(ctx context.Context, s Subject[T]) error {
+			return unruly(ctx, s)
+		},
 		"a reset begins at the beginning": func(ctx context.Context, s Subject[T]) error {
 			journal, sums, err := history(ctx, 200)
 			if err != nil {
@@ -263,6 +267,45 @@ func parking[T any](ctx context.Context, s Subject[T]) error {
 			err = errors.Join(err, want(order[i] == persistence.Version(3+i), "the order was %v", order))
 		}
 		return errors.Join(err, err2, want(len(left) == 0, "there are left %+v", left), want(len(order) == 9, "the order was %v", order))
+	})
+}
+
+// unruly lets one event's handler overrun its time, and go on with the context that has
+// ended, and another's end its goroutine. Both are over at some time: what cannot be
+// applied is set aside, and the rest has its effect once.
+func unruly[T any](ctx context.Context, s Subject[T]) error {
+	journal, sums, err := history(ctx, 5*streams)
+	if err != nil {
+		return err
+	}
+	definition := define(s, 1, func(ctx context.Context, e *persistence.Recorded) error {
+		switch {
+		case e.Stream == "a-1" && e.Version == 3:
+			<-ctx.Done()
+		case e.Stream == "a-2" && e.Version == 2:
+			runtime.Goexit()
+		}
+		return nil
+	}).With(projections.OnFailure(projections.Park), projections.Retries(1, time.Microsecond), projections.Timeout(300*time.Millisecond))
+	config := projections.Config{Journal: journal, Projections: []projections.Projection{definition.Into(s.Target)}}
+	return running(ctx, config, func(runner *projections.Runner) error {
+		if err := runner.CatchUp(ctx); err != nil {
+			return err
+		}
+		aside, err := runner.Parked(ctx, "sums", persistence.Position{}, 0)
+		got, err2 := s.Sums(ctx)
+		lanes := map[string]int{}
+		for _, parked := range aside {
+			lanes[parked.Lane]++
+		}
+		for stream := range lanes {
+			delete(sums, stream)
+			delete(got, stream)
+		}
+		_, late := lanes["a-1"]
+		delete(lanes, "a-1") // unless the handler has succeeded all the same
+		return errors.Join(err, err2, want(maps.Equal(lanes, map[string]int{"a-2": 4}), "besides the late one there are set aside %v", lanes),
+			want(maps.Equal(got, sums), "the read model is %v, not %v, late %v", got, sums, late))
 	})
 }
 

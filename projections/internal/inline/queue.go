@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -162,17 +163,22 @@ func (q *Queue[T]) attempt(appends []persistence.Append, outcomes []persistence.
 	ctx, cancel := context.WithTimeout(context.Background(), limit) //nolint:forbidigo // the root of every commit: the end of one caller must not end those of others
 	defer cancel()
 	var away error
-	err := q.store.Transact(ctx, func(ctx context.Context, tx T) error {
-		stored, err := q.store.AppendTx(ctx, tx, appends...)
-		if err != nil {
-			if class, _ := persistence.Classify(err); class.Retry && class.Effect == persistence.NotDone {
-				away = err // no matter what is to be stored
+	err := usercode.Call(func() error {
+		return q.store.Transact(ctx, func(ctx context.Context, tx T) error {
+			stored, err := q.store.AppendTx(ctx, tx, appends...)
+			if err != nil {
+				if class, _ := persistence.Classify(err); class.Retry && class.Effect == persistence.NotDone {
+					away = err // no matter what is to be stored
+				}
+				return err
 			}
-			return err
-		}
-		copy(outcomes, stored)
-		return q.store.Apply(ctx, tx, appends, stored)
+			copy(outcomes, stored)
+			return q.store.Apply(ctx, tx, appends, stored)
+		})
 	})
+	if ended, ok := err.(*usercode.EndedError); ok { //nolint:errorlint // not what a handler has wrapped
+		return &RefusedError{fmt.Errorf("a handler %w", ended)} // and its transaction was undone on the way
+	}
 	if away != nil {
 		return away
 	}

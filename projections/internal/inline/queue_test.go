@@ -3,6 +3,7 @@ package inline_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -193,4 +194,31 @@ func TestUnknown(t *testing.T) {
 	for i := range outcomes {
 		require.ErrorIs(t, outcomes[i].Err, persistence.ErrUnavailable)
 	}
+}
+
+// A handler that ends its goroutine refuses its append; the queue and the appends beside
+// it go on.
+func TestHandlerThatEndsItsGoroutine(t *testing.T) {
+	t.Parallel()
+	j := open()
+	defer func() { require.NoError(t, j.Close()) }()
+	j.apply = func(a *persistence.Append) error {
+		if a.Stream == "bad-1" {
+			runtime.Goexit()
+		}
+		return nil
+	}
+	one := func(stream persistence.StreamID) persistence.Append {
+		return persistence.Append{Stream: stream, Expected: persistence.Any, Events: []persistence.Event{{Type: "t"}}}
+	}
+
+	outcomes, err := j.Append(t.Context(), one("a-1"), one("bad-1"), one("a-2"))
+
+	require.NoError(t, err)
+	require.NoError(t, outcomes[0].Err)
+	require.ErrorIs(t, outcomes[1].Err, persistence.ErrRejected)
+	require.ErrorContains(t, outcomes[1].Err, "runtime.Goexit")
+	require.NoError(t, outcomes[2].Err)
+	_, err = j.Stream(t.Context(), "bad-1")
+	require.ErrorIs(t, err, persistence.ErrStreamNotFound)
 }
