@@ -1,6 +1,7 @@
 package stele_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -165,6 +166,34 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An operator can ask about a release while another one is at work on the same file.
+func TestCheckBesideTheProgram(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	journal, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, journal.Close()) })
+	node, err := stele.Start(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters, allVisits}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, node.Stop(context.WithoutCancel(t.Context()))) })
+	_, err = visitPage.Ask(t.Context(), node, "a", visit{"/home"})
+	require.NoError(t, err)
+	beside, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, ReadOnly: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, beside.Close()) })
+
+	findings, err := stele.Check(t.Context(), stele.Config{Journal: beside, Aggregates: stele.Aggregates{Counters, allVisits}})
+	require.NoError(t, err)
+	require.Empty(t, findings)
+	findings, err = stele.Check(t.Context(), stele.Config{Journal: beside, Aggregates: stele.Aggregates{
+		Counters, actors.Define("visits", actors.On(func(v *visits, e later) { v.n = int(e.Nth) })),
+	}})
+	require.NoError(t, err)
+	require.Len(t, findings, 2)
+	_, err = visitPage.Ask(t.Context(), node, "a", visit{"/home"})
+	require.NoError(t, err, "the program goes on")
 }
 
 // Whoever reads hears the same of events that were stored in an old form, and what

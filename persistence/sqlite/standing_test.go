@@ -2,10 +2,13 @@ package sqlite_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -227,3 +230,67 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 var aMoment = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+
+// TestMovedUnderLoad moves the file back and forth beneath many writers. Whatever was
+// acknowledged is there at the end, and whatever was refused is not.
+func TestMovedUnderLoad(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	journal := open(t, path)
+	var acknowledged, refused, unknown sync.Map
+	var writers sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for writer := range 8 {
+		writers.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				text := fmt.Sprintf("%d/%d", writer, i)
+				switch err := store(t.Context(), journal, text); {
+				case err == nil:
+					acknowledged.Store(text, true)
+				case errors.Is(err, persistence.ErrUnknownOutcome):
+					unknown.Store(text, true)
+				default:
+					refused.Store(text, true)
+				}
+			}
+		})
+	}
+	count := func(m *sync.Map) (n int) {
+		m.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	grows := func(m *sync.Map) {
+		for before := count(m); count(m) < before+20; {
+			runtime.Gosched()
+		}
+	}
+	for range 5 {
+		grows(&acknowledged)
+		require.NoError(t, os.Rename(path, path+".away"))
+		grows(&refused)
+		require.NoError(t, os.Rename(path+".away", path))
+	}
+	grows(&acknowledged)
+	stop()
+	writers.Wait()
+	require.NoError(t, journal.Close())
+
+	found := map[string]bool{}
+	for _, text := range stored(t, open(t, path)) {
+		found[text] = true
+		_, isRefused := refused.Load(text)
+		require.False(t, isRefused, "%s was refused and is there", text)
+	}
+	acknowledged.Range(func(text, _ any) bool {
+		return assert(t, found[text.(string)], "%s was acknowledged and is lost", text)
+	})
+}
+
+func assert(t *testing.T, holds bool, format string, args ...any) bool {
+	t.Helper()
+	if !holds {
+		t.Errorf(format, args...)
+	}
+	return holds
+}

@@ -39,6 +39,17 @@ func waitingCases[T any]() map[string]check[T] {
 				return errors.Join(problems...)
 			})
 		},
+		"no caller of a runner waits for the target beyond the deadline": func(ctx context.Context, s Subject[T]) error {
+			journal, _, err := history(ctx, streams)
+			if err != nil {
+				return err
+			}
+			config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}, Grace: time.Second}
+			return running(ctx, config, func(runner *projections.Runner) error {
+				err := runner.CatchUp(ctx)
+				return errors.Join(err, occupied(ctx, s, func() error { return allCalls(ctx, runner) }))
+			})
+		},
 		"what is said of a projection does not wait for its handler": func(ctx context.Context, s Subject[T]) error {
 			return inHandler(ctx, s, func(ctx context.Context, runner *projections.Runner) error {
 				var problems []error
@@ -96,6 +107,47 @@ func waitingCases[T any]() map[string]check[T] {
 			})
 		},
 	}
+}
+
+// allCalls makes every call of a runner that may wait, each with a deadline, side by side.
+func allCalls(ctx context.Context, runner *projections.Runner) error {
+	calls := map[string]func(context.Context) error{
+		"Info":   func(ctx context.Context) error { _, err := runner.Info(ctx, "sums"); return err },
+		"State":  func(ctx context.Context) error { _, err := runner.State(ctx, "sums"); return err },
+		"List":   func(ctx context.Context) error { _, err := runner.List(ctx, projections.ListOptions{}); return err },
+		"Health": func(ctx context.Context) error { runner.Health(ctx); return nil },
+		"Parked": func(ctx context.Context) error {
+			_, err := runner.Parked(ctx, "sums", persistence.Position{}, 0)
+			return err
+		},
+		"Stop":    func(ctx context.Context) error { return runner.Stop(ctx, "sums") },
+		"Start":   func(ctx context.Context) error { return runner.Start(ctx, "sums") },
+		"Reset":   func(ctx context.Context) error { return runner.Reset(ctx, "sums") },
+		"Switch":  func(ctx context.Context) error { return runner.Switch(ctx, "sums", 1) },
+		"Redrive": func(ctx context.Context) error { return runner.Redrive(ctx, "sums", "") },
+		"Discard": func(ctx context.Context) error { return runner.Discard(ctx, "sums", persistence.Position{Offset: 1}) },
+		"WaitFor": func(ctx context.Context) error {
+			return runner.WaitFor(ctx, "sums", persistence.Position{Offset: 1 << 40})
+		},
+		"Delete": func(ctx context.Context) error { return runner.Delete(ctx, "sums", projections.DeleteOptions{}) },
+	}
+	answered := make(chan error, len(calls))
+	for what, call := range calls {
+		go func() { // ends within what is prompt, see promptly
+			short, cancel := context.WithTimeout(ctx, brief)
+			defer cancel()
+			err := promptly(what, func() error { return call(short) })
+			if !errors.Is(err, errSlow) {
+				err = nil // done or refused, as the target can
+			}
+			answered <- err
+		}()
+	}
+	var problems []error
+	for range calls {
+		problems = append(problems, <-answered)
+	}
+	return errors.Join(problems...)
 }
 
 func lockAndRegister(ctx context.Context, book projections.Book) error {
