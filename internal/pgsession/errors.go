@@ -169,8 +169,10 @@ func Public(err error) error {
 			return known
 		}
 	}
-	return errors.New("the driver failed")
+	return errDriver
 }
+
+var errDriver = errors.New("the driver failed")
 
 // Unreachable translates an error of a session's beginning into what can be done
 // about it. It does not say where the server is: that is part of the connection string.
@@ -185,7 +187,11 @@ func Unreachable(err error) error {
 	if ok && strings.Contains(answered.Message, "unsupported startup parameter") {
 		return &persistence.InvalidError{Field: "pooler", Reason: "is not set, and a pooler in between refuses the settings of a session: set Config.Pooler"}
 	}
-	return &persistence.UnavailableError{Reason: "the server cannot be reached" + advice(err), Err: Public(err)}
+	look, cause := advice(err), Public(err)
+	if look != "" && cause == errDriver { //nolint:errorlint // it says nothing more
+		cause = nil
+	}
+	return &persistence.UnavailableError{Reason: "the server cannot be reached" + look, Err: cause}
 }
 
 // advice is what to look at, behind a colon.

@@ -111,7 +111,7 @@ func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s statement, 
 	}()
 	for i := range works {
 		var m message // the pipeline may keep it until it is sent
-		checkedParameters(&m, false, &works[i])
+		checkedParameters(&m, j, false, &works[i])
 		send(pipeline, m.parameters())
 	}
 	if err := pipeline.Sync(); err != nil {

@@ -175,7 +175,7 @@ func (j *Journal) checkTables(ctx context.Context, options persistence.CheckOpti
 func (j *Journal) checkRights(ctx context.Context) ([]persistence.Finding, error) {
 	return j.findings(ctx, statement{"stele_check_rights", j.sql.checkRights}, map[string]string{
 		"rights": "the role appends and cannot rewrite, and others can do nothing",
-	}, textArray(appFunctions), []byte(j.config.Schema))
+	}, textArray(appFunctions), []byte(j.config.Schema), textArray(slices.Concat(appFunctions, adminFunctions, readFunctions)))
 }
 
 // checkPooler finds poolers by what they cannot hide: that the server's process is

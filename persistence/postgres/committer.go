@@ -99,10 +99,10 @@ func (c *committer) commit(b *appender.Batch) {
 }
 
 // refused translates an error from before anything was sent. A server without the
-// journal's tables is not away.
+// journal is not away.
 func (c *committer) refused(reason string, err error) error {
-	if pgsession.NoTables(pgsession.Code(err)) {
-		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}
+	if lasting := notThere(err); lasting != nil {
+		return lasting
 	}
 	c.breaker.failed(err)
 	return unavailable(reason, err)
@@ -165,7 +165,7 @@ func (c *committer) write(f *flight) {
 	newest := c.newest
 	c.mu.Unlock()
 	c.request.buf = c.request.buf[:0]
-	f.encode(&c.request, newest)
+	f.encode(&c.request, c.journal, newest)
 	if err := f.link.send(c.request.buf); err != nil {
 		f.link.close(false)
 	}
@@ -196,7 +196,7 @@ func (c *committer) run(ctx context.Context) {
 			c.lose(f.link, err, nil)
 			continue
 		}
-		spent := answer.err != nil && pgsession.Spent(answer.err.Code)
+		spent := answer.err != nil && (pgsession.Spent(answer.err.Code) || answer.err.Code == otherStream)
 		if spent && !f.again {
 			// Surely nothing of it was stored, and another session may store it.
 			f.again = true
@@ -294,7 +294,7 @@ func (c *committer) resume(ctx context.Context) {
 		}
 		c.cause = err
 		cause := c.refused("the server is away", err)
-		if !c.expire(ctx) || pgsession.NoTables(pgsession.Code(err)) && !c.giveUp(cause) {
+		if !c.expire(ctx) || notThere(err) != nil && !c.giveUp(cause) {
 			return
 		}
 		timer := time.NewTimer(pause.NextBackOff())

@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -125,5 +127,61 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		if !strings.Contains(err.Error(), "does not exist") { // the server names the database or role that is missing
 			require.NotContains(t, err.Error(), secret)
 		}
+	}
+}
+
+// Whoever cannot open a journal reads what is wrong and what to do, and not where the
+// journal is.
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	server := pgtest.Server(t)
+	require.NoError(t, postgres.Migrate(t.Context(), postgres.Config{URL: server.URL()}))
+	execute(t, server.URL(), "CREATE ROLE nothing LOGIN; CREATE ROLE outside LOGIN")
+	execute(t, server.URL(), "CREATE DATABASE closed")
+	execute(t, server.URL(), "REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
+	for _, encoding := range []string{"EUC_JP", "LATIN1", "SQL_ASCII"} {
+		execute(t, server.URL(), "CREATE DATABASE other_"+encoding+" ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+	}
+	as := func(role string, url string) string { return strings.Replace(url, "postgres@", role+"@", 1) }
+	unknown, err := pgxpool.ParseConfig("postgres://ann:opensesame@nowhere.example/none")
+	require.NoError(t, err)
+	unknown.ConnConfig.LookupFunc = func(context.Context, string) ([]string, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: "nowhere.example", IsNotFound: true}
+	}
+	cases := map[string]struct {
+		config postgres.Config
+		kind   persistence.Kind
+		says   []string
+	}{
+		"nonsense":            {postgres.Config{URL: "nonsense"}, persistence.ErrInvalid, []string{"is not a connection string", "postgres://user:password@host"}},
+		"a wrong port":        {postgres.Config{URL: "postgres://ann:opensesame@127.0.0.1:1/none"}, persistence.ErrUnavailable, []string{"nothing listens at the host and port"}},
+		"no socket":           {postgres.Config{URL: "host=/nowhere/at/all user=ann password=opensesame dbname=none"}, persistence.ErrUnavailable, []string{"no socket of a server"}},
+		"an unknown host":     {postgres.Config{Pool: unknown}, persistence.ErrUnavailable, []string{"no host has the name"}},
+		"a missing database":  {postgres.Config{URL: server.DatabaseURL("missing")}, persistence.ErrUnavailable, []string{"no database of the name in the URL"}},
+		"a missing role":      {postgres.Config{URL: as("ann", server.URL())}, persistence.ErrUnavailable, []string{"refuses the role or its password"}},
+		"no right to connect": {postgres.Config{URL: as("outside", server.DatabaseURL("closed"))}, persistence.ErrUnavailable, []string{"GRANT CONNECT"}},
+		"no rights":           {postgres.Config{URL: as("nothing", server.URL()), Durability: postgres.Relaxed}, persistence.ErrUnavailable, []string{"postgres.RolesSQL"}},
+		"no right to migrate": {postgres.Config{URL: as("nothing", server.DatabaseURL("other_latin1")), Durability: postgres.Relaxed, Migrate: true}, persistence.ErrInvalid, []string{"LATIN1"}},
+		"no right to create":  {postgres.Config{URL: as("nothing", server.URL()), Schema: "own", Durability: postgres.Relaxed, Migrate: true}, persistence.ErrInvalid, []string{"may create schemas"}},
+		"no flushes":          {postgres.Config{URL: url}, persistence.ErrInvalid, []string{"fsync = off", "Config.Durability: postgres.Relaxed"}},
+		"EUC_JP":              {postgres.Config{URL: server.DatabaseURL("other_euc_jp"), Durability: postgres.Relaxed, Migrate: true}, persistence.ErrInvalid, []string{"server_encoding = EUC_JP", "ENCODING 'UTF8' TEMPLATE template0"}},
+		"SQL_ASCII":           {postgres.Config{URL: server.DatabaseURL("other_sql_ascii"), Durability: postgres.Relaxed, Migrate: true}, persistence.ErrInvalid, []string{"server_encoding = SQL_ASCII"}},
+		"no tables":           {postgres.Config{URL: pgtest.Database(t), Durability: postgres.Relaxed}, persistence.ErrSchema, []string{"postgres.Migrate"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			_, err := postgres.Open(t.Context(), c.config)
+
+			require.ErrorIs(t, err, c.kind)
+			for _, text := range c.says {
+				require.ErrorContains(t, err, text)
+			}
+			for _, secret := range []string{"opensesame", "nowhere", "127.0.0.1"} {
+				require.NotContains(t, err.Error(), secret)
+			}
+		})
 	}
 }

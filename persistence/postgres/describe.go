@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"maps"
+	"errors"
 	"slices"
 	"strings"
 
@@ -12,15 +12,27 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// object is a table, constraint, index or function of a schema and how the server
-// describes it.
+// object is a table, constraint, index, trigger or function of a schema and how the
+// server describes it.
 type object struct {
-	Name       string // "function append"
+	Name       string // "trigger own on event"
+	Of         string // the table or function that it is of, or is
 	Definition string
 }
 
 // describe returns what is in a schema, but for what tools note their migrations in.
-func describe(ctx context.Context, conn *pgx.Conn, schema string) ([]object, error) {
+// The definitions are the same in every schema.
+func describe(ctx context.Context, conn *pgx.Conn, schema string) (_ []object, err error) {
+	if conn.PgConn().TxStatus() == 'I' {
+		if _, err := conn.Exec(ctx, pgsession.Writing); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, rollback(ctx, conn)) }()
+	}
+	seen := "SET LOCAL search_path = pg_catalog, " + pgx.Identifier{schema}.Sanitize() + "; SET LOCAL quote_all_identifiers = off"
+	if _, err := conn.PgConn().Exec(ctx, seen).ReadAll(); err != nil {
+		return nil, err
+	}
 	rows, err := conn.Query(ctx, newStatements(schema).describe, pgx.QueryExecModeSimpleProtocol, schema)
 	if err != nil {
 		return nil, err
@@ -28,7 +40,14 @@ func describe(ctx context.Context, conn *pgx.Conn, schema string) ([]object, err
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[object])
 }
 
-// differences names what is not in a schema as the migrations would make it.
+func rollback(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "ROLLBACK")
+	return err
+}
+
+// differences names what is not in a schema as the migrations would make it. What else
+// is there is the business of others, unless it is of the journal's tables or has the
+// name of one of its functions.
 func differences(ctx context.Context, conn *pgx.Conn, schema string) (found []string, err error) {
 	have, err := describe(ctx, conn, schema)
 	if err != nil {
@@ -38,59 +57,41 @@ func differences(ctx context.Context, conn *pgx.Conn, schema string) (found []st
 	if err != nil {
 		return nil, err
 	}
-	is, should := plain(have, schema), plain(want.objects, want.schema)
-	for name := range maps.Keys(should) {
-		switch definition, there := is[name]; {
+	is := make(map[string]string, len(have))
+	for _, o := range have {
+		is[o.Name] = o.Definition
+	}
+	should, ours := make(map[string]bool, len(want)), map[string]bool{}
+	for _, o := range want {
+		should[o.Name], ours[o.Of] = true, true
+		switch definition, there := is[o.Name]; {
 		case !there:
-			found = append(found, name+" is missing")
-		case definition != should[name]:
-			found = append(found, name+" differs")
+			found = append(found, o.Name+" is missing")
+		case definition != o.Definition:
+			found = append(found, o.Name+" differs")
 		}
 	}
-	for name := range maps.Keys(is) {
-		if _, known := should[name]; !known {
-			found = append(found, name+" is not of the journal")
+	for _, o := range have {
+		if !should[o.Name] && ours[o.Of] {
+			found = append(found, o.Name+" is not of the journal")
 		}
 	}
 	slices.Sort(found)
 	return found, nil
 }
 
-// plain are objects by name, without the name of their schema, which the server
-// quotes only where it must.
-func plain(objects []object, schema string) map[string]string {
-	quoted := pgx.Identifier{schema}.Sanitize()
-	all := make(map[string]string, len(objects))
-	for _, o := range objects {
-		definition := strings.ReplaceAll(o.Definition, quoted+".", ".")
-		all[o.Name] = strings.ReplaceAll(definition, schema+".", ".")
-	}
-	return all
-}
-
-type freshSchema struct {
-	schema  string
-	objects []object
-}
-
 // fresh describes what the migrations make. The order lock is that of the schema
 // they are for.
-func fresh(ctx context.Context, conn *pgx.Conn, schema string) (f freshSchema, err error) {
-	f.schema = "stele_fresh_" + strings.ReplaceAll(persistence.NewEventID().String(), "-", "")
+func fresh(ctx context.Context, conn *pgx.Conn, schema string) (objects []object, err error) {
+	name := "stele_fresh_" + strings.ReplaceAll(persistence.NewEventID().String(), "-", "")
 	if _, err := conn.Exec(ctx, pgsession.Writing); err != nil {
-		return f, err
+		return nil, err
 	}
-	defer func() {
-		if _, rollback := conn.Exec(ctx, "ROLLBACK"); err == nil {
-			err = rollback
-		}
-	}()
-	for _, s := range steps(f.schema) {
-		do := strings.ReplaceAll(s.do, lockText(f.schema), lockText(schema))
-		if _, err := conn.PgConn().Exec(ctx, do).ReadAll(); err != nil {
-			return f, err
+	defer func() { err = errors.Join(err, rollback(ctx, conn)) }()
+	for _, s := range steps(name, "{lock}", lockText(schema)) {
+		if _, err := conn.PgConn().Exec(ctx, s.do).ReadAll(); err != nil {
+			return nil, err
 		}
 	}
-	f.objects, err = describe(ctx, conn, f.schema)
-	return f, err
+	return describe(ctx, conn, name)
 }

@@ -29,6 +29,14 @@
 // Transactions hold all that a statement needs, so a pooler that pools by
 // transaction may stand between; see Config.Pooler and [Protocol].
 //
+// What a journal remembers of its tables, such as ids of streams, is proved by each
+// statement that rests on it. When they were emptied or made anew meanwhile, the answer
+// is [*persistence.ReplacedError], and the program has to open the journal again.
+//
+// The journal's sessions set what statements rest on, whatever the role, the database
+// or the server have set: encodings, isolation, timeouts, plans. Limits for transactions
+// that are left open, and a database that is read-only, are respected.
+//
 // [Journal.Check] examines the server, the schema, the rights and the events.
 //
 // The tables are append-only by permission: a program's role needs SELECT on them

@@ -4,17 +4,17 @@ import "github.com/stele-es/stele/persistence"
 
 // encode writes the requests of the flight. The newest event that the link has
 // stored proves what the flight's appends rest on.
-func (f *flight) encode(m *message, newest proof) {
+func (f *flight) encode(m *message, j *Journal, newest proof) {
 	for i := range f.calls {
 		c := &f.calls[i]
 		w := c.works[0]
 		switch c.op {
 		case opLean:
-			encodeLean(m, f, c.works, newest)
+			encodeLean(m, j, f, c.works, newest)
 		case opExact:
-			encodeExact(m, f, c.works)
+			encodeExact(m, j, f, c.works)
 		case opChecked:
-			encodeChecked(m, f, w)
+			encodeChecked(m, j, f, w)
 		case opAttempt:
 			version, _ := w.item.Expected.Version()
 			m.bind(nameAttempt, 3)
@@ -29,8 +29,9 @@ func (f *flight) encode(m *message, newest proof) {
 			m.int8(w.below)
 			m.endBind()
 		case opHead:
-			m.bind(nameVersion, 1)
+			m.bind(nameVersion, 4)
 			m.string(string(w.item.Stream))
+			encodeProof(m, j, nil)
 			m.endBind()
 		}
 	}
@@ -42,12 +43,12 @@ func (f *flight) encode(m *message, newest proof) {
 	}
 }
 
-func encodeExact(m *message, f *flight, works []*work) {
+func encodeExact(m *message, j *Journal, f *flight, works []*work) {
 	n := 0
 	for _, w := range works {
 		n += len(w.item.Events)
 	}
-	m.bind(nameExact, 12)
+	m.bind(nameExact, 15)
 	m.int2(partition)
 	m.bool(f.early)
 	encodeStreams(m, works, n)
@@ -60,24 +61,26 @@ func encodeExact(m *message, f *flight, works []*work) {
 	m.endArray(start)
 	encodeVersions(m, works, n)
 	encodeEvents(m, works, n)
+	encodeProof(m, j, highest(works))
 	m.endBind()
 }
 
-func encodeChecked(m *message, f *flight, w *work) {
-	m.bind(nameChecked, 12)
-	checkedParameters(m, f.early, w)
+func encodeChecked(m *message, j *Journal, f *flight, w *work) {
+	m.bind(nameChecked, 15)
+	checkedParameters(m, j, f.early, w)
 	m.endBind()
 }
 
 // checkedParameters are those of the function that takes any expectation. Who
 // releases the order lock early flushes behind it.
-func checkedParameters(m *message, early bool, w *work) {
+func checkedParameters(m *message, j *Journal, early bool, w *work) {
 	m.int2(partition)
 	m.bool(early)
 	m.int8(w.stream.id)
 	m.int8(int64(w.item.Expected))
 	m.bool(w.item.Named)
 	encodeEvents(m, []*work{w}, len(w.item.Events))
+	encodeProof(m, j, w.stream)
 }
 
 // encodeEvents writes the columns that the exact function and the one for any
@@ -90,6 +93,29 @@ func encodeEvents(m *message, works []*work, n int) {
 	encodeHeaders(m, works, n)
 	encodeMetadata(m, works, n, oidText)
 	encodeTags(m, works, n)
+}
+
+// encodeProof writes the last parameters of a statement, see [Journal.proof].
+func encodeProof(m *message, j *Journal, s *stream) {
+	m.bytes(j.id[:])
+	if s == nil {
+		m.int8(0)
+		m.string("")
+		return
+	}
+	m.int8(s.id)
+	m.string(string(s.name))
+}
+
+// highest is the stream of the works with the highest id.
+func highest(works []*work) *stream {
+	highest := works[0].stream
+	for _, w := range works {
+		if w.stream.id > highest.id {
+			highest = w.stream
+		}
+	}
+	return highest
 }
 
 // The writers of columns write an array of n elements: one for each event, or none

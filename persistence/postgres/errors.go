@@ -35,6 +35,35 @@ func unavailable(reason string, err error) *persistence.UnavailableError {
 
 func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
 
+// What the server raises about what a program remembers; see proven in the migrations.
+const (
+	otherJournal = "ST004"
+	otherStream  = "ST005"
+)
+
+// notThere returns an error when the journal itself is not in the database, which no
+// other session will change.
+func notThere(err error) error {
+	switch code := pgsession.Code(err); {
+	case pgsession.NoTables(code):
+		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}
+	case code == otherJournal:
+		return &persistence.ReplacedError{Reason: "the tables were emptied or made anew since the journal was opened: start the program again, or bring back what was there"}
+	}
+	return nil
+}
+
+// outdated reports whether an error says that streams have other ids than this journal
+// knows, because the server has lost its newest data. It forgets them.
+func (j *Journal) outdated(err error) bool {
+	if pgsession.Code(err) != otherStream {
+		return false
+	}
+	j.committer.forget()
+	j.pool.Reset() // new sessions are asked for what readers were given
+	return true
+}
+
 // refusal translates a definite error into what an append's writer can do.
 func refusal(stream persistence.StreamID, err *serverError) error {
 	switch {
@@ -42,8 +71,12 @@ func refusal(stream persistence.StreamID, err *serverError) error {
 		return notPermitted(err)
 	case err.Code == pgsession.ReadOnly:
 		return &persistence.UnavailableError{Reason: "the server is a standby, or the role or the database is read-only", Err: err}
-	case strings.HasPrefix(err.Code, "42"), pgsession.NoTables(err.Code):
+	case notThere(err) != nil:
+		return notThere(err)
+	case strings.HasPrefix(err.Code, "42"):
 		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}
+	case err.Code == otherStream:
+		return &persistence.UnavailableError{Reason: "the server has lost its newest data, try again", Err: err}
 	case strings.HasPrefix(err.Code, "22"):
 		return &persistence.InvalidError{Field: "events", Reason: "are refused by the server with SQLSTATE " + err.Code}
 	case strings.HasPrefix(err.Code, "23"), strings.HasPrefix(err.Code, "ST"):
@@ -87,10 +120,10 @@ func readError(ctx context.Context, err error) error {
 	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
 		return pgsession.Unreachable(err)
 	}
-	switch code := pgsession.Code(err); {
-	case pgsession.NoTables(code):
-		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}
-	case code == pgsession.NotPermitted:
+	if lasting := notThere(err); lasting != nil {
+		return lasting
+	}
+	if pgsession.Code(err) == pgsession.NotPermitted {
 		return notPermitted(err)
 	}
 	return unavailable("the server did not answer", err)

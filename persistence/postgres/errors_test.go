@@ -83,5 +83,5 @@ func TestStatementsAreComplete(t *testing.T) {
 }
 
 func (s *statements) filled(text string) string {
-	return filler("stele").Replace(withoutComments(text))
+	return filler("stele").Replace(withProof(withoutComments(text)))
 }

@@ -52,7 +52,7 @@ func Describe(ctx context.Context, conn *pgx.Conn, schema string) (definitions [
 }
 
 // Functions are those that a role has rights on.
-func Functions() []string { return append(slices.Clone(appFunctions), adminFunctions...) }
+func Functions() []string { return slices.Concat(appFunctions, readFunctions, adminFunctions) }
 
 // Flushed is the position up to which a journal knows that all is durable.
 func Flushed(j *Journal) int64 { return j.durable.Load() }

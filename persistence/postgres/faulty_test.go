@@ -162,7 +162,7 @@ const (
 // unprove takes a proof out of the batches of a request, and reports whether there
 // was one.
 func (c *faultyConn) unprove(which int) (found bool) {
-	name := []byte("\x00stele_append_lean\x00\x00\x01\x00\x01\x00\x13")
+	name := []byte("\x00stele_append_lean\x00\x00\x01\x00\x01\x00\x16")
 	for p := c.request; ; {
 		at := bytes.Index(p, name)
 		if at < 0 {

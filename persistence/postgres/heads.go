@@ -149,7 +149,7 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 }
 
 func (j *Journal) headOf(ctx context.Context, conn *pgx.Conn) (offset int64, err error) {
-	err = queryOn(ctx, conn, statement{"stele_head", j.sql.head}, [][]byte{int2Parameter(partition)}, func(row [][]byte) error {
+	err = queryOn(ctx, conn, statement{"stele_head", j.sql.head}, j.proved(nil, int2Parameter(partition)), func(row [][]byte) error {
 		var ok bool
 		if offset, ok = readInt8(row[0]); !ok {
 			return errUndecodable

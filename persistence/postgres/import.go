@@ -22,11 +22,11 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 	if len(events) == 0 {
 		return position, nil
 	}
-	ids, err := streamIDs(ctx, j, events, func(r *persistence.Recorded) persistence.StreamID { return r.Stream })
+	ids, newest, err := streamIDs(ctx, j, events, func(r *persistence.Recorded) persistence.StreamID { return r.Stream })
 	if err != nil {
 		return position, err
 	}
-	row, err := j.importing(ctx, statement{"stele_import_events", j.sql.importEvents}, importedEvents(events, ids), func(kind string, at int, detail int64) error {
+	row, err := j.importing(ctx, statement{"stele_import_events", j.sql.importEvents}, j.proved(newest, importedEvents(events, ids)...), func(kind string, at int, detail int64) error {
 		r := &events[at]
 		if kind == "id_reused" {
 			return &persistence.EventIDReusedError{Stream: r.Stream, ID: r.ID}
@@ -54,11 +54,11 @@ func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.Strea
 	if len(streams) == 0 {
 		return nil
 	}
-	ids, err := streamIDs(ctx, j, streams, func(i *persistence.StreamInfo) persistence.StreamID { return i.Stream })
+	ids, newest, err := streamIDs(ctx, j, streams, func(i *persistence.StreamInfo) persistence.StreamID { return i.Stream })
 	if err != nil {
 		return err
 	}
-	_, err = j.importing(ctx, statement{"stele_import_streams", j.sql.importStreams}, importedStreams(streams, ids), func(kind string, at int, detail int64) error {
+	_, err = j.importing(ctx, statement{"stele_import_streams", j.sql.importStreams}, j.proved(newest, importedStreams(streams, ids)...), func(kind string, at int, detail int64) error {
 		told := &streams[at]
 		if kind == "revision" {
 			return &persistence.RevisionError{Stream: told.Stream, Expected: told.Revision, Actual: persistence.Revision(detail)}
@@ -68,28 +68,29 @@ func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.Strea
 	return err
 }
 
-// streamIDs returns the id of each one's stream, made when it is missing.
-func streamIDs[T any](ctx context.Context, j *Journal, all []T, stream func(*T) persistence.StreamID) ([]int64, error) {
+// streamIDs returns the id of each one's stream, made when it is missing, and the
+// stream with the highest of them.
+func streamIDs[T any](ctx context.Context, j *Journal, all []T, name func(*T) persistence.StreamID) (ids []int64, newest *stream, err error) {
 	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
+		return nil, nil, errLeft(ctx)
 	}
 	places := map[persistence.StreamID]int{}
 	var names []persistence.StreamID
 	for i := range all {
-		if name := stream(&all[i]); !hasKey(places, name) {
+		if name := name(&all[i]); !hasKey(places, name) {
 			places[name] = len(names)
 			names = append(names, name)
 		}
 	}
 	found, _, err := j.resolve(ctx, names, true)
 	if err != nil {
-		return nil, notBegun(ctx, err)
+		return nil, nil, notBegun(ctx, err)
 	}
-	ids := make([]int64, len(all))
+	ids = make([]int64, len(all))
 	for i := range all {
-		ids[i] = found[places[stream(&all[i])]].id
+		ids[i] = found[places[name(&all[i])]].id
 	}
-	return ids, nil
+	return ids, highestOf(found), nil
 }
 
 func hasKey[K comparable, V any](all map[K]V, key K) bool {

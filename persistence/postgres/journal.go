@@ -120,14 +120,14 @@ func (j *Journal) check(ctx context.Context) error {
 		have, err = 0, nil
 	}
 	if err != nil {
-		return unavailable("the schema's version cannot be read", err)
+		return readError(ctx, err)
 	}
 	// A newer schema is fine: migrations leave the release before able to work.
 	if have < newest() {
 		return &persistence.SchemaError{Have: have, Want: newest(), Fix: fixSchema}
 	}
 	if err := connection.QueryRow(ctx, j.sql.identity).Scan((*[16]byte)(&j.id)); err != nil {
-		return unavailable("the journal's id cannot be read", err)
+		return readError(ctx, err)
 	}
 	if j.config.EarlyRelease == EarlyOn {
 		if err := j.releaseEarly(ctx, true); err != nil {
@@ -136,7 +136,7 @@ func (j *Journal) check(ctx context.Context) error {
 	}
 	head, err := j.headOf(ctx, connection.Conn())
 	if err != nil {
-		return unavailable("the head cannot be read", err)
+		return readError(ctx, err)
 	}
 	j.heads = newHeads(head)
 	return nil

@@ -74,7 +74,7 @@ func (f *flight) standAlone() {
 
 // encodeLean writes the call of the lean function. Columns that no event has are
 // left out.
-func encodeLean(m *message, f *flight, works []*work, newest proof) {
+func encodeLean(m *message, j *Journal, f *flight, works []*work, newest proof) {
 	n, schema, mixed, metadata, tags, headers := 0, works[0].item.Events[0].Schema, false, false, false, false
 	unproven := 0
 	for _, w := range works {
@@ -90,7 +90,7 @@ func encodeLean(m *message, f *flight, works []*work, newest proof) {
 			headers = headers || len(e.Headers) > 0
 		}
 	}
-	m.bind(nameLean, 19)
+	m.bind(nameLean, 22)
 	m.int2(partition)
 	m.bool(f.early)
 	m.int8(newest.position)
@@ -122,6 +122,7 @@ func encodeLean(m *message, f *flight, works []*work, newest proof) {
 	encodeMetadata(m, works, only(metadata, n), oidJSON)
 	encodeTags(m, works, only(tags, n))
 	encodeSchemas(m, works, only(mixed, n))
+	encodeProof(m, j, highest(works))
 	m.endBind()
 }
 

@@ -21,7 +21,7 @@ func (j *Journal) Create(ctx context.Context, stream persistence.StreamID, metad
 		return err
 	}
 	row, err := j.change(ctx, stream, persistence.NoStream, nil, statement{"stele_create", j.sql.create},
-		[]byte(stream), int2Parameter(partition), persistence.EncodeMetadata(metadata))
+		j.proved(nil, []byte(stream), int2Parameter(partition), persistence.EncodeMetadata(metadata))...)
 	switch {
 	case err != nil:
 		return err
@@ -45,7 +45,7 @@ func (j *Journal) SetMetadata(ctx context.Context, stream persistence.StreamID, 
 		return 0, err
 	}
 	row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_set_metadata", j.sql.setMetadata},
-		[]byte(stream), persistence.EncodeMetadata(metadata), int8Parameter(int64(expected)))
+		j.proved(nil, []byte(stream), persistence.EncodeMetadata(metadata), int8Parameter(int64(expected)))...)
 	if err != nil {
 		return 0, err
 	}
@@ -68,7 +68,7 @@ func (j *Journal) Delete(ctx context.Context, stream persistence.StreamID, expec
 	}
 	id := persistence.NewEventID()
 	row, err := j.change(ctx, stream, expected, []persistence.EventID{id}, statement{"stele_delete", j.sql.deleteStream},
-		int2Parameter(partition), []byte(stream), int8Parameter(int64(expected)), id[:])
+		j.proved(nil, int2Parameter(partition), []byte(stream), int8Parameter(int64(expected)), id[:])...)
 	if err != nil {
 		return 0, err
 	}
@@ -94,7 +94,7 @@ func (j *Journal) Truncate(ctx context.Context, stream persistence.StreamID, bef
 	if before > persistence.MaxVersion {
 		return 0, &persistence.InvalidError{Field: "before", Reason: "is out of range"}
 	}
-	row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_truncate", j.sql.truncate}, []byte(stream), int8Parameter(int64(before)))
+	row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_truncate", j.sql.truncate}, j.proved(nil, []byte(stream), int8Parameter(int64(before)))...)
 	if err != nil {
 		return 0, permitted("truncate", err)
 	}
@@ -115,7 +115,7 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 	}
 	for from := int64(1); ; {
 		row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_scavenge", j.sql.scavenge},
-			[]byte(stream), int8Parameter(from), int4Parameter(scavengeRows))
+			j.proved(nil, []byte(stream), int8Parameter(from), int4Parameter(scavengeRows))...)
 		if err != nil {
 			return events, permitted("scavenge", err)
 		}

@@ -39,7 +39,7 @@ func (j *Journal) List(ctx context.Context, options persistence.ListOptions) ite
 		if options.Category != "" {
 			s, more = statement{"stele_list_category", j.sql.listCategory}, append(more, []byte(options.Category))
 		}
-		if err := l.run(ctx, j, s, more...); err != nil {
+		if err := l.run(ctx, j, s, append(more, j.proof(nil)...)...); err != nil {
 			yield(persistence.StreamInfo{}, err)
 		}
 	}

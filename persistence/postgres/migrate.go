@@ -32,6 +32,9 @@ func Migrate(ctx context.Context, config Config) error {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := migrate(ctx, conn.PgConn(), config.Schema); err != nil {
+		if pgsession.Code(err) == pgsession.NotPermitted {
+			err = &persistence.InvalidError{Field: "migrate", Reason: "is not permitted to the role: run it as the owner of the schema, or as one that may create schemas in the database"}
+		}
 		return fmt.Errorf("migrate the journal: %w", public(err))
 	}
 	return nil
@@ -72,9 +75,9 @@ type step struct {
 	lock, have, do string
 }
 
-// steps are the migrations in order.
-func steps(schema string) []step {
-	fill := filler(schema)
+// steps are the migrations in order, with more placeholders and their values.
+func steps(schema string, more ...string) []step {
+	fill := filler(schema, more...)
 	all := []step{{have: `SELECT to_regclass({table}) IS NOT NULL`, do: firstStep}}
 	for _, name := range migrationNames() {
 		text, err := migrationFiles.ReadFile("migrations/" + name)

@@ -238,6 +238,36 @@ func TestMigrateFromEveryRelease(t *testing.T) {
 	}
 }
 
+// A right schema differs in nothing, whatever it is called and whatever else is in it.
+func TestValidateOfARightSchema(t *testing.T) {
+	t.Parallel()
+	// Names of our own tables, columns, aliases and of what the server writes.
+	names := []string{
+		"public", "stream", "event", "e", "s", "new", "old", "NEW", "position", "append", "journal", "schema", "name", "j", "pg", "first", "user", "select", "C", "text",
+		`a"b`, "a.b", "with space", "$body$", "müller", "stele",
+	}
+	for _, schema := range names {
+		t.Run(schema, func(t *testing.T) {
+			t.Parallel()
+			url := pgtest.Database(t)
+			config := postgres.Config{URL: url, Schema: schema, Migrate: true, Durability: postgres.Relaxed}
+			journal := open(t, config)
+			quoted := pgx.Identifier{schema}.Sanitize()
+			// Read models, their books, functions of extensions.
+			execute(t, url, "CREATE TABLE "+quoted+".projection (name text PRIMARY KEY); CREATE INDEX ON "+quoted+".projection (lower(name)); CREATE TABLE "+quoted+".model (n int REFERENCES "+quoted+".slice, x text UNIQUE);"+
+				"CREATE FUNCTION "+quoted+".mine() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE AGGREGATE "+quoted+".total(int) (SFUNC = int4pl, STYPE = int); CREATE VIEW "+quoted+".view AS SELECT 1 AS one; CREATE SEQUENCE "+quoted+".counter")
+
+			require.NoError(t, postgres.Validate(t.Context(), config))
+			require.Equal(t, persistence.Fine, examined(t, journal, "schema", true)[0].Severity)
+
+			execute(t, url, "ALTER TABLE "+quoted+".event ALTER created_at SET DEFAULT now(); CREATE FUNCTION "+quoted+".append(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE INDEX mine ON "+quoted+".stream (part)")
+			err := postgres.Validate(t.Context(), config)
+			require.ErrorIs(t, err, persistence.ErrSchema)
+			require.ErrorContains(t, err, "function append(integer) is not of the journal, index mine is not of the journal, table event differs")
+		})
+	}
+}
+
 func TestValidateNamesWhatDiffers(t *testing.T) {
 	t.Parallel()
 	config := pgtest.Config(t)

@@ -26,29 +26,40 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 			names = append(names, requests[i].Stream)
 		}
 	}
+	for again := false; ; again = true {
+		err := j.pagesOf(ctx, requests, asked, names, pages)
+		if err == nil {
+			return pages, nil
+		}
+		if again || !j.outdated(err) {
+			return nil, readError(ctx, err)
+		}
+	}
+}
+
+// pagesOf asks for the streams by what is known of them.
+func (j *Journal) pagesOf(ctx context.Context, requests []persistence.PageRequest, asked []int, names []persistence.StreamID, pages []persistence.StreamPage) error {
 	found, _, err := j.resolve(ctx, names, false)
 	if err != nil {
-		return nil, readError(ctx, err)
+		return err
 	}
-	ids := make([]int64, len(requests))
+	known := make([]*stream, len(requests))
 	for i, at := range asked {
-		if found[i] != nil {
-			ids[at] = found[i].id
-		}
+		known[at] = found[i]
 	}
 	for start := 0; start < len(requests); start += pipelined {
 		end := min(start+pipelined, len(requests))
 		err := j.withConn(ctx, func(conn *pgx.Conn) error {
-			if err := j.readPages(ctx, conn, requests[start:end], ids[start:end], pages[start:end]); err != nil {
+			if err := j.readPages(ctx, conn, requests[start:end], known[start:end], pages[start:end]); err != nil {
 				return err
 			}
 			return j.settledPages(ctx, conn, pages[start:end])
 		})
 		if err != nil {
-			return nil, readError(ctx, err)
+			return err
 		}
 	}
-	return pages, nil
+	return nil
 }
 
 // settledPages makes all that was read durable.
@@ -74,9 +85,9 @@ func checkRequest(r *persistence.PageRequest) error {
 
 // readPages sends one group of requests and reads their answers. Streams without
 // id are not asked for: they have no event, or the request is invalid.
-func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, ids []int64, pages []persistence.StreamPage) (err error) {
+func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, known []*stream, pages []persistence.StreamPage) (err error) {
 	if j.dialect.protocol == ProtocolSimple {
-		return j.readPagesOneByOne(ctx, conn, requests, ids, pages)
+		return j.readPagesOneByOne(ctx, conn, requests, known, pages)
 	}
 	send, err := j.sender(ctx, conn, statement{"stele_read_forward", j.sql.readForward})
 	if err != nil {
@@ -91,16 +102,16 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	asked := make([]int, 0, len(requests))
 	var m message
 	for i := range requests {
-		if ids[i] == 0 {
+		if known[i] == nil {
 			continue
 		}
 		asked = append(asked, i)
 		r := &requests[i]
 		m.buf = m.buf[:0]
-		m.int8(ids[i])
+		m.int8(known[i].id)
 		m.int8(int64(r.From))
 		m.int8(int64(r.Limit))
-		send(pipeline, [][]byte{m.buf[4:12], m.buf[16:24], m.buf[28:36]})
+		send(pipeline, [][]byte{m.buf[4:12], m.buf[16:24], m.buf[28:36], j.id[:], m.buf[4:12], []byte(known[i].name)})
 	}
 	if err := pipeline.Sync(); err != nil {
 		return err
@@ -138,15 +149,15 @@ func (j *Journal) sender(ctx context.Context, conn *pgx.Conn, s statement) (func
 }
 
 // readPagesOneByOne is for a protocol without pipelines.
-func (j *Journal) readPagesOneByOne(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, ids []int64, pages []persistence.StreamPage) error {
+func (j *Journal) readPagesOneByOne(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, known []*stream, pages []persistence.StreamPage) error {
 	var arena rows
 	for i := range requests {
-		if ids[i] == 0 {
+		if known[i] == nil {
 			continue
 		}
 		pages[i] = persistence.StreamPage{} // an attempt before may have begun it
 		r := &requests[i]
-		parameters := [][]byte{int8Parameter(ids[i]), int8Parameter(int64(r.From)), int8Parameter(int64(r.Limit))}
+		parameters := j.proved(known[i], int8Parameter(known[i].id), int8Parameter(int64(r.From)), int8Parameter(int64(r.Limit)))
 		err := arena.page(r, &pages[i], func(row func([][]byte) error) error {
 			return queryOn(ctx, conn, statement{"stele_read_forward", j.sql.readForward}, parameters, row)
 		})

@@ -91,7 +91,7 @@ func (j *Journal) read(ctx context.Context, on session, stream persistence.Strea
 	if ids[0] == nil {
 		return &persistence.StreamNotFoundError{Stream: stream}
 	}
-	c := &cursor{journal: j, on: on, stream: stream, id: ids[0].id, options: options, next: int64(options.From), left: options.Limit}
+	c := &cursor{journal: j, on: on, stream: stream, known: ids[0], options: options, next: int64(options.From), left: options.Limit}
 	if c.left == 0 {
 		c.left = math.MaxInt
 	}
@@ -101,7 +101,11 @@ func (j *Journal) read(ctx context.Context, on session, stream persistence.Strea
 	if options.Filter != nil {
 		c.conditions = newConditions(options.Filter).ofStream()
 	}
-	return c.each(ctx, yield)
+	err = c.each(ctx, yield)
+	if !c.begun && j.outdated(err) {
+		return j.read(ctx, on, stream, options, yield) // by what the stream is known as now
+	}
+	return err
 }
 
 // cursor reads one stream page by page.
@@ -109,7 +113,7 @@ type cursor struct {
 	journal    *Journal
 	on         session
 	stream     persistence.StreamID
-	id         int64
+	known      *stream
 	options    persistence.ReadOptions
 	conditions [][]byte // of the filter, if there is one
 	next       int64    // the first version of the next page; 0 is the first there is
@@ -160,7 +164,8 @@ func (c *cursor) page(ctx context.Context) ([]persistence.Recorded, bool, error)
 	if c.options.Filter == nil {
 		limit = min(limit, c.left)
 	}
-	parameters := append([][]byte{int8Parameter(c.id), int8Parameter(c.next), int8Parameter(int64(limit))}, c.conditions...)
+	parameters := append([][]byte{int8Parameter(c.known.id), int8Parameter(c.next), int8Parameter(int64(limit))}, c.conditions...)
+	parameters = append(parameters, c.journal.proof(c.known)...)
 	var r rows
 	err := c.on(ctx, func(conn *pgx.Conn) error {
 		r = rows{}
@@ -230,7 +235,7 @@ func (j *Journal) info(ctx context.Context, on session, stream persistence.Strea
 	var info persistence.StreamInfo
 	exists := false
 	err := on(ctx, func(conn *pgx.Conn) error {
-		return queryOn(ctx, conn, statement{"stele_stream_by_name", j.sql.streamByName}, [][]byte{[]byte(stream)}, func(row [][]byte) (err error) {
+		return queryOn(ctx, conn, statement{"stele_stream_by_name", j.sql.streamByName}, j.proved(nil, []byte(stream)), func(row [][]byte) (err error) {
 			info, exists, err = readInfo(row)
 			return err
 		})

@@ -153,22 +153,29 @@ func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err e
 			}
 			return nil
 		})
-		if err != nil {
+		if err != nil && !s.journal.outdated(err) {
 			return nil, false, err
+		}
+		if err != nil {
+			continue
 		}
 		if err = s.whole(r); err == nil {
 			break
 		}
 	}
+	if err != nil {
+		return nil, false, err
+	}
 	s.journal.meanRow.learn(r)
 	s.journal.witness.saw(r.events)
-	return r, more, err
+	return r, more, nil
 }
 
 func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, more bool, err error) {
 	r = newRows(s.expected(wanted))
 	// One row more than is wanted tells whether the end is reached.
 	parameters := append([][]byte{int2Parameter(partition), int8Parameter(s.last), int8Parameter(int64(wanted) + 1)}, s.conditions...)
+	parameters = append(parameters, s.journal.proof(s.journal.streams.newest())...)
 	err = queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
 		if more = more || len(r.events) == wanted || len(r.events) > 0 && r.bytes+rowSize(row) > s.options.PageBytes; more {
 			return nil

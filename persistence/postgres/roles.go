@@ -34,6 +34,8 @@ var (
 		"append", "append_checked", "append_lean", "release_early", "stream_ids", "create_stream", "set_metadata", "delete_stream",
 		"save_snapshot", "delete_snapshot", "delete_snapshots", "register_schema",
 	}
+	// readFunctions are what whoever reads needs.
+	readFunctions  = []string{"proven"}
 	adminFunctions = []string{"truncate_stream", "scavenge", "import_events", "import_streams"}
 )
 
@@ -62,6 +64,7 @@ func RolesSQL(schema string, roles Roles) (string, error) {
 		}
 		script.create(reader)
 		script.add("GRANT USAGE ON SCHEMA {schema} TO {role};\nGRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};\n", reader)
+		script.execute(reader, readFunctions...)
 	}
 	if roles.App != "" {
 		script.execute(roles.App, appFunctions...)

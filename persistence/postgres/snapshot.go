@@ -30,7 +30,7 @@ func (j *Journal) LoadSnapshot(ctx context.Context, stream persistence.StreamID)
 	if err := stream.CheckName(); err != nil {
 		return persistence.Snapshot{}, false, err
 	}
-	rows, err := j.ask(ctx, statement{"stele_snapshot_load", j.sql.snapshotLoad}, []byte(stream))
+	rows, err := j.ask(ctx, statement{"stele_snapshot_load", j.sql.snapshotLoad}, j.proved(nil, []byte(stream))...)
 	if err != nil || len(rows) == 0 {
 		return persistence.Snapshot{}, false, err
 	}
@@ -65,7 +65,7 @@ func (j *Journal) SaveSnapshot(ctx context.Context, snapshot persistence.Snapsho
 		state = []byte{} // nil is NULL
 	}
 	_, err := j.ask(ctx, statement{"stele_snapshot_save", j.sql.snapshotSave},
-		[]byte(snapshot.Stream), int8Parameter(int64(snapshot.Version)), snapshot.EventID[:], sum, []byte(snapshot.Fingerprint), state)
+		j.proved(nil, []byte(snapshot.Stream), int8Parameter(int64(snapshot.Version)), snapshot.EventID[:], sum, []byte(snapshot.Fingerprint), state)...)
 	return err
 }
 

@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"embed"
+	"fmt"
 	"hash/fnv"
 	"io"
 	"io/fs"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -56,7 +58,7 @@ func newStatements(schema string) *statements {
 		if err != nil {
 			panic("postgres: no embedded statement " + name) //nolint:forbidigo // the program is built wrong
 		}
-		return fill.Replace(withoutComments(string(text)))
+		return fill.Replace(withProof(withoutComments(string(text))))
 	}
 	return &statements{
 		reading: reading{
@@ -81,6 +83,19 @@ func newStatements(schema string) *statements {
 		checkServer: load("check_server"), checkWAL: load("check_wal"), checkRights: load("check_rights"), checkStreams: load("check_streams"), lastStream: load("last_stream"), eventAt: load("event_at"),
 	}
 }
+
+// withProof fills in what proves that a statement is about the journal that was
+// opened, by its last three parameters; see proven in the migrations.
+func withProof(text string) string {
+	last := 0
+	for _, found := range numbered.FindAllStringSubmatch(text, -1) {
+		number, _ := strconv.Atoi(found[1]) // digits
+		last = max(last, number)
+	}
+	return strings.ReplaceAll(text, "{proof}", fmt.Sprintf("{schema}.proven($%d::uuid, $%d::bigint, $%d::text)", last+1, last+2, last+3))
+}
+
+var numbered = regexp.MustCompile(`\$(\d+)`)
 
 // withoutComments cuts a file's header off, which is for its readers.
 func withoutComments(text string) string {

@@ -13,7 +13,8 @@ import (
 
 // streams remembers which id a stream has, both ways. An id never changes, so
 // entries are never wrong; only a server that has lost its newest data can give
-// an id to another name, hence reset.
+// an id to another name. Statements prove that it has not, by the highest id that
+// they rest on; else all is forgotten.
 //
 // There are two generations: what is used moves to the young one, and when that
 // is full the old one is forgotten. That keeps what is used without a list.
@@ -23,6 +24,7 @@ type streams struct {
 	mu         sync.Mutex
 	epoch      uint64
 	young, old generation
+	highest    *stream // of all that the epoch has seen
 }
 
 // stream is what is known of one.
@@ -51,7 +53,38 @@ func (s *streams) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch++
-	s.young, s.old = newGeneration(), newGeneration()
+	s.young, s.old, s.highest = newGeneration(), newGeneration(), nil
+}
+
+// proof is the last parameters of a statement that rests on what is known of a stream,
+// or only on the journal.
+func (j *Journal) proof(s *stream) [][]byte {
+	if s == nil {
+		return [][]byte{j.id[:], int8Parameter(0), {}}
+	}
+	return [][]byte{j.id[:], int8Parameter(s.id), []byte(s.name)}
+}
+
+// proved are parameters with a proof behind them.
+func (j *Journal) proved(s *stream, parameters ...[]byte) [][]byte {
+	return append(parameters, j.proof(s)...)
+}
+
+// newest is the stream with the highest id of all that are known.
+func (s *streams) newest() *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.highest
+}
+
+// highestOf is the stream with the highest id, nil of none.
+func highestOf(all []*stream) (highest *stream) {
+	for _, s := range all {
+		if s != nil && (highest == nil || s.id > highest.id) {
+			highest = s
+		}
+	}
+	return highest
 }
 
 // current is the number of the epoch; ids of another one must be asked for again.
@@ -86,6 +119,9 @@ func (s *streams) keep(known *stream) *stream {
 		s.old, s.young = s.young, newGeneration()
 	}
 	s.young.byName[known.name], s.young.byID[known.id] = known, known
+	if s.highest == nil || known.id > s.highest.id {
+		s.highest = known
+	}
 	return known
 }
 
@@ -144,6 +180,7 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 		statement.name, statement.sql = "stele_stream_ids", j.sql.streamIDs
 		parameters = append(parameters, zeroArray(len(names)))
 	}
+	parameters = j.proved(nil, parameters...)
 	add := func(row [][]byte) error {
 		if create {
 			ordinal, ok := readInt8(row[0])
@@ -190,7 +227,7 @@ func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]p
 	}
 	slices.Sort(missing)
 	found, byID := map[persistence.StreamID]*stream{}, map[int64]persistence.StreamID{}
-	parameters := [][]byte{int8Array(slices.Compact(missing))}
+	parameters := j.proved(nil, int8Array(slices.Compact(missing)))
 	err := queryOn(ctx, conn, statement{"stele_stream_names", j.sql.streamNames}, parameters, func(row [][]byte) error {
 		id, ok := readInt8(row[0])
 		if !ok {

@@ -304,7 +304,7 @@ func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persist
 // the statements that take any expectation. A refusal stands in the outcome.
 func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, item *appender.Item, stream *stream) (persistence.Outcome, error) {
 	if len(item.Events) == 0 {
-		rows, err := collect(ctx, conn, statement{j.sql.streamByName, j.sql.streamByName}, [][]byte{[]byte(item.Stream)})
+		rows, err := collect(ctx, conn, statement{j.sql.streamByName, j.sql.streamByName}, j.proved(nil, []byte(item.Stream)))
 		if err != nil {
 			return persistence.Outcome{}, err
 		}
@@ -315,7 +315,7 @@ func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, ite
 		return found.outcome(item), nil
 	}
 	var m message
-	checkedParameters(&m, false, &work{item: item, stream: stream})
+	checkedParameters(&m, j, false, &work{item: item, stream: stream})
 	rows, err := collect(ctx, conn, s, m.parameters())
 	if err != nil {
 		return persistence.Outcome{}, err

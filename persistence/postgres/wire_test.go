@@ -18,6 +18,9 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
+// proving is the journal of the requests.
+var proving = &Journal{id: persistence.JournalID(persistence.NewEventID())}
+
 // The driver reads back what is encoded by hand.
 func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 	t.Parallel()
@@ -30,7 +33,7 @@ func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 			before: proof{stream: 3, version: 4, id: persistence.NewEventID()}, flush: rapid.Bool().Draw(r, "flush"), early: rapid.Bool().Draw(r, "early"),
 		}
 		newest := proof{position: 5, id: persistence.NewEventID()}
-		f.encode(&m, newest)
+		f.encode(&m, proving, newest)
 
 		d := &driver{r, pgproto3.NewBackend(bytes.NewReader(m.buf), nil), pgtype.NewMap()}
 		d.lean(f, works, newest)
@@ -42,7 +45,7 @@ func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 		search := d.bind(nameSearch, 3)
 		require.Equal(r, []any{w.stream.id, w.below}, d.int8s([][]byte{search[0], search[2]}))
 		require.Equal(r, w.item.Events[0].ID[:], search[1])
-		require.Equal(r, string(w.item.Stream), string(d.bind(nameVersion, 1)[0]))
+		require.Equal(r, string(w.item.Stream), string(d.bind(nameVersion, 4)[0]))
 		require.IsType(r, &pgproto3.Sync{}, d.receive())
 		if f.flush {
 			d.bind(nameFlush, 0)
@@ -71,7 +74,7 @@ func drawWork(r *rapid.T) *work {
 		return e
 	}), 1, 4).Draw(r, "events")
 	return &work{
-		item: item, stream: &stream{id: rapid.Int64().Draw(r, "id")}, below: rapid.Int64().Draw(r, "below"),
+		item: item, stream: &stream{id: rapid.Int64().Draw(r, "id"), name: item.Stream}, below: rapid.Int64().Draw(r, "below"),
 		proven: rapid.Bool().Draw(r, "proven"),
 	}
 }
@@ -118,7 +121,7 @@ func decode[T any](d *driver, oid uint32, value []byte) (v T) {
 }
 
 func (d *driver) lean(f *flight, works []*work, newest proof) {
-	values := d.bind(nameLean, 19)
+	values := d.bind(nameLean, 22)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	require.Equal(d.t, []any{newest.position, f.before.stream, f.before.version}, d.int8s([][]byte{values[2], values[4], values[5]}))
@@ -171,10 +174,24 @@ func (d *driver) lean(f *flight, works []*work, newest proof) {
 		binary.BigEndian.PutUint32(metadata[8:], oidText)
 	}
 	d.events(works, [][]byte{id, schema, kind, payload, headers, metadata, tags})
+	d.proof(works, values[19:])
+}
+
+// proof is what a statement rests on: the journal, and the highest of its streams.
+func (d *driver) proof(works []*work, values [][]byte) {
+	last := works[0].stream
+	for _, w := range works {
+		if w.stream.id > last.id {
+			last = w.stream
+		}
+	}
+	require.Equal(d.t, proving.id[:], values[0])
+	require.Equal(d.t, last.id, decode[int64](d, pgtype.Int8OID, values[1]))
+	require.Equal(d.t, string(last.name), string(values[2]))
 }
 
 func (d *driver) exact(f *flight, works []*work) {
-	values := d.bind(nameExact, 12)
+	values := d.bind(nameExact, 15)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	var streams, expected, versions []int64
@@ -188,16 +205,18 @@ func (d *driver) exact(f *flight, works []*work) {
 	require.Equal(d.t, streams, decode[[]int64](d, pgtype.Int8ArrayOID, values[2]))
 	require.Equal(d.t, expected, decode[[]int64](d, pgtype.Int8ArrayOID, values[3]))
 	require.Equal(d.t, versions, decode[[]int64](d, pgtype.Int8ArrayOID, values[4]))
-	d.events(works, values[5:])
+	d.events(works, values[5:12])
+	d.proof(works, values[12:])
 }
 
 func (d *driver) checked(f *flight, w *work) {
-	values := d.bind(nameChecked, 12)
+	values := d.bind(nameChecked, 15)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	require.Equal(d.t, []any{w.stream.id, int64(w.item.Expected)}, d.int8s(values[2:4]))
 	require.Equal(d.t, w.item.Named, decode[bool](d, pgtype.BoolOID, values[4]))
-	d.events([]*work{w}, values[5:])
+	d.events([]*work{w}, values[5:12])
+	d.proof([]*work{w}, values[12:])
 }
 
 func (d *driver) events(works []*work, values [][]byte) {

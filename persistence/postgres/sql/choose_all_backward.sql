@@ -7,4 +7,4 @@ FROM {schema}.event e CROSS JOIN LATERAL (SELECT ($4::text[] IS NULL OR e.type =
     AND ($13::text IS NULL OR coalesce($14::jsonb @> (e.metadata -> $13)::jsonb, false))
     AND ($15::text[] IS NULL OR e.stream_id = ANY (ARRAY(SELECT s.stream_id FROM {schema}.stream s WHERE s.name = ANY ($15))))
     AND ($16::text[] IS NULL OR (SELECT s.category FROM {schema}.stream s WHERE s.stream_id = e.stream_id) = ANY ($16)) AS ok OFFSET 0) c
-WHERE e.part = $1 AND e.position < $2 ORDER BY e.position DESC LIMIT $3
+WHERE (SELECT {proof}) AND e.part = $1 AND e.position < $2 ORDER BY e.position DESC LIMIT $3

@@ -14,4 +14,4 @@ CROSS JOIN LATERAL (SELECT ($4::text[] IS NULL OR e.type = ANY ($4)) AND ($5::uu
     AND ($13::text IS NULL OR coalesce($14::jsonb @> (e.metadata -> $13)::jsonb, false))
     AND ($15::text[] IS NULL OR e.stream_id = ANY (ARRAY(SELECT s.stream_id FROM {schema}.stream s WHERE s.name = ANY ($15))))
     AND ($16::text[] IS NULL OR (SELECT s.category FROM {schema}.stream s WHERE s.stream_id = e.stream_id) = ANY ($16)) AS ok OFFSET 0) c
-ORDER BY p.position
+WHERE (SELECT {proof}) ORDER BY p.position

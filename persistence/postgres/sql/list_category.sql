@@ -1,4 +1,4 @@
 -- As list, of one category. Served by stream_category.
 SELECT s.stream_id, coalesce((SELECT e.version FROM {schema}.event e WHERE e.stream_id = s.stream_id ORDER BY e.version DESC LIMIT 1), 0),
        s.first, s.begins, s.created, s.revision, s.metadata, s.name
-FROM {schema}.stream s WHERE s.category = $5 AND s.name > $1 AND s.name >= $2 AND (s.created OR (SELECT e.version FROM {schema}.event e WHERE e.stream_id = s.stream_id ORDER BY e.version DESC LIMIT 1) >= s.first OR $4::boolean AND s.begins > 1) ORDER BY s.name LIMIT $3
+FROM {schema}.stream s WHERE s.category = $5 AND s.name > $1 AND s.name >= $2 AND (s.created OR (SELECT e.version FROM {schema}.event e WHERE e.stream_id = s.stream_id ORDER BY e.version DESC LIMIT 1) >= s.first OR $4::boolean AND s.begins > 1) AND (SELECT {proof}) ORDER BY s.name LIMIT $3

@@ -1,2 +1,2 @@
 -- Stores a schema unless it is there. Served by schema_digest.
-SELECT {schema}.register_schema($1, $2, $3)
+SELECT {schema}.register_schema($1, CASE WHEN {proof} THEN $2::smallint END, $3)
