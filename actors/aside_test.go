@@ -2,6 +2,8 @@ package actors_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -411,5 +413,74 @@ func TestLogOfUnreadableCommands(t *testing.T) {
 		require.ErrorIs(t, problems[1], persistence.ErrCorrupt)
 		require.NoError(t, problems[2])
 		require.NoError(t, next.Close(ctx))
+	})
+}
+
+type (
+	rated1 struct{ Stars int }
+	rated2 struct{ Points int } // under the same stored name
+)
+
+func (rated1) MessageName() string { return "test.rated" }
+func (rated2) MessageName() string { return "test.rated" }
+
+// raters is a kind that answers with R, and sends to itself and to others of its kind.
+func raters[R any](of func() R, heard func(R, error)) *actors.Aggregate[bell] {
+	rate := actors.NewCommand[Ring, R]("rater")
+	return actors.Define("rater",
+		actors.Handle(rate, func(_ *bell, tx *actors.Tx, c Ring) (R, error) {
+			tx.Raise(Struck(c))
+			return of(), nil
+		}),
+		actors.Handle(actors.NewCommand[Chime, Heard]("rater"), func(_ *bell, tx *actors.Tx, _ Chime) (Heard, error) {
+			rate.Send(tx, "other", Ring{"x"})
+			return Heard{}, nil
+		}),
+		actors.Result(rate, func(_ *bell, _ *actors.Tx, reply R, err error) error { heard(reply, err); return err }),
+		actors.On(func(*bell, Struck) {}))
+}
+
+// A reply of another form is neither made up nor lost: whoever repeats the command hears
+// that it is done, and an outcome waits for a program that can read it.
+func TestRepliesOfAnotherForm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, journal, broken := t.Context(), new(memory.Journal), errors.New("not now")
+		rate1, rate2 := actors.NewCommand[Ring, rated1]("rater"), actors.NewCommand[Ring, rated2]("rater")
+		one := func() rated1 { return rated1{5} }
+		first := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{raters(one, func(rated1, error) { panic("not now") })}})
+		_, err := rate1.Ask(ctx, first, "a", Ring{"x"}, actors.Once("k"))
+		require.NoError(t, err)
+		_, err = actors.NewCommand[Chime, Heard]("rater").Ask(ctx, first, "a", Chime{})
+		require.NoError(t, err)
+		<-time.After(time.Minute)
+		first.Stop()
+
+		var heard []string
+		note := func(reply rated2, err error) { heard = append(heard, fmt.Sprint(reply, err)) }
+		two := func() rated2 { panic(broken) }
+		next := actorstest.StartWith(t, actors.Config{
+			Journal: journal, Aggregates: []actors.Definition{raters(two, note)}, GiveUpAfter: 10 * time.Minute,
+		})
+		_, err = rate2.Ask(ctx, next, "a", Ring{"x"}, actors.Once("k"))
+		require.ErrorIs(t, err, persistence.ErrDone)
+		<-time.After(30 * time.Minute)
+		synctest.Wait()
+		require.Empty(t, heard)
+		require.Len(t, next.Parked(), 1)
+		next.Stop()
+
+		last := actorstest.StartWith(t, actors.Config{
+			Journal: journal, Aggregates: []actors.Definition{raters(two, note)}, Upcasters: chainOf(t, upcast.Upcaster{From: "test.rated", Upcast: func(raw upcast.Raw) ([]upcast.Raw, error) {
+				return []upcast.Raw{raw.As("test.rated", bytes.ReplaceAll(raw.Payload, []byte("Stars"), []byte("Points")))}, nil
+			}}),
+		})
+		reply, err := rate2.Ask(ctx, last, "a", Ring{"x"}, actors.Once("k"))
+		require.NoError(t, err)
+		require.Equal(t, rated2{5}, reply)
+		<-time.After(time.Minute)
+		synctest.Wait()
+		require.Equal(t, []string{"{5} <nil>"}, heard)
+		require.Empty(t, last.Parked())
 	})
 }

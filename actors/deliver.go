@@ -225,9 +225,13 @@ func (d *deliverer) serve(l *lane) {
 	case l.stage == asking:
 		d.heard(l, s)
 	case l.stage == reporting && l.got.err != nil && s.Sent != nil:
-		d.system.config.Logger.Warn("outcome not handled yet", slog.String("stream", string(l.from.stream())),
-			slog.String("command", s.GetCommand()), slog.Any("err", l.got.err))
-		d.end(l, unhandled(l.got.err))
+		err := unhandled(l.got.err)
+		// A system that stops, or a journal that is away, says nothing about the outcome.
+		if _, failed := err.(*unhandledError); failed { //nolint:errorlint // ours, never wrapped
+			d.system.config.Logger.Warn("outcome not handled yet", slog.String("stream", string(l.from.stream())),
+				slog.String("command", s.GetCommand()), slog.Any("err", l.got.err))
+		}
+		d.end(l, err)
 	case l.stage == reporting:
 		d.end(l, l.got.err)
 	case s.Sent == nil:
@@ -351,6 +355,11 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 func (d *deliverer) heard(l *lane, s *sending) {
 	failed, ok := l.got.err.(*persistence.Error) //nolint:errorlint // the outermost is the runtime's
 	switch {
+	case ok && failed.Reason == reasonReplyCorrupt && d.system.resultOf(l.from.kind, s.GetCommand()) != nil:
+		d.setAside(l, failed)
+		return
+	case ok && failed.Reason == reasonReplyCorrupt: // it is done, and nobody wants to hear more
+		l.got = outcome{}
 	case ok && failed.Reason != reasonNotKept:
 		after := time.Since(s.due())
 		if after < d.system.config.GiveUpAfter {

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -206,13 +207,31 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 		o.err = replyNotKept(persistence.ErrDone, nil)
 	case headers.Reply == nil: // the handler gave none
 	default:
-		reply, err := c.handler.reply.Decode(headers.GetReply())
-		if err != nil {
-			o.err = &persistence.Error{Kind: persistence.ErrDone, Reason: "reply-corrupt", Err: corrupt(recorded, "the reply cannot be decoded", err)}
-			return
+		if o.reply, o.err = c.readReply(recorded, headers.GetReply()); o.err != nil {
+			o.err = &persistence.Error{Kind: persistence.ErrDone, Reason: reasonReplyCorrupt, Err: corrupt(recorded, "the reply cannot be decoded", o.err)}
 		}
-		o.reply = reply
 	}
+}
+
+const reasonReplyCorrupt = "reply-corrupt"
+
+// readReply turns a stored reply into what the handler answers today. It was stored
+// without its name, so only upcasters that keep the name can read it. One that is not read
+// whole would be taken for what it was not.
+func (c *call) readReply(recorded *persistence.Recorded, stored []byte) (any, error) {
+	of, upcasters := c.handler.reply, c.key.kind.upcasters
+	if !upcasters.Touches(of.Name()) {
+		return of.DecodeWhole(stored)
+	}
+	event := persistence.Event{Type: of.Name(), Payload: stored}
+	forms, err := upcasters.Upcast(nil, &persistence.Recorded{Event: event, Stream: recorded.Stream, Version: recorded.Version})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(forms) != 1 || forms[0].Type != of.Name():
+		return nil, fmt.Errorf("upcasters do not make one %s of it", of.Name())
+	}
+	return of.DecodeWhole(forms[0].Payload)
 }
 
 // stop ends what is under way and takes nothing more. The workers are gone when done

@@ -110,6 +110,9 @@ func TestParks(t *testing.T) {
 		require.Equal(t, 9, parked[0].Attempts)
 		require.Empty(t, parked[1].Cause, "it stands behind another one")
 		require.Equal(t, "the handler panicked with a string", parked[2].Cause)
+		health := runner.Health(t.Context())[0]
+		require.Equal(t, projections.Yellow, health.Level)
+		require.Equal(t, "4 events are set aside, see Parked", health.Reason)
 
 		require.NoError(t, runner.Redrive(t.Context(), "sums", ""))
 		settle()
@@ -148,6 +151,7 @@ func TestSkips(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, parked, 1)
 		require.Equal(t, projections.Skipped, parked[0].Attempts)
+		require.Equal(t, projections.Green, runner.Health(t.Context())[0].Level)
 	})
 }
 

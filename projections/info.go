@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -93,7 +94,8 @@ type Info struct {
 	Workers []WorkerInfo
 	// Parked is how many events are set aside, at most 1000 are counted.
 	Parked int
-	// ParkedSince is when the oldest of them was.
+	// ParkedSince is when the oldest of them was that is to be applied yet; zero when there
+	// is none.
 	ParkedSince time.Time
 	// Emitted and EmitDiverged count the events that were emitted since the runner has
 	// begun, and those that were stored before with other content.
@@ -237,6 +239,9 @@ func (h *hosted) info(ctx context.Context) (Info, error) {
 		parked, err := book.Parked(ctx, h.spec.name, h.spec.version, persistence.Position{}, 1000)
 		info.Parked = len(parked)
 		for _, p := range parked {
+			if p.Attempts == Skipped {
+				continue // for good, as its policy says
+			}
 			if info.ParkedSince.IsZero() || p.At.Before(info.ParkedSince) {
 				info.ParkedSince = p.At
 			}
@@ -445,10 +450,12 @@ func (h *hosted) judge(info *Info, err error) (Level, string) {
 		return Yellow, "the journal cannot be asked, so the lag is not known"
 	case info.Lag.Stuck > redAfter:
 		return Red, "it does not move although there are events"
-	case info.Parked > 0 && time.Since(info.ParkedSince) > parkedRed:
+	case !info.ParkedSince.IsZero() && time.Since(info.ParkedSince) > parkedRed:
 		return Red, "events have been set aside for more than a day"
 	case info.Lag.Stuck > yellowAfter, status == Waiting, status == Retrying:
 		return Yellow, causeOf(cause)
+	case !info.ParkedSince.IsZero():
+		return Yellow, fmt.Sprintf("%d events are set aside, see Parked", info.Parked)
 	}
 	return Green, info.Cause
 }

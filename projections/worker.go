@@ -79,6 +79,7 @@ func (w *worker) run(reading context.Context) error {
 	})
 	defer stop()
 
+	var waits waiting
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		before := w.place()
 		var held *heldError
@@ -100,12 +101,34 @@ func (w *worker) run(reading context.Context) error {
 			continue
 		}
 		w.become(Waiting, err)
-		w.host.log("projection waits", w, err)
 		if distance(before, w.place()) > 0 {
-			pause = firstPause
+			pause, waits = firstPause, waiting{}
+		}
+		if waits.lasts() {
+			w.host.log("projection waits", w, err)
 		}
 		sleep(reading, jitter(pause))
 	}
+}
+
+// waiting is a time without progress. An operator hears of it once, when it lasts: what
+// it waits for may be about to stop, or to be back.
+type waiting struct {
+	since time.Time
+	told  bool
+}
+
+// waitingTold is how long a projection waits before that is logged.
+const waitingTold = 2 * time.Second
+
+// lasts reports, once, that it is time to tell somebody.
+func (w *waiting) lasts() bool {
+	if w.since.IsZero() {
+		w.since = time.Now()
+	}
+	tell := !w.told && time.Since(w.since) >= waitingTold
+	w.told = w.told || tell
+	return tell
 }
 
 // ended tells those who see to what comes next.
