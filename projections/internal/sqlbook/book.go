@@ -101,14 +101,15 @@ func (b *book) Divide(ctx context.Context, name string, version int, workers []p
 	return nil
 }
 
-// TakeOver fulfils [projections.Book].
+// TakeOver fulfils [projections.Book]. The new epoch is at least the time: a system
+// outside that refuses lower epochs must not refuse the owner of a restored store.
 func (b *book) TakeOver(ctx context.Context, part projections.PartKey, node string) (w projections.Worker, err error) {
 	found := false
 	err = b.query(ctx, func(row func(...any) error) error {
 		w, err = workerOf(row)
 		found = true
 		return err
-	}, "worker_take_over", part.Name, part.Version, part.Low, node)
+	}, "worker_take_over", part.Name, part.Version, part.Low, node, time.Now().UnixMicro())
 	if err == nil && !found {
 		err = &projections.NotFoundError{Projection: part.Name}
 	}
