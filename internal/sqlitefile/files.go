@@ -133,11 +133,18 @@ func Names(path string) int {
 }
 
 // CheckNames returns [*persistence.InvalidError] for a file of several names: SQLite
-// keeps the log beside one of them, and whoever opens another one damages the file.
+// keeps the log beside one of them, and whoever opens another one damages the file. A
+// file that is mounted by itself, as containers can, is one: the log would stand in the
+// container, and go with it.
 func CheckNames(path string) error {
-	if n := Names(path); n > 1 {
+	switch n := Names(path); {
+	case n > 1:
 		return &persistence.InvalidError{
 			Field: "path", Reason: fmt.Sprintf("is one of %d names (hard links) of the file, whose log stands beside one of them only: remove the others, or make them symbolic links", n),
+		}
+	case n == 1 && mounted(path):
+		return &persistence.InvalidError{
+			Field: "path", Reason: "is a file that is mounted by itself, without the log that stands beside it and holds what is newest: mount its directory",
 		}
 	}
 	return nil

@@ -30,7 +30,8 @@
 //
 // Restore a backup while no program has the journal open, and remove the "-wal" and
 // "-shm" files beside the one that is replaced. A file has one name: Open refuses one
-// with hard links, whose log stands beside one of its names only.
+// with hard links, whose log stands beside one of its names only, and one that is
+// mounted by itself into a container, where its log would stay behind.
 //
 // # Tables of the program
 //

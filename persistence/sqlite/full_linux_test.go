@@ -16,16 +16,35 @@ import (
 	"github.com/stele-es/stele/persistence/sqlite"
 )
 
-const onSmallDisk = "on-small-disk"
+const (
+	onSmallDisk = "on-small-disk"
+	asMount     = "as-mount"
+)
 
-var _ = func() bool { children[onSmallDisk] = fillDisk; return true }()
+var _ = func() bool {
+	children[onSmallDisk], children[asMount] = fillDisk, openMount
+	return true
+}()
 
 // TestDiskThatIsFull fills a disk of its own, which only the child sees.
 func TestDiskThatIsFull(t *testing.T) {
 	t.Parallel()
+	amongOwnMounts(t, onSmallDisk)
+}
+
+// TestFileThatIsMountedByItself opens a file as containers show one: its log would
+// stand beside the mount, in the container.
+func TestFileThatIsMountedByItself(t *testing.T) {
+	t.Parallel()
+	amongOwnMounts(t, asMount)
+}
+
+// amongOwnMounts has a child do something that needs mounts of its own.
+func amongOwnMounts(t *testing.T, what string) {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	cmd := exec.Command(self, onSmallDisk, t.TempDir())
+	cmd := exec.Command(self, what, t.TempDir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
@@ -40,8 +59,8 @@ func TestDiskThatIsFull(t *testing.T) {
 
 // fillDisk appends until the disk is full, and goes on when it is not any more.
 func fillDisk(ctx context.Context, directory string) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("keep mounts from others: %w", err)
+	if err := keepMounts(); err != nil {
+		return err
 	}
 	if err := unix.Mount("tmpfs", directory, "tmpfs", 0, "size=2m"); err != nil {
 		return fmt.Errorf("mount: %w", err)
@@ -91,6 +110,38 @@ func fillDisk(ctx context.Context, directory string) error {
 	}
 	if found != acknowledged || found < 5 {
 		return fmt.Errorf("%d are there of %d", found, acknowledged)
+	}
+	fmt.Fprintln(os.Stdout, "done")
+	return journal.Close()
+}
+
+func keepMounts() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("keep mounts from others: %w", err)
+	}
+	return nil
+}
+
+func openMount(ctx context.Context, directory string) error {
+	if err := keepMounts(); err != nil {
+		return err
+	}
+	outside, inside := directory+"/outside.db", directory+"/inside.db"
+	journal, err := sqlite.Open(ctx, sqlite.Config{Path: outside})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(journal.Close(), os.WriteFile(inside, nil, 0o600)); err != nil {
+		return err
+	}
+	if err := unix.Mount(outside, inside, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	if _, err := sqlite.Open(ctx, sqlite.Config{Path: inside}); !errors.Is(err, persistence.ErrInvalid) {
+		return fmt.Errorf("a file that is mounted by itself was opened: %v", err)
+	}
+	if journal, err = sqlite.Open(ctx, sqlite.Config{Path: outside}); err != nil {
+		return err
 	}
 	fmt.Fprintln(os.Stdout, "done")
 	return journal.Close()

@@ -162,7 +162,7 @@ func (t *Target) Transact(ctx context.Context, body func(context.Context, *sql.T
 func (t *Target) View(ctx context.Context, body func(context.Context, projections.Book) error) error {
 	tx, err := t.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return unavailable("the target's file cannot be read", err)
+		return away("the target's file cannot be read", err)
 	}
 	defer func() { _ = tx.Rollback() }() // it has only read
 	if err := body(ctx, t.statements.Book(conn{tx})); err != nil {
@@ -180,7 +180,7 @@ func (t *Target) transact(ctx context.Context, body func(context.Context, *sql.T
 	case errors.Is(err, persistence.ErrInvalid):
 		return err
 	case err != nil:
-		return unavailable("others write to the target's file", err)
+		return away("others write to the target's file", err)
 	}
 	defer leave()
 	if err := t.standing(); err != nil {
@@ -188,14 +188,14 @@ func (t *Target) transact(ctx context.Context, body func(context.Context, *sql.T
 	}
 	tx, err := t.begin(ctx)
 	if err != nil {
-		return unavailable("the target's file cannot be written", err)
+		return away("the target's file cannot be written", err)
 	}
 	defer func() { _ = tx.Rollback() }() // its error would say nothing new
 	if err := body(ctx, tx); err != nil {
 		return failed("the target's file cannot be written", err)
 	}
 	if err := tx.Commit(); err != nil {
-		return unavailable("the target's file could not be committed to", err)
+		return away("the target's file could not be committed to", err)
 	}
 	return t.standing()
 }
@@ -221,7 +221,7 @@ func (t *Target) begin(ctx context.Context) (*sql.Tx, error) {
 // failed is what to answer to an error of a body.
 func failed(reason string, err error) error {
 	if passing(err) || errors.Is(err, sql.ErrTxDone) {
-		return unavailable(reason, err)
+		return away(reason, err)
 	}
 	return err
 }
@@ -233,17 +233,29 @@ func busy(err error) bool {
 }
 
 // passing reports errors that are not about what the statements say: the file is
-// busy, the disk is full or fails.
+// busy or damaged, the disk is full or fails.
 func passing(err error) bool {
 	answered, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return false
 	}
 	switch answered.Code() & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT,
+		sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return true
 	}
 	return false
+}
+
+// away is [unavailable] for the target, which can be made again from the journal.
+func away(reason string, err error) error {
+	if answered, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch answered.Code() & 0xff {
+		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			reason = "the target's file is damaged: end the program, put a copy of it in place or remove it with its -wal, and start the program again, which applies what is missing"
+		}
+	}
+	return unavailable(reason, err)
 }
 
 // unavailable keeps of a driver's error what may be shown.
@@ -252,6 +264,9 @@ func unavailable(reason string, err error) error {
 		return err
 	}
 	if answered, ok := errors.AsType[*sqlite.Error](err); ok {
+		if answered.Code()&0xff == sqlite3.SQLITE_FULL {
+			reason += ", the disk is full"
+		}
 		return &persistence.UnavailableError{Reason: reason, Err: fmt.Errorf("SQLite answered %d", answered.Code())}
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

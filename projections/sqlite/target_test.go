@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -160,4 +161,37 @@ func TestNothingIsCommittedIntoWhatIsLost(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A target that is damaged is no failure of the event in hand, which would be set aside
+// or left out for it.
+func TestDamagedFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "views.db")
+	target, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	require.NoError(t, err)
+	_, err = target.DB().ExecContext(t.Context(), "CREATE TABLE sum (key TEXT PRIMARY KEY, n INTEGER NOT NULL)")
+	require.NoError(t, err)
+	require.NoError(t, target.Close()) // which moves the log into the file
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	info, err := file.Stat()
+	require.NoError(t, err)
+	garbage := bytes.Repeat([]byte{0xa5}, int(info.Size())-4096)
+	_, err = file.WriteAt(garbage, 4096) // all but the first page
+	require.NoError(t, errors.Join(err, file.Close()))
+
+	target, err = sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	if err == nil {
+		defer target.Close()
+		err = target.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx, book projections.Book) error {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO sum VALUES ('a', 1)"); err != nil {
+				return err
+			}
+			return book.Register(ctx, projections.Registration{Name: "p", Version: 1, Created: time.Now()})
+		})
+	}
+
+	require.ErrorIs(t, err, persistence.ErrUnavailable)
+	require.ErrorContains(t, err, "damaged")
 }
