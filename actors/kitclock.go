@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// frozenStep is by how much the kit moves a clock that stands still: another hour,
-// another day, another day of the week and most often another month.
-const frozenStep = 25*24*time.Hour + time.Hour + time.Minute + time.Second
+// frozenStep is by how much the kit moves a clock that stands still: to another second,
+// minute, hour, day and day of the week, and not so far that what else runs in the
+// bubble would have much to do.
+const frozenStep = 25*time.Hour + time.Minute + time.Second
 
 // otherTime returns when the machine's clock has moved. It does so by itself, but for
 // that of a bubble of testing/synctest.

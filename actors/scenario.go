@@ -96,8 +96,8 @@ const decisions = 11
 // the same events and reply, so no clock, chance or map order is hidden in the handler;
 // every message survives its encoding; a rejection raised nothing.
 //
-// In a bubble of testing/synctest the clock stands still, so When moves it: by 25 days
-// and some. Elsewhere it also looks for the time of the test in what was decided, unless
+// In a bubble of testing/synctest the clock stands still, so When moves it by 25
+// hours. Elsewhere it also looks for the time of the test in what was decided, unless
 // that stands in the history, the command or [Scenario.At]; what is only compared with
 // the clock is found in a bubble.
 func (s Scenario[C, R]) When(command C) Outcome[R] {

@@ -25,10 +25,11 @@
 //     reading of a monotonic clock are not stored.
 //   - A type with MarshalJSON or MarshalText as these methods write it.
 //   - json.RawMessage by what it says: blanks are not stored.
+//   - A pointer to a nil pointer, list or map as a nil pointer; so is one to a struct that
+//     is embedded when all of its fields were left out.
 //
-// Some things look alike once they are stored, and count as equal for that: a list or
-// map that is nil and one that is empty; raw JSON that is nil and null; a pointer to a
-// nil pointer, list or map, and a nil pointer.
+// Some things may look alike once they are stored, and count as equal for that: a list
+// or map that is nil and one that is empty; raw JSON that is nil and null.
 //
 // # What is refused
 //
@@ -43,7 +44,8 @@
 //
 // [Type.Prove] then has a value encoded and decoded in which every field holds
 // something. It finds marshallers that lose what they are given, those of an embedded
-// field that stand for the whole, and types that can be written and not be read.
+// field that stand for the whole, and types that can be written and not be read. [Of]
+// does not do that, because it may run before the variables are set that marshallers use.
 // Marshallers may return errors for values that they do not know; this proves nothing
 // against them. What they do to other values is found in tests, where the given, when,
 // then of package actors and the systems of package actorstest decode every message

@@ -38,32 +38,34 @@ func prove(t reflect.Type) error {
 	if g.loss != nil || g.undecided || ownFormOf(t, true).writes {
 		return g.loss // of a type with a form of its own all has been seen
 	}
-	back, err := roundTrip(value)
-	if err != nil {
+	lost, err := storeOnce(value)
+	switch {
+	case err != nil:
 		return &LossError{Type: t, Reason: "cannot be read again: " + err.Error()}
-	}
-	if d := compare.Lost(value.Interface(), back.Interface()); d != nil {
-		return &LossError{Type: t, Field: d.Place(), Reason: "comes back changed: mend its marshallers and tags"}
+	case lost != nil:
+		return &LossError{Type: t, Field: lost.Place(), Reason: "comes back changed: mend its marshallers and tags"}
 	}
 	return nil
 }
 
-// roundTrip stores a value and reads it again. Panics of the user's methods are errors.
-func roundTrip(value reflect.Value) (back reflect.Value, err error) {
+// storeOnce stores a value, reads it again, and returns what it has lost. Panics of the
+// user's methods are errors.
+func storeOnce(value reflect.Value) (lost *compare.Difference, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = fmt.Errorf("a marshaller panicked with a %T", reason)
+			lost, err = nil, &writeError{fmt.Errorf("a method panicked with a %T", reason)}
 		}
 	}()
-	source := reflect.New(value.Type())
+	source, target := reflect.New(value.Type()), reflect.New(value.Type())
 	source.Elem().Set(value)
 	data, err := json.Marshal(source.Interface())
 	if err != nil {
-		return back, &writeError{err}
+		return nil, &writeError{err}
 	}
-	target := reflect.New(value.Type())
-	err = json.Unmarshal(data, target.Interface())
-	return target.Elem(), err
+	if err = json.Unmarshal(data, target.Interface()); err != nil {
+		return nil, err
+	}
+	return compare.Lost(value.Interface(), target.Elem().Interface()), nil
 }
 
 // writeError tells that a value could not be encoded from one that cannot be decoded.
@@ -75,7 +77,7 @@ type generator struct {
 	root      reflect.Type
 	count     int
 	made      int
-	variant   int            // of times
+	variant   int            // how much is in a value
 	above     []reflect.Type // structs under way
 	own       map[reflect.Type]sample
 	loss      error
@@ -159,7 +161,8 @@ func (g *generator) room(t reflect.Type) bool {
 }
 
 // scalar sets a value that holds no others. Numbers are small, because a type may give
-// only these a meaning.
+// only these a meaning, and become whole, as texts become plain: a type may keep no more
+// than that.
 func (g *generator) scalar(v reflect.Value) {
 	if !v.CanSet() {
 		return
@@ -173,11 +176,11 @@ func (g *generator) scalar(v reflect.Value) {
 	case v.CanUint():
 		v.SetUint(uint64(g.count)) //nolint:gosec // 1 to 100
 	case v.CanFloat():
-		v.SetFloat(float64(g.count) + 0.5)
+		v.SetFloat(float64(g.count) + []float64{0.5, 0, 0}[g.variant])
 	case v.Type() == reflect.TypeFor[json.Number]():
 		v.SetString(strconv.Itoa(g.count))
 	case kind == reflect.String:
-		v.SetString("text " + strconv.Itoa(g.count))
+		v.SetString([]string{"text ", "TEXT", ""}[g.variant] + strconv.Itoa(g.count))
 	}
 }
 
@@ -194,7 +197,7 @@ func (g *generator) fillOwn(v reflect.Value, at string, own ownForm) {
 		}
 		return
 	}
-	if _, err := roundTrip(reflect.Zero(v.Type())); err != nil {
+	if _, err := storeOnce(reflect.Zero(v.Type())); err != nil {
 		g.undecided = true
 	}
 }
@@ -205,16 +208,14 @@ func (g *generator) sample(t reflect.Type, at string, own ownForm) (found sample
 	g.own[t] = sample{} // while it is looked for, so that types may hold themselves
 	var lost, refused error
 	for _, value := range g.candidates(t, at) {
-		back, err := roundTrip(value)
+		part, err := storeOnce(value)
 		_, unwritten := err.(*writeError) //nolint:errorlint // never wrapped
 		switch {
+		case err == nil && part == nil:
+			return sample{value, true}
 		case err == nil:
-			d := compare.Lost(value.Interface(), back.Interface())
-			if d == nil {
-				return sample{value, true}
-			}
 			if lost == nil {
-				lost = &LossError{Type: g.root, Field: trimmed(at + d.At), Reason: fmt.Sprintf("comes back changed through the marshallers of %s: "+
+				lost = &LossError{Type: g.root, Field: trimmed(at + part.At), Reason: fmt.Sprintf("comes back changed through the marshallers of %s: "+
 					"let them keep it, or return an error for a value that they cannot keep (those of an embedded field are the type's own)", t)}
 			}
 		case !unwritten && refused == nil && !own.reads:

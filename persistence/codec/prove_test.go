@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,6 +68,17 @@ type (
 	validated struct{ percent int }
 	// textKey is written in another way as the key of a map.
 	textKey string
+	// shouted keeps only capitals, and rounded no parts of a number.
+	shouted struct {
+		Text string
+		N    int
+	}
+	rounded struct {
+		Value float64
+		Text  string
+	}
+	// unequal panics when it is compared.
+	unequal struct{ N int }
 	// defaults fills what is missing when it is read.
 	defaults  struct{ A int }
 	byPointer struct{ n int }
@@ -168,6 +180,16 @@ func (v validated) MarshalJSON() ([]byte, error)   { return json.Marshal(1000 * 
 func (v *validated) UnmarshalJSON([]byte) error    { return errors.New("above 100") }
 func (textKey) MarshalText() ([]byte, error)       { return []byte("x"), nil }
 func (k *textKey) UnmarshalText(text []byte) error { *k = "key " + textKey(text); return nil }
+func (s shouted) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"Text":%q,"N":%d}`, strings.ToUpper(s.Text), s.N), nil
+}
+
+func (r rounded) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"Value":%d,"Text":%q}`, int(r.Value), r.Text), nil
+}
+func (u unequal) MarshalText() ([]byte, error)     { return []byte("x"), nil }
+func (u *unequal) UnmarshalText(text []byte) error { u.N = 1; return nil }
+func (u unequal) Equal(unequal) bool               { panic("no") }
 func (d *defaults) UnmarshalJSON(data []byte) error {
 	type plain defaults
 	read := plain{A: 7}
@@ -404,10 +426,13 @@ func TestWhatComesBackIsAccepted(t *testing.T) {
 			A decimal
 			B map[string]decimal
 		}{},
-		"a set":       struct{ A set }{},
-		"panics":      struct{ A panicking }{},
-		"never valid": struct{ A validated }{},
-		"defaults":    struct{ A defaults }{},
+		"a set":              struct{ A set }{},
+		"panics":             struct{ A panicking }{},
+		"never valid":        struct{ A validated }{},
+		"defaults":           struct{ A defaults }{},
+		"capitals":           struct{ A shouted }{},
+		"whole numbers":      struct{ A rounded }{},
+		"cannot be compared": struct{ A unequal }{},
 		"by a pointer": struct {
 			A byPointer
 			B []byPointer
@@ -615,6 +640,33 @@ type Leveled struct {
 }
 
 func (Leveled) MessageName() string { return "test.leveled" }
+
+// Marshallers may use variables that are not set when contracts are made.
+func TestOfRunsNoMarshaller(t *testing.T) {
+	t.Parallel()
+
+	c, err := codec.Of[Counted]()
+
+	require.NoError(t, err)
+	require.Zero(t, marshalled.Load())
+	require.NoError(t, c.Prove())
+	once := marshalled.Load()
+	require.Positive(t, once)
+	again, err := codec.Of[Counted]()
+	require.NoError(t, err)
+	require.NoError(t, again.Prove())
+	require.Equal(t, once, marshalled.Load())
+}
+
+var marshalled atomic.Int64
+
+type Counted struct{ N int }
+
+func (Counted) MessageName() string { return "test.counted" }
+func (c Counted) MarshalJSON() ([]byte, error) {
+	marshalled.Add(1)
+	return fmt.Appendf(nil, `{"N":%d}`, c.N), nil
+}
 
 // One codec serves a type, and what it takes to make and prove it is paid once.
 func TestOfIsKept(t *testing.T) {
