@@ -74,7 +74,7 @@ import (
 
 // Named is what a plain Go struct must be to serve as a message. The name is
 // what is stored, so it must not change with the type's; it must be the same for
-// all values, the zero value included.
+// all values, the zero value included: [Type.Prove] asks one that is not zero.
 type Named interface {
 	// MessageName returns the name, which is the type of an event.
 	MessageName() string

@@ -35,17 +35,39 @@ func prove(t reflect.Type) error {
 	g.root = t
 	value := reflect.New(t).Elem()
 	g.fill(value, "", true)
+	if renamed(value) {
+		return &LossError{Type: t, Reason: "has a MessageName that is not the same for all values, so what is stored under one is not found under another: return a constant"}
+	}
 	if g.loss != nil || g.undecided || ownFormOf(t, true).writes {
 		return g.loss // of a type with a form of its own all has been seen
 	}
 	lost, err := storeOnce(value)
+	_, unwritten := err.(*writeError) //nolint:errorlint // never wrapped
 	switch {
+	case unwritten:
+		return &LossError{Type: t, Reason: "cannot be written: " + err.Error()}
 	case err != nil:
 		return &LossError{Type: t, Reason: "cannot be read again: " + err.Error()}
 	case lost != nil:
 		return &LossError{Type: t, Field: lost.Place(), Reason: "comes back changed: mend its marshallers and tags"}
 	}
 	return nil
+}
+
+// renamed reports that a value has another name than the zero value of its type, which
+// is the one that counts.
+func renamed(value reflect.Value) (differs bool) {
+	defer func() {
+		if recover() != nil {
+			differs = true
+		}
+	}()
+	named, ok := reflect.TypeAssert[Named](value.Addr())
+	if !ok {
+		return false
+	}
+	zero, _ := reflect.TypeAssert[Named](reflect.New(value.Type()))
+	return named.MessageName() != zero.MessageName()
 }
 
 // storeOnce stores a value, reads it again, and returns what it has lost. Panics of the

@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -640,6 +641,18 @@ type Leveled struct {
 }
 
 func (Leveled) MessageName() string { return "test.leveled" }
+
+// A name that depends on the value would store one type under several.
+func TestNamesThatDependOnTheValue(t *testing.T) {
+	t.Parallel()
+
+	require.ErrorContains(t, of[Renamed](t).Prove(), "codec_test.Renamed does not survive being stored: it has a MessageName that is not the same for all values")
+	require.ErrorContains(t, of[*Renamed](t).Prove(), "return a constant")
+}
+
+type Renamed struct{ Kind string }
+
+func (r Renamed) MessageName() string { return "test." + cmp.Or(r.Kind, "none") }
 
 // Marshallers may use variables that are not set when contracts are made.
 func TestOfRunsNoMarshaller(t *testing.T) {
