@@ -62,6 +62,10 @@ type Config struct {
 	// them once. The default makes ids in the order of time; a simulation makes the
 	// same each time.
 	NewCommandID func() persistence.CommandID
+	// ShowPanics puts the value of a panic in handlers and other code of the program's into
+	// logs and errors: for tests and development. A value may hold personal data, so the
+	// default says its type only. Errors of the Go runtime are always shown.
+	ShowPanics bool
 	// TrustCallers hands protobuf commands to handlers without copying them, but for the
 	// first of an aggregate that is taken for new, which may be decided twice. Set it
 	// when no caller changes a command after asking it.
@@ -134,6 +138,7 @@ func (c *Config) parts() (actors.Config, projections.Config) {
 		Enrich:           c.Enrich,
 		Around:           c.Around,
 		NewCommandID:     c.NewCommandID,
+		ShowPanics:       c.ShowPanics,
 		TrustCallers:     c.TrustCallers,
 		RememberFor:      c.RememberFor,
 		RememberMax:      c.RememberMax,

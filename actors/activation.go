@@ -3,9 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -38,12 +36,14 @@ type activation struct {
 	mailbox mailbox
 	slot    slot
 
-	phase   phase
-	past                       // the optimistic one, but for the position
-	chain   *persistence.Chain // of the appends decided on this state
-	dirty   bool               // the state shows what will not be stored
-	unborn  bool               // the state was not read, since there is probably nothing to read
-	current *call              // being decided; neither pending nor answered yet
+	phase    phase
+	past                        // the optimistic one, but for the position
+	chain    *persistence.Chain // of the appends decided on this state
+	dirty    bool               // the state shows what will not be stored
+	unborn   bool               // the state was not read, since there is probably nothing to read
+	current  *call              // being decided; neither pending nor answered yet
+	handling *Tx                // of the handler that runs
+	keeping  bool               // a snapshot is being taken
 
 	// pending are the decided commands in order; their answers wait for durability.
 	// Depth counts what of them is on its way to the journal.
@@ -89,13 +89,22 @@ func (d *depth) add(c *call, sign int) {
 }
 
 // Receive fulfils actor.Actor. A panic of our own code or of the journal's ends
-// this activation and no other, and so does a handler that ends its goroutine;
-// panics of handlers are recovered closer to them.
+// this activation and no other. User code that panics is recovered closer to it; when it
+// ends the goroutine, the activation goes on with another.
 func (a *activation) Receive(ctx actor.Context) {
 	returned := false
 	defer func() {
-		if !returned {
-			a.crash(ctx, recover())
+		switch reason := recover(); {
+		case returned:
+		case reason == nil && a.handling != nil:
+			c, tx := a.current, a.handling
+			a.settleDecision(c, tx, nil, a.broken(c, tx, nil))
+			a.mailbox.post(&goOn{})
+		case reason == nil && a.keeping:
+			a.snapshotLost(a.system.ended(nil))
+			a.mailbox.post(&goOn{})
+		default:
+			a.crash(ctx, reason)
 		}
 	}()
 	a.receive(ctx)
@@ -116,6 +125,7 @@ func (a *activation) receive(ctx actor.Context) {
 		a.learn(message)
 	case *confirmation:
 		a.confirmed(message)
+	case *goOn:
 	case *stop:
 		a.stopping = true
 	case *retry:
@@ -197,6 +207,14 @@ func (a *activation) decide(c *call) {
 		tx.late = max(c.now.Sub(c.born), 0)
 	}
 	reply, err := a.invoke(c, tx)
+	a.settleDecision(c, tx, reply, err)
+}
+
+// goOn has an activation go on after user code has ended its goroutine.
+type goOn struct{}
+
+// settleDecision takes what a handler has decided.
+func (a *activation) settleDecision(c *call, tx *Tx, reply any, err error) {
 	if err == nil && tx.problem != nil {
 		err = c.border(tx.problem)
 	}
@@ -225,15 +243,13 @@ func (a *activation) decide(c *call) {
 	}
 }
 
-// invoke calls the user's handler; a panic in it becomes an error.
+// invoke calls the user's handler; a panic in it becomes an error. When it ends the
+// goroutine, Receive goes on.
 func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
+	a.handling = tx
 	defer func() {
-		tx.state = nil
 		if reason := recover(); reason != nil {
-			if tx.panicked = true; !a.guessed() {
-				a.panicked(c, reason)
-			}
-			reply, err = nil, c.border(&persistence.Error{Kind: persistence.ErrRejected, Reason: "panic"})
+			reply, err = nil, a.broken(c, tx, reason)
 		}
 	}()
 	message := c.message
@@ -243,15 +259,24 @@ func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
 	if reply, err = c.handler.decide(a.state, tx, message); err != nil {
 		err = a.key.kind.refusal(err)
 	}
+	a.handling, tx.state = nil, nil
 	return reply, err
 }
 
-// panicked notes a panic of user code. Its value is not logged: it may hold
-// personal data.
+// broken is the error of a handler that did not return.
+func (a *activation) broken(c *call, tx *Tx, reason any) error {
+	a.handling, tx.state = nil, nil
+	if tx.panicked = true; !a.guessed() {
+		a.panicked(c, reason)
+	}
+	return c.border(a.system.refused(reason))
+}
+
+// panicked notes that user code did not return.
 func (a *activation) panicked(c *call, reason any) {
 	a.system.stats.panics.Add(1)
 	a.system.config.Logger.Error("handler panicked", slog.String("stream", string(a.stream)),
-		slog.String("command", c.handler.command.Name()), slog.Any("err", stackOf(reason)))
+		slog.String("command", c.handler.command.Name()), slog.Any("err", a.system.traced(reason)))
 	a.dirty = true
 	if c.answers != (persistence.CommandID{}) || c.reacts != nil {
 		return // the outcome or the event is set aside, and the aggregate serves others
@@ -262,9 +287,6 @@ func (a *activation) panicked(c *call, reason any) {
 		a.panics = a.panics[1:]
 	}
 }
-
-// stackOf says where a panic came from, by the type of its value.
-func stackOf(reason any) error { return fmt.Errorf("panic with a %T\n%s", reason, debug.Stack()) }
 
 // answerLater queues an answer without events behind those decided before: what
 // it shows may rest on events that are not durable yet.
@@ -593,7 +615,7 @@ func (a *activation) stopWhenIdle(ctx actor.Context) {
 
 // crash answers everybody after a panic in our own code, and stops.
 func (a *activation) crash(ctx actor.Context, reason any) {
-	a.system.config.Logger.Error("activation crashed", slog.String("stream", string(a.stream)), slog.Any("err", stackOf(reason)))
+	a.system.config.Logger.Error("activation crashed", slog.String("stream", string(a.stream)), slog.Any("err", a.system.traced(reason)))
 	a.crashed.Store(true)
 	a.system.markStopping(a)
 	calls := slices.Concat(a.proving, a.pending.Clear(), a.redo.Clear())

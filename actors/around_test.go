@@ -163,7 +163,7 @@ func TestLogAround(t *testing.T) {
 
 	require.Equal(t, `level=DEBUG msg=command kind=list id=a command=test.put err=<nil>
 level=INFO msg=command kind=list id=a command=test.put err=no
-level=INFO msg=command kind=list id=a command=test.put err="test.put on list-a: rejected (panic)"
+level=INFO msg=command kind=list id=a command=test.put err="test.put on list-a: rejected (panic): panicked with a string"
 level=WARN msg=command kind=list id=a command=test.put err="test.put on list-a: invalid: event <nil> is nil"
 `, out.String())
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -45,6 +46,23 @@ func (s *System) readSent(sent *sending, from persistence.StreamID) (h *handler,
 	}
 	message, err = h.command.DecodeWhole(today.Payload)
 	return h, message, err
+}
+
+// readSentApart is readSent, with the digest of what was read, on a goroutine of its own
+// when code of the user's takes part.
+func (s *System) readSentApart(sent *sending, from persistence.StreamID) (h *handler, message any, content digest, err error) {
+	read := func() (err error) {
+		if h, message, err = s.readSent(sent, from); err == nil {
+			content, err = digestOf(h, message)
+		}
+		return err
+	}
+	if known := s.definitions[sent.GetKind()].byName(sent.GetCommand()); known != nil && known.protobuf && !s.config.Upcasters.Touches(sent.GetCommand()) {
+		err = read()
+	} else {
+		err = usercode.Call(read)
+	}
+	return h, message, content, err
 }
 
 // resultOf is the Result of a kind for a command, by the name under which it was sent.

@@ -49,15 +49,19 @@ type definition struct {
 	upcasters *upcast.Chain // of the system
 	births    *births       // in the system
 	notes     *notes        // of the system, nil when its journal keeps none
+
+	showPanics bool // the system does
 }
 
 // handler decides one type of command.
 type handler struct {
 	command *codec.Type
 	shape   uint64 // of the command
-	reply   *codec.Type
-	decide  func(state any, tx *Tx, command any) (any, error)
-	schema  persistence.SchemaID // what the system's journal knows the command by
+	// protobuf says that no code of the user's takes part in encoding the command.
+	protobuf bool
+	reply    *codec.Type
+	decide   func(state any, tx *Tx, command any) (any, error)
+	schema   persistence.SchemaID // what the system's journal knows the command by
 }
 
 // applier changes the state by one type of event.
@@ -140,9 +144,10 @@ func Handle[S, C, R any](contract Command[C, R], decide func(*S, *Tx, C) (R, err
 			}
 		}
 		a.d.handlers[command.GoType()] = &handler{
-			command: command,
-			shape:   codec.Shape(command.GoType()),
-			reply:   reply,
+			command:  command,
+			shape:    codec.Shape(command.GoType()),
+			protobuf: command.Descriptor() != nil,
+			reply:    reply,
 			decide: func(state any, tx *Tx, message any) (any, error) {
 				return decide(state.(*S), tx, message.(C))
 			},
@@ -254,7 +259,7 @@ func (d *definition) fold(state any, recorded *persistence.Recorded) (err error)
 	}
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = corrupt(recorded, fmt.Sprintf("On for %s panicked with a %T", recorded.Type, reason), nil)
+			err = corrupt(recorded, fmt.Sprintf("On for %s %v", recorded.Type, ended(reason, d.showPanics)), nil)
 		}
 	}()
 	on, event, err := d.decode(recorded)

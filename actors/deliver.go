@@ -316,7 +316,7 @@ func (d *deliverer) drop(l *lane) {
 // who is asked knows it again.
 func (d *deliverer) deliver(l *lane, s *sending) {
 	of := d.system.definitions[s.GetKind()]
-	h, message, err := d.system.readSent(s, l.from.stream())
+	h, message, content, err := d.system.readSentApart(s, l.from.stream())
 	switch {
 	case errors.Is(err, errNotHosted):
 		l.fail(unavailable("not-hosted", fmt.Errorf("kind %s is not hosted here", s.GetKind())))
@@ -338,12 +338,17 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 			command: h.command.GoType(), reply: h.reply.GoType(),
 		}
 		ctx := withOrigin(d.ctx, func(next *origin) { *next = *s.origin() })
-		d.done.Go(func() { l.back(d.system.Ask(ctx, request)) }) // ended by stop; what stands around may take its time
-		return
-	}
-	content, err := digestOf(h, message)
-	if err != nil {
-		l.fail(err)
+		d.done.Go(func() { // ended by stop; what stands around may take its time
+			returned := false
+			defer func() {
+				if !returned {
+					l.back(nil, d.system.refused(recover()))
+				}
+			}()
+			reply, err := d.system.Ask(ctx, request)
+			returned = true
+			l.back(reply, err)
+		})
 		return
 	}
 	c := d.system.inner(key{of, s.GetId()}, h, message, s.id, s.origin())

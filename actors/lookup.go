@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele/internal/fifo"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
@@ -207,7 +208,11 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 		o.err = replyNotKept(persistence.ErrDone, nil)
 	case headers.Reply == nil: // the handler gave none
 	default:
-		if o.reply, o.err = c.readReply(recorded, headers.GetReply()); o.err != nil {
+		o.err = usercode.Call(func() (err error) {
+			o.reply, err = c.readReply(recorded, headers.GetReply())
+			return err
+		})
+		if o.err != nil {
 			o.err = &persistence.Error{Kind: persistence.ErrDone, Reason: reasonReplyCorrupt, Err: corrupt(recorded, "the reply cannot be decoded", o.err)}
 		}
 	}

@@ -21,7 +21,7 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event, send
 	for i := range events[:len(events)-1] {
 		events[i].Headers = about
 	}
-	last, err := c.outcomeHeaders(last, reply, nil)
+	last, err := a.outcomeHeaders(c, last, reply, nil)
 	if err != nil {
 		a.dirty = true
 		a.answerLater(c, nil, c.border(err))
@@ -37,7 +37,7 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event, send
 
 // remember stores the outcome of a command that has no event of its own.
 func (a *activation) remember(c *call, reply any, refusal error) {
-	last, err := c.outcomeHeaders(headers(c.id, c.handler.command.Name(), c.origin, outcomeRoom), reply, refusal)
+	last, err := a.outcomeHeaders(c, headers(c.id, c.handler.command.Name(), c.origin, outcomeRoom), reply, refusal)
 	if err != nil {
 		a.answerLater(c, nil, c.border(err))
 		return

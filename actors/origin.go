@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -229,7 +230,14 @@ const (
 )
 
 // outcomeHeaders adds the outcome of a command to the headers of its last event.
-func (c *call) outcomeHeaders(out []byte, reply any, refusal error) ([]byte, error) {
+func (a *activation) outcomeHeaders(c *call, out []byte, reply any, refusal error) (whole []byte, err error) {
+	defer func() { // the reply and the error may have methods of their own
+		if reason := recover(); reason != nil {
+			a.system.config.Logger.Error("reply panicked", slog.String("stream", string(a.stream)),
+				slog.String("command", c.handler.command.Name()), slog.Any("err", a.system.traced(reason)))
+			whole, err = nil, a.system.refused(reason)
+		}
+	}()
 	if c.class != generated {
 		out = appendField(out, headerDigest, c.digest[:])
 	}
@@ -244,9 +252,9 @@ func (c *call) outcomeHeaders(out []byte, reply any, refusal error) ([]byte, err
 	}
 	// In place, because every command passes here: most replies are short enough for
 	// a length of one byte, and the others are moved.
-	whole := append(protowire.AppendTag(out, headerReply, protowire.BytesType), 0)
+	whole = append(protowire.AppendTag(out, headerReply, protowire.BytesType), 0)
 	start := len(whole)
-	whole, err := c.handler.reply.Append(whole, reply)
+	whole, err = c.handler.reply.Append(whole, reply)
 	size, limit := len(whole)-start, maxReply
 	if c.class == generated {
 		limit = maxKeptReply

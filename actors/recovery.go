@@ -69,6 +69,8 @@ type recovery struct {
 	wanted bool
 	// again: the aggregate was live and has lost its state.
 	again bool
+	// alone: user code did not return when it was read together with others.
+	alone bool
 }
 
 // recovered is the message that a recovery ends with.
@@ -124,13 +126,40 @@ func (r *recoveries) hire() {
 }
 
 func (r *recoveries) work() {
+	var batch []recovery // not answered yet
+	returned := false
+	defer func() {
+		if !returned {
+			r.survive(batch, recover())
+		}
+	}()
 	for {
 		runtime.Gosched() // so that what comes at the same time is read together
-		batch := r.take()
-		if len(batch) == 0 {
+		if batch = r.take(); len(batch) == 0 {
+			returned = true
 			return
 		}
-		r.recover(batch)
+		r.recover(&batch)
+	}
+}
+
+// survive follows user code that did not return while streams were read: an On, an
+// upcaster, how an event is decoded. Each is read alone then, so that it shows which
+// aggregate it is; the others must not suffer.
+func (r *recoveries) survive(batch []recovery, reason any) {
+	r.mu.Lock()
+	r.workers--
+	r.mu.Unlock()
+	for _, a := range batch {
+		if a.alone {
+			a.of.mailbox.post(&recovered{err: &persistence.CorruptError{
+				Stream: a.of.stream, Version: a.version, Reason: "user code did not return", Err: a.of.system.ended(reason),
+			}})
+			continue
+		}
+		r.mu.Lock()
+		r.push(recovery{of: a.of, wanted: a.wanted, again: a.again, alone: true})
+		r.mu.Unlock()
 	}
 }
 
@@ -147,7 +176,7 @@ func (r *recoveries) take() []recovery {
 	batch := make([]recovery, 0, min(n, waiting))
 	for ; waiting > 0 && len(batch) < n; waiting-- {
 		line := r.line(r.urgent.Len() > 0)
-		rest := line.At(0).state != nil
+		rest := line.At(0).state != nil || line.At(0).alone
 		if rest && len(batch) > 0 {
 			break
 		}
@@ -163,28 +192,31 @@ func (r *recoveries) take() []recovery {
 }
 
 // recover reads a batch of aggregates and tells each of them.
-func (r *recoveries) recover(batch []recovery) {
-	wanted := batch[:0]
-	for _, a := range batch {
+func (r *recoveries) recover(batch *[]recovery) {
+	wanted := (*batch)[:0]
+	for _, a := range *batch {
 		if !a.wanted && a.of.mailbox.abandoned() {
 			a.of.mailbox.post(&recovered{err: errNobodyWaits})
 			continue
 		}
 		wanted = append(wanted, a)
 	}
-	if r.pages != nil && len(wanted) > 1 {
-		r.together(wanted)
+	if *batch = wanted; r.pages != nil && len(wanted) > 1 {
+		r.together(batch)
 		return
 	}
-	for _, a := range wanted {
-		err := r.alone(&a)
+	for len(*batch) > 0 {
+		a := &(*batch)[0]
+		err := r.alone(a)
 		a.of.mailbox.post(&recovered{a.past, err})
+		*batch = (*batch)[1:]
 	}
 }
 
 // together reads the first pages of many aggregates in one round trip. A longer
 // stream goes back to the queue, so that none of the others waits for it.
-func (r *recoveries) together(batch []recovery) {
+func (r *recoveries) together(all *[]recovery) {
+	batch := *all
 	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
 	requests := make([]persistence.PageRequest, len(batch))
@@ -206,6 +238,7 @@ func (r *recoveries) together(batch []recovery) {
 		default:
 			r.first(a, pages[i].Events, len(pages[i].Events) == recoveryFirstPage)
 		}
+		*all = batch[i+1:]
 	}
 }
 

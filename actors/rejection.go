@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -75,8 +76,10 @@ func Rejects[S any](code string, sentinel error) Part[S] {
 
 // rejection is the form in which a handler's error is stored. The code is that of
 // the first link in the error's chain that has one, the text that of the whole.
-func (d *definition) rejection(err error) *RejectedError {
-	own := &RejectedError{Kind: d.kind, Code: Unregistered, Text: err.Error()}
+func (d *definition) rejection(err error) (own *RejectedError) {
+	own = &RejectedError{Kind: d.kind, Code: Unregistered, Text: fmt.Sprintf("the text of a %T cannot be had", err)}
+	defer func() { _ = recover() }() // the error may have methods of its own: then there is no more to be said of it
+	own.Text = err.Error()
 	for _, code := range d.codes {
 		if errors.Is(err, d.rejects[code]) {
 			own.Code, own.known = code, d.rejects[code]

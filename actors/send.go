@@ -56,7 +56,8 @@ func (c Command[C, R]) Send(tx *Tx, id string, command C, options ...SendOption)
 // SendAfter is Send with a delay that begins at [Tx.Now]: a timer that survives
 // restarts. One that comes due while no system runs is delivered by the next that
 // starts; [Tx.Late] says how late. A timer that the aggregate sends to itself and
-// cancels is never delivered afterwards.
+// cancels is never delivered afterwards. A negative delay fails the command with
+// [persistence.ErrInvalid]: for a time that may have passed take max(delay, 0).
 func (c Command[C, R]) SendAfter(tx *Tx, delay time.Duration, id string, command C, options ...SendOption) {
 	if tx.state == nil {
 		panic("actors: Send on a Tx whose handler has returned") //nolint:forbidigo // the program is wrong
@@ -116,6 +117,8 @@ func (tx *Tx) send(s *sending, of *codec.Type, message any, delay time.Duration)
 		return &persistence.InvalidError{Field: "kind", Reason: tx.on.kind + " sends without saying so: add a Result or Sends"}
 	case of.IsNil(message):
 		return &persistence.InvalidError{Field: "command", Reason: of.Name() + " is nil"}
+	case delay < 0:
+		return &persistence.InvalidError{Field: "delay", Reason: "is negative: for a time that may have passed take max(delay, 0)"}
 	case len(tx.sends) == maxSends:
 		return &persistence.InvalidError{Field: "sends", Reason: "are too many for one command", Size: maxSends + 1, Limit: maxSends}
 	}
@@ -139,7 +142,7 @@ func (tx *Tx) send(s *sending, of *codec.Type, message any, delay time.Duration)
 		tx.Cancel(s.GetKey())
 	}
 	s.Command, s.Payload, s.message = of.Name(), payload, message
-	s.Due = tx.now.Add(max(delay, 0)).UnixMicro()
+	s.Due = tx.now.Add(delay).UnixMicro()
 	tx.sends = append(tx.sends, s)
 	tx.on.notes.send(s.GetKind(), of)
 	return nil

@@ -75,9 +75,14 @@ func SnapshotAs[S, P any](save func(*S) P, load func(P) *S) Part[S] {
 }
 
 // StateVersion tells snapshots apart whose states look alike and mean different
-// things. Raise it when an On method changes what it makes of an event.
+// things. It must not be negative. Raise it when an On method changes what it makes of an event.
 func StateVersion[S any](version int) Part[S] {
-	return func(a *Aggregate[S]) { a.d.snapshot().version = version }
+	return func(a *Aggregate[S]) {
+		if version < 0 {
+			a.d.problem("StateVersion(%d) is negative: begin with 1, and raise it", version)
+		}
+		a.d.snapshot().version = version
+	}
 }
 
 // snapshot is where parts say something about snapshots.
@@ -112,7 +117,7 @@ func (d *definition) completeSnapshots() {
 func (s *snapshotting) decode(data []byte) (state any, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = stackOf(reason)
+			err = ended(reason, false)
 		}
 	}()
 	saved, err := s.codec.Decode(data)
@@ -148,12 +153,12 @@ func (a *activation) snapshot() {
 	if s == nil || a.system.snapshots.keeper == nil || a.phase != live || a.dirty || a.version == a.snapshotted {
 		return
 	}
+	a.keeping = true
 	t, err := s.take(a)
+	a.keeping = false
 	switch {
 	case err != nil:
-		a.snapshotted = a.version
-		a.system.stats.snapshotsDropped.Add(1)
-		a.system.config.Logger.Warn("snapshot not taken", slog.String("stream", string(a.stream)), slog.Any("err", err))
+		a.snapshotLost(err)
 	case t == nil:
 	case a.pending.Len() > 0:
 		a.snapshotted = a.version
@@ -164,12 +169,19 @@ func (a *activation) snapshot() {
 	}
 }
 
+// snapshotLost goes on without a snapshot; the next one comes.
+func (a *activation) snapshotLost(err error) {
+	a.keeping, a.snapshotted = false, a.version
+	a.system.stats.snapshotsDropped.Add(1)
+	a.system.config.Logger.Warn("snapshot not taken", slog.String("stream", string(a.stream)), slog.Any("err", err))
+}
+
 // take copies the state as far as needed: without a function that does, it is
 // encoded at once. Nil is none that is due.
 func (s *snapshotting) take(a *activation) (t *taken, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = stackOf(reason)
+			err = a.system.traced(reason)
 		}
 	}()
 	if !s.due(a.state, int(a.version-a.snapshotted)) { //nolint:gosec // a number of events

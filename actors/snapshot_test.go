@@ -384,6 +384,7 @@ func TestSnapshotMistakes(t *testing.T) {
 	}{
 		"hidden fields": {every(1), "a snapshot of the state: actors_test.list does not survive being stored: its field tags is unexported"},
 		"not positive":  {every(0), "SnapshotEvery(0) is not positive"},
+		"negative":      {actors.StateVersion[list](-1), "StateVersion(-1) is negative: begin with 1, and raise it"},
 		"no rule":       {actors.SnapshotWhen[list](nil), "SnapshotWhen has a nil rule"},
 		"no functions":  {actors.SnapshotAs[list, []string](nil, nil), "SnapshotAs has a nil function"},
 		"a channel": {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/stele-es/stele/internal/fifo"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -76,7 +77,11 @@ func (w *snapshots) next() *taken {
 func (w *snapshots) write(t *taken) error {
 	ctx, cancel := context.WithTimeoutCause(w.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
-	body, err := t.body()
+	var body []byte
+	err := usercode.Call(func() (err error) {
+		body, err = t.body()
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -114,7 +119,11 @@ func (r *recoveries) load(ctx context.Context, a *recovery) {
 	if err != nil || !found {
 		return // a journal that is away says so again when the events are read
 	}
-	p, err := kind.pastOf(&snapshot, r.keep)
+	var p past
+	err = usercode.Call(func() (err error) {
+		p, err = kind.pastOf(&snapshot, r.keep)
+		return err
+	})
 	if err != nil {
 		r.ignore(a, err)
 		return

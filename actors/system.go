@@ -86,6 +86,10 @@ type Config struct {
 	// react to them, see [ReactionsOf]. Package stele does. Without it definitions with
 	// a [React] are refused, because their reactions would never run.
 	Delivering bool
+	// ShowPanics puts the value of a panic in handlers and other code of the program's into
+	// logs and errors: for tests and development. A value may hold personal data, so the
+	// default says its type only. Errors of the Go runtime are always shown.
+	ShowPanics bool
 	// TrustCallers hands protobuf commands to handlers without copying them, but for the
 	// first of an aggregate that is taken for new, which may be decided twice. Set it
 	// when no caller changes a command after asking it.
@@ -232,7 +236,7 @@ func (s *System) host(d Definition) error {
 		return errors.New("a nil definition stands in Config.Aggregates: take what Define returns")
 	}
 	own := d.definition().clone() // systems with other defaults may share the definition
-	own.upcasters, own.births = s.config.Upcasters, &births{}
+	own.upcasters, own.births, own.showPanics = s.config.Upcasters, &births{}, s.config.ShowPanics
 	problem := own.check()
 	if problem == nil && s.config.ProveMessages {
 		own.proveMessages()
@@ -335,16 +339,34 @@ func (s *System) Ask(ctx context.Context, request Request) (any, error) {
 }
 
 // askAround is Ask when something stands around commands, or they are logged.
-func (s *System) askAround(ctx context.Context, request Request, h *handler) (any, error) {
+func (s *System) askAround(ctx context.Context, request Request, h *handler) (reply any, err error) {
 	asked := Asked{
 		Kind: request.kind, ID: request.aggregate, Command: h.command.Name(),
 		CommandID: request.id, Message: request.message, Sent: request.class == sent || request.reacts != nil,
 	}
+	reached, answered, returned := false, false, false
+	var outcome error
+	defer func() {
+		if returned {
+			return
+		}
+		reason := recover()
+		if err = s.refused(reason); reached && !answered {
+			err = &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: reasonPanic, Command: request.id, Err: s.ended(reason)}
+		} else {
+			err = s.around(err, &request, h, reached, outcome)
+		}
+		s.config.Logger.Error("what stands around commands did not return", slog.String("kind", asked.Kind),
+			slog.String("command", asked.Command), slog.Any("err", s.traced(reason)))
+		if request.logged != nil {
+			s.log.end(request.logged, err)
+		}
+	}()
 	request.logged = s.logBegin(&request, h, asked)
-	reached, outcome := false, error(nil)
-	reply, err := s.through(s.config.Around, asked, func(ctx context.Context) (reply any, err error) {
+	reply, err = s.through(s.config.Around, asked, func(ctx context.Context) (reply any, err error) {
 		reached = true
 		reply, outcome = s.ask(ctx, &request, h)
+		answered = true
 		return reply, outcome
 	})(ctx)
 	if err != nil {
@@ -356,6 +378,7 @@ func (s *System) askAround(ctx context.Context, request Request, h *handler) (an
 		request.refused = err
 		reply, err = s.ask(ctx, &request, h)
 	}
+	returned = true
 	if request.logged != nil {
 		s.log.end(request.logged, err)
 	}
@@ -408,7 +431,8 @@ func (s *System) ask(ctx context.Context, request *Request, h *handler) (any, er
 }
 
 // find checks a request, gives it its id and finds who handles it.
-func (s *System) find(r *Request) (*handler, error) {
+func (s *System) find(r *Request) (_ *handler, err error) {
+	defer s.caught(&err) // NewCommandID
 	d := s.definitions[r.kind]
 	if d == nil {
 		return nil, &unknownKindError{r.kind}
@@ -437,14 +461,14 @@ func (s *System) find(r *Request) (*handler, error) {
 }
 
 // prepare makes a request a call.
-func (s *System) prepare(ctx context.Context, r *Request, h *handler) (*call, error) {
+func (s *System) prepare(ctx context.Context, r *Request, h *handler) (_ *call, err error) {
+	defer s.caught(&err) // Enrich, and how the command is encoded
 	origin := s.originOf(ctx)
 	if err := origin.check(); err != nil {
 		return nil, err
 	}
 	var content digest
 	if r.class != generated {
-		var err error
 		if content, err = digestOf(h, r.message); err != nil {
 			return nil, err
 		}

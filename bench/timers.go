@@ -54,7 +54,7 @@ func (r *ringing) aggregates() stele.Aggregates {
 func toBell(id string) bool { return id[len(id)-1]%2 == 1 }
 
 func arm(_ *alarm, tx *actors.Tx, c *bankpb.Withdraw) (*bankpb.Balance, error) {
-	ring, after := &bankpb.Deposit{Cents: c.Cents}, time.UnixMicro(c.Cents).Sub(tx.Now())
+	ring, after := &bankpb.Deposit{Cents: c.Cents}, max(0, time.UnixMicro(c.Cents).Sub(tx.Now()))
 	if toBell(tx.ID) {
 		ringBell.SendAfter(tx, after, tx.ID, ring)
 	} else {

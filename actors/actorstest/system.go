@@ -81,7 +81,7 @@ func (s *System) open() {
 	config := s.config
 	s.cut = &cut{Journal: s.config.Journal}
 	config.Journal = s.cut
-	config.Delivering, config.ProveMessages = true, true
+	config.Delivering, config.ProveMessages, config.ShowPanics = true, true, true
 	running, err := actors.Open(s.t.Context(), config)
 	if err != nil {
 		s.t.Fatalf("start the system: %v", err)
