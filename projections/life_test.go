@@ -302,3 +302,28 @@ type halves struct{ low bool }
 func (h halves) Owns(worker string) (bool, <-chan struct{}) {
 	return strings.HasSuffix(worker, "/0") == h.low, nil
 }
+
+// A command whose events a projection does not choose is not waited for where it runs on
+// another runner, which saves only now and then that it has passed over them.
+func TestNobodyWaitsForWhatIsNotChosen(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, w world) {
+		projection := projections.Define("sums", 1, projections.On(inState)).With(projections.FromKinds("a")).Into(projections.Persist[sums](new(projections.Books)))
+		one, _ := w.run(projections.Config{Node: "one"}, projection)
+		w.waitFor(one, "sums", w.add("a-1", 1))
+		two, _ := w.run(projections.Config{Node: "two"}, projection)
+		settle()
+		for range 20 {
+			began := time.Now()
+			w.waitFor(two, "sums", w.add("b-1", 1, 2))
+			require.Less(t, time.Since(began), 10*time.Millisecond)
+			w.waitFor(two, "sums", w.add("a-1", 1))
+			last := w.add("b-1", 1)
+			w.waitFor(two, "sums", last)
+			last.Offset++
+			brief, cancel := context.WithTimeout(t.Context(), time.Second)
+			require.ErrorIs(t, two.WaitFor(brief, "sums", last), projections.ErrBehind, "the journal has not come so far")
+			cancel()
+		}
+	})
+}

@@ -118,6 +118,11 @@ func (s *source) choose(types []string, upcast, erasures bool) persistence.Filte
 	return chosen
 }
 
+// chooses is what the journal is read with for the projection.
+func (s *spec) chooses(config *Config) (chosen persistence.Filter, system bool) {
+	return s.source.choose(s.types, config.Upcasters != nil, s.erasures), s.source.ofSystem() || s.erasures
+}
+
 // both is the conjunction of a filter, which may be nil, and one of another package.
 type both struct{ first, second persistence.Filter }
 

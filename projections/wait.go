@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/tail"
 )
@@ -282,7 +283,7 @@ func (h *hosted) watch(ctx context.Context, want persistence.Position) error {
 		if err == nil {
 			place, err = h.stand(ctx, h.further(workers, proven), proven)
 		}
-		if errors.Is(err, ErrDiverged) || err == nil && len(workers) > 0 && place.Covers(want) {
+		if errors.Is(err, ErrDiverged) || err == nil && len(workers) > 0 && (place.Covers(want) || h.passes(ctx, place, want)) {
 			return err
 		}
 		begun := h.begun
@@ -315,6 +316,34 @@ func (h *hosted) watch(ctx context.Context, want persistence.Position) error {
 			return h.behind(want, place, context.Cause(ctx))
 		}
 	}
+}
+
+// passes reports that the projection chooses nothing between a place and a position. A
+// worker elsewhere passes over what it does not choose and saves that only now and then,
+// which nobody need wait for.
+func (h *hosted) passes(ctx context.Context, place persistence.Positions, want persistence.Position) bool {
+	if want.Offset-place.Of(want.Part).Offset > passRows {
+		return false // it has saved something by then
+	}
+	chosen, system := h.spec.chooses(h.config)
+	passed := false
+	err := usercode.Call(func() error { // a filter's
+		for page, err := range h.config.Journal.ReadAll(ctx, persistence.ReadAllOptions{After: place, Filter: chosen, System: system, PageRows: 1}) {
+			if err != nil {
+				return err
+			}
+			for i := range page.Events {
+				if at := page.Events[i].Position; at.Part == want.Part && at.Offset <= want.Offset {
+					return nil
+				}
+			}
+			if passed = page.Next.Covers(want); passed {
+				return nil
+			}
+		}
+		return nil
+	})
+	return err == nil && passed
 }
 
 // rows are the workers as the store has them.

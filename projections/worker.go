@@ -246,14 +246,12 @@ func (w *worker) follow(reading, working context.Context, subscription *tail.Sub
 // open follows the journal from where the part stands. The journal must be the one
 // it was left with.
 func (w *worker) open(reading context.Context) (*tail.Subscription, error) {
-	source := &w.spec.source
-	types := w.spec.types
-	chosen := source.choose(types, w.host.config.Upcasters != nil, w.spec.erasures)
+	chosen, system := w.spec.chooses(w.host.config)
 	if w.key.Low > 0 || w.high < Slices {
 		chosen = both{chosen, share{w.spec, w.key.Low, w.high}}
 	}
 	subscription, err := w.host.tailer.Open(reading, tail.Options{
-		Checkpoint: w.row.Checkpoint, Filter: chosen, System: source.ofSystem() || w.spec.erasures,
+		Checkpoint: w.row.Checkpoint, Filter: chosen, System: system,
 		PageRows: pageRows, PageBytes: pageBytes,
 	})
 	if errors.Is(err, persistence.ErrLostTail) {
