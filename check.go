@@ -38,6 +38,9 @@ func (c *Config) program() schema.Program {
 type IncompatibleError struct {
 	// Findings are what it would suffer from, the worst first.
 	Findings []schema.Finding
+	// Open is a command that is still to be delivered and that it could not read, nil when
+	// there is none.
+	Open error
 }
 
 // Error fulfils error.
@@ -46,6 +49,9 @@ func (e *IncompatibleError) Error() string {
 	text.WriteString("the journal holds what this program cannot read, or only in part; mend that, or set Config.AcceptLoss:")
 	for _, finding := range e.Findings {
 		text.WriteString("\n" + finding.String())
+	}
+	if e.Open != nil {
+		fmt.Fprintf(&text, "\nto be delivered: %v", e.Open)
 	}
 	return text.String()
 }
@@ -65,13 +71,19 @@ func (c *Config) checkStart(ctx context.Context) error {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	var loss IncompatibleError
+	var sent []schema.Finding
 	for _, finding := range known.Check(c.program()) {
 		switch {
+		case finding.Severity > schema.Notice && !c.AcceptLoss && finding.Role == schema.Command:
+			sent = append(sent, finding)
 		case finding.Severity > schema.Notice && !c.AcceptLoss:
 			loss.Findings = append(loss.Findings, finding)
 		case finding.Severity > schema.Notice || finding.Newer:
-			logger.WarnContext(ctx, "stored data of another form", slog.String("kind", finding.Kind), slog.Any("err", errors.New(finding.String())))
+			warnOf(ctx, logger, finding)
 		}
+	}
+	if len(sent) > 0 {
+		c.checkOpen(ctx, logger, &loss, sent)
 	}
 	if len(loss.Findings) > 0 {
 		return &loss
@@ -80,6 +92,30 @@ func (c *Config) checkStart(ctx context.Context) error {
 		logger.WarnContext(ctx, "part of the configuration can do nothing", slog.Any("err", warning))
 	}
 	return nil
+}
+
+func warnOf(ctx context.Context, logger *slog.Logger, finding schema.Finding) {
+	logger.WarnContext(ctx, "stored data of another form", slog.String("kind", finding.Kind), slog.Any("err", errors.New(finding.String())))
+}
+
+// openTime bounds how long a start looks whether commands are open that it could not read.
+const openTime = 5 * time.Second
+
+// checkOpen looks whether any command is still to be delivered that the program cannot
+// read: types that are only of the past are no reason not to start. When that cannot be told in
+// time the node starts, because it keeps what it cannot read, and says so.
+func (c *Config) checkOpen(ctx context.Context, logger *slog.Logger, loss *IncompatibleError, sent []schema.Finding) {
+	look, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	unreadable, err := actors.CheckOpen(look, c.Journal, c.Upcasters, c.Aggregates...)
+	switch {
+	case unreadable != nil:
+		loss.Findings, loss.Open = append(loss.Findings, sent...), unreadable
+	case err != nil:
+		for _, finding := range sent {
+			warnOf(ctx, logger, finding)
+		}
+	}
 }
 
 // idle returns what is configured and cannot have an effect, as far as the journal has

@@ -103,6 +103,7 @@ type program struct {
 	of        *actors.Aggregate[reminder]
 	upcasters []upcast.Upcaster
 	accept    bool
+	wait      time.Duration // before it stops
 }
 
 func (p program) config(t *testing.T, journal persistence.Journal) stele.Config {
@@ -126,6 +127,7 @@ func (p program) run(t *testing.T, journal persistence.Journal) ([]string, error
 	if !p.accept {
 		require.NoError(t, err)
 	}
+	<-time.After(p.wait)
 	synctest.Wait()
 	require.NoError(t, node.Stop(t.Context()))
 	return log.lines(), nil
@@ -144,6 +146,7 @@ func TestStartRefusesLoss(t *testing.T) {
 		"nothing has changed":            {past: []program{first}, next: first},
 		"nothing is stored":              {next: program{of: reminders(ofDue3, ofSet2)}},
 		"a command has another name":     {[]program{first}, program{of: reminders(ofDue2, ofSet1)}, "breaks reading: type gone: command test.due of kind reminder", ""},
+		"when all of them are done":      {[]program{{of: reminders(ofDue1, ofSet1), wait: 2 * time.Hour}}, program{of: reminders(ofDue2, ofSet1)}, "", ""},
 		"and is renamed":                 {[]program{first}, program{of: reminders(ofDue2, ofSet1), upcasters: renamed}, "", ""},
 		"and is dropped":                 {[]program{first}, program{of: reminders(ofDue2, ofSet1), upcasters: []upcast.Upcaster{upcast.Drop("test.due")}}, "", ""},
 		"a field of a command":           {[]program{first}, program{of: reminders(ofDue3, ofSet1)}, "loses data: field renamed: command test.due of kind reminder, Text: was Text, is Words", ""},
@@ -197,6 +200,9 @@ func TestStartRefusesLoss(t *testing.T) {
 				require.ErrorIs(t, err, persistence.ErrInvalid)
 				require.ErrorContains(t, err, c.refused)
 				require.ErrorContains(t, err, "Config.AcceptLoss")
+				if strings.Contains(c.refused, "command") {
+					require.ErrorContains(t, loss.Open, "test.due, which reminder-r has sent to reminder-r: ")
+				}
 				require.NotEmpty(t, findings, "a build finds it too")
 				require.Greater(t, findings[0].Severity, schema.Notice)
 				after, err := journal.Schemas(t.Context())
@@ -253,4 +259,29 @@ func TestStartWarnsOfWhatCannotWork(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{""}, start(journal))
 	})
+}
+
+// On every journal a start knows what programs before have stored.
+func TestStartRefusesLossOnJournals(t *testing.T) {
+	t.Parallel()
+	for name, open := range journals() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			journal := open(t)
+			first, next := program{of: reminders(ofDue1, ofSet1)}, program{of: reminders(ofDue2, ofSet2)}
+			for range 2 {
+				node, err := stele.Start(t.Context(), first.config(t, journal))
+				require.NoError(t, err)
+				_, err = Remind.Ask(t.Context(), node, "r", remind{"x"})
+				require.NoError(t, err)
+				require.NoError(t, node.Stop(t.Context()))
+			}
+
+			_, err := stele.Start(t.Context(), next.config(t, journal))
+
+			require.ErrorContains(t, err, "type gone: command test.due of kind reminder")
+			require.ErrorContains(t, err, "field renamed: test.set of kind reminder")
+			require.ErrorContains(t, err, "to be delivered: test.due, which reminder-r has sent")
+		})
+	}
 }

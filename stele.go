@@ -30,7 +30,8 @@ type Node struct {
 // A program that would lose something of what the journal holds, or could not read it,
 // is refused with an [*IncompatibleError] before it has changed anything, unless
 // [Config.AcceptLoss] says otherwise. That is found in the descriptions that programs
-// leave in the journal, as [schema.Catalogue.Check] says; an older program beside a newer
+// leave in the journal, as [schema.Catalogue.Check] says, and only when these speak of
+// commands, in what is still to be delivered; an older program beside a newer
 // one starts, and logs what it does not know. What is configured and can do nothing is
 // logged as a warning: events that nobody raises, kinds that nobody hosts.
 func Start(ctx context.Context, config Config) (*Node, error) {

@@ -93,7 +93,7 @@ func (d *deliverer) setAside(l *lane, err error) {
 	r := d.resting[to]
 	if !r.of(s) {
 		r = &rest{since: time.Now(), id: s.id, command: s.GetCommand()}
-		d.resting[to] = r
+		d.unease(to, r)
 	}
 	r.until, r.cause = time.Time{}, err
 	d.tell("sent command set aside", l, err.Error(), err)

@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -482,5 +483,39 @@ func TestRepliesOfAnotherForm(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{"{5} <nil>"}, heard)
 		require.Empty(t, last.Parked())
+	})
+}
+
+// What is open is found in the streams, whatever was done and cancelled around it.
+func TestCheckOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, journal := t.Context(), new(memory.Journal)
+		check := func(definition actors.Definition, upcasters ...upcast.Upcaster) error {
+			unreadable, err := actors.CheckOpen(ctx, journal, chainOf(t, upcasters...), definition)
+			require.NoError(t, err)
+			return unreadable
+		}
+		require.NoError(t, check(bells2()))
+		system := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{bells1()}})
+		chime(t, system, Chime{Names: []string{"done"}, After: time.Second})
+		chime(t, system, Chime{Names: []string{"open", "replaced"}, After: time.Hour, Told: []string{"elsewhere"}})
+		chime(t, system, Chime{Names: []string{"replaced"}, After: time.Minute})
+		<-time.After(2 * time.Minute)
+
+		require.NoError(t, check(bells1()))
+		require.ErrorContains(t, check(bells2()), "test.strike, which bell-b has sent to bell-b: kind bell has no Handle for test.strike")
+		require.ErrorContains(t, check(bells3()), `unknown field "Name"`)
+		require.NoError(t, check(bells2(), upcast.Rename("test.strike", "test.stroke")))
+		require.NoError(t, check(bells2(), upcast.Drop("test.strike")))
+		require.NoError(t, check(lists()), "it sends nothing")
+
+		<-time.After(time.Hour)
+		synctest.Wait()
+		require.NoError(t, check(bells2()), "all are done")
+		left, leave := context.WithCancel(ctx)
+		leave()
+		_, err := actors.CheckOpen(left, journal, nil, bells2())
+		require.Error(t, err)
 	})
 }

@@ -49,6 +49,7 @@ type deliverer struct {
 	queued  int
 	workers int
 	resting map[laneKey]*rest
+	uneasy  map[key]int    // how many of them a sender has
 	told    map[aside]bool // of commands that were set aside
 	wakes   wakes
 	waking  map[key]*wake
@@ -95,7 +96,7 @@ const (
 func newDeliverer(s *System) *deliverer {
 	d := &deliverer{
 		system: s, alarm: make(chan struct{}, 1), taken: map[persistence.CommandID]bool{}, lanes: map[laneKey]*lane{},
-		resting: map[laneKey]*rest{}, waking: map[key]*wake{}, told: map[aside]bool{},
+		resting: map[laneKey]*rest{}, uneasy: map[key]int{}, waking: map[key]*wake{}, told: map[aside]bool{},
 	}
 	d.ctx, d.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return d
@@ -109,21 +110,21 @@ func (d *deliverer) offer(of key, open []*sending) {
 	d.sort(of, open, d.lanes[laneKey{from: of}] != nil)
 }
 
-// stored takes what the append of a command has opened. While lanes rest it looks at
-// all that the sender has open, so that nothing overtakes what was sent before.
+// stored takes what the append of a command has opened. While lanes of the sender rest it
+// looks at all that it has open, so that nothing overtakes what was sent before.
 func (d *deliverer) stored(of key, c *call, open []*sending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.resting) == 0 {
+	if d.uneasy[of] == 0 {
 		d.sort(of, c.sends, false)
 		return
 	}
 	for _, s := range c.ended {
 		to := s.lane(of)
 		if d.resting[to].of(s) {
-			delete(d.resting, to)
+			d.ease(to)
 		}
-		delete(d.resting, to.apart(s))
+		d.ease(to.apart(s))
 	}
 	d.sort(of, open, false)
 }
@@ -151,7 +152,7 @@ func (d *deliverer) sort(of key, open []*sending, woken bool) {
 		case d.taken[s.id] || d.rests(to, open, now):
 		case d.queued >= maxDeliveryQueue:
 			if d.resting[to] == nil {
-				d.resting[to] = &rest{id: s.id}
+				d.unease(to, &rest{id: s.id})
 			}
 			d.resting[to].until = now.Add(shortestRedelivery)
 			d.wakeAt(of, d.resting[to].until)
@@ -277,7 +278,7 @@ func (d *deliverer) end(l *lane, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
-		delete(d.resting, l.laneKey)
+		d.ease(l.laneKey)
 		d.drop(l)
 	} else {
 		d.rest(l, err)

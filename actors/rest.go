@@ -61,7 +61,7 @@ func (d *deliverer) rest(l *lane, err error) {
 	now, r := time.Now(), d.resting[l.laneKey]
 	if r == nil || r.id != l.first.id {
 		r = &rest{since: now, id: l.first.id, command: l.first.GetCommand()}
-		d.resting[l.laneKey] = r
+		d.unease(l.laneKey, r)
 	}
 	var pause time.Duration
 	if failed, ok := err.(*unhandledError); ok { //nolint:errorlint // ours, never wrapped
@@ -86,6 +86,25 @@ func (d *deliverer) rest(l *lane, err error) {
 	d.wakeAt(l.from, r.until)
 }
 
+// unease notes why a lane rests; the lock is held.
+func (d *deliverer) unease(to laneKey, r *rest) {
+	if d.resting[to] == nil {
+		d.uneasy[to.from]++
+	}
+	d.resting[to] = r
+}
+
+// ease forgets why a lane rests, if it does; the lock is held.
+func (d *deliverer) ease(to laneKey) {
+	if d.resting[to] == nil {
+		return
+	}
+	delete(d.resting, to)
+	if d.uneasy[to.from]--; d.uneasy[to.from] == 0 {
+		delete(d.uneasy, to.from)
+	}
+}
+
 // rests reports that a lane rests, and sees to it that its sender is woken when it has
 // rested. The lock is held.
 func (d *deliverer) rests(to laneKey, open []*sending, now time.Time) bool {
@@ -94,7 +113,7 @@ func (d *deliverer) rests(to laneKey, open []*sending, now time.Time) bool {
 	case r == nil:
 		return false
 	case !isOpen(open, r.id): // it was cancelled, or ended elsewhere
-		delete(d.resting, to)
+		d.ease(to)
 		return false
 	case r.parked():
 		return true
@@ -112,7 +131,7 @@ func (d *deliverer) forget(before time.Time, done func(key) bool) {
 	defer d.mu.Unlock()
 	for to, r := range d.resting {
 		if r.since.Before(before) && done(to.from) {
-			delete(d.resting, to)
+			d.ease(to)
 		}
 	}
 }
@@ -123,7 +142,7 @@ func (d *deliverer) retry(of key) (rested bool) {
 	defer d.mu.Unlock()
 	for to := range d.resting {
 		if to.from == of {
-			delete(d.resting, to)
+			d.ease(to)
 			rested = true
 		}
 	}
