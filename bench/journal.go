@@ -27,6 +27,7 @@ func measureJournal(s *session) error {
 		name string
 		do   func(*rows) error
 	}{
+		{"statements", s.measureStatements},
 		{"expectations", s.measureExpectations},
 		{"nodes", s.measureNodes},
 		{"delivery", s.measureDelivery},

@@ -143,7 +143,7 @@ func (p *postgresStore) migrate(ctx context.Context, space string) error {
 // drop keeps the tables, because making them takes longer than many a sample.
 func (p *postgresStore) drop(ctx context.Context, space string) error {
 	schema := p.schema(space)
-	_, err := p.conn.Exec(ctx, fmt.Sprintf("TRUNCATE %[1]s.event, %[1]s.stream, %[1]s.event_key, %[1]s.snapshot RESTART IDENTITY", schema))
+	_, err := p.conn.Exec(ctx, fmt.Sprintf("TRUNCATE %[1]s.event, %[1]s.stream, %[1]s.event_key, %[1]s.event_tag, %[1]s.snapshot RESTART IDENTITY", schema))
 	return err
 }
 

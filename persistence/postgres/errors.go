@@ -35,7 +35,7 @@ func unavailable(reason string, err error) *persistence.UnavailableError {
 
 func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
 
-// What the server raises about what a program remembers; see proven in the migrations.
+// What the server raises about what a program remembers; see unproven in the migrations.
 const (
 	otherJournal = "ST004"
 	otherStream  = "ST005"

@@ -83,6 +83,9 @@ func (l *listing[T]) run(ctx context.Context, j *Journal, s statement, more ...[
 		beginning = l.options.Name
 	}
 	limit := listRows
+	if left > 0 {
+		limit = min(limit, offset+left)
+	}
 	if l.options.Name != "" {
 		limit = 1
 	}

@@ -35,7 +35,7 @@ var (
 		"save_snapshot", "delete_snapshot", "delete_snapshots", "register_schema",
 	}
 	// readFunctions are what whoever reads needs.
-	readFunctions  = []string{"proven"}
+	readFunctions  = []string{"unproven"}
 	adminFunctions = []string{"truncate_stream", "scavenge", "import_events", "import_streams"}
 )
 

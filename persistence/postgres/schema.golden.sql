@@ -445,19 +445,6 @@ AS $function$ BEGIN
 END $function$
 
 
-CREATE FUNCTION proven(p_journal uuid, p_stream bigint, p_name text)
- RETURNS boolean
- LANGUAGE plpgsql
-AS $function$ BEGIN
-  IF NOT EXISTS (SELECT FROM journal j WHERE j.one AND j.id = p_journal) THEN
-    RAISE EXCEPTION 'stele: another journal' USING ERRCODE = 'ST004';
-  ELSIF p_stream > 0 AND NOT EXISTS (SELECT FROM stream s WHERE s.stream_id = p_stream AND s.name = p_name) THEN
-    RAISE EXCEPTION 'stele: another stream' USING ERRCODE = 'ST005';
-  END IF;
-  RETURN true;
-END $function$
-
-
 CREATE FUNCTION register_schema(p_digest bytea, p_encoding smallint, p_body bytea)
  RETURNS integer
  LANGUAGE plpgsql
@@ -619,6 +606,17 @@ BEGIN
     AND (st.created OR coalesce((SELECT e.version FROM event e WHERE e.stream_id = p_stream ORDER BY e.version DESC LIMIT 1), 0) >= st.first)
   RETURNING st.first INTO low;
   RETURN low;
+END $function$
+
+
+CREATE FUNCTION unproven(p_journal uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$ BEGIN
+  IF EXISTS (SELECT FROM journal j WHERE j.one AND j.id = p_journal) THEN
+    RAISE EXCEPTION 'stele: another stream' USING ERRCODE = 'ST005';
+  END IF;
+  RAISE EXCEPTION 'stele: another journal' USING ERRCODE = 'ST004';
 END $function$
 
 

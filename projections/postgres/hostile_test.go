@@ -233,3 +233,46 @@ func TestADatabaseOfAnotherEncoding(t *testing.T) {
 		require.ErrorContains(t, err, "ENCODING 'UTF8'")
 	}
 }
+
+// The books of a projection are made anew under its runner, while what it has made
+// stands. The runner does not begin again on top of that: a checkpoint is saved only
+// where the worker's own row is.
+func TestTheBooksAreReplacedUnderARunner(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string]string{
+		"made anew": "DROP SCHEMA stele CASCADE", "emptied": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool, target := open(t)
+			journal := pgtest.Journal(t)
+			_, err := pool.Exec(t.Context(), "CREATE TABLE model (position bigint, type text)")
+			require.NoError(t, err)
+			runner, stop := running(t, journal, []projections.Projection{
+				projections.Define("models", 1, projections.Any(func(ctx context.Context, tx pgx.Tx, e persistence.Recorded) error {
+					_, err := tx.Exec(ctx, "INSERT INTO model VALUES ($1, $2)", e.Position.Offset, e.Type)
+					return err
+				})).Into(target),
+			})
+			defer stop()
+			store(t, journal, "before", 3)
+			require.NoError(t, runner.CatchUp(t.Context()))
+
+			if replace != "" {
+				_, err = pool.Exec(t.Context(), replace)
+				require.NoError(t, err)
+				_, err = postgres.Open(t.Context(), postgres.Config{Pool: pool, Migrate: true})
+				require.NoError(t, err)
+			} else {
+				_, err = pool.Exec(t.Context(), "DO $$ DECLARE t text; BEGIN FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'stele' AND tablename <> 'projection_migration' LOOP EXECUTE 'TRUNCATE stele.' || t; END LOOP; END $$")
+				require.NoError(t, err)
+			}
+			store(t, journal, "after", 2)
+			require.Eventually(t, func() bool {
+				status, _ := runner.Status("models")
+				return status == projections.Failed || status == projections.Deleted
+			}, time.Minute, 20*time.Millisecond)
+			require.Equal(t, []string{"1 before", "2 before", "3 before"}, modelOf(t, pool))
+		})
+	}
+}

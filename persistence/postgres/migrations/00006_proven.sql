@@ -3,20 +3,18 @@
 -- +goose Up
 -- +goose StatementBegin
 
--- proven says that the tables are those of a journal, and that a stream, if there is
--- one, has an id. Rows of streams are never removed and ids never given twice, so when
--- the stream with the highest id that a program rests on stands, those before it do.
--- Otherwise it raises ST004, of another journal, or ST005, of one that has lost its
--- newest data. Who has called it in a transaction keeps the tables from being emptied
--- or dropped until the end of that.
-CREATE FUNCTION {schema}.proven(p_journal uuid, p_stream bigint, p_name text) RETURNS boolean LANGUAGE plpgsql VOLATILE
+-- unproven is called by a statement in whose tables the journal, or the stream with the
+-- highest id that the statement rests on, is not what its caller remembers. Rows of
+-- streams are never removed and ids never given twice, so when that stream stands, those
+-- before it do. It raises ST004 of another journal, and ST005 of one that has lost its
+-- newest data. A statement that looks at the tables keeps them from being emptied or
+-- dropped until the end of its transaction.
+CREATE FUNCTION {schema}.unproven(p_journal uuid) RETURNS boolean LANGUAGE plpgsql VOLATILE
 AS {body} BEGIN
-  IF NOT EXISTS (SELECT FROM {schema}.journal j WHERE j.one AND j.id = p_journal) THEN
-    RAISE EXCEPTION 'stele: another journal' USING ERRCODE = 'ST004';
-  ELSIF p_stream > 0 AND NOT EXISTS (SELECT FROM {schema}.stream s WHERE s.stream_id = p_stream AND s.name = p_name) THEN
+  IF EXISTS (SELECT FROM {schema}.journal j WHERE j.one AND j.id = p_journal) THEN
     RAISE EXCEPTION 'stele: another stream' USING ERRCODE = 'ST005';
   END IF;
-  RETURN true;
+  RAISE EXCEPTION 'stele: another journal' USING ERRCODE = 'ST004';
 END {body};
 
 -- renew makes tables that somebody has emptied those of another journal: positions,
@@ -30,5 +28,5 @@ CREATE TRIGGER event_renew AFTER TRUNCATE ON {schema}.event FOR EACH STATEMENT E
 CREATE TRIGGER stream_renew AFTER TRUNCATE ON {schema}.stream FOR EACH STATEMENT EXECUTE FUNCTION {schema}.renew();
 CREATE TRIGGER schema_renew AFTER TRUNCATE ON {schema}.schema FOR EACH STATEMENT EXECUTE FUNCTION {schema}.renew();
 
-REVOKE EXECUTE ON FUNCTION {schema}.proven(uuid, bigint, text), {schema}.renew() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION {schema}.unproven(uuid), {schema}.renew() FROM PUBLIC;
 -- +goose StatementEnd
