@@ -93,6 +93,7 @@
 //   - fails in a way of its own while it closes
 //   - has another identity at each call
 //   - has the identity of every other journal
+//   - goes on with a journal that took its place
 //   - loses the last append in a crash
 //   - loses some of the load in a crash
 //   - forgets ids when it is opened again

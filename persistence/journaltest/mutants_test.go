@@ -96,7 +96,11 @@ func TestMutant(t *testing.T) {
 // subject is the journal with the fault.
 func (m mutant) subject() Durable {
 	if m.reopened != nil {
-		return durable(m.reopened)
+		d := durable(m.reopened)
+		if m.trusting {
+			d.Replace = func(_ testing.TB, j persistence.Journal) { j.(*handle).store = j.(*handle).renew() }
+		}
+		return d
 	}
 	return Durable{
 		Store: func(testing.TB) func(testing.TB) persistence.Journal {

@@ -23,6 +23,8 @@ type mutant struct {
 	// opening; one of them is set.
 	fault    func(*rigged)
 	reopened func(*memory.Journal) complete
+	// trusting says that a durable one goes on with whatever it finds in its place.
+	trusting bool
 }
 
 func (m mutant) open() persistence.Journal {
@@ -625,6 +627,10 @@ var lifeMutants = map[string]mutant{
 }
 
 var reopenMutants = map[string]mutant{
+	"goes on with a journal that took its place": {
+		caughtBy: "nothing is stored in another journal that took the place of this one", trusting: true,
+		reopened: func(disk *memory.Journal) complete { return disk },
+	},
 	"loses the last append in a crash":  {caughtBy: "what was acknowledged survives a crash", reopened: withoutLast},
 	"loses some of the load in a crash": {caughtBy: "crash after crash during load loses nothing", reopened: withoutLast},
 	"forgets ids when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {

@@ -25,12 +25,20 @@ func replaceStore(t *testing.T, s suite) {
 	}
 
 	s.Replace(t, j.Journal)
+	fails := func(stream persistence.StreamID, expected persistence.Expected, events ...persistence.Event) error {
+		outcomes, err := j.Append(j.ctx, to(stream, expected, events...))
+		if err == nil {
+			err = outcomes[0].Err
+		}
+		return err
+	}
 
 	for range 3 { // it is not forgotten either
 		for name, err := range map[string]error{
-			"an append":                   j.try("plain-0", persistence.Exact(2), note("lost")).Err,
-			"an append to a new stream":   j.try("later-1", persistence.NoStream, note("lost")).Err,
-			"an append that names its id": j.try("plain-1", persistence.Any, named(note("lost"))...).Err,
+			"an append":                   fails("plain-0", persistence.Exact(2), note("lost")),
+			"an append to a new stream":   fails("later-1", persistence.NoStream, note("lost")),
+			"an append that names its id": fails("plain-1", persistence.Any, named(note("lost"))...),
+			"an append without events":    fails("plain-1", persistence.Any),
 			"a stream that is created":    j.Create(j.ctx, "made-1", nil),
 		} {
 			require.ErrorIs(t, err, persistence.ErrReplaced, name)

@@ -28,10 +28,22 @@ func durable(fault func(*memory.Journal) complete) Durable {
 					store = fault(disk)
 				}
 				opened = true
-				return newHandle(store)
+				h := newHandle(store)
+				h.renew = func() complete {
+					disk = new(memory.Journal)
+					return disk
+				}
+				return h
 			}
 		},
 		Crash: func(_ testing.TB, j persistence.Journal) { j.(*handle).end() },
+		Replace: func(_ testing.TB, j persistence.Journal) {
+			h := j.(*handle)
+			h.renew()
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.replaced = &persistence.ReplacedError{Reason: "another journal is there: start again"}
+		},
 	}
 }
 
@@ -49,10 +61,13 @@ type complete interface {
 type handle struct {
 	store complete
 
-	mu     sync.RWMutex
-	closed bool
-	gone   context.CancelCauseFunc // ends who waits
-	open   context.Context
+	renew func() complete // puts an empty store in the place of the one that is open
+
+	mu       sync.RWMutex
+	closed   bool
+	replaced error
+	gone     context.CancelCauseFunc // ends who waits
+	open     context.Context
 }
 
 var errGone = &persistence.UnavailableError{Reason: "the journal is closed"}
@@ -83,8 +98,11 @@ func (h *handle) Identity() persistence.JournalID { return h.store.Identity() }
 func (h *handle) use(do func() error) error {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if h.closed {
+	switch {
+	case h.closed:
 		return errGone
+	case h.replaced != nil:
+		return h.replaced
 	}
 	return do()
 }

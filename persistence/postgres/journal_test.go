@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 func TestJournal(t *testing.T) {
 	t.Parallel()
-	journaltest.Durable{Store: newStore, Crash: crash, Damage: damage}.Run(t)
+	journaltest.Durable{Store: newStore, Crash: crash, Damage: damage, Replace: replace}.Run(t)
 }
 
 func BenchmarkJournal(b *testing.B) {
@@ -77,6 +77,18 @@ func damage(t testing.TB, journal persistence.Journal, stream persistence.Stream
 		WHERE stream_id = (SELECT s.stream_id FROM stele.stream s WHERE s.name = $1)`, string(stream))
 	require.NoError(t, err)
 	require.EqualValues(t, 1, done.RowsAffected())
+}
+
+// replace makes the tables anew.
+func replace(t testing.TB, journal persistence.Journal) {
+	t.Helper()
+	_, url := placeOf(journal)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), "DROP SCHEMA stele CASCADE")
+	require.NoError(t, err)
+	require.NoError(t, postgres.Migrate(t.Context(), postgres.Config{URL: url}))
 }
 
 // patience bounds what tests wait for.
