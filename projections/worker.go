@@ -263,6 +263,10 @@ func (w *worker) open(reading context.Context) (*tail.Subscription, error) {
 // takeOver makes the part this worker's, unless another runner has it.
 func (w *worker) takeOver(ctx context.Context) error {
 	err := w.host.store.Update(ctx, func(ctx context.Context, book Book) error {
+		// Of several that find the part free one takes it.
+		if err := book.Lock(ctx, w.spec.name); err != nil {
+			return err
+		}
 		registrations, err := book.Registrations(ctx, w.spec.name)
 		if err != nil {
 			return err

@@ -76,6 +76,28 @@ func lifeCases[T any]() map[string]check[T] {
 			}
 			return nil
 		},
+		"of runners that begin together one takes over": func(ctx context.Context, s Subject[T]) error {
+			journal, sums, err := history(ctx, 100)
+			if err != nil {
+				return err
+			}
+			counted := &counting[T]{Target: s.Target}
+			config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(counted)}}
+			var begin func(left int, all []*projections.Runner) error
+			begin = func(left int, all []*projections.Runner) error {
+				if left > 0 {
+					return running(ctx, config, func(runner *projections.Runner) error { return begin(left-1, append(all, runner)) })
+				}
+				for _, runner := range all {
+					if err := runner.CatchUp(ctx); err != nil {
+						return err
+					}
+				}
+				took := counted.took.Load()
+				return want(took == 1, "%d have taken over", took)
+			}
+			return errors.Join(begin(6, nil), same(ctx, s.Sums, sums))
+		},
 		"of two runners one has the projection, until it dies": func(ctx context.Context, s Subject[T]) error {
 			journal, sums, err := history(ctx, 100)
 			if err != nil {
@@ -123,6 +145,36 @@ func owner(ctx context.Context, store projections.Store) (w projections.Worker, 
 		return errors.Join(err, want(len(rows) == 1, "there are %d workers", len(rows)))
 	})
 	return w, err
+}
+
+// counting is a target that counts who takes over.
+type counting[T any] struct {
+	projections.Target[T]
+	took atomic.Int32
+}
+
+// Update fulfils [projections.Store].
+func (c *counting[T]) Update(ctx context.Context, body func(context.Context, projections.Book) error) error {
+	took := false
+	err := c.Target.Update(ctx, func(ctx context.Context, book projections.Book) error {
+		took = false
+		return body(ctx, takingOver{book, &took})
+	})
+	if err == nil && took {
+		c.took.Add(1)
+	}
+	return err
+}
+
+type takingOver struct {
+	projections.Book
+	took *bool
+}
+
+// TakeOver fulfils [projections.Book].
+func (t takingOver) TakeOver(ctx context.Context, part projections.PartKey, node string) (projections.Worker, error) {
+	*t.took = true
+	return t.Book.TakeOver(ctx, part, node)
 }
 
 // mortal is a target that a process sees until it dies.
