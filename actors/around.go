@@ -85,11 +85,15 @@ func LogAround(logger *slog.Logger) Around {
 	}
 }
 
-// through takes a command through what stands around, the first outermost.
-func (s *System) through(around []Around, asked Asked, last func(context.Context) (any, error)) func(context.Context) (any, error) {
+// through takes a command through what stands around, the first outermost. It notes the
+// context that has come furthest in: who refuses a command knows from there who asked.
+func (s *System) through(around []Around, asked Asked, innermost *context.Context, last func(context.Context) (any, error)) func(context.Context) (any, error) {
 	if len(around) == 0 {
 		return last
 	}
-	next := s.through(around[1:], asked, last)
-	return func(ctx context.Context) (any, error) { return around[0](ctx, asked, next) }
+	next := s.through(around[1:], asked, innermost, last)
+	return func(ctx context.Context) (any, error) {
+		*innermost = ctx
+		return around[0](ctx, asked, next)
+	}
 }

@@ -141,6 +141,19 @@ func (s *System) logBegin(r *Request, h *handler, asked Asked) *logged {
 	return l
 }
 
+// logEnd logs a command, if it is logged, with its outcome. Who asked for one that was
+// refused before it reached its aggregate is what the context says that has come furthest
+// in.
+func (s *System) logEnd(innermost context.Context, c *logged, err error) {
+	if c == nil {
+		return
+	}
+	if c.origin == nil {
+		c.origin = s.originOf(innermost).storable()
+	}
+	s.log.end(c, err)
+}
+
 // end logs a command with its outcome.
 func (l *commandLog) end(c *logged, err error) {
 	c.err, c.took = err, time.Since(c.began)

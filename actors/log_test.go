@@ -91,6 +91,65 @@ func TestLogCommands(t *testing.T) {
 	})
 }
 
+// Who asked is what operators look for when something was refused: by what the context
+// of who refused it says, which others may have filled before. What cannot be stored of
+// it is left out.
+func TestLogOfRefusals(t *testing.T) {
+	t.Parallel()
+	bad := string([]byte{'b', 0xff})
+	authenticate := func(ctx context.Context, _ actors.Asked, next func(context.Context) (any, error)) (any, error) {
+		return next(actors.WithActor(ctx, "ann, by her token"))
+	}
+	refuse := actors.Guard(func(context.Context, actors.Asked) error { return errRejected })
+	type told struct {
+		actor       string
+		correlation [16]byte
+		metadata    persistence.Metadata
+	}
+	cause := persistence.CommandID{9}
+	tenant, added := persistence.Metadata{"tenant": persistence.String("acme")}, persistence.String("by the program")
+	both := persistence.Metadata{"tenant": persistence.String("acme"), "added": added}
+	cases := map[string]struct {
+		around []actors.Around
+		ask    func(ctx context.Context) context.Context
+		want   told
+	}{
+		"by the outermost":                {[]actors.Around{refuse, authenticate}, nil, told{"ann", cause, both}},
+		"behind one that says who it was": {[]actors.Around{authenticate, refuse}, nil, told{"ann, by her token", cause, both}},
+		"what is not the caller's to say": {[]actors.Around{authenticate}, func(ctx context.Context) context.Context {
+			return actors.WithMetadata(ctx, persistence.Metadata{"stele.x": persistence.String("not theirs")})
+		}, told{"ann, by her token", cause, nil}},
+		"an actor that is no text": {[]actors.Around{refuse}, func(ctx context.Context) context.Context { return actors.WithActor(ctx, bad) }, told{"b�", cause, nil}},
+		"a caller who has left": {[]actors.Around{authenticate}, func(ctx context.Context) context.Context {
+			gone, cancel := context.WithCancel(ctx)
+			cancel()
+			return gone
+		}, told{"ann, by her token", cause, both}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				system := open(t, actors.Config{
+					Aggregates: []actors.Definition{lists(actors.LogCommands[list](actors.Outcomes))}, Around: c.around,
+					Enrich: func(context.Context) persistence.Metadata { return persistence.Metadata{"added": added} },
+				})
+				ctx := actors.WithCorrelation(actors.WithActor(actors.WithMetadata(t.Context(), tenant), "ann"), cause)
+				if c.ask != nil {
+					ctx = c.ask(ctx)
+				}
+				_, err := PutInto.Ask(ctx, system, "a", Put{})
+				require.Error(t, err)
+				<-time.After(time.Second)
+
+				all := commands(t, system, "list", persistence.ReadOptions{})
+				require.Len(t, all, 1)
+				require.Equal(t, c.want, told{all[0].Actor, all[0].Correlation, all[0].Metadata})
+			})
+		})
+	}
+}
+
 // A journal that is away for a while, or does not tell, costs entries nothing; when
 // it stays away they are dropped and counted, and nobody waits.
 func TestLogUnderFaults(t *testing.T) {

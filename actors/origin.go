@@ -171,6 +171,17 @@ func (o *origin) check() error {
 	return nil
 }
 
+// storable is what can be stored of an origin, whatever the caller gave: all of it when
+// that is right. It is for the log, in which also what was refused for it stands.
+func (o *origin) storable() *origin {
+	if o.check() == nil {
+		return o
+	}
+	kept := *o
+	kept.metadata, kept.actor = nil, strings.ToValidUTF8(o.actor[:min(len(o.actor), maxActor)], "\uFFFD")
+	return &kept
+}
+
 // Fields of stele.v1.Headers. They are written by hand because every event
 // passes here; a test decodes them with the generated code.
 const (

@@ -345,7 +345,7 @@ func (s *System) askAround(ctx context.Context, request Request, h *handler) (re
 		CommandID: request.id, Message: request.message, Sent: request.class == sent || request.reacts != nil,
 	}
 	reached, answered, returned := false, false, false
-	var outcome error
+	innermost, outcome := ctx, error(nil)
 	defer func() {
 		if returned {
 			return
@@ -358,13 +358,11 @@ func (s *System) askAround(ctx context.Context, request Request, h *handler) (re
 		}
 		s.config.Logger.Error("what stands around commands did not return", slog.String("kind", asked.Kind),
 			slog.String("command", asked.Command), slog.Any("err", s.traced(reason)))
-		if request.logged != nil {
-			s.log.end(request.logged, err)
-		}
+		s.logEnd(innermost, request.logged, err)
 	}()
 	request.logged = s.logBegin(&request, h, asked)
-	reply, err = s.through(s.config.Around, asked, func(ctx context.Context) (reply any, err error) {
-		reached = true
+	reply, err = s.through(s.config.Around, asked, &innermost, func(ctx context.Context) (reply any, err error) {
+		reached, innermost = true, ctx
 		reply, outcome = s.ask(ctx, &request, h)
 		answered = true
 		return reply, outcome
@@ -379,9 +377,7 @@ func (s *System) askAround(ctx context.Context, request Request, h *handler) (re
 		reply, err = s.ask(ctx, &request, h)
 	}
 	returned = true
-	if request.logged != nil {
-		s.log.end(request.logged, err)
-	}
+	s.logEnd(innermost, request.logged, err)
 	return reply, err
 }
 
