@@ -41,6 +41,7 @@ type activation struct {
 	chain    *persistence.Chain // of the appends decided on this state
 	dirty    bool               // the state shows what will not be stored
 	unborn   bool               // the state was not read, since there is probably nothing to read
+	alone    bool               // commands are decided one by one, to find the one that is refused
 	current  *call              // being decided; neither pending nor answered yet
 	handling *Tx                // of the handler that runs
 	keeping  bool               // a snapshot is being taken
@@ -322,10 +323,19 @@ func (a *activation) submit(c *call, events []persistence.Event) {
 	a.queue(c)
 	a.system.confirmations.hand()
 	if err := a.system.appender.Submit(appended, a.chain, c.done); err != nil {
-		a.chain.Fail(err)
+		a.dirty = true // nothing is decided on it; what was decided before may be stored yet
+		err = untaken(err)
 		c.outcome, c.settled = persistence.Outcome{Err: err}, true
 		a.system.confirmations.note(c.outcome, 0)
 	}
+}
+
+// untaken is what a journal answered that has taken nothing, whatever it said.
+func untaken(err error) error {
+	if class, _ := persistence.Classify(err); class.Effect != persistence.NotDone {
+		return unavailable("journal", err)
+	}
+	return err
 }
 
 // advance moves the activation on as far as it can go without waiting, and lets
@@ -342,6 +352,7 @@ func (a *activation) advance() {
 			a.again(a.redo.Pop())
 		default:
 			hold := a.phase == recovering || a.phase == draining || a.redo.Len() > 0 || a.phase == live && a.full()
+			a.alone = a.alone && (hold || a.pending.Len() > 0)
 			if hold != a.held {
 				a.held = hold
 				a.mailbox.hold(hold)
@@ -409,7 +420,7 @@ func (a *activation) answer() {
 }
 
 func (a *activation) full() bool {
-	if a.key.kind.strict {
+	if a.key.kind.strict || a.alone {
 		return a.depth.calls > 0
 	}
 	return a.depth.calls >= maxDepthCalls || a.depth.events >= maxDepthEvents || a.depth.bytes >= maxDepthBytes
@@ -482,9 +493,13 @@ func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 		}
 		a.refuse(first, err)
 		return calls[1:], true
-	case persistence.ErrInvalid:
+	case persistence.ErrInvalid, persistence.ErrRejected:
+		// A journal may have stored several as one, and only one of them need be at fault.
+		if a.alone = a.alone || len(calls) > 1; len(calls) > 1 {
+			return calls, true
+		}
 		a.refuse(first, err)
-		return calls[1:], true
+		return nil, true
 	case persistence.ErrCorrupt:
 		a.system.config.Logger.Error("stream is not what this node wrote", slog.String("stream", string(a.stream)), slog.Any("err", err))
 	}

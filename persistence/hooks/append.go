@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -28,12 +29,26 @@ func (j *Journal) begin(ctx context.Context, hooks []*Hook, append persistence.A
 	a.own(hooks)
 	for _, hook := range hooks {
 		if err := a.enter(ctx, hook); err != nil {
-			a.refusal = err
-			a.end(ctx, persistence.Outcome{Err: err})
+			a.refusal = refusalOf(hook, err)
+			a.end(ctx, persistence.Outcome{Err: a.refusal})
 			return a
 		}
 	}
 	return a
+}
+
+// refusalOf is an error that says of itself that nothing was stored. That of a hook may
+// have no kind, or be about something else, of which the hook does not know what became.
+func refusalOf(hook *Hook, err error) error {
+	class, known := persistence.Classify(err)
+	reason := fmt.Sprintf("refused by hook %q", hook.Name)
+	switch {
+	case class.Effect != persistence.NotDone:
+		return &persistence.UnavailableError{Reason: reason, Err: err}
+	case !known:
+		return &persistence.Error{Kind: persistence.ErrRejected, Reason: reason, Err: err}
+	}
+	return err
 }
 
 // own makes what a hook may change its own, if there is one that may.

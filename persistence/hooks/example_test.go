@@ -42,7 +42,7 @@ func ExampleJournal() {
 		fmt.Println(event.Type, event.Metadata["tenant"].Text())
 	}
 	// Output:
-	// 0 who are you?
+	// 0 rejected (refused by hook "tenants only"): who are you?
 	// 1 <nil>
 	// opened acme
 }

@@ -16,8 +16,11 @@ type Hook struct {
 	// Name is what errors and logs call the hook.
 	Name string
 
-	// BeforeAppend may change the append, or refuse it with an error that its caller
-	// gets unchanged. The events and their metadata are the hook's own, and metadata
+	// BeforeAppend may change the append, or refuse it with an error. Its caller finds that
+	// by errors.Is and errors.As in an error which says that nothing was stored: of kind
+	// [persistence.ErrRejected], of the kind that the hook's error has, or
+	// [persistence.ErrUnavailable] when that leaves open whether something was done, as
+	// errors of a context or a network do. The events and their metadata are the hook's own, and metadata
 	// is never nil; payloads, headers and tags may be replaced but not written into.
 	// Changes are part of what the caller appends: a named append that is repeated
 	// with other metadata is not the same append any more.

@@ -144,7 +144,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// A refusal reaches the caller as it is, and stores nothing. Those outside hear of
+// A refusal reaches the caller, who knows from it that nothing was stored. Those outside hear of
 // it, those inside do not.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
@@ -162,9 +162,11 @@ func TestRefusal(t *testing.T) {
 
 			outcome := way(t.Context(), journal, single("a-1", event("1")))
 
-			require.Equal(t, errRefused, outcome.Err)
+			refusal := refusedBy("refuses", errRefused)
+			require.Equal(t, refusal, outcome.Err)
+			require.ErrorIs(t, outcome.Err, errRefused)
 			require.Equal(t, []string{
-				"outer before a-1", "outer around a-1", "outer around 0 not on a Sunday", "outer after a-1 0 not on a Sunday",
+				"outer before a-1", "outer around a-1", "outer around 0 " + refusal.Error(), "outer after a-1 0 " + refusal.Error(),
 			}, tr.taken())
 			_, err := behind.Stream(t.Context(), "a-1")
 			require.ErrorIs(t, err, persistence.ErrStreamNotFound)
@@ -190,20 +192,58 @@ func TestRefusalOfOneAmongSeveral(t *testing.T) {
 
 	require.NoError(t, err)
 	require.NoError(t, outcomes[0].Err)
-	require.Equal(t, persistence.Outcome{Err: errRefused}, outcomes[1])
+	refusal := refusedBy("", errRefused)
+	require.Equal(t, persistence.Outcome{Err: refusal}, outcomes[1])
 	require.EqualValues(t, 2, outcomes[2].Last)
 	head, err := behind.Head(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, persistence.Positions{2}, head)
 	require.Equal(t, []string{
-		"outer before a-1", "outer around a-1", "outer before b-1", "outer around b-1", "outer around 0 no", "outer after b-1 0 no",
+		"outer before a-1", "outer around a-1", "outer before b-1", "outer around b-1", "outer around 0 " + refusal.Error(), "outer after b-1 0 " + refusal.Error(),
 		"outer before a-1", "outer around a-1",
 		"outer around 1 <nil>", "outer after a-1 1 <nil>", "outer around 2 <nil>", "outer after a-1 2 <nil>",
 	}, tr.taken())
 
 	outcomes, err = journal.Append(t.Context(), single("b-1", event("1")))
 	require.NoError(t, err)
-	require.Equal(t, []persistence.Outcome{{Err: errRefused}}, outcomes)
+	require.Equal(t, []persistence.Outcome{{Err: refusal}}, outcomes)
+}
+
+// refusedBy is the refusal of a hook whose own error has no kind.
+func refusedBy(hook string, err error) error {
+	return &persistence.Error{Kind: persistence.ErrRejected, Reason: fmt.Sprintf("refused by hook %q", hook), Err: err}
+}
+
+// What a refusal says of itself stays, unless it says that something may be stored.
+func TestRefusalKeepsItsKind(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		refusal error
+		want    persistence.Kind
+		same    bool
+	}{
+		"the other service is away": {&persistence.UnavailableError{Reason: "down"}, persistence.ErrUnavailable, true},
+		"the input is wrong":        {&persistence.InvalidError{Field: "metadata"}, persistence.ErrInvalid, true},
+		"of no kind":                {errors.New("no"), persistence.ErrRejected, false},
+		"the hook has no more time": {fmt.Errorf("ask who it is: %w", context.DeadlineExceeded), persistence.ErrUnavailable, false},
+		"nobody knows what became of what the hook did itself": {
+			fmt.Errorf("note it elsewhere: %w", &persistence.UnknownOutcomeError{}), persistence.ErrUnavailable, false,
+		},
+	} {
+		for way, append := range ways() {
+			t.Run(name+", "+way, func(t *testing.T) {
+				t.Parallel()
+				journal, _ := hooked()
+				journal.Add(hooks.Hook{Name: "h", BeforeAppend: func(context.Context, *persistence.Append) error { return c.refusal }})
+
+				outcome := append(t.Context(), journal, single("a-1", event("1")))
+
+				require.Equal(t, c.want, persistence.KindOf(outcome.Err))
+				require.ErrorIs(t, outcome.Err, c.refusal)
+				require.Equal(t, c.same, outcome.Err == c.refusal) //nolint:errorlint // the same, not one like it
+			})
+		}
+	}
 }
 
 // What the journal itself refuses is the outcome that hooks hear of.
@@ -462,7 +502,7 @@ func TestRefusalPoisonsTransaction(t *testing.T) {
 	t.Parallel()
 	errRefused := errors.New("no")
 	journal, behind := hooked()
-	refused := 0
+	refusal, refused := refusedBy("", errRefused), 0
 	remove := journal.Add(hooks.Hook{BeforeAppend: func(_ context.Context, a *persistence.Append) error {
 		if a.Stream == "b-1" {
 			refused++
@@ -475,18 +515,18 @@ func TestRefusalPoisonsTransaction(t *testing.T) {
 		_, err := tx.Append(single("a-1", event("1")))
 		require.NoError(t, err)
 		_, err = tx.Append(single("a-1", event("2")), single("b-1", event("1")), single("b-1", event("2")))
-		require.Equal(t, errRefused, err)
+		require.Equal(t, refusal, err)
 		remove()
 		_, err = tx.Append(single("a-1", event("3")))
-		require.Equal(t, errRefused, err)
+		require.Equal(t, refusal, err)
 		_, err = tx.Append()
-		require.Equal(t, errRefused, err)
+		require.Equal(t, refusal, err)
 		_, err = tx.Read("a-1", persistence.ReadOptions{})
-		require.Equal(t, errRefused, err)
+		require.Equal(t, refusal, err)
 		return nil
 	})
 
-	require.Equal(t, errRefused, err)
+	require.Equal(t, refusal, err)
 	require.Equal(t, 2, refused)
 	head, err := behind.Head(t.Context())
 	require.NoError(t, err)
