@@ -382,7 +382,7 @@ func (a *activation) answer() {
 			continue
 		}
 		if c.events > 0 {
-			a.system.appends.stored()
+			a.system.appends.succeeded()
 			a.position = c.outcome.Position
 			a.position.Offset += int64(c.events) - 1
 			a.known = max(a.known, a.position.Offset)
@@ -481,7 +481,7 @@ func (a *activation) rebuild() {
 func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 	first := calls[0]
 	err := first.outcome.Err
-	a.system.appends.failed(err)
+	a.system.notStored(err)
 	switch persistence.KindOf(err) {
 	case persistence.ErrConflict:
 		if a.unborn {

@@ -38,53 +38,69 @@ const (
 //   - aggregates: none is quarantined, which is yellow, and none has a stream that
 //     cannot be read, which is red until it could be.
 //   - sends: what aggregates send is delivered. Yellow when a command is set aside, see
-//     [System.Parked], could not be delivered for half a minute, or nearly as much waits as
-//     may; red after ten minutes of that.
+//     [System.Parked], could not be delivered for half a minute, nearly as much waits as
+//     may, or what is open cannot be looked for; red after ten minutes of that.
 func (s *System) Health() []Health {
-	return []Health{s.appends.health(), s.recoveries.health(), s.troubles.health(), s.deliverer.health()}
+	return []Health{s.appendHealth(), s.recoveries.health(), s.troubles.health(), s.deliverer.health()}
 }
 
 // Closing reports that the system takes no commands any more.
 func (s *System) Closing() bool { return s.closing.Load() }
 
-// appends is how the journal has taken what it was given.
-type appends struct {
-	failing atomic.Int64 // unix nanoseconds since when none was stored; 0 is that they are
-	mu      sync.Mutex   // protects err
-	err     error
+// failing is something that is tried again and again, and since when it has not worked.
+type failing struct {
+	since atomic.Int64 // unix nanoseconds; 0 is that it works
+	mu    sync.Mutex   // protects err
+	err   error
 }
 
-// stored notes that something was.
-func (a *appends) stored() {
-	if a.failing.Load() != 0 {
-		a.failing.Store(0)
+// succeeded notes that it works.
+func (f *failing) succeeded() {
+	if f.since.Load() != 0 {
+		f.since.Store(0)
 	}
 }
 
-// failed notes that nobody knows whether something was, or that it was not.
-func (a *appends) failed(err error) {
+// failed notes that it does not, and reports whether it did before.
+func (f *failing) failed(err error) (begins bool) {
+	begins = f.since.CompareAndSwap(0, time.Now().UnixNano())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+	return begins
+}
+
+// lasting returns for how long it has not worked, and why; 0 is that it does.
+func (f *failing) lasting() (time.Duration, error) {
+	since := f.since.Load()
+	if since == 0 {
+		return 0, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return max(time.Since(time.Unix(0, since)), 1), f.err
+}
+
+// notStored notes an append that failed, if that says something about the journal.
+func (s *System) notStored(err error) {
 	kind := persistence.KindOf(err)
 	if kind == persistence.ErrUnavailable || kind == persistence.ErrUnknownOutcome || errors.Is(err, persistence.ErrLostTail) {
-		a.failing.CompareAndSwap(0, time.Now().UnixNano())
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.err = err
+		s.appends.failed(err)
 	}
 }
 
-func (a *appends) health() Health {
+func (s *System) appendHealth() Health {
 	h := Health{Part: "appends"}
-	since := a.failing.Load()
-	if since == 0 {
+	lasting, err := s.appends.lasting()
+	switch {
+	case lasting == 0:
 		return h
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	lasting := time.Since(time.Unix(0, since)).Round(time.Second)
-	h.Level, h.Reason = persistence.Yellow, fmt.Sprintf("nothing was stored for %s: %v", lasting, a.err)
-	if lasting >= appendsRed {
+	case lasting >= appendsRed:
 		h.Level = persistence.Red
+	default:
+		h.Level = persistence.Yellow
 	}
+	h.Reason = fmt.Sprintf("nothing was stored for %s: %v", lasting.Round(time.Second), err)
 	return h
 }
 
@@ -221,6 +237,13 @@ func (d *deliverer) health() Health {
 	}
 	judge(parked, parkedSince, "set aside, see Parked")
 	judge(late, lateSince, "could not be delivered so far")
+	if lasting, err := d.system.sweeping.lasting(); lasting > 0 {
+		h.Level = max(h.Level, persistence.Yellow)
+		if lasting >= sendsRed {
+			h.Level = persistence.Red
+		}
+		reasons = append(reasons, fmt.Sprintf("what is open could not be looked for since %s: %v", lasting.Round(time.Second), err))
+	}
 	if pending, most := d.system.pending(), d.system.config.MaxPending; pending >= most-most/10 {
 		h.Level = max(h.Level, persistence.Yellow)
 		reasons = append(reasons, fmt.Sprintf("%d are pending, of %d that may be", pending, most))

@@ -87,11 +87,14 @@ func (w *sweep) run(ctx context.Context) error {
 			// Without rounds the deliverer has to know of everything by itself.
 			w.system.deliverer.look(0)
 			pause = sweepAgain
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && w.system.sweeping.failed(err) {
 				w.system.config.Logger.Warn("open sends not looked for", slog.Any("err", err))
 			}
-		} else if w.more {
-			pause = sweepAgain
+		} else {
+			w.system.sweeping.succeeded()
+			if w.more {
+				pause = sweepAgain
+			}
 		}
 	}
 }

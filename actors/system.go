@@ -126,7 +126,8 @@ type System struct {
 	deliverer     *deliverer
 	notes         *notes // nil when the journal keeps none
 	open          openCount
-	appends       appends
+	appends       failing
+	sweeping      failing
 	troubles      troubles
 	directory     directory
 	calls         sync.Pool

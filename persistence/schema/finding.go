@@ -152,7 +152,7 @@ func (f Finding) String() string {
 	case f.Newer:
 		fmt.Fprintf(&text, " (of a newer program, schemas: %v); nothing, while this program runs beside it or in its place for a time", f.Schemas)
 	case f.Role == Command:
-		fmt.Fprintf(&text, " (schemas: %v); %s", f.Schemas, strings.ReplaceAll(f.Fix, "On for it", "Handle for it"))
+		fmt.Fprintf(&text, " (schemas: %v); %s", f.Schemas, strings.ReplaceAll(f.Fix, "an On for it", "a Handle for it"))
 	default:
 		fmt.Fprintf(&text, " (events: %d, schemas: %v); %s", f.Events, f.Schemas, f.Fix)
 	}

@@ -236,13 +236,9 @@ func (c *Catalogue) Stored() []Stored {
 // has never run on the journal as it is.
 func (c *Catalogue) before(program *Program, kind string) persistence.SchemaID {
 	types := program.types()
-	known := map[typeKey]persistence.SchemaID{}
+	known := map[typeKey]persistence.SchemaID{} // 0 of what is not there, which no program has noted
 	for i, body := range describe(types) {
-		id, found := c.bodies[bodyKey(encodingOf(types[i]), body)]
-		if !found && len(body) <= persistence.MaxSchema {
-			return 0
-		}
-		known[keyOf(types[i])] = id
+		known[keyOf(types[i])] = c.bodies[bodyKey(encodingOf(types[i]), body)]
 	}
 	return c.bodies[bodyKey(persistence.JSON, program.entry(kind, func(t *codec.Type) persistence.SchemaID { return known[keyOf(t)] }))]
 }
