@@ -1,6 +1,7 @@
 package stele
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,10 +67,7 @@ func (c *Config) checkStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	logger := c.Logger
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
+	logger := cmp.Or(c.Logger, slog.Default())
 	var loss IncompatibleError
 	var sent []schema.Finding
 	for _, finding := range known.Check(c.program()) {

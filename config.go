@@ -2,6 +2,7 @@ package stele
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -42,11 +43,15 @@ type Config struct {
 	// read it: what is found is logged as a warning then. Without it [Start] refuses, see
 	// [IncompatibleError]. It is for what somebody has looked at, and not for good.
 	AcceptLoss bool
-	// Logger takes what operators should know. The default discards it.
+	// Logger takes what operators should know. The default is slog.Default().
 	Logger *slog.Logger
 	// Node names this process to operators, among those that run the same projections.
 	// The default is "node".
 	Node string
+
+	// StopTimeout is how long [Node.Stop] waits at most for what the node has taken. The
+	// default is 20 s, which fits into the 30 s that Kubernetes gives.
+	StopTimeout time.Duration
 
 	// AskTimeout bounds an Ask whose context has no deadline. The default is 10 s.
 	AskTimeout time.Duration
@@ -124,6 +129,16 @@ type Config struct {
 	// Grace is how long a handler that is at work may go on when its projection is to
 	// stop. The default is 10 s.
 	Grace time.Duration
+}
+
+const defaultStopTimeout = 20 * time.Second
+
+// check finds what is wrong with the fields that no part has.
+func (c *Config) check() error {
+	if c.StopTimeout < 0 {
+		return errors.New("negative Config.StopTimeout: 0 is the default")
+	}
+	return nil
 }
 
 // parts are the configurations of the packages that a node is made of: the one place

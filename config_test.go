@@ -1,6 +1,7 @@
 package stele_test
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stele-es/stele"
 	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/projections"
 )
@@ -26,6 +28,7 @@ var notSettable = map[string]string{
 // startUses are the fields of Config that no part has, because Start uses them itself.
 var startUses = map[string]string{
 	"AcceptLoss":  "it is about the check of the whole program against the journal",
+	"StopTimeout": "it bounds Stop, which closes the parts",
 	"Checkpoints": "the reactions of the aggregates become projections with this store",
 }
 
@@ -59,6 +62,73 @@ func TestEveryFieldOfTheConfiguration(t *testing.T) {
 			}
 			require.False(t, reached[name] && notSettable[name] != "", "%s can be set: remove it from notSettable", name)
 		}
+	}
+}
+
+// A negative number is never taken for a default, and all are named at once.
+func TestNegativeNumbersAreRefused(t *testing.T) {
+	t.Parallel()
+	config := stele.Config{Journal: new(memory.Journal), Aggregates: stele.Aggregates{Counters}}
+	fields := reflect.ValueOf(&config).Elem()
+	var names []string
+	for i := range fields.NumField() {
+		if kind := fields.Field(i).Kind(); kind == reflect.Int || kind == reflect.Int64 {
+			fields.Field(i).SetInt(-1)
+			names = append(names, fields.Type().Field(i).Name)
+		}
+	}
+	require.GreaterOrEqual(t, len(names), 15)
+
+	node, err := stele.Start(t.Context(), config)
+
+	require.Nil(t, node)
+	wrong, ok := errors.AsType[*persistence.ConfigError](err)
+	require.True(t, ok, err)
+	for _, name := range names {
+		require.Contains(t, err.Error(), "negative Config."+name+": 0 is the default")
+	}
+	require.Len(t, wrong.Problems, len(names), "each is said once")
+	hosting, reading := config.Parts()
+	_, err = actors.Open(t.Context(), hosting)
+	require.Equal(t, persistence.ErrInvalid, persistence.KindOf(err))
+	_, err = projections.New(reading)
+	require.Equal(t, persistence.ErrInvalid, persistence.KindOf(err))
+}
+
+// What a newcomer leaves out or spells in another way is named, with what to do, once.
+func TestMistakesOfNewcomers(t *testing.T) {
+	t.Parallel()
+	journal := new(memory.Journal)
+	contract := actors.NewCommand[visit, visited]("visits")
+	handle := actors.Handle(contract, func(_ *visits, _ *actors.Tx, c visit) (visited, error) { return visited{Page: c.Page}, nil })
+	for name, c := range map[string]struct {
+		config stele.Config
+		says   []string
+	}{
+		"nothing":       {stele.Config{}, []string{"no journal: set Config.Journal", "no aggregates: list the definitions in Config.Aggregates"}},
+		"no aggregates": {stele.Config{Journal: journal}, []string{"no aggregates: list the definitions in Config.Aggregates"}},
+		"nil definitions": {
+			stele.Config{Journal: journal, Aggregates: stele.Aggregates{nil}, Projections: stele.Projections{nil}},
+			[]string{"a nil definition stands in Config.Aggregates: take what Define returns", "a nil projection stands in Config.Projections: take what Into returns"},
+		},
+		"a nil definition": {stele.Config{Journal: journal, Aggregates: stele.Aggregates{nil}}, []string{"take what Define returns"}},
+		"no Checkpoints":   {stele.Config{Journal: journal, Aggregates: stele.Aggregates{echoes}}, []string{"set Config.Checkpoints"}},
+		"another kind": {
+			stele.Config{Journal: journal, Aggregates: stele.Aggregates{actors.Define("visit", handle)}},
+			[]string{`belongs to kind "visits": make its contract with NewCommand("visit")`},
+		},
+		"one kind twice":    {stele.Config{Journal: journal, Aggregates: stele.Aggregates{allVisits, allVisits}}, []string{`kind "visits" is listed twice in Config.Aggregates: remove one`}},
+		"nothing to handle": {stele.Config{Journal: journal, Aggregates: stele.Aggregates{actors.Define[visits]("visits")}}, []string{"add a Handle"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node, err := stele.Start(t.Context(), c.config)
+			require.Nil(t, node)
+			require.Equal(t, persistence.ErrInvalid, persistence.KindOf(err))
+			for _, says := range c.says {
+				require.Equal(t, 1, strings.Count(err.Error(), says), "%q in %s", says, err)
+			}
+		})
 	}
 }
 

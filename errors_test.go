@@ -72,6 +72,7 @@ var meanings = map[string]struct {
 	"persistence.ErrReplaced":       {persistence.ErrReplaced, gone},
 	"persistence.ReplacedError":     {&persistence.ReplacedError{Err: persistence.ErrCorrupt}, gone},
 
+	"persistence.ConfigError":                          {persistence.Misconfigured(errDomain, persistence.ErrUnavailable), invalid},
 	"persistence.ConflictError":                        {&persistence.ConflictError{Expected: persistence.Exact(3)}, conflict},
 	"persistence.ConflictError/of a missing stream":    {&persistence.ConflictError{Expected: persistence.StreamExists}, conflict},
 	"persistence.StreamNotFoundError":                  {&persistence.StreamNotFoundError{}, missing},
@@ -119,6 +120,7 @@ var meanings = map[string]struct {
 	"projections.EventError/that cannot be read":    {&projections.EventError{Err: &persistence.CorruptError{}}, corrupt},
 	"codec.ErrNotWhole":                             {codec.ErrNotWhole, corrupt},
 	"codec.LossError":                               {&codec.LossError{Type: reflect.TypeFor[int]()}, invalid},
+	"stele.IncompatibleError":                       {&stele.IncompatibleError{}, invalid},
 	"schema.UndecodableError":                       {&schema.UndecodableError{}, missing},
 	"schema.UndecodableError/of another form":       {&schema.UndecodableError{Err: errors.New("no varint")}, corrupt},
 	"transfer.LineError":                            {&transfer.LineError{Err: &persistence.InvalidError{}}, invalid},
@@ -225,6 +227,19 @@ func TestEveryErrorHasAMeaning(t *testing.T) {
 func exportedErrors(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
+	eachSource(t, func(path string, source []byte) {
+		file, err := parser.ParseFile(token.NewFileSet(), path, source, 0)
+		require.NoError(t, err)
+		for _, name := range errorsOf(file) {
+			found[file.Name.Name+"."+name] = path
+		}
+	})
+	return found
+}
+
+// eachSource calls a function with each source file of the packages of the library.
+func eachSource(t *testing.T, with func(path string, source []byte)) {
+	t.Helper()
 	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -243,16 +258,9 @@ func exportedErrors(t *testing.T) map[string]string {
 		if err != nil {
 			return err
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, source, 0)
-		if err != nil {
-			return err
-		}
-		for _, name := range errorsOf(file) {
-			found[file.Name.Name+"."+name] = path
-		}
+		with(path, source)
 		return nil
 	}))
-	return found
 }
 
 func errorsOf(file *ast.File) (names []string) {

@@ -75,10 +75,10 @@ func TestReactions(t *testing.T) {
 				require.NoError(t, err)
 				return node
 			}
-			halt := func(node *stele.Node) { // without time for anything
-				gone, cancel := context.WithCancel(t.Context())
-				cancel()
-				_ = node.Stop(gone)
+			halt := func(node *stele.Node) { // without time for much
+				brief, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+				defer cancel()
+				_ = node.Stop(brief)
 				_ = node.Stop(t.Context()) // waits for the rest, and says the same
 			}
 			for range rounds {

@@ -1,8 +1,11 @@
 package stele
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"log/slog"
+	"time"
 
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/internal/lifecycle"
@@ -21,6 +24,8 @@ type Node struct {
 	system    *actors.System
 	runner    *projections.Runner
 	tasks     *lifecycle.Group
+
+	stopTimeout time.Duration
 }
 
 // Start starts a node. Everything that is wrong with the configuration is
@@ -40,25 +45,41 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	reacting, missing := node.reactions(&config)
 	reading.Projections = append(reacting, reading.Projections...)
 	runner, problem := projections.New(reading)
-	problem = errors.Join(problem, missing, clashes(&config))
+	problem = persistence.Misconfigured(problem, missing, clashes(&config), config.check())
 	if problem == nil && config.Journal != nil {
-		problem = config.checkStart(ctx)
-		if changed, ok := problem.(*IncompatibleError); ok { //nolint:errorlint // as it was returned
+		unread := config.checkStart(ctx)
+		if changed, ok := unread.(*IncompatibleError); ok { //nolint:errorlint // as it was returned
 			return nil, changed
 		}
+		problem = unread
 	}
 	system, err := actors.Open(ctx, hosting)
 	if problem != nil && err == nil {
 		err = system.Close(ctx)
 	}
-	if err := errors.Join(err, problem); err != nil {
+	if err = joined(err, problem); err != nil {
 		return nil, err
 	}
+	node.stopTimeout = cmp.Or(config.StopTimeout, defaultStopTimeout)
 	node.system, node.runner, node.decoder = system, runner, schema.NewDecoder(config.Journal)
 	if len(reading.Projections) > 0 { // ended by Stop, and not by ctx
 		node.tasks = lifecycle.Start(context.WithoutCancel(ctx), lifecycle.Component{Name: "projections", Run: runner.Run})
+		node.tasks.OnFailure(func(err error) {
+			cmp.Or(config.Logger, slog.Default()).Error("the projections have failed", slog.Any("err", err))
+		})
 	}
 	return node, nil
+}
+
+// joined is one list of what is wrong with the parts of a configuration, unless one of
+// them says something else: that the journal is away.
+func joined(a, b error) error {
+	for _, err := range []error{a, b} {
+		if _, wrong := errors.AsType[*persistence.ConfigError](err); err != nil && !wrong {
+			return errors.Join(a, b)
+		}
+	}
+	return persistence.Misconfigured(a, b)
 }
 
 // clashes are names under which aggregates and projections store two Go types. Both see
@@ -119,12 +140,37 @@ func (n *Node) Projections() *projections.Runner { return n.runner }
 
 // Stop drains the node: it refuses new commands, decides and stores those it has
 // taken, answers them, lets the projections finish their event in hand, and releases
-// everything. When ctx ends first it answers the rest as unavailable or unknown and
+// everything. That may take [Config.StopTimeout], or until the deadline of ctx if that
+// is ahead and comes sooner. Then it answers the rest as unavailable or unknown and
 // returns an error that says how many. It may be called more than once.
+//
+// That ctx is cancelled, or has ended, is no reason to drop what was taken: a program
+// stops its node because its context has ended, so it may pass that.
+//
+//	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+//	defer cancel()
+//	node, err := stele.Start(ctx, config)
+//	…
+//	defer node.Stop(ctx)
 func (n *Node) Stop(ctx context.Context) error {
+	ctx, cancel := draining(ctx, n.stopTimeout)
+	defer cancel()
 	err := n.system.Close(ctx)
 	if n.tasks != nil {
 		err = errors.Join(err, n.tasks.Stop(ctx))
 	}
 	return err
+}
+
+// errDrained is why the draining of a node ends before it is done.
+var errDrained = errors.New("the time to stop is over, see Config.StopTimeout and the deadline of the context")
+
+// draining returns the context that bounds a stop: of ctx it has the values, and the
+// deadline if that lies ahead.
+func draining(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(limit)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(end) && deadline.After(time.Now()) {
+		end = deadline
+	}
+	return context.WithDeadlineCause(context.WithoutCancel(ctx), end, errDrained)
 }

@@ -1,9 +1,11 @@
 package stele_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
@@ -238,21 +240,40 @@ func TestProjectionOfManyCommands(t *testing.T) {
 	}
 }
 
-// Stop answers what was taken, in virtual time as in real, and when its context
-// ends first it says how many are left.
+// Stop answers what was taken, in virtual time as in real, also for a program whose
+// context has ended, and when its time is over it says how many are left.
 func TestStop(t *testing.T) {
 	t.Parallel()
+	within := func(patience time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
+		return func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, patience)
+		}
+	}
 	for name, c := range map[string]struct {
-		patience time.Duration
-		left     int
-	}{"in time": {time.Minute, 0}, "out of patience": {time.Second, 5}} {
+		ctx   func(context.Context) (context.Context, context.CancelFunc)
+		limit time.Duration // Config.StopTimeout
+		left  int
+		takes time.Duration
+	}{
+		"in time":                   {ctx: within(time.Minute), takes: 5 * time.Second},
+		"out of patience":           {ctx: within(time.Second), left: 5, takes: time.Second},
+		"beyond the limit":          {ctx: within(time.Minute), limit: 2 * time.Second, left: 5, takes: 2 * time.Second},
+		"after a signal":            {ctx: ended, takes: 5 * time.Second},
+		"beyond it, after a signal": {ctx: ended, limit: 2 * time.Second, left: 5, takes: 2 * time.Second},
+		"after a deadline":          {ctx: within(-time.Second), takes: 5 * time.Second},
+		"with a signal meanwhile": {ctx: func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		}, takes: 5 * time.Second},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				journal := faultjournal.New(faultjournal.Config{Journal: new(memory.Journal), Append: func(*persistence.Append, int) faultjournal.Fault {
 					return faultjournal.Fault{Delay: 5 * time.Second}
 				}})
-				node, err := stele.Start(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters}})
+				node, err := stele.Start(t.Context(), stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters}, StopTimeout: c.limit})
 				require.NoError(t, err)
 				answers := make(chan error, 5)
 				for i := range cap(answers) {
@@ -262,11 +283,13 @@ func TestStop(t *testing.T) {
 					}()
 				}
 				synctest.Wait()
-				ctx, cancel := context.WithTimeout(t.Context(), c.patience)
+				ctx, cancel := c.ctx(t.Context())
 				defer cancel()
+				began := time.Now()
 
 				err = node.Stop(ctx)
 
+				require.Equal(t, c.takes, time.Since(began))
 				if c.left == 0 {
 					require.NoError(t, err)
 				} else {
@@ -283,4 +306,89 @@ func TestStop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// ended returns a context that has ended, as that of a program that was told to stop.
+func ended(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return ctx, cancel
+}
+
+// A node takes its time to stop its projections too, and ends them when it is over.
+func TestStopOfProjections(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limit time.Duration
+		seen  bool
+	}{"in time": {0, true}, "beyond the limit": {time.Second, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				seen := false
+				slow := projections.Define("slow", 1, projections.On(func(context.Context, *int, projections.Event[*wrapperspb.UInt64Value]) error {
+					time.Sleep(5 * time.Second)
+					seen = true
+					return nil
+				}))
+				node, err := stele.Start(t.Context(), stele.Config{
+					Journal: new(memory.Journal), Aggregates: stele.Aggregates{Counters}, Projections: stele.Projections{slow.Into(projections.InMemory(new(int)))},
+					StopTimeout: c.limit,
+				})
+				require.NoError(t, err)
+				_, err = Count.Ask(t.Context(), node, "a", wrapperspb.UInt64(1))
+				require.NoError(t, err)
+				synctest.Wait()
+				ctx, cancel := ended(t.Context())
+				defer cancel()
+
+				err = node.Stop(ctx)
+
+				require.Equal(t, c.seen, seen)
+				if c.seen {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, "wait for projections")
+					require.ErrorContains(t, err, "Config.StopTimeout")
+				}
+				time.Sleep(time.Minute) // for what was left behind
+			})
+		})
+	}
+}
+
+// What nobody gave a logger says what operators should know where all programs do.
+func TestDefaultLogger(t *testing.T) { //nolint:paralleltest // it sets the logger of the process
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
+	defer slog.SetDefault(before)
+	mad := actors.NewCommand[visit, visited]("mad")
+	node, err := stele.Start(t.Context(), stele.Config{
+		Journal:     new(memory.Journal),
+		Aggregates:  stele.Aggregates{Counters, actors.Define("mad", actors.Handle(mad, func(*struct{}, *actors.Tx, visit) (visited, error) { panic("secret") }))},
+		Projections: stele.Projections{projections.Define("mad", 1, projections.On(func(context.Context, *int, projections.Event[*wrapperspb.UInt64Value]) error { panic("secret") })).With(projections.Retries(0, 0)).Into(projections.InMemory(new(int)))},
+	})
+	require.NoError(t, err)
+	_, err = mad.Ask(t.Context(), node, "a", visit{})
+	require.ErrorIs(t, err, persistence.ErrRejected)
+	_, err = Count.Ask(t.Context(), node, "a", wrapperspb.UInt64(1), actors.Await(node.Projections().Await("mad")))
+	require.ErrorIs(t, err, actors.ErrBehind)
+	require.NoError(t, node.Stop(t.Context()))
+
+	require.Contains(t, out.String(), `level=ERROR msg="handler panicked" stream=mad-a`)
+	require.Contains(t, out.String(), "projection=mad")
+	require.NotContains(t, out.String(), "secret")
+}
+
+// No package of the library is silent by default.
+func TestNothingIsDiscarded(t *testing.T) {
+	t.Parallel()
+	var found []string
+	eachSource(t, func(path string, source []byte) {
+		if bytes.Contains(source, []byte("slog.DiscardHandler")) {
+			found = append(found, path)
+		}
+	})
+	require.Equal(t, []string{"actors/system.go"}, found, "which silences protoactor")
 }

@@ -27,7 +27,7 @@ type Config struct {
 	Journal persistence.Journal
 	// Aggregates are the definitions hosted; at least one, each kind once.
 	Aggregates []Definition
-	// Logger takes what operators should know. The default discards it.
+	// Logger takes what operators should know. The default is slog.Default().
 	Logger *slog.Logger
 	// AskTimeout bounds an Ask whose context has no deadline. The default is 10 s.
 	AskTimeout time.Duration
@@ -175,6 +175,7 @@ func Open(ctx context.Context, config Config) (*System, error) {
 	}
 	s.startActors()
 	s.tasks = lifecycle.Start(context.Background(), tasks...) //nolint:forbidigo // ended by Close, not by who opened
+	s.tasks.OnFailure(func(err error) { s.config.Logger.Error("a part of the system has failed", slog.Any("err", err)) })
 	return s, nil
 }
 
@@ -204,7 +205,7 @@ func (s *System) check() error {
 		c.NewCommandID = func() persistence.CommandID { return persistence.CommandID(persistence.NewEventID()) }
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	problems = append(problems,
 		setDefault("AskTimeout", &c.AskTimeout, 10*time.Second), setDefault("Mailbox", &c.Mailbox, 1024),
@@ -219,7 +220,7 @@ func (s *System) check() error {
 		}
 		s.minIdle = min(s.minIdle, d.idle)
 	}
-	return errors.Join(problems...)
+	return persistence.Misconfigured(problems...)
 }
 
 func setDefault[T int | time.Duration](name string, field *T, value T) error {

@@ -50,7 +50,7 @@ type Config struct {
 	// Grace is how long a handler that is at work may go on when its projection is to
 	// stop. The default is 10 s.
 	Grace time.Duration
-	// Logger takes what operators should know. The default discards it.
+	// Logger takes what operators should know. The default is slog.Default().
 	Logger *slog.Logger
 
 	instance string
@@ -95,20 +95,15 @@ func New(config Config) (*Runner, error) {
 	if c.Journal == nil {
 		problems = append(problems, errors.New("no journal: set Config.Journal"))
 	}
-	for name, field := range map[string]*time.Duration{"PollInterval": &c.PollInterval, "TakeOverAfter": &c.TakeOverAfter, "Grace": &c.Grace} {
-		if *field < 0 {
-			problems = append(problems, fmt.Errorf("negative Config.%s: 0 is the default", name))
-		}
-	}
-	c.PollInterval, c.Grace = cmp.Or(c.PollInterval, time.Second), cmp.Or(c.Grace, 10*time.Second)
-	c.TakeOverAfter = cmp.Or(c.TakeOverAfter, 5*time.Second)
+	problems = append(problems, setDefault("PollInterval", &c.PollInterval, time.Second),
+		setDefault("TakeOverAfter", &c.TakeOverAfter, 5*time.Second), setDefault("Grace", &c.Grace, 10*time.Second))
 	c.Node = cmp.Or(c.Node, "node")
 	c.instance = c.Node + "/" + persistence.NewEventID().String()
 	if c.Placement == nil {
 		c.Placement = Everywhere{}
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	if c.Tailer == nil && c.Journal != nil {
 		c.Tailer = tail.NewTailer(tail.Config{Reader: c.Journal})
@@ -127,7 +122,7 @@ func New(config Config) (*Runner, error) {
 		}
 		problems = append(problems, r.host(b), names.Add("projection "+projection.Name(), b.events()...))
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := persistence.Misconfigured(problems...); err != nil {
 		return nil, err
 	}
 	for store, hosted := range r.byStore() {
@@ -144,6 +139,14 @@ func New(config Config) (*Runner, error) {
 		return cmp.Or(cmp.Compare(a.spec.name, b.spec.name), cmp.Compare(a.spec.version, b.spec.version))
 	})
 	return r, nil
+}
+
+func setDefault(name string, field *time.Duration, value time.Duration) error {
+	if *field < 0 {
+		return fmt.Errorf("negative Config.%s: 0 is the default", name)
+	}
+	*field = cmp.Or(*field, value)
+	return nil
 }
 
 func (r *Runner) host(b bound) error {

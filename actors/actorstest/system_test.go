@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"log/slog"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -21,7 +22,10 @@ import (
 	"github.com/stele-es/stele/persistence/memory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
+	goleak.VerifyTestMain(m)
+}
 
 // A thermometer knows the last temperature and when it was taken.
 type (
@@ -147,7 +151,7 @@ func TestFailures(t *testing.T) {
 			return f.said
 		}
 
-		require.Contains(t, said(func() { actorstest.Start(f) }), "start the system: no aggregates")
+		require.Contains(t, said(func() { actorstest.Start(f) }), "start the system: invalid configuration: no aggregates")
 		said(func() { system = actorstest.StartWith(f, running) })
 		outcomes, err := journal.Append(t.Context(),
 			persistence.Append{Stream: "thermometer-odd", Events: []persistence.Event{{Type: "odd"}}},

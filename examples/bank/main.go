@@ -48,13 +48,14 @@ func run(ctx context.Context, path string, lines []string, out io.Writer) (err e
 
 	for _, line := range lines {
 		balance, err := ask(ctx, node, line)
-		if _, broken := errors.AsType[*persistence.Error](err); broken {
-			return err // not the account says no: the system could not do it
-		} else if err != nil {
+		switch {
+		case err == nil:
+			fmt.Fprintf(out, "%-22s %d cents\n", line, balance.Cents)
+		case persistence.KindOf(err) == persistence.ErrRejected: // the account says no
 			fmt.Fprintf(out, "%-22s refused: %s\n", line, err)
-			continue
+		default: // the system could not do it
+			return err
 		}
-		fmt.Fprintf(out, "%-22s %d cents\n", line, balance.Cents)
 	}
 	return nil
 }

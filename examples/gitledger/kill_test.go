@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 	if appends, err := strconv.ParseInt(os.Getenv(killAfter), 10, 64); err == nil {
 		os.Exit(mortal(appends).main(context.Background(), os.Args[1:]))
 	}
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
 

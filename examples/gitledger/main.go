@@ -145,12 +145,8 @@ func (p *program) bringUpToDate(ctx context.Context, journal persistence.Journal
 	if err != nil {
 		return err
 	}
-	defer func() {
-		// An interrupt ends the import, not the commands that are under way.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		err = errors.Join(err, node.Stop(ctx))
-	}()
+	// An interrupt ends the import, and not the commands that are under way.
+	defer func() { err = errors.Join(err, node.Stop(ctx)) }()
 
 	started := time.Now()
 	imported, err := Import(ctx, node, repository, chain, p.screen)

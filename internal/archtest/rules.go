@@ -73,8 +73,8 @@ func areas() []Area {
 	return []Area{
 		{Folder: "internal/compare"},
 		{Folder: "internal/fifo"},
-		{Folder: "internal/lifecycle"},
 		{Folder: "internal/usercode"},
+		{Folder: "internal/lifecycle", Imports: []string{"internal/usercode"}},
 		{Folder: "proto"},
 		{Folder: "persistence", Imports: []string{"proto", "internal/compare"}},
 

@@ -15,24 +15,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/stele-es/stele/internal/usercode"
 )
 
 // ErrStopped is the cancellation cause that components see after [Group.Stop],
 // so that a log can tell a stop from a time-out or from a failing neighbour.
 var ErrStopped = errors.New("stopped")
 
-// errExited is that of a component that neither returned nor panicked.
-var errExited = errors.New("it ended its goroutine with runtime.Goexit")
-
 // Component is a part that runs until it is told to stop.
 type Component struct {
 	// Name says in errors which component failed or does not end.
 	Name string
 	// Run blocks. It returns nil when ctx is done or its work is, an error only if
-	// it cannot go on, and every goroutine it started is gone when it returns.
+	// it cannot go on, and every goroutine it started is gone when it returns. A panic,
+	// and runtime.Goexit, are errors too.
 	Run func(ctx context.Context) error
 }
 
@@ -45,6 +46,7 @@ type Group struct {
 	mu      sync.Mutex // guards the fields below
 	running []string
 	failure error
+	told    func(error)
 }
 
 // Start runs every component in a goroutine of its own. When ctx ends they are
@@ -60,11 +62,7 @@ func Start(ctx context.Context, components ...Component) *Group {
 		g.finish()
 	}
 	for _, component := range components {
-		go func() { // owned by g: Stop waits for it
-			err := errExited
-			defer func() { g.ended(ctx, component.Name, err) }()
-			err = component.Run(ctx)
-		}()
+		go g.run(ctx, component) // owned by g: Stop waits for it
 	}
 	return g
 }
@@ -91,6 +89,18 @@ func (g *Group) Stop(ctx context.Context) error {
 // Done is closed when no component runs any more.
 func (g *Group) Done() <-chan struct{} { return g.done }
 
+// OnFailure has a function called with the first failure of a component, once: a group
+// that ends long before it is stopped should not do so in silence.
+func (g *Group) OnFailure(tell func(error)) {
+	g.mu.Lock()
+	g.told = tell
+	failure := g.failure
+	g.mu.Unlock()
+	if failure != nil {
+		tell(failure)
+	}
+}
+
 // Err returns the first failure so far.
 func (g *Group) Err() error {
 	g.mu.Lock()
@@ -98,12 +108,26 @@ func (g *Group) Err() error {
 	return g.failure
 }
 
+// run runs a component, and hears of its end also when that is a panic, or the end of
+// its goroutine.
+func (g *Group) run(ctx context.Context, component Component) {
+	err := error(usercode.Exited())
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("%w\n%s", usercode.Panicked(reason), debug.Stack())
+		}
+		g.ended(ctx, component.Name, err)
+	}()
+	err = component.Run(ctx)
+}
+
 func (g *Group) ended(ctx context.Context, name string, err error) {
 	failed := err != nil && !isCancellation(ctx, err)
 
+	var tell func(error)
 	g.mu.Lock()
 	if failed && g.failure == nil {
-		g.failure = fmt.Errorf("%s: %w", name, err)
+		g.failure, tell = fmt.Errorf("%s: %w", name, err), g.told
 	}
 	failure := g.failure
 	at := slices.Index(g.running, name)
@@ -113,6 +137,9 @@ func (g *Group) ended(ctx context.Context, name string, err error) {
 
 	if failed {
 		g.cancel(failure)
+	}
+	if tell != nil {
+		tell(failure)
 	}
 	if last {
 		g.finish()

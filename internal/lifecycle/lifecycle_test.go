@@ -191,17 +191,59 @@ func TestComponents(t *testing.T) {
 		require.NoError(t, group.Err())
 	})
 
-	bubble(t, "one that ends its goroutine has failed, and nobody waits for it", func(t *testing.T) {
+	bubble(t, "one that panics fails, and stops the others", func(t *testing.T) {
 		var cause error
-		group := lifecycle.Start(t.Context(), untilStopped("healthy", &cause), lifecycle.Component{Name: "gone", Run: func(context.Context) error {
+		group := lifecycle.Start(t.Context(), untilStopped("healthy", &cause),
+			lifecycle.Component{Name: "mad", Run: func(context.Context) error { panic("secret") }})
+
+		<-group.Done()
+
+		require.ErrorContains(t, group.Err(), "mad: panicked with a string\n")
+		require.ErrorContains(t, group.Err(), "lifecycle_test.go:")
+		require.NotContains(t, group.Err().Error(), "secret")
+		require.Equal(t, group.Err(), cause)
+	})
+
+	bubble(t, "a panic of the Go runtime is shown", func(t *testing.T) {
+		group := lifecycle.Start(t.Context(), lifecycle.Component{Name: "mad", Run: func(context.Context) error {
+			var none map[string]int
+			none["a"] = 1
+			return nil
+		}})
+
+		require.ErrorContains(t, group.Stop(t.Context()), "mad: panicked with a runtime.plainError: assignment to entry in nil map\n")
+	})
+
+	bubble(t, "one that ends its goroutine fails, and stops the others", func(t *testing.T) {
+		var cause error
+		group := lifecycle.Start(t.Context(), untilStopped("healthy", &cause),
+			lifecycle.Component{Name: "gone", Run: func(context.Context) error { runtime.Goexit(); return nil }})
+
+		<-group.Done()
+
+		require.ErrorContains(t, group.Stop(t.Context()), "gone: ended its goroutine")
+		require.Equal(t, group.Err(), cause)
+	})
+
+	bubble(t, "one that ends its goroutine when it is told to stop does not hold up the stop", func(t *testing.T) {
+		group := lifecycle.Start(t.Context(), lifecycle.Component{Name: "gone", Run: func(ctx context.Context) error {
+			<-ctx.Done()
 			runtime.Goexit()
 			return nil
 		}})
 
-		<-group.Done()
+		require.ErrorContains(t, group.Stop(t.Context()), "gone: ended its goroutine")
+	})
 
-		require.ErrorContains(t, group.Stop(t.Context()), "gone: it ended its goroutine with runtime.Goexit")
-		require.ErrorContains(t, cause, "gone")
+	bubble(t, "a failure is told once, whoever asks first", func(t *testing.T) {
+		var told []string
+		tell := func(err error) { told = append(told, err.Error()) }
+		group := lifecycle.Start(t.Context(), after(time.Second, "first", errBroken), after(2*time.Second, "second", errBroken))
+		group.OnFailure(tell)
+		<-group.Done()
+		require.Equal(t, []string{"first: broken"}, told)
+		group.OnFailure(tell)
+		require.Equal(t, []string{"first: broken", "first: broken"}, told)
 	})
 
 	bubble(t, "two may have one name", func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -163,6 +164,7 @@ func Main(m *testing.M) interface{ Run() int } { return mainFunc(m.Run) }
 type mainFunc func() int
 
 func (f mainFunc) Run() int {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
 	code := f()
 	if err := shared.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)

@@ -15,7 +15,7 @@ type Config struct {
 	// Journal appends and reads. It is required, and is closed by [Journal.Close].
 	Journal persistence.Journal
 	// Logger takes what cannot be told to a caller any more: hooks that panic after
-	// an append or a reading. The default discards it.
+	// an append or a reading. The default is slog.Default().
 	Logger *slog.Logger
 }
 
@@ -49,7 +49,7 @@ type registry struct{ all, appending, reading []*Hook }
 func New(config Config) *Journal {
 	j := &Journal{Journal: config.Journal, logger: config.Logger}
 	if j.logger == nil {
-		j.logger = slog.New(slog.DiscardHandler)
+		j.logger = slog.Default()
 	}
 	j.submitter, _ = persistence.As[persistence.Submitter](config.Journal)
 	j.pages, _ = persistence.As[persistence.PageReader](config.Journal)

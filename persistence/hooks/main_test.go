@@ -1,6 +1,7 @@
 package hooks_test
 
 import (
+	"log/slog"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -11,7 +12,10 @@ import (
 	"github.com/stele-es/stele/persistence/memory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
+	goleak.VerifyTestMain(m)
+}
 
 // A journal with hooks is a journal, also when the hooks have something to do.
 func TestJournal(t *testing.T) {

@@ -88,7 +88,8 @@ type Config struct {
 	// CloseTimeout is how long Close lets appends finish, 10 s by default.
 	CloseTimeout time.Duration
 
-	// Logger is silent by default.
+	// Logger takes what operators should know and no caller is told. The default is
+	// slog.Default().
 	Logger *slog.Logger
 
 	// writing is how connections are made that store, beside those of Pool, which only
@@ -158,7 +159,7 @@ func (c Config) normal() (Config, error) {
 	duration("resolve timeout", &c.ResolveTimeout, 30*time.Second)
 	duration("close timeout", &c.CloseTimeout, 10*time.Second)
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	if err := errors.Join(errs...); err != nil {
 		return c, err

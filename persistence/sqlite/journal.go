@@ -30,7 +30,7 @@ type Config struct {
 	// to write.
 	ReadOnly bool
 	// Logger gets what no caller is told: a checkpoint that failed, a file that had
-	// to be opened again. The default is to say nothing.
+	// to be opened again. The default is slog.Default().
 	Logger *slog.Logger
 }
 
@@ -85,7 +85,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 		return nil, err
 	}
 	if config.Logger == nil {
-		config.Logger = slog.New(slog.DiscardHandler)
+		config.Logger = slog.Default()
 	}
 	if ctx.Err() != nil {
 		return nil, errLeft(ctx)

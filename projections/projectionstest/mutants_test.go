@@ -2,6 +2,7 @@ package projectionstest
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -16,7 +17,10 @@ import (
 	"github.com/stele-es/stele/projections"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
+	goleak.VerifyTestMain(m)
+}
 
 // table is a target with transactions, in memory: the read model is copied when a
 // transaction begins, and put back when it ends badly. A mutant changes one hook.

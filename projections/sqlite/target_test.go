@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,7 +20,10 @@ import (
 	"github.com/stele-es/stele/projections/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
+	goleak.VerifyTestMain(m)
+}
 
 func open(t testing.TB) *sqlite.Target {
 	t.Helper()

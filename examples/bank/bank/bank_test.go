@@ -1,6 +1,7 @@
 package bank_test
 
 import (
+	"log/slog"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,7 +10,10 @@ import (
 	"github.com/stele-es/stele/examples/bank/bankpb"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
+	goleak.VerifyTestMain(m)
+}
 
 // What an account has been through, as the tests below begin.
 var (

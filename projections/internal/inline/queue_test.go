@@ -3,6 +3,7 @@ package inline_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"testing"
 
@@ -15,7 +16,10 @@ import (
 	"github.com/stele-es/stele/projections/internal/inline"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
+	goleak.VerifyTestMain(m)
+}
 
 // journal is the memory journal with models in its transactions.
 type journal struct {

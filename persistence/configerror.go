@@ -1,0 +1,77 @@
+package persistence
+
+import (
+	"errors"
+	"strings"
+)
+
+// ConfigError reports everything that is wrong with a configuration, with what to do
+// about it. It is of kind [ErrInvalid]: nothing was started.
+type ConfigError struct {
+	// Problems are what is wrong, each once.
+	Problems []error
+}
+
+// Misconfigured returns a [*ConfigError] of what is wrong, or nil when all problems are
+// nil. What was joined, or comes from the parts of a configuration, is taken apart, and
+// what two of them say is said once.
+func Misconfigured(problems ...error) error {
+	e := &ConfigError{}
+	e.add(map[string]bool{}, problems)
+	if len(e.Problems) == 0 {
+		return nil
+	}
+	return e
+}
+
+func (e *ConfigError) add(seen map[string]bool, problems []error) {
+	for _, problem := range problems {
+		if parts := apart(problem); parts != nil {
+			e.add(seen, parts)
+			continue
+		}
+		if problem == nil || seen[problem.Error()] {
+			continue
+		}
+		seen[problem.Error()] = true
+		e.Problems = append(e.Problems, problem)
+	}
+}
+
+// apart returns what an error joins that adds no text of its own.
+func apart(problem error) []error {
+	switch joined := problem.(type) { //nolint:errorlint // what wraps others in a text stays whole
+	case *ConfigError:
+		return joined.Problems
+	case interface{ Unwrap() []error }:
+		if parts := joined.Unwrap(); problem.Error() == errors.Join(parts...).Error() {
+			return parts
+		}
+	}
+	return nil
+}
+
+// Error lists the problems, each on a line of its own.
+func (e *ConfigError) Error() string {
+	var text strings.Builder
+	text.WriteString("invalid configuration:")
+	for _, problem := range e.Problems {
+		if len(e.Problems) == 1 {
+			return text.String() + " " + problem.Error()
+		}
+		text.WriteString("\n- " + problem.Error())
+	}
+	return text.String()
+}
+
+// Unwrap returns the problems as [Cause] shows them.
+func (e *ConfigError) Unwrap() []error {
+	problems := make([]error, len(e.Problems))
+	for i := range problems {
+		problems[i] = Cause(ErrInvalid, e.Problems[i])
+	}
+	return problems
+}
+
+// Is matches [ErrInvalid].
+func (e *ConfigError) Is(target error) bool { return target == ErrInvalid }
