@@ -11,7 +11,7 @@ type Transactor interface {
 	//
 	// The transaction holds up every other writer of the partition from its first
 	// append on, so body should append last, and must not wait for the journal other
-	// than through tx. Readers are not held up and see nothing of it before the commit.
+	// than through tx: a call with its context that would wait is [ErrInvalid] at once. Readers are not held up and see nothing of it before the commit.
 	// Appends that are submitted meanwhile are taken and wait their turn.
 	//
 	// Errors of the commit itself are those of [Appender.Append]: unavailable when

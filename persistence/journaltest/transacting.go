@@ -31,6 +31,7 @@ var transacting = cases{
 	"writers wait for a transaction and go on after it":          transactWaits,
 	"transactions of many writers are stored whole":              transactMany,
 	"a transaction without appends commits":                      transactEmpty,
+	"what would wait for the transaction that asks is refused":   transactInside,
 	"closing during transactions stores each of them or nothing": transactClosed,
 }
 
@@ -560,6 +561,47 @@ func transactEmpty(t *testing.T, s suite) {
 	})
 	j.missing("other-1")
 	j.missing("new-1")
+}
+
+func transactInside(t *testing.T, s suite) {
+	j := s.open(t)
+	j.grow("old-1", 3)
+	err := ability[persistence.Transactor](j.Journal).Transact(j.ctx, func(ctx context.Context, tx persistence.Transaction) error {
+		outcomes, err := j.Append(ctx, to("before-1", persistence.NoStream, note("before")))
+		require.NoError(t, err, "nobody waits before the first append")
+		require.NoError(t, outcomes[0].Err)
+		if _, err := tx.Append(to("inside-1", persistence.NoStream, note("inside"))); err != nil {
+			return err
+		}
+		for name, call := range map[string]func(context.Context) error{
+			"Append": func(ctx context.Context) error {
+				_, err := j.Append(ctx, to("lost-1", persistence.Any, note("lost")))
+				return err
+			},
+			"Create":   func(ctx context.Context) error { return j.Create(ctx, "lost-2", nil) },
+			"Truncate": func(ctx context.Context) error { _, err := j.Truncate(ctx, "old-1", 2); return err },
+			"Delete":   func(ctx context.Context) error { _, err := j.Delete(ctx, "old-1", persistence.Any); return err },
+			"Transact": func(ctx context.Context) error {
+				return ability[persistence.Transactor](j.Journal).Transact(ctx, func(_ context.Context, tx persistence.Transaction) error {
+					_, err := tx.Append(to("lost-3", persistence.Any, note("lost")))
+					return err
+				})
+			},
+		} {
+			patient, cancel := context.WithTimeout(ctx, late)
+			require.ErrorIs(t, call(patient), persistence.ErrInvalid, name)
+			cancel()
+		}
+		events, err := collect(j.Read(ctx, "old-1", persistence.ReadOptions{}))
+		require.NoError(t, err, "readers do not wait")
+		require.Len(t, events, 3)
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"inside"}, textsOf(j.events("inside-1")))
+	for _, stream := range []persistence.StreamID{"lost-1", "lost-2", "lost-3"} {
+		j.missing(stream)
+	}
 }
 
 func transactClosed(t *testing.T, s suite) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -74,6 +75,9 @@ func (j *Journal) Identity() persistence.JournalID {
 // take takes mu for a writer, who waits while a transaction is open. It holds mu
 // when it returns nil.
 func (j *Journal) take(ctx context.Context) error {
+	if err := appender.Outside(ctx, j); err != nil {
+		return err
+	}
 	for {
 		if ctx.Err() != nil {
 			return errLeft(ctx)

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 
+	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -14,7 +15,7 @@ func (j *Journal) Transact(ctx context.Context, body func(context.Context, persi
 	j.mu.RUnlock()
 	tx := &transaction{journal: j, ctx: ctx, ended: make(chan struct{})}
 	defer tx.end() // also when body panics, or ends its goroutine as a failing test does
-	if err := body(ctx, tx); err != nil {
+	if err := body(appender.Within(ctx, j, &tx.holding), tx); err != nil {
 		return err
 	}
 	return tx.commit()
@@ -29,6 +30,7 @@ type transaction struct {
 	state   state
 	poison  error
 	over    bool
+	holding appender.Holding
 	// ended is closed when other writers may go on.
 	ended chan struct{}
 }
@@ -83,6 +85,7 @@ func (tx *transaction) begin() error {
 	}
 	defer j.mu.Unlock()
 	j.open = tx
+	tx.holding.Begin()
 	tx.state.log, tx.state.under = j.state.log, &j.state
 	return nil
 }
@@ -132,6 +135,7 @@ func (tx *transaction) commit() error {
 // order.
 func (tx *transaction) end() {
 	tx.over = true
+	tx.holding.End()
 	j := tx.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -207,6 +207,9 @@ func (j *Journal) Submit(a persistence.Append, chain *persistence.Chain, done fu
 // Append fulfils [persistence.Appender]. While the server is away it refuses at
 // once.
 func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	if err := appender.Outside(ctx, j); err != nil {
+		return nil, err
+	}
 	if err := j.committer.breaker.refuse(); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 )
@@ -136,6 +137,9 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 // row. What fails before it is sent was not done; what fails later may have been,
 // unless the server's error proves otherwise.
 func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, s statement, parameters ...[]byte) (row [][]byte, err error) {
+	if err := appender.Outside(ctx, j); err != nil {
+		return nil, err
+	}
 	row, err, sent := j.once(ctx, s, parameters)
 	switch {
 	case sent && err != nil:

@@ -70,7 +70,7 @@ func (j *Journal) Transact(ctx context.Context, body func(ctx context.Context, t
 	}
 	tx := &transaction{journal: j, ctx: ctx}
 	defer tx.end() // also when body panics, or ends its goroutine as a failing test does
-	if err := body(ctx, tx); err != nil {
+	if err := body(appender.Within(ctx, j, &tx.holding), tx); err != nil {
 		return err
 	}
 	return tx.commit()
@@ -84,9 +84,10 @@ type transaction struct {
 	tx      pgx.Tx
 	stop    func() bool // no longer ends the connection when the journal is closed
 
-	poison error
-	spent  bool // the session is of no more use
-	over   bool
+	holding appender.Holding
+	poison  error
+	spent   bool // the session is of no more use
+	over    bool
 	// first is what an unknown outcome is about, newest the highest position.
 	first  *persistence.Append
 	newest int64
@@ -171,6 +172,9 @@ func (tx *transaction) begin() error {
 
 func (tx *transaction) beginOn() (err error) {
 	j := tx.journal
+	if err := appender.Outside(tx.ctx, j); err != nil {
+		return err
+	}
 	if tx.conn, err = j.transactor.pool.Acquire(tx.ctx); err != nil {
 		return tx.failure("", err)
 	}
@@ -185,6 +189,7 @@ func (tx *transaction) beginOn() (err error) {
 	if _, err := collect(tx.ctx, tx.conn.Conn(), statement{"stele_order", j.sql.order}, [][]byte{int2Parameter(partition)}); err != nil {
 		return tx.failure("", err)
 	}
+	tx.holding.Begin()
 	return nil
 }
 
@@ -238,6 +243,7 @@ func (tx *transaction) commit() error {
 // end gives the connection back, and undoes what was not committed.
 func (tx *transaction) end() {
 	tx.over = true
+	tx.holding.End()
 	tx.giveBack()
 }
 

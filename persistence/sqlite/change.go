@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 
+	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -18,6 +19,9 @@ func (g gate) Unlock() { <-g }
 // take takes writing for a caller who has not left. The caller gives it back with
 // leave.
 func (j *Journal) take(ctx context.Context) error {
+	if err := appender.Outside(ctx, j); err != nil {
+		return err
+	}
 	if ctx.Err() != nil {
 		return errLeft(ctx)
 	}

@@ -200,6 +200,9 @@ func (j *Journal) Identity() persistence.JournalID { return j.id }
 
 // Append fulfils [persistence.Appender].
 func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	if err := appender.Outside(ctx, j); err != nil {
+		return nil, err
+	}
 	return j.queue.Append(ctx, appends...)
 }
 

@@ -20,7 +20,7 @@ func (j *Journal) Transact(ctx context.Context, body func(context.Context, persi
 	}
 	tx := &transaction{journal: j, ctx: ctx}
 	defer tx.end() // also when body panics, or ends its goroutine as a failing test does
-	if err := body(ctx, tx); err != nil {
+	if err := body(appender.Within(ctx, j, &tx.holding), tx); err != nil {
 		return err
 	}
 	return tx.commit()
@@ -30,6 +30,7 @@ func (j *Journal) Transact(ctx context.Context, body func(context.Context, persi
 type transaction struct {
 	journal      *Journal
 	ctx          context.Context //nolint:containedctx // it is that of Transact, which the transaction does not outlive
+	holding      appender.Holding
 	poison       error
 	begun, ended bool // it holds journal.writing between them
 	over         bool
@@ -134,6 +135,7 @@ func (tx *transaction) begin() error {
 		return err
 	}
 	tx.begun = true
+	tx.holding.Begin()
 	return nil
 }
 
@@ -205,6 +207,7 @@ func (tx *transaction) commit() error {
 // end rolls back what was not committed and lets the other writers go on.
 func (tx *transaction) end() {
 	tx.over = true
+	tx.holding.End()
 	if !tx.begun || tx.ended {
 		return
 	}

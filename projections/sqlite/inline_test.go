@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -188,4 +189,31 @@ func TestInlineStoresNothingIntoWhatIsLost(t *testing.T) {
 	outcomes, err = inline.Append(t.Context(), take("a-2", persistence.NoStream, 2))
 	require.NoError(t, err)
 	require.NoError(t, outcomes[0].Err)
+}
+
+// A handler that appends to its own journal would wait for itself.
+func TestInlineHandlerThatAppends(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir() + "/journal.db"
+	behind, err := journallite.Open(t.Context(), journallite.Config{Path: path})
+	require.NoError(t, err)
+	db, err := sql.Open("sqlite", "file:"+path+"?"+patient)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	var journal *sqlite.InlineJournal
+	definition := projections.Define("nested", 1, projections.On(func(ctx context.Context, _ *sql.Tx, _ projections.Event[added]) error {
+		_, err := journal.Append(ctx, take("b-1", persistence.Any, 7))
+		return err
+	}))
+	journal, err = sqlite.Inline(t.Context(), behind, db, journallite.AppendTx, definition)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, journal.Close()) })
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+
+	outcomes, err := journal.Append(ctx, take("a-1", persistence.NoStream, 1))
+
+	require.NoError(t, err)
+	require.ErrorIs(t, outcomes[0].Err, persistence.ErrInvalid)
+	require.ErrorContains(t, outcomes[0].Err, "transaction on this journal")
 }

@@ -85,6 +85,9 @@ func (q *Queue[T]) Close() {
 
 // Append fulfils [persistence.Appender].
 func (q *Queue[T]) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	if err := appender.Outside(ctx, q); err != nil { // a handler, which the append would wait for
+		return nil, err
+	}
 	outcomes, err := q.queue.Append(ctx, appends...)
 	for i := range outcomes {
 		// The ids that the queue has given are not those that are stored.
@@ -163,8 +166,11 @@ func (q *Queue[T]) attempt(appends []persistence.Append, outcomes []persistence.
 	ctx, cancel := context.WithTimeout(context.Background(), limit) //nolint:forbidigo // the root of every commit: the end of one caller must not end those of others
 	defer cancel()
 	var away error
+	var holding appender.Holding
+	holding.Begin()
+	defer holding.End()
 	err := usercode.Call(func() error {
-		return q.store.Transact(ctx, func(ctx context.Context, tx T) error {
+		return q.store.Transact(appender.Within(ctx, q, &holding), func(ctx context.Context, tx T) error {
 			stored, err := q.store.AppendTx(ctx, tx, appends...)
 			if err != nil {
 				if class, _ := persistence.Classify(err); class.Retry && class.Effect == persistence.NotDone {
