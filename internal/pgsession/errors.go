@@ -82,10 +82,11 @@ func Code(err error) string {
 
 // Definite reports whether an answer, on a connection that stayed usable, proves that
 // nothing was stored. Everything else may have been stored: 57P01 looks like a clean
-// abort, and of such commits more than half had been done.
+// abort, and of such commits more than half had been done. 25P03 comes to who has left a
+// transaction open, before its commit is asked for.
 func Definite(code string) bool {
 	switch code {
-	case "40001", "40P01", "55P03", ReadOnly:
+	case "40001", "40P01", "55P03", "25P03", ReadOnly:
 		return true
 	case "40003", "":
 		return false

@@ -146,9 +146,12 @@ func notBegun(ctx context.Context, err error) error {
 	return readError(ctx, err)
 }
 
-// stageError translates an error of a statement or a commit that was sent: unless
-// the server proves that nothing was done, it may have been.
+// stageError translates an error of a statement or a commit that was to be sent: unless
+// nothing of it went out, or the server proves that nothing was done, it may have been.
 func stageError(stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, err error) error {
+	if pgconn.SafeToRetry(err) {
+		return unavailable("the connection was lost before it was asked for", err)
+	}
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && pgsession.Definite(answered.Code) {
 		return refusal(stream, pgsession.NewServerError(answered.Code, answered.Message))
 	}

@@ -152,3 +152,28 @@ func TestLongASwitchOfServers(t *testing.T) {
 	stored(again)
 	require.Equal(t, journal.Identity(), again.Identity())
 }
+
+// An operator ends transactions that are left open for long, for all programs alike. Of
+// one that the server has ended nothing is stored, and it is known.
+func TestATransactionIsLeftOpen(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	journal := open(t, postgres.Config{URL: url + "&idle_in_transaction_session_timeout=50", Durability: postgres.Relaxed})
+
+	err := journal.Transact(t.Context(), func(_ context.Context, tx persistence.Transaction) error {
+		if _, err := tx.Append(one("a-1", persistence.Any)); err != nil {
+			return err
+		}
+		eventually(t, patience, "the server has ended it", func() bool {
+			return scalar(t, url, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'") == 0
+		})
+		return nil
+	})
+
+	require.ErrorIs(t, err, persistence.ErrUnavailable)
+	require.Zero(t, scalar(t, url, "SELECT count(*) FROM stele.event"))
+	require.NoError(t, journal.Transact(t.Context(), func(_ context.Context, tx persistence.Transaction) error {
+		_, err := tx.Append(one("a-1", persistence.Any))
+		return err
+	}))
+}
