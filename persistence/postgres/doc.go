@@ -29,6 +29,15 @@
 // Transactions hold all that a statement needs, so a pooler that pools by
 // transaction may stand between; see Config.Pooler and [Protocol].
 //
+// A connection string may name several hosts, a primary and its standbys, in any order:
+//
+//	postgres://app@one,two/bank?sslmode=verify-full
+//
+// The journal asks for the one that stores events, and looks for it again when its
+// connections break. A standby that is promoted takes over within seconds; whether it
+// has all that was acknowledged is up to synchronous_standby_names, and who follows the
+// journal is told when it has not.
+//
 // What a journal remembers of its tables, such as ids of streams, is proved by each
 // statement that rests on it. When they were emptied or made anew meanwhile, the answer
 // is [*persistence.ReplacedError], and the program has to open the journal again.

@@ -83,8 +83,8 @@ func (l *listing[T]) run(ctx context.Context, j *Journal, s statement, more ...[
 		beginning = l.options.Name
 	}
 	limit := listRows
-	if left > 0 {
-		limit = min(limit, offset+left)
+	if l.options.Limit > 0 { // which may be as large as numbers go
+		limit = min(limit, min(offset, limit)+min(left, limit))
 	}
 	if l.options.Name != "" {
 		limit = 1

@@ -202,3 +202,23 @@ func TestRolesSQLChecksNames(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, text)
 }
+
+// A migration brings functions that a role has no right on yet: the journal says what
+// to run.
+func TestRolesAreGivenTheirRightsBehindAMigration(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	roles := named(t, url)
+	grant(t, url, roles)
+	app := pgx.Identifier{roles.App}.Sanitize()
+	journal := open(t, as(t, url, roles.App))
+	require.NoError(t, appendOne(t, journal, "s-1", persistence.NoStream, "x").Err)
+
+	execute(t, url, "REVOKE EXECUTE ON FUNCTION stele.unproven FROM "+app)
+	_, err := postgres.Open(t.Context(), as(t, url, roles.App))
+	require.ErrorContains(t, err, "postgres.RolesSQL")
+	require.ErrorContains(t, appendOne(t, journal, "s-1", persistence.Exact(1), "x").Err, "postgres.RolesSQL")
+
+	grant(t, url, roles)
+	require.NoError(t, appendOne(t, journal, "s-1", persistence.Exact(1), "x").Err)
+}
