@@ -19,6 +19,7 @@ TESTFLAGS ?=
 BENCH     ?= -quick journal command
 FUZZTIME  ?= 10s
 KILLS     ?= 200
+KILLFOR   ?= 10m
 TORTURE   ?= -duration 10m
 
 # The program whose modules deps.txt lists: one node on SQLite.
@@ -69,8 +70,9 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 torture: ## try to break the Postgres journal: make torture TORTURE='-duration 1h -seed 42 path'
 	go run ./internal/torture/cmd $(TORTURE)
 
-kill: ## kill and halt processes that project, KILLS times each (200)
+kill: ## kill and halt processes that project, KILLS times each (200), and six banks on one journal for KILLFOR (10m)
 	$(WITH_POSTGRES) go test -timeout 120m -run 'Killed|Halted' -v ./projections/postgres -kills $(KILLS)
+	$(WITH_POSTGRES) go test -timeout 60m -run TestLongKillSix -v ./examples/bank -kill-for $(KILLFOR)
 
 live: ## ten rounds of 20,000 commands on each journal while projections follow
 	$(WITH_POSTGRES) go test -timeout 60m -run ProjectionsFollowLive -v . -commands 20000 -rounds 10

@@ -236,3 +236,46 @@ func TestTruncatedCommandIsNotDoneTwice(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, seen.Tags, 21)
 }
+
+// blinking is a journal that cannot be read backward, once.
+type blinking struct {
+	persistence.Journal
+	blinked atomic.Bool
+}
+
+func (b *blinking) Unwrap() persistence.Journal { return b.Journal }
+
+func (b *blinking) Read(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
+	if options.Backward && b.blinked.CompareAndSwap(false, true) {
+		return func(yield func(persistence.Recorded, error) bool) {
+			yield(persistence.Recorded{}, &persistence.UnavailableError{Reason: "away"})
+		}
+	}
+	return b.Journal.Read(ctx, stream, options)
+}
+
+// A search that has failed knows nothing, also when it goes on with what others have
+// stored since.
+func TestSearchThatFailedKnowsNothing(t *testing.T) {
+	t.Parallel()
+	under, born := new(memory.Journal), time.Now()
+	system := open(t, actors.Config{Journal: &blinking{Journal: under}, RememberMax: 1})
+	other := open(t, actors.Config{Journal: under, RememberMax: 1})
+	sent := persistence.CommandID{7: 1}
+	_, err := PutInto.Ask(t.Context(), other, "a", Put{Tag: "x"}, actors.Sent(sent, born))
+	require.NoError(t, err)
+	for i := range 5 {
+		<-put(t.Context(), other, "a", Put{}, actors.Once(fmt.Sprint(i)))
+	}
+	_, err = GetOf.Ask(t.Context(), system, "a", Get{})
+	require.NoError(t, err)
+	_, err = PutInto.Ask(t.Context(), system, "a", Put{}, actors.Sent(persistence.CommandID{7: 2}, born))
+	require.Equal(t, persistence.ErrUnavailable, failure(t, err).Kind)
+	<-put(t.Context(), other, "a", Put{Tag: "o"}, actors.Once("o"))
+	<-put(t.Context(), system, "a", Put{Tag: "p"}) // in conflict, and read again
+
+	_, err = PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, actors.Sent(sent, born))
+
+	require.NoError(t, err)
+	require.Equal(t, []string{"x", "", "", "", "", "", "o", "p"}, stored(t, under, "a"))
+}

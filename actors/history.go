@@ -53,7 +53,7 @@ func (h *history) covers(c *call) bool {
 		return false
 	case h.end == beginning:
 		return true
-	case h.from > h.to:
+	case h.oldest.Offset == 0: // nothing was read yet
 		return false
 	case c.after.Offset > 0 && c.after.Part == h.oldest.Part && h.oldest.Offset <= c.after.Offset:
 		return true
@@ -76,9 +76,10 @@ func (h *history) take(s *stretch) (added int, fits bool) {
 	}
 	if s.forward {
 		h.to = s.last
-		return len(h.commands) - before, true
+	} else {
+		h.end = s.end
 	}
-	if h.end = s.end; s.first > 0 {
+	if s.first > 0 && (!s.forward || h.oldest.Offset == 0) { // the first that is here, or the oldest
 		h.from, h.oldest, h.newest = s.first, s.oldest, s.newest
 	}
 	return len(h.commands) - before, true

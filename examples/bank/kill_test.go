@@ -37,6 +37,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, moveMoney(context.Background(), os.Args[2]))
 		os.Exit(1)
 	}
+	if len(os.Args) > 3 && os.Args[1] == asCrowd {
+		fmt.Fprintln(os.Stderr, crowd(context.Background(), os.Args[2], os.Args[3]))
+		os.Exit(1)
+	}
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
