@@ -19,17 +19,18 @@ func (c *check) mapped(uses []use) {
 	}
 	forms, paired := c.readAs(old, uses)
 	report := c.reporter(uses...)
+	also := []*shape(nil)
 	if made.Name() == old.Name() {
-		forms = append(forms, formOf(made)) // it reads those too that are stored in the new form
+		also = append(also, formOf(made)) // it reads those too that are stored in the new form
 	}
-	unwritten(old, forms, paired, report)
+	unwritten(old, forms, also, paired, report)
 	for made.Name() != old.Name() {
 		next, after, ok := c.program.Upcasters.Mapped(made.Name())
 		if !ok {
 			next, after = find(c.known(uses[0].Stored), made.Name()), made
 		}
 		if next != nil && elementOf(next) != elementOf(made) {
-			unwritten(next, []*shape{formOf(made)}, nil, report)
+			unwritten(next, []*shape{formOf(made)}, nil, nil, report)
 		}
 		old, made = made, after
 	}
@@ -59,25 +60,32 @@ func (c *check) readAs(old *codec.Type, uses []use) (forms []*shape, paired map[
 	return forms, paired
 }
 
-// unwritten reports the fields of a form that none of those has which are read as it.
-// They are always empty, as one is whose name is misspelt.
-func unwritten(reads *codec.Type, forms []*shape, paired map[string]bool, report func(Finding)) {
+// unwritten reports the fields of a form that none of those has which are read as it, or
+// may be. They are always empty, as one is whose name is misspelt; where nothing that is
+// stored is left unread, none can be.
+func unwritten(reads *codec.Type, forms, also []*shape, paired map[string]bool, report func(Finding)) {
 	if reads.Descriptor() != nil || len(forms) == 0 || slices.Contains(forms, nil) {
 		return // in protobuf names do not matter
 	}
-	missing := map[string]int{}
-	for _, written := range forms {
-		is := formOf(reads)
-		s := shapes{was: is, is: written, report: func(found Finding) {
+	severity, missing, is := Notice, map[string]int{}, formOf(reads)
+	lacks := func(a, b *shape, lacking func(field string)) {
+		s := shapes{was: a, is: b, report: func(found Finding) {
 			if found.Severity > Notice && (found.Change == FieldRemoved || found.Change == FieldRenamed) {
-				missing[found.Field]++
+				lacking(found.Field)
 			}
 		}}
-		s.compare(is, written, "")
+		s.compare(a, b, "")
+	}
+	for _, written := range forms {
+		lacks(written, is, func(string) { severity = LosesData })
+	}
+	forms = append(slices.Clip(forms), also...)
+	for _, written := range forms {
+		lacks(is, written, func(field string) { missing[field]++ })
 	}
 	for _, field := range slices.Sorted(maps.Keys(missing)) {
 		if missing[field] == len(forms) && !paired[field] {
-			report(Finding{Severity: LosesData, Change: FieldNotStored, Message: reads.Name(), Field: field, Is: "a field of " + elementOf(reads).String()})
+			report(Finding{Severity: severity, Change: FieldNotStored, Message: reads.Name(), Field: field, Is: "a field of " + elementOf(reads).String()})
 		}
 	}
 }

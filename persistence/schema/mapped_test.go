@@ -30,6 +30,11 @@ type (
 		Cents       int
 		Euros       []float64
 	}
+	// replaced lacks one field and has another one, of another type.
+	replaced struct {
+		First, Last string
+		Euros       []float64
+	}
 	// lacking has no use for one field.
 	lacking struct{ First, Last string }
 	// retyped cannot read one field.
@@ -57,6 +62,7 @@ type (
 func (opened1) MessageName() string  { return "opened.1" }
 func (misspelt) MessageName() string { return "opened.1" }
 func (invented) MessageName() string { return "opened.1" }
+func (replaced) MessageName() string { return "opened.1" }
 func (lacking) MessageName() string  { return "opened.1" }
 func (retyped) MessageName() string  { return "opened.1" }
 func (opened2) MessageName() string  { return "opened.2" }
@@ -87,7 +93,14 @@ func TestCheckMap(t *testing.T) {
 		},
 		"never stored": {
 			upcasters: []upcast.Upcaster{to[invented, opened3]()},
-			found:     []string{"loses data: field not stored: opened.1 of kind a, Euros: was nothing, is a field of schema_test.invented (events: 3, schemas: [1]); name the field"},
+			found:     []string{"notice: field not stored: opened.1 of kind a, Euros: was nothing, is a field of schema_test.invented (events: 3, schemas: [1]); name the field"},
+		},
+		"another one, and one is left out": {
+			upcasters: []upcast.Upcaster{to[replaced, opened3]()},
+			found: []string{
+				"loses data: field not stored: opened.1 of kind a, Euros: was nothing, is a field of schema_test.replaced",
+				"notice: field removed: opened.1 of kind a, Cents: was integer (int64), is nothing",
+			},
 		},
 		"left out": {
 			upcasters: []upcast.Upcaster{to[lacking, opened3]()},
@@ -105,7 +118,7 @@ func TestCheckMap(t *testing.T) {
 		"the name stays, and the new form too is read": {upcasters: []upcast.Upcaster{to[both, kept]()}},
 		"the name stays": {
 			upcasters: []upcast.Upcaster{to[invented, kept]()},
-			found:     []string{"loses data: field not stored: opened.1 of kind a, Euros"},
+			found:     []string{"notice: field not stored: opened.1 of kind a, Euros"},
 		},
 		"read by something else first": {
 			upcasters: []upcast.Upcaster{
@@ -131,6 +144,25 @@ func TestCheckMap(t *testing.T) {
 				require.Contains(t, f.String(), c.found[i])
 			}
 		})
+	}
+}
+
+// A program that reads both forms may start where only the new one is stored.
+func TestCheckMapWithoutOldEvents(t *testing.T) {
+	t.Parallel()
+	journal := past{new(memory.Journal), t}
+	ids, err := schema.Register(t.Context(), journal, typeOf[kept](t))
+	require.NoError(t, err)
+	journal.stores("a", "opened.1", ids[0], 3)
+	for upcaster, worst := range map[*upcast.Upcaster]schema.Severity{new(to[both, kept]()): schema.Notice, new(to[misspelt, kept]()): schema.LosesData} {
+		chain, err := upcast.New(*upcaster)
+		require.NoError(t, err)
+
+		findings, err := schema.Check(t.Context(), journal, schema.Program{Upcasters: chain, Events: map[string][]*codec.Type{"a": {typeOf[kept](t)}}})
+
+		require.NoError(t, err)
+		require.NotEmpty(t, findings)
+		require.Equal(t, worst, findings[0].Severity, "%v", findings)
 	}
 }
 
