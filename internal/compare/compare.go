@@ -10,6 +10,7 @@ package compare
 
 import (
 	"bytes"
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"reflect"
@@ -133,7 +134,11 @@ func (c *comparison) pointers(a, b reflect.Value) *Difference {
 		return unless(a.IsNil() == b.IsNil(), &Difference{A: a, B: b})
 	}
 	if a.Type().Implements(reflect.TypeFor[proto.Message]()) {
-		return unless(proto.Equal(messageOf(a), messageOf(b)), &Difference{A: a, B: b})
+		x, y := messageOf(a), messageOf(b)
+		if proto.Equal(x, y) {
+			return nil
+		}
+		return cmp.Or(messages(x.ProtoReflect(), y.ProtoReflect()), &Difference{A: a, B: b})
 	}
 	visit := pair{a.Pointer(), b.Pointer(), a.Type()}
 	if visit.a == visit.b || c.pairs[visit] {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/stele-es/stele/internal/compare"
@@ -57,16 +59,26 @@ func TestFirst(t *testing.T) {
 		`ID: "a", not "b"`:           {order{ID: "a"}, order{ID: "b"}},
 		`Lines[1].Price: 30, not 31`: {order{Lines: linesOf(1, 30)}, order{Lines: linesOf(1, 31)}},
 		`Lines[1]: compare_test.line{Price:2, note:""}, not nothing`: {order{Lines: linesOf(1, 2)}, order{Lines: linesOf(1)}},
-		`[0]: nothing, not 7`:                                                           {[]int{}, []int{7}},
-		`Lines[0].note: "a", not "b"`:                                                   {order{Lines: []line{{note: "a"}}}, order{Lines: []line{{note: "b"}}}},
-		`By["x"].Price: 1, not 2`:                                                       {order{By: map[string]*line{"x": {Price: 1}}}, order{By: map[string]*line{"x": {Price: 2}}}},
-		`By["x"]: (*compare_test.line)(nil), not nothing`:                               {order{By: map[string]*line{"x": nil}}, order{}},
-		`At: 1970-01-01T00:00:01Z, not 1970-01-01T00:00:02Z`:                            {order{At: at(1)}, order{At: at(2)}},
-		`Sum: &wrapperspb.Int64Value{value:1}, not &wrapperspb.Int64Value{value:2}`:     {order{Sum: sum(1)}, order{Sum: sum(2)}},
-		`Any: 1, not nothing`:                                                           {order{Any: 1}, order{}},
+		`[0]: nothing, not 7`:                                {[]int{}, []int{7}},
+		`Lines[0].note: "a", not "b"`:                        {order{Lines: []line{{note: "a"}}}, order{Lines: []line{{note: "b"}}}},
+		`By["x"].Price: 1, not 2`:                            {order{By: map[string]*line{"x": {Price: 1}}}, order{By: map[string]*line{"x": {Price: 2}}}},
+		`By["x"]: (*compare_test.line)(nil), not nothing`:    {order{By: map[string]*line{"x": nil}}, order{}},
+		`At: 1970-01-01T00:00:01Z, not 1970-01-01T00:00:02Z`: {order{At: at(1)}, order{At: at(2)}},
+		`Sum.value: 1, not 2`:                                {order{Sum: sum(1)}, order{Sum: sum(2)}},
+		`field[0].label: "LABEL_REPEATED", not nothing`: {
+			&descriptorpb.DescriptorProto{Field: []*descriptorpb.FieldDescriptorProto{{Name: new("a"), Label: descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()}}},
+			&descriptorpb.DescriptorProto{Field: []*descriptorpb.FieldDescriptorProto{{Name: new("a")}}},
+		},
+		`reserved_name[1]: nothing, not "b"`: {&descriptorpb.DescriptorProto{ReservedName: []string{"a"}}, &descriptorpb.DescriptorProto{ReservedName: []string{"a", "b"}}},
+		`fields: map[string]interface {}{"a":&structpb.Value{bool_value:true}}, not map[string]interface {}{"a":&structpb.Value{bool_value:false}}`: {
+			&structpb.Struct{Fields: map[string]*structpb.Value{"a": structpb.NewBoolValue(true)}}, &structpb.Struct{Fields: map[string]*structpb.Value{"a": structpb.NewBoolValue(false)}},
+		},
+		`null_value: "NULL_VALUE", not nothing`:                               {structpb.NewNullValue(), structpb.NewStringValue("x")},
+		`options: &descriptorpb.MessageOptions{deprecated:true}, not nothing`: {&descriptorpb.DescriptorProto{Options: &descriptorpb.MessageOptions{Deprecated: new(true)}}, &descriptorpb.DescriptorProto{}},
+		`Any: 1, not nothing`: {order{Any: 1}, order{}},
 		`&compare_test.line{Price:1, note:""}, not compare_test.line{Price:1, note:""}`: {&line{Price: 1}, line{Price: 1}},
-		`Name: "a", not "b"`:                                                            {owner{"1", "a"}, owner{"1", "b"}},
-		`compare_test.rounded{cents:1}, not compare_test.rounded{cents:100}`:            {rounded{1}, rounded{100}},
+		`Name: "a", not "b"`: {owner{"1", "a"}, owner{"1", "b"}},
+		`compare_test.rounded{cents:1}, not compare_test.rounded{cents:100}`: {rounded{1}, rounded{100}},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
