@@ -122,7 +122,6 @@ var meanings = map[string]struct {
 	"codec.LossError":                               {&codec.LossError{Type: reflect.TypeFor[int]()}, invalid},
 	"stele.IncompatibleError":                       {&stele.IncompatibleError{}, invalid},
 	"schema.UndecodableError":                       {&schema.UndecodableError{}, missing},
-	"stele.IncompatibleError":                       {&stele.IncompatibleError{}, invalid},
 	"schema.UndecodableError/of another form":       {&schema.UndecodableError{Err: errors.New("no varint")}, corrupt},
 	"transfer.LineError":                            {&transfer.LineError{Err: &persistence.InvalidError{}}, invalid},
 	"transfer.LineError/that contradicts":           {&transfer.LineError{Err: &persistence.ConflictError{}}, conflict},
