@@ -325,10 +325,10 @@ func TestStopOfProjections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				seen := false
+				var seen atomic.Bool
 				slow := projections.Define("slow", 1, projections.On(func(context.Context, *int, projections.Event[*wrapperspb.UInt64Value]) error {
 					time.Sleep(5 * time.Second)
-					seen = true
+					seen.Store(true)
 					return nil
 				}))
 				node, err := stele.Start(t.Context(), stele.Config{
@@ -344,7 +344,7 @@ func TestStopOfProjections(t *testing.T) {
 
 				err = node.Stop(ctx)
 
-				require.Equal(t, c.seen, seen)
+				require.Equal(t, c.seen, seen.Load())
 				if c.seen {
 					require.NoError(t, err)
 				} else {

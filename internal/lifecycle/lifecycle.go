@@ -130,6 +130,11 @@ func (g *Group) ended(ctx context.Context, name string, err error) {
 		g.failure, tell = fmt.Errorf("%s: %w", name, err), g.told
 	}
 	failure := g.failure
+	g.mu.Unlock()
+	if tell != nil {
+		tell(failure) // before the group can be done
+	}
+	g.mu.Lock()
 	at := slices.Index(g.running, name)
 	g.running = slices.Delete(g.running, at, at+1)
 	last := len(g.running) == 0
@@ -137,9 +142,6 @@ func (g *Group) ended(ctx context.Context, name string, err error) {
 
 	if failed {
 		g.cancel(failure)
-	}
-	if tell != nil {
-		tell(failure)
 	}
 	if last {
 		g.finish()
