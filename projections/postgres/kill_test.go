@@ -217,13 +217,13 @@ func (p *place) write(ctx context.Context) {
 
 // start runs a child until it is killed, and returns when it is up. One that a
 // busy machine keeps from reaching its server begins again.
-func start(t *testing.T, where string) *exec.Cmd {
+func start(t *testing.T, where string, flags ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	line := ""
 	for range 10 {
-		command := exec.CommandContext(t.Context(), self, "-child", where)
+		command := exec.CommandContext(t.Context(), self, append(flags, "-child", where)...)
 		out, err := command.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, command.Start())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stele-es/stele/internal/lifecycle"
 	"github.com/stele-es/stele/internal/pgtest"
+	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/projections"
 )
 
@@ -19,7 +20,7 @@ func TestLongTakesOverFromAProcessThatIsKilled(t *testing.T) {
 	t.Parallel()
 	const after = 2 * time.Second
 	where := "postgres " + pgtest.URL(t)
-	child := start(t, "silent "+where)
+	child := start(t, "silent "+where, "-take-over-after", after.String())
 	p, err := openPlace(t.Context(), where)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, p.close()) }()
@@ -43,9 +44,16 @@ func TestLongTakesOverFromAProcessThatIsKilled(t *testing.T) {
 		return mine, others
 	}
 	require.Eventually(t, func() bool { _, others := owners(); return others == 4 }, time.Minute, 10*time.Millisecond, "the child has them all")
+	add := func() {
+		outcomes, err := p.journal.Append(ctx, persistence.Append{
+			Stream: "a-1", Expected: persistence.Any, Events: []persistence.Event{{Type: "added", Payload: []byte(`{"N":1}`)}},
+		})
+		require.NoError(t, err)
+		require.NoError(t, outcomes[0].Err)
+	}
 	group := lifecycle.Start(ctx, lifecycle.Component{Name: "runner", Run: runner.Run})
 	defer func() { require.NoError(t, group.Stop(context.WithoutCancel(ctx))) }()
-	store(t, p.journal, "noise", 10)
+	add()
 	require.NoError(t, runner.CatchUp(ctx))
 	within(t, 2*after)
 	mine, _ := owners()
@@ -53,7 +61,7 @@ func TestLongTakesOverFromAProcessThatIsKilled(t *testing.T) {
 
 	require.NoError(t, child.Process.Kill())
 	began := time.Now()
-	store(t, p.journal, "noise", 10)
+	add()
 	require.NoError(t, runner.CatchUp(ctx))
 
 	t.Logf("taken over %s after the kill", time.Since(began))
