@@ -247,6 +247,7 @@ func TestRunnersThatDifferInWorkers(t *testing.T) {
 		}
 		one, stop := w.run(projections.Config{Node: "one"}, version(2))
 		w.waitFor(one, "sums", w.add("a-1", 1))
+		settle()
 		two, _ := w.run(projections.Config{Node: "two"}, version(4))
 		epochs := func() (all []int64) {
 			for _, row := range rowsOf(t, books, "sums", 1) {
@@ -308,16 +309,21 @@ func (h halves) Owns(worker string) (bool, <-chan struct{}) {
 func TestNobodyWaitsForWhatIsNotChosen(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T, w world) {
-		projection := projections.Define("sums", 1, projections.On(inState)).With(projections.FromKinds("a")).Into(projections.Persist[sums](new(projections.Books)))
+		sink := new(told)
+		projection := projections.Define("sums", 1, projections.On(sink.tell(1))).With(projections.FromKinds("a"), projections.Workers(4)).
+			Into(projections.External(sink, new(projections.Books)))
 		one, _ := w.run(projections.Config{Node: "one"}, projection)
 		w.waitFor(one, "sums", w.add("a-1", 1))
 		two, _ := w.run(projections.Config{Node: "two"}, projection)
 		settle()
-		for range 20 {
+		for i := range 20 {
 			began := time.Now()
 			w.waitFor(two, "sums", w.add("b-1", 1, 2))
 			require.Less(t, time.Since(began), 10*time.Millisecond)
-			w.waitFor(two, "sums", w.add("a-1", 1))
+			began = time.Now()
+			w.waitFor(two, "sums", w.add(persistence.StreamID(fmt.Sprint("a-", i)), 1))
+			require.Less(t, time.Since(began), 100*time.Millisecond)
+			require.Len(t, sink.heard(), i+2)
 			last := w.add("b-1", 1)
 			w.waitFor(two, "sums", last)
 			last.Offset++

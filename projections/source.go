@@ -118,9 +118,13 @@ func (s *source) choose(types []string, upcast, erasures bool) persistence.Filte
 	return chosen
 }
 
-// chooses is what the journal is read with for the projection.
-func (s *spec) chooses(config *Config) (chosen persistence.Filter, system bool) {
-	return s.source.choose(s.types, config.Upcasters != nil, s.erasures), s.source.ofSystem() || s.erasures
+// chooses is what the journal is read with for a part of the projection.
+func (s *spec) chooses(config *Config, low, high int) (chosen persistence.Filter, system bool) {
+	chosen = s.source.choose(s.types, config.Upcasters != nil, s.erasures)
+	if low > 0 || high < Slices {
+		chosen = both{chosen, share{s, low, high}}
+	}
+	return chosen, s.source.ofSystem() || s.erasures
 }
 
 // both is the conjunction of a filter, which may be nil, and one of another package.

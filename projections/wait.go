@@ -283,7 +283,7 @@ func (h *hosted) watch(ctx context.Context, want persistence.Position) error {
 		if err == nil {
 			place, err = h.stand(ctx, h.further(workers, proven), proven)
 		}
-		if errors.Is(err, ErrDiverged) || err == nil && len(workers) > 0 && (place.Covers(want) || h.passes(ctx, place, want)) {
+		if errors.Is(err, ErrDiverged) || err == nil && len(workers) > 0 && h.allReach(ctx, workers, want) {
 			return err
 		}
 		begun := h.begun
@@ -318,14 +318,25 @@ func (h *hosted) watch(ctx context.Context, want persistence.Position) error {
 	}
 }
 
-// passes reports that the projection chooses nothing between a place and a position. A
-// worker elsewhere passes over what it does not choose and saves that only now and then,
-// which nobody need wait for.
-func (h *hosted) passes(ctx context.Context, place persistence.Positions, want persistence.Position) bool {
+// allReach reports that all workers have come to a position, or choose nothing before it:
+// a worker elsewhere passes over what it does not choose and saves that only now and
+// then, which nobody need wait for.
+func (h *hosted) allReach(ctx context.Context, workers []Worker, want persistence.Position) bool {
+	for i := range workers {
+		w := &workers[i]
+		if place := w.Checkpoint.Positions(); !place.Covers(want) && !h.passes(ctx, place, w, want) {
+			return false
+		}
+	}
+	return true
+}
+
+// passes reports that a worker chooses nothing between its place and a position.
+func (h *hosted) passes(ctx context.Context, place persistence.Positions, w *Worker, want persistence.Position) bool {
 	if want.Offset-place.Of(want.Part).Offset > passRows {
 		return false // it has saved something by then
 	}
-	chosen, system := h.spec.chooses(h.config)
+	chosen, system := h.spec.chooses(h.config, w.Low, w.High)
 	passed := false
 	err := usercode.Call(func() error { // a filter's
 		for page, err := range h.config.Journal.ReadAll(ctx, persistence.ReadAllOptions{After: place, Filter: chosen, System: system, PageRows: 1}) {

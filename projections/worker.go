@@ -246,10 +246,7 @@ func (w *worker) follow(reading, working context.Context, subscription *tail.Sub
 // open follows the journal from where the part stands. The journal must be the one
 // it was left with.
 func (w *worker) open(reading context.Context) (*tail.Subscription, error) {
-	chosen, system := w.spec.chooses(w.host.config)
-	if w.key.Low > 0 || w.high < Slices {
-		chosen = both{chosen, share{w.spec, w.key.Low, w.high}}
-	}
+	chosen, system := w.spec.chooses(w.host.config, w.key.Low, w.high)
 	subscription, err := w.host.tailer.Open(reading, tail.Options{
 		Checkpoint: w.row.Checkpoint, Filter: chosen, System: system,
 		PageRows: pageRows, PageBytes: pageBytes,
