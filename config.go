@@ -75,8 +75,10 @@ type Config struct {
 	// first of an aggregate that is taken for new, which may be decided twice. Set it
 	// when no caller changes a command after asking it.
 	TrustCallers bool
-	// RememberFor is how long a command that was asked with [actors.Once] is known again
-	// at least, unless RememberMax more commands came to the same aggregate since. The
+	// RememberFor is how long a command that was asked with [actors.Once] is known again at
+	// least, unless RememberMax more commands came to the same aggregate since. No single
+	// reading of a clock decides: time is told by dozens of commands of the aggregate
+	// together, so the newest of them are known for as long as RememberMax allows. The
 	// default is 7 days.
 	RememberFor time.Duration
 	// RememberMax is how many commands with an id of their caller's an aggregate
@@ -84,8 +86,9 @@ type Config struct {
 	// default is 1000.
 	RememberMax int
 	// GiveUpAfter is for how long a command that an aggregate sent is tried to be
-	// delivered, from when it was due; then its sender gets [actors.ErrUndelivered].
-	// The default is a day.
+	// delivered, from when it was due; then its sender gets [actors.ErrUndelivered]. A system
+	// tries for a minute at least, whatever its clock says. The
+	// default is a day.
 	GiveUpAfter time.Duration
 
 	// Mailbox is how many commands may wait for one aggregate; more are refused as

@@ -29,6 +29,9 @@ const (
 	slowRousing        = time.Second // one that takes longer makes room for others
 	shortestRedelivery = 50 * time.Millisecond
 	longestRedelivery  = 30 * time.Second
+	// leastTried is for how long a system tries a command at least before it gives it up:
+	// a clock that is wrong for a moment gives nothing up.
+	leastTried = time.Minute
 )
 
 // deliverer takes what aggregates have sent to whom it is for, and the outcome back.
@@ -357,6 +360,16 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 	d.ask(l, asking, c)
 }
 
+// tried is for how long a command has failed here, by a clock that nobody sets.
+func (d *deliverer) tried(to laneKey, s *sending) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r := d.resting[to]; r.of(s) && !r.parked() {
+		return time.Since(r.since)
+	}
+	return 0
+}
+
 // heard takes what came of a command: an outcome to report, or nothing yet.
 func (d *deliverer) heard(l *lane, s *sending) {
 	failed, ok := l.got.err.(*persistence.Error) //nolint:errorlint // the outermost is the runtime's
@@ -368,7 +381,7 @@ func (d *deliverer) heard(l *lane, s *sending) {
 		l.got = outcome{}
 	case ok && failed.Reason != reasonNotKept:
 		after := time.Since(s.due())
-		if after < d.system.config.GiveUpAfter {
+		if limit := d.system.config.GiveUpAfter; after < limit || d.tried(l.laneKey, s) < min(limit, leastTried) {
 			d.system.config.Logger.Debug("command not delivered yet", slog.String("stream", string(l.from.stream())),
 				slog.String("command", s.GetCommand()), slog.Any("err", failed))
 			d.end(l, failed)

@@ -26,6 +26,7 @@ type memory struct {
 	places map[persistence.CommandID]uint64
 	gone   uint64 // commands that were forgotten
 	stored uint64 // commands of which it is known where they are stored
+	course course // of time, as the stream tells it
 	// forgotten is the time of the newest one that is gone, in unix seconds. What was
 	// asked later than that and is not here was not stored.
 	forgotten int64
@@ -71,13 +72,15 @@ func (m *memory) find(id persistence.CommandID) (persistence.Version, bool) {
 	return 0, false
 }
 
-// complete reports that a command would be here if it had been stored: one born at
-// this time, or sent by an event after the one at this position. Clocks differ between
-// nodes, by less than a minute; positions do not.
+// complete reports that a command would be here if it had been stored: one that was sent
+// by an event after the one at this position, or, when that is not known, one born at
+// this time. Clocks differ between nodes, and may be wrong; positions do not and are not.
 func (m *memory) complete(born time.Time, after persistence.Position) bool {
 	switch {
-	case m == nil || m.forgotten == 0 || !born.IsZero() && born.Add(-clockSkew).Unix() > m.forgotten:
+	case m == nil || m.forgotten == 0:
 		return true
+	case after.Offset == 0:
+		return !born.IsZero() && born.Add(-clockSkew).Unix() > m.forgotten
 	case m.stored < m.gone:
 		return false // what is on its way to the journal may stand anywhere
 	}
@@ -117,8 +120,9 @@ func (m *memory) add(command remembered, keep retention) *memory {
 	if m.places != nil {
 		m.places[command.id] = m.gone + uint64(m.commands.Len()) //nolint:gosec // a length
 	}
+	m.course.note(m.gone+uint64(m.commands.Len()), command.at) //nolint:gosec // a length
 	m.commands.Push(command)
-	m.forget(command.at, keep)
+	m.forget(keep)
 	if m.places == nil && m.commands.Len() > fewCommands {
 		m.places = make(map[persistence.CommandID]uint64, 2*fewCommands)
 		for i := range m.commands.Len() {
@@ -128,15 +132,16 @@ func (m *memory) add(command remembered, keep retention) *memory {
 	return m
 }
 
-func (m *memory) forget(now int64, keep retention) {
-	oldest := now - int64(keep.age/time.Second)
-	for m.commands.Len() > keep.count || m.commands.Len() > 0 && m.commands.At(0).at < oldest {
+func (m *memory) forget(keep retention) {
+	for m.commands.Len() > keep.count || m.commands.Len() > 0 && m.course.age(m.gone) > int64(keep.age/time.Second) {
+		m.forgotten = max(m.forgotten, m.course.high)
 		command := m.commands.Pop()
 		if m.places[command.id] == m.gone {
 			delete(m.places, command.id)
 		}
 		m.gone++
-		m.forgotten, m.behind.Offset = max(m.forgotten, command.at), max(m.behind.Offset, command.offset)
+		m.behind.Offset = max(m.behind.Offset, command.offset)
+		m.course.forget(m.gone)
 	}
 }
 

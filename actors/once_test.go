@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/actors/actorstest"
 	"github.com/stele-es/stele/internal/faultjournal"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
@@ -394,10 +395,37 @@ func TestForgetting(t *testing.T) {
 		require.Equal(t, 101, count())
 		once(60)
 		require.Equal(t, 102, count())
-		time.Sleep(2 * time.Hour)
-		once(1000)
-		once(60)
-		require.Equal(t, 104, count())
+	})
+}
+
+// What is old is forgotten when many commands say so.
+func TestForgettingByAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		system := open(t, actors.Config{RememberFor: time.Hour})
+		once := func(i int) {
+			_, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: fmt.Sprint(i)}, actors.Once(fmt.Sprint(i)))
+			require.NoError(t, err)
+		}
+		count := func() int { return len(stored(t, system.Journal(), "a")) }
+		for i := range 40 {
+			once(i)
+		}
+		<-time.After(2 * time.Hour)
+		once(40)
+		once(0)
+		require.Equal(t, 41, count(), "one command alone says nothing")
+		for i := range 60 {
+			once(41 + i)
+		}
+		require.Equal(t, 101, count())
+
+		once(0)
+		require.Equal(t, 102, count())
+		require.True(t, system.Passivate("list", "a"))
+		once(0)
+		once(50)
+		require.Equal(t, 102, count())
 	})
 }
 
@@ -540,4 +568,41 @@ func FuzzRememberedBy(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The clock of the server was wrong for one command: those before and after are known
+// again all the same.
+func TestOnceOutlivesAWrongClock(t *testing.T) {
+	t.Parallel()
+	for name, wrong := range map[string]time.Duration{"ahead": 8 * 24 * time.Hour, "behind": -8 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var off time.Duration
+				journal := memory.New(memory.Config{Now: func() time.Time { return time.Now().Add(off) }})
+				system := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{lists()}})
+				first := map[string]Seen{}
+				ask := func(key string) {
+					seen, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: key}, actors.Once(key))
+					require.NoError(t, err)
+					if before, known := first[key]; known {
+						require.Equal(t, before, seen)
+					}
+					first[key] = seen
+				}
+				ask("order-77")
+				off = wrong
+				ask("other")
+				off = 0
+				ask("third")
+				for range 2 {
+					system.Restart()
+					for _, key := range []string{"order-77", "other", "third"} {
+						ask(key)
+					}
+				}
+				require.Len(t, stored(t, journal, "a"), 3)
+			})
+		})
+	}
 }

@@ -320,6 +320,33 @@ func TestGivesUp(t *testing.T) {
 	})
 }
 
+// A clock that says that long has passed gives nothing up that was hardly tried.
+func TestGivesUpNothingAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var back time.Time
+		journal := faulty(t, faultjournal.Config{Read: func(stream persistence.StreamID, _ int) faultjournal.ReadFault {
+			if stream == "list-l" && time.Now().Before(back) {
+				return faultjournal.ReadFault{Err: &persistence.UnavailableError{Reason: "away"}}
+			}
+			return faultjournal.ReadFault{}
+		}})
+		config := actors.Config{Journal: journal, Aggregates: []actors.Definition{clocks(actors.Result(PutInto, hearTold))}, GiveUpAfter: time.Hour}
+		before := open(t, config)
+		_, err := TellClock.Ask(t.Context(), before, "a", Tell{List: "l", Put: Put{Tag: "a"}})
+		require.NoError(t, err)
+		shut(t, before)
+		<-time.After(3 * time.Hour)
+
+		back = time.Now().Add(30 * time.Second)
+		config.Aggregates = append(config.Aggregates, lists())
+		system := actorstest.StartWith(t, config)
+		<-time.After(2 * time.Minute)
+
+		require.Equal(t, []string{"[a] <nil>"}, heard(system, "a"))
+	})
+}
+
 // What is open survives snapshots: the aggregate is read from one.
 func TestSendsInSnapshots(t *testing.T) {
 	t.Parallel()

@@ -55,7 +55,9 @@ func (c Command[C, R]) Send(tx *Tx, id string, command C, options ...SendOption)
 
 // SendAfter is Send with a delay that begins at [Tx.Now]: a timer that survives
 // restarts. One that comes due while no system runs is delivered by the next that
-// starts; [Tx.Late] says how late. A timer that the aggregate sends to itself and
+// starts; [Tx.Late] says how late. Times are those of the clocks of the processes: one
+// that is set back by an hour makes what is pending an hour late, one that is ahead makes
+// it early by as much, and neither loses it. A timer that the aggregate sends to itself and
 // cancels is never delivered afterwards. A negative delay fails the command with
 // [persistence.ErrInvalid]: for a time that may have passed take max(delay, 0).
 func (c Command[C, R]) SendAfter(tx *Tx, delay time.Duration, id string, command C, options ...SendOption) {

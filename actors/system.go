@@ -48,7 +48,9 @@ type Config struct {
 	// default is 2 minutes; a definition may choose otherwise with [Idle].
 	Idle time.Duration
 	// RememberFor is how long a command that was asked with [Once] is known again at
-	// least, unless RememberMax more commands came to the same aggregate since. The
+	// least, unless RememberMax more commands came to the same aggregate since. No single
+	// reading of a clock decides: time is told by dozens of commands of the aggregate
+	// together, so the newest of them are known for as long as RememberMax allows. The
 	// default is 7 days.
 	RememberFor time.Duration
 	// RememberMax is how many commands with an id of their caller's an aggregate
@@ -73,7 +75,8 @@ type Config struct {
 	// same each time.
 	NewCommandID func() persistence.CommandID
 	// GiveUpAfter is for how long a command that an aggregate sent is tried to be
-	// delivered, from when it was due; then its sender gets [ErrUndelivered]. The
+	// delivered, from when it was due; then its sender gets [ErrUndelivered]. A system
+	// tries for a minute at least, whatever its clock says. The
 	// default is a day.
 	GiveUpAfter time.Duration
 	// MaxPending is how many commands that aggregates have sent may wait to be done,
