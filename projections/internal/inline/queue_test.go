@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/journaltest"
 	"github.com/stele-es/stele/persistence/memory"
@@ -39,6 +40,9 @@ func open() *journal {
 }
 
 func (j *journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	if err := appender.Outside(ctx, j.Journal); err != nil { // that of a transaction on the journal behind
+		return nil, err
+	}
 	return j.queue.Append(ctx, appends...)
 }
 
