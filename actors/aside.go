@@ -92,7 +92,7 @@ func (d *deliverer) setAside(l *lane, err error) {
 	s, to := l.first, l.apart(l.first)
 	r := d.resting[to]
 	if !r.of(s) {
-		r = &rest{since: time.Now(), id: s.id, command: s.GetCommand()}
+		r = &rest{since: time.Now(), id: s.id, command: s.GetCommand(), due: s.GetDue()}
 		d.unease(to, r)
 	}
 	r.until, r.cause = time.Time{}, err

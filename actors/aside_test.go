@@ -319,6 +319,31 @@ func TestRollingDeployOfTimers(t *testing.T) {
 	})
 }
 
+// What another program has done meanwhile is not shown as set aside any more.
+func TestSetAsideIsDoneElsewhere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(memory.Journal)
+		tomorrow := actors.Config{Journal: journal, Aggregates: []actors.Definition{bells5()}}
+		first := actorstest.StartWith(t, tomorrow)
+		chime(t, first, Chime{Names: []string{"a"}, After: time.Minute})
+		chime(t, first, Chime{Names: []string{"far"}, After: 24 * time.Hour})
+		first.Stop()
+		yesterday := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{bells1()}})
+		<-time.After(5 * time.Minute)
+		synctest.Wait()
+		require.Len(t, yesterday.Parked(), 1)
+
+		second := actorstest.StartWith(t, tomorrow)
+		<-time.After(5 * time.Minute)
+		synctest.Wait()
+
+		require.Equal(t, []string{"aloud"}, struck(second))
+		require.Empty(t, yesterday.Parked())
+		require.Equal(t, persistence.Green, healthOf(t, yesterday, "sends").Level)
+	})
+}
+
 // The outcome of a command reaches the sender, also when its stored name has changed
 // between the command and its outcome.
 func TestOutcomeUnderAnotherName(t *testing.T) {

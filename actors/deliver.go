@@ -155,7 +155,7 @@ func (d *deliverer) sort(of key, open []*sending, woken bool) {
 		case d.taken[s.id] || d.rests(to, open, now):
 		case d.queued >= maxDeliveryQueue:
 			if d.resting[to] == nil {
-				d.unease(to, &rest{id: s.id})
+				d.unease(to, &rest{id: s.id, due: s.GetDue()})
 			}
 			d.resting[to].until = now.Add(shortestRedelivery)
 			d.wakeAt(of, d.resting[to].until)

@@ -22,6 +22,7 @@ const (
 type rest struct {
 	id         persistence.CommandID // of that command
 	command    string
+	due        int64     // of it, unix microseconds
 	until      time.Time // zero is until somebody calls Retry: it is parked
 	since      time.Time // of the first failure
 	deliveries int       // that failed in a row
@@ -60,7 +61,7 @@ func causeOf(err error) string {
 func (d *deliverer) rest(l *lane, err error) {
 	now, r := time.Now(), d.resting[l.laneKey]
 	if r == nil || r.id != l.first.id {
-		r = &rest{since: now, id: l.first.id, command: l.first.GetCommand()}
+		r = &rest{since: now, id: l.first.id, command: l.first.GetCommand(), due: l.first.GetDue()}
 		d.unease(l.laneKey, r)
 	}
 	var pause time.Duration
@@ -124,13 +125,13 @@ func (d *deliverer) rests(to laneKey, open []*sending, now time.Time) bool {
 	return false
 }
 
-// forget drops the rests of senders that have nothing open any more: others may have
-// brought it to an end.
-func (d *deliverer) forget(before time.Time, done func(key) bool) {
+// forget drops the rests of commands that are not open any more, by when they were due:
+// others may have brought them to an end.
+func (d *deliverer) forget(before time.Time, done func(of key, due int64) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for to, r := range d.resting {
-		if r.since.Before(before) && done(to.from) {
+		if r.since.Before(before) && done(to.from, r.due) {
 			d.ease(to)
 		}
 	}

@@ -196,7 +196,10 @@ func (w *sweep) wake(began time.Time) {
 	}
 	w.until = until
 	d.look(sweepAhead)
-	d.forget(began, func(of key) bool { return w.open[of.stream()].count == 0 })
+	d.forget(began, func(of key, due int64) bool {
+		open := w.open[of.stream()]
+		return open.count == 0 || open.next > due
+	})
 }
 
 // openStream is a stream with something open, the first of which is due at a time.
