@@ -86,7 +86,7 @@ type Config struct {
 	// default is 1000.
 	RememberMax int
 	// GiveUpAfter is for how long a command that an aggregate sent is tried to be
-	// delivered, from when it was due; then its sender gets [actors.ErrUndelivered]. A system
+	// delivered, from when it was due; then its sender gets [actors.ErrUndelivered]. A node
 	// tries for a minute at least, whatever its clock says. The
 	// default is a day.
 	GiveUpAfter time.Duration
