@@ -147,7 +147,7 @@ func (c *Config) check() error {
 // parts are the configurations of the packages that a node is made of: the one place
 // that knows which field goes where. A field that is not here does nothing.
 func (c *Config) parts() (actors.Config, projections.Config) {
-	return actors.Config{
+	hosting := actors.Config{
 		Journal:          c.Journal,
 		Aggregates:       c.Aggregates,
 		Upcasters:        c.Upcasters,
@@ -169,7 +169,8 @@ func (c *Config) parts() (actors.Config, projections.Config) {
 		Idle:             c.Idle,
 		Recoveries:       c.Recoveries,
 		Delivering:       true, // see reactions
-	}, projections.Config{
+	}
+	reading := projections.Config{
 		Journal:       c.Journal,
 		Projections:   c.Projections,
 		Upcasters:     c.Upcasters,
@@ -181,4 +182,5 @@ func (c *Config) parts() (actors.Config, projections.Config) {
 		TakeOverAfter: c.TakeOverAfter,
 		Grace:         c.Grace,
 	}
+	return hosting, reading
 }

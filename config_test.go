@@ -55,9 +55,9 @@ func TestEveryFieldOfTheConfiguration(t *testing.T) {
 		}
 	}
 	for _, part := range []reflect.Type{reflect.TypeFor[actors.Config](), reflect.TypeFor[projections.Config]()} {
-		for i := range part.NumField() {
-			name := part.String() + "." + part.Field(i).Name
-			if part.Field(i).IsExported() && notSettable[name] == "" {
+		for field := range part.Fields() {
+			name := part.String() + "." + field.Name
+			if field.IsExported() && notSettable[name] == "" {
 				require.True(t, reached[name], "%s cannot be set by a node's user: add it to stele.Config, or say why not in notSettable", name)
 			}
 			require.False(t, reached[name] && notSettable[name] != "", "%s can be set: remove it from notSettable", name)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -209,7 +208,7 @@ func TestNodeReads(t *testing.T) {
 		require.Empty(t, none)
 		_, err = decode(persistence.Event{Type: "what", Payload: []byte{1, 2, 3}})
 		require.ErrorIs(t, err, persistence.ErrNotFound)
-		require.False(t, strings.Contains(err.Error(), "\x01"))
+		require.NotContains(t, err.Error(), "\x01")
 		require.NoError(t, node.Stop(ctx))
 	})
 }

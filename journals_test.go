@@ -107,7 +107,7 @@ func TestEventsAreDescribed(t *testing.T) {
 			schemas, err := ability.Schemas(t.Context())
 			require.NoError(t, err)
 			require.Positive(t, described)
-			require.Equal(t, described, len(schemas), "the second node has found those of the first")
+			require.Len(t, schemas, described, "the second node has found those of the first")
 		})
 	}
 }

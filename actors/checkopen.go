@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 
@@ -18,13 +17,11 @@ import (
 // CheckOpen looks at the commands that aggregates of the definitions have sent and that
 // are not done, timers included. It returns why the first one cannot be read that a
 // system of these definitions would set aside, see [Parked], and nil when there is none.
-// It takes as long as a system takes to find what is open, and as reading back to it in each stream
-// that has something open: bound it by ctx.
+// It takes as long as a system takes to find what is open, and as reading back to it in
+// each stream that has something open: bound it by ctx.
 func CheckOpen(ctx context.Context, journal persistence.Journal, upcasters *upcast.Chain, definitions ...Definition) (unreadable, err error) {
 	s := &System{
-		config: Config{
-			Journal: journal, Upcasters: upcasters, Aggregates: definitions, Delivering: true, Logger: slog.New(slog.DiscardHandler),
-		},
+		config:      Config{Journal: journal, Upcasters: upcasters, Aggregates: definitions, Delivering: true},
 		definitions: map[string]*definition{},
 	}
 	if err := s.check(); err != nil {

@@ -171,7 +171,7 @@ func burn(t *testing.T, f *fuse, name, place string) {
 	system, err := actors.Open(t.Context(), config)
 	require.NoError(t, err)
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
 		require.NoError(t, system.Close(ctx))
 		require.Zero(t, system.Stats().InFlight)

@@ -170,7 +170,7 @@ func (c cause) Error() string { return c.err.Error() }
 
 // Is matches what the cause matches, but for kinds.
 func (c cause) Is(target error) bool {
-	if _, kind := target.(Kind); kind { //nolint:errorlint // a target is never wrapped
+	if _, kind := target.(Kind); kind {
 		return false
 	}
 	return errors.Is(c.err, target)
@@ -185,5 +185,5 @@ func (c cause) As(target any) bool {
 	if wanted.PkgPath() == reflect.TypeFor[Error]().PkgPath() {
 		return false
 	}
-	return errors.As(c.err, target)
+	return errors.As(c.err, target) //nolint:forbidigo // the type is not known here
 }

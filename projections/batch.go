@@ -79,7 +79,7 @@ func (b *batch) next() bool {
 	return (b.done == 0 || elapsed < pageTime) && b.watch.goOn(elapsed)
 }
 
-// deals deals with event after event until one fails or the batch is to end. Handlers
+// deals handles event after event until one fails or the batch is to end. Handlers
 // get a context that ends when one takes too long; the target's own goes on, so that
 // what has succeeded can be saved.
 func (b *batch) deals(ctx context.Context, handle func(context.Context, *persistence.Recorded) error) (err error) {

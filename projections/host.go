@@ -145,7 +145,7 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 	registration, workers, beats, err := h.register(ctx)
 	if err == nil && !held && h.due(registration, workers, beats) {
 		if err = h.advance(ctx); err == nil {
-			registration, workers, beats, err = h.register(ctx)
+			registration, workers, _, err = h.register(ctx)
 		}
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -169,9 +170,7 @@ func (l *life) bury(ctx context.Context, beats map[string]int64) bool {
 		}
 		now, err := book.Beats(ctx)
 		clear(beats)
-		for node, beat := range now { // one that has come back to life stays
-			beats[node] = beat
-		}
+		maps.Copy(beats, now) // one that has come back to life stays
 		return err
 	})
 	return err == nil
@@ -211,10 +210,7 @@ func (h *hosted) own(low int, epoch int64) {
 // leave gives up parts that belong here, but for some that go on.
 func (h *hosted) leave(ctx context.Context, stay []Worker) error {
 	h.mu.Lock()
-	left := map[int]int64{}
-	for low, epoch := range h.owned {
-		left[low] = epoch
-	}
+	left := maps.Clone(h.owned)
 	h.mu.Unlock()
 	for _, w := range stay {
 		delete(left, w.Low)

@@ -16,7 +16,7 @@ import (
 // Types of which a part would not come back from what is stored: the first shows it,
 // the second only by a value.
 type (
-	hidden    struct{ cents int }
+	hidden    struct{ cents int } //nolint:unused // it is what is lost
 	forgetful struct{ Cents int }
 )
 

@@ -82,13 +82,13 @@ func (w *worker) run(reading context.Context) error {
 	var waits waiting
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		before := w.place()
-		var held *heldError
 		err := w.guarded(reading, working)
+		held, isHeld := errors.AsType[*heldError](err)
 		switch {
 		case reading.Err() != nil:
 			w.become(Stopping, nil)
 			return nil
-		case errors.As(err, &held):
+		case isHeld:
 			w.standBy(reading, held)
 			pause = firstPause
 			continue

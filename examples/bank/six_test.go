@@ -84,7 +84,7 @@ func shop(ctx context.Context, node *stele.Node, name string) error {
 			if _, runtime := errors.AsType[*persistence.Error](err); !runtime {
 				return fmt.Errorf("transfer %s: %w", id, err)
 			}
-			time.Sleep(20 * time.Millisecond) //nolint:forbidigo // a customer's patience, in a process of its own
+			time.Sleep(20 * time.Millisecond) // a customer's patience, in a process of its own
 		}
 		fmt.Println(id)
 	}

@@ -73,12 +73,24 @@ func TestFirst(t *testing.T) {
 		`fields: map[string]interface {}{"a":&structpb.Value{bool_value:true}}, not map[string]interface {}{"a":&structpb.Value{bool_value:false}}`: {
 			&structpb.Struct{Fields: map[string]*structpb.Value{"a": structpb.NewBoolValue(true)}}, &structpb.Struct{Fields: map[string]*structpb.Value{"a": structpb.NewBoolValue(false)}},
 		},
-		`null_value: "NULL_VALUE", not nothing`:                               {structpb.NewNullValue(), structpb.NewStringValue("x")},
-		`options: &descriptorpb.MessageOptions{deprecated:true}, not nothing`: {&descriptorpb.DescriptorProto{Options: &descriptorpb.MessageOptions{Deprecated: new(true)}}, &descriptorpb.DescriptorProto{}},
-		`Any: 1, not nothing`: {order{Any: 1}, order{}},
-		`&compare_test.line{Price:1, note:""}, not compare_test.line{Price:1, note:""}`: {&line{Price: 1}, line{Price: 1}},
-		`Name: "a", not "b"`: {owner{"1", "a"}, owner{"1", "b"}},
-		`compare_test.rounded{cents:1}, not compare_test.rounded{cents:100}`: {rounded{1}, rounded{100}},
+		`null_value: "NULL_VALUE", not nothing`: {
+			structpb.NewNullValue(), structpb.NewStringValue("x"),
+		},
+		`options: &descriptorpb.MessageOptions{deprecated:true}, not nothing`: {
+			&descriptorpb.DescriptorProto{Options: &descriptorpb.MessageOptions{Deprecated: new(true)}}, &descriptorpb.DescriptorProto{},
+		},
+		`Any: 1, not nothing`: {
+			order{Any: 1}, order{},
+		},
+		`&compare_test.line{Price:1, note:""}, not compare_test.line{Price:1, note:""}`: {
+			&line{Price: 1}, line{Price: 1},
+		},
+		`Name: "a", not "b"`: {
+			owner{"1", "a"}, owner{"1", "b"},
+		},
+		`compare_test.rounded{cents:1}, not compare_test.rounded{cents:100}`: {
+			rounded{1}, rounded{100},
+		},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()

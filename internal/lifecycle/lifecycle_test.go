@@ -207,7 +207,7 @@ func TestComponents(t *testing.T) {
 	bubble(t, "a panic of the Go runtime is shown", func(t *testing.T) {
 		group := lifecycle.Start(t.Context(), lifecycle.Component{Name: "mad", Run: func(context.Context) error {
 			var none map[string]int
-			none["a"] = 1
+			none["a"] = 1 //nolint:staticcheck // it is to panic
 			return nil
 		}})
 

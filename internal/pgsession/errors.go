@@ -230,11 +230,10 @@ func advice(err error) string {
 }
 
 func isTLS(err error) bool {
-	var certificate *tls.CertificateVerificationError
-	var header tls.RecordHeaderError
-	var authority x509.UnknownAuthorityError
-	return errors.As(err, &certificate) || errors.As(err, &header) || errors.As(err, &authority) ||
-		err != nil && strings.Contains(err.Error(), "server refused TLS connection")
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
+	_, header := errors.AsType[tls.RecordHeaderError](err)
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	return certificate || header || authority || err != nil && strings.Contains(err.Error(), "server refused TLS connection")
 }
 
 // NotAURL is why something is no connection string. The driver's own text quotes it.

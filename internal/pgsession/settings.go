@@ -116,7 +116,7 @@ const (
 	// the database read-only.
 	Writing = "BEGIN ISOLATION LEVEL READ COMMITTED"
 	// Snapshot reads everything as it is at one moment.
-	Snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+	Snapshot = "BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ"
 )
 
 // Begin is the beginning of a transaction in a session that belongs to a caller or to a

@@ -175,7 +175,7 @@ func RealPath(path string) (string, error) {
 // CheckPath returns [*persistence.InvalidError] for what is no path, with the words to
 // write instead.
 func CheckPath(path string) error {
-	reason := ""
+	var reason string
 	switch scheme, _, isURL := strings.Cut(path, "://"); {
 	case path == "":
 		reason = "is empty: give the path of a file, such as bank.db"

@@ -25,8 +25,8 @@ func (c *Type) Prove() error {
 	if c.form == protobuf {
 		return nil // keeps all that it knows, and what it does not know too
 	}
-	c.proof.once.Do(func() { c.proof.loss = prove(c.element()) })
-	return c.proof.loss
+	c.once.Do(func() { c.loss = prove(c.element()) })
+	return c.loss
 }
 
 // prove proves a type that is encoded by its address.

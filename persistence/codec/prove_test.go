@@ -29,7 +29,7 @@ import (
 // Types with marshallers that do what their name says.
 type (
 	// empty writes nothing of what it holds.
-	empty struct{ cents int }
+	empty struct{ cents int } //nolint:unused // it is what is lost
 	// partial leaves out a field that everybody can set.
 	partial struct {
 		A string
@@ -213,7 +213,7 @@ type (
 	}
 	recursiveHidden struct {
 		Next   *recursiveHidden
-		hidden int
+		hidden int //nolint:unused // it is what is lost
 	}
 	Own struct {
 		*Own
@@ -365,7 +365,7 @@ func TestWhatComesBackIsAccepted(t *testing.T) {
 			A time.Time `json:"a,omitzero"`
 		}{},
 		"the name -": struct {
-			A int `json:"-,"`
+			A int `json:"-,"` //nolint:staticcheck // it is meant
 		}{},
 		"no name": twice(`json:"a\"b"`),
 		"names that differ by case": struct {
@@ -606,9 +606,9 @@ func setAny(t *rapid.T, v reflect.Value, depth int) {
 			v.SetMapIndex(key, value)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				setAny(t, v.Field(i), depth)
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				setAny(t, field, depth)
 			}
 		}
 	}
@@ -685,7 +685,8 @@ func (c Counted) MarshalJSON() ([]byte, error) {
 func TestOfIsKept(t *testing.T) {
 	t.Parallel()
 
-	require.Same(t, of[Note](t), of[Note](t))
+	first, second := of[Note](t), of[Note](t)
+	require.Same(t, first, second)
 	require.NoError(t, of[Note](t).Prove())
 }
 

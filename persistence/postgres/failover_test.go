@@ -84,7 +84,7 @@ func checkpointAt(t *testing.T, journal persistence.Journal, offset int64) tail.
 
 // Who follows the journal while its server is replaced is told, and not given what
 // stands at the places that were used again.
-func TestFailoverEndsSubscriptions(t *testing.T) {
+func TestLongFailoverEndsSubscriptions(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Server(t)
 	require.NoError(t, postgres.Migrate(t.Context(), postgres.Config{URL: primary.URL()}))

@@ -220,7 +220,7 @@ func TestUnresolvedAppendIsUnknown(t *testing.T) {
 	server := pgtest.Server(t)
 	journal := open(t, postgres.Config{
 		URL: server.URL(), Migrate: true, Durability: postgres.Relaxed, ResolveTimeout: time.Second,
-		StatementTimeout: 300 * time.Millisecond, ConnectTimeout: 300 * time.Millisecond,
+		StatementTimeout: time.Second, ConnectTimeout: time.Second,
 	})
 	require.NoError(t, appendOne(t, journal, "s-1", persistence.NoStream, "x").Err)
 	server.Pause()

@@ -1,7 +1,6 @@
 package schema_test
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -154,5 +153,5 @@ func TestCatalogueWithout(t *testing.T) {
 	_, err = schema.ReadCatalogue(t.Context(), away)
 	require.ErrorIs(t, err, errDown)
 	_, err = schema.RegisterProgram(t.Context(), away, schema.Program{Events: map[string][]*codec.Type{"a": {typeOf[Painted](t)}}})
-	require.True(t, errors.Is(err, errDown))
+	require.ErrorIs(t, err, errDown)
 }

@@ -120,7 +120,7 @@ type (
 		right
 		Mine   int
 		Tagged bool `json:"tagged"`
-		NoName bool `json:"no\"name"`
+		NoName bool `json:"no\"name"` //nolint:staticcheck // it is meant
 	}
 	Named struct {
 		Left    `json:"left"`

@@ -138,7 +138,7 @@ func openMount(ctx context.Context, directory string) error {
 		return fmt.Errorf("mount: %w", err)
 	}
 	if _, err := sqlite.Open(ctx, sqlite.Config{Path: inside}); !errors.Is(err, persistence.ErrInvalid) {
-		return fmt.Errorf("a file that is mounted by itself was opened: %v", err)
+		return fmt.Errorf("a file that is mounted by itself was opened: %w", err)
 	}
 	if journal, err = sqlite.Open(ctx, sqlite.Config{Path: outside}); err != nil {
 		return err

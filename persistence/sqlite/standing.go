@@ -37,7 +37,11 @@ func (j *Journal) standing() error {
 	if failed != nil {
 		err = errors.Join(err, definite(failed))
 	}
-	j.config.Logger.Error("the log was taken away beside the journal's file", "saved", saved, "err", err)
+	if saved {
+		j.config.Logger.Error("the log was taken away beside the journal's file, which holds all of it now", "err", err)
+	} else {
+		j.config.Logger.Error("the log was taken away beside the journal's file, and could not be copied into it", "err", err)
+	}
 	return err
 }
 

@@ -127,6 +127,7 @@ func (r *report) endPackage(e *event) {
 		}
 	case "fail":
 		r.broken = true
+		r.packages = append(r.packages, timing{short(e.Package), e.Elapsed})
 		r.print(e)
 		fmt.Fprintf(r.out, "FAIL  %6.1fs %s\n", e.Elapsed, short(e.Package))
 		r.printUnfinished(e.Package)
