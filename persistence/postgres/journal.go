@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -236,7 +237,30 @@ func (j *Journal) close(ctx context.Context) {
 		j.committer.close()
 		j.closing()
 		j.goroutines.Wait()
-		j.pool.Close()
+		j.closePool(ctx)
 		j.transactor.close(ctx)
 	})
+}
+
+// lastWords is how long the pool may take when there is no time left: enough for a
+// server that answers.
+const lastWords = time.Second
+
+// closePool says goodbye to the server on each connection. One that does not answer
+// makes the driver wait for a quarter of a minute, which nobody is made to wait for.
+func (j *Journal) closePool(ctx context.Context) {
+	closed := make(chan struct{})
+	go func() { // ends when the driver gives up, 15 s at most
+		defer close(closed)
+		j.pool.Close()
+	}()
+	select {
+	case <-closed:
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case <-closed:
+	case <-time.After(lastWords):
+	}
 }

@@ -327,6 +327,10 @@ func TestCloseWhileTheServerHangs(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, appendOne(t, journal, "s-1", persistence.NoStream, "x").Err)
 	server.Pause()
+	impatient, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = journal.Head(impatient) // leaves a connection on which nobody answers
+	require.ErrorIs(t, err, persistence.ErrUnavailable)
 	submit := func(expected persistence.Expected) <-chan persistence.Outcome {
 		outcome := make(chan persistence.Outcome, 1)
 		require.NoError(t, journal.Submit(persistence.Append{Stream: "s-1", Expected: expected, Events: []persistence.Event{{Type: "t"}}}, nil,
