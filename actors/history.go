@@ -58,7 +58,8 @@ func (h *history) covers(c *call) bool {
 	case c.after.Offset > 0 && c.after.Part == h.oldest.Part && h.oldest.Offset <= c.after.Offset:
 		return true
 	}
-	return !c.born.IsZero() && h.newest.Before(c.born.Add(-clockSkew))
+	asked := c.firstAsked()
+	return !asked.IsZero() && h.newest.Before(asked.Add(-clockSkew))
 }
 
 // take adds what was read, and reports how many commands that brought. What does not

@@ -62,9 +62,10 @@ func Once(key string) AskOption { return func(r *Request) { r.key, r.keyed = key
 // events are stored the first reply comes back, else the command is decided and
 // the id is used up. The command must be the one that was asked.
 //
-// It searches the stream back to when the command was asked. That may fail with
-// [persistence.ErrUnknownOutcome] and the reason "too-far-back" when more than
-// ten thousand events have followed.
+// It searches the stream back to when the command was asked, which the id tells; an id
+// that tells of the future was made by a wrong clock, and the whole stream is searched.
+// That may fail with [persistence.ErrUnknownOutcome] and the reason "too-far-back" when
+// more than ten thousand events have followed.
 func Again(id persistence.CommandID) AskOption {
 	return func(r *Request) { r.identity = identity{id: id, class: again, born: bornOf(id)} }
 }
@@ -107,6 +108,15 @@ func bornOf(id persistence.CommandID) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)) //nolint:gosec // 48 bits
+}
+
+// firstAsked is the time that tells whether a command would be found further back, zero
+// when nothing does. A time of birth that is not over yet was told by a wrong clock.
+func (c *call) firstAsked() time.Time {
+	if c.born.After(c.now.Add(clockSkew)) {
+		return time.Time{}
+	}
+	return c.born
 }
 
 // lasting reports that a command which is accepted leaves a trace even when it

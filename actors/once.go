@@ -67,7 +67,7 @@ func (a *activation) repeated(c *call) bool {
 	case found:
 		a.repeat(c, version)
 		return true
-	case c.class == named, a.memory.complete(c.born, c.after) && (c.class == sent || c.born.IsZero()), a.ownOpen(c), a.absent(c):
+	case c.class == named, a.memory.complete(c.firstAsked(), c.after) && (c.class == sent || c.born.IsZero()), a.ownOpen(c), a.absent(c):
 		return false
 	}
 	a.search(c)

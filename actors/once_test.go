@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -322,6 +323,42 @@ func TestAgainWhileItCommits(t *testing.T) {
 		require.EqualValues(t, 1, system.Stats().Conflicts)
 		require.Equal(t, []string{"0", "x"}, stored(t, under, "a"))
 	})
+}
+
+// An id that was made by a clock far ahead says nothing of when its command was asked:
+// the command is looked for as if its id had no time.
+func TestAgainOutlivesAWrongClock(t *testing.T) {
+	t.Parallel()
+	for name, class := range map[string]func(id persistence.CommandID) actors.AskOption{
+		"again": actors.Again,
+		"sent": func(id persistence.CommandID) actors.AskOption {
+			return actors.Sent(id, time.Now().Add(8*24*time.Hour))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				journal := new(memory.Journal)
+				id := persistence.CommandID(persistence.NewEventID())
+				binary.BigEndian.PutUint64(id[:8], uint64(time.Now().Add(8*24*time.Hour).UnixMilli())<<16|7<<12)
+				system := open(t, actors.Config{Journal: journal, RememberMax: 1})
+				_, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, class(id))
+				require.NoError(t, err)
+				for i := range 3 {
+					<-time.After(time.Hour)
+					_, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: "y", Events: 999}, actors.Once(fmt.Sprint(i)))
+					require.NoError(t, err)
+				}
+				system = open(t, actors.Config{Journal: journal, RememberMax: 1})
+
+				seen, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, class(id))
+
+				require.NoError(t, err)
+				require.EqualValues(t, 1, seen.Version, "it was not done again")
+				require.Equal(t, 1+3*999, len(stored(t, journal, "a"))) //nolint:testifylint // the events would be printed
+			})
+		})
+	}
 }
 
 // A command that is too far back to be looked for is not decided a second time.

@@ -18,6 +18,7 @@ import (
 	"github.com/stele-es/stele/actors/actorstest"
 	"github.com/stele-es/stele/internal/faultjournal"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/memory"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
@@ -143,6 +144,60 @@ func TestTimers(t *testing.T) {
 			require.Less(t, late, 10*time.Millisecond)
 		}
 	})
+}
+
+// Times are those of the clocks of the systems: what another one has stored is due when
+// the clock here says so. That is late by as much as the clock here is behind, and early
+// by as much as it is ahead; nothing is lost, and nothing is done twice.
+func TestTimersFollowTheClock(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		there, here time.Duration // what the clocks show at the same moment
+		delay       time.Duration
+		after       time.Duration // from that moment
+	}{
+		"the same":                       {0, 0, 2 * time.Hour, 2 * time.Hour},
+		"set back by an hour":            {time.Hour, 0, 2 * time.Hour, 3 * time.Hour},
+		"set back, and due soon":         {time.Hour, 0, time.Second, time.Hour + time.Second},
+		"ahead by an hour":               {0, time.Hour, 2 * time.Hour, time.Hour},
+		"ahead by more than is to wait":  {0, 3 * time.Hour, 2 * time.Hour, 0},
+		"behind by more than is to wait": {5 * time.Hour, 0, time.Minute, 5*time.Hour + time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var events []persistence.Recorded
+			synctest.Test(t, func(t *testing.T) { // each begins at the same time
+				<-time.After(c.there)
+				journal := new(memory.Journal)
+				system := open(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{clocks(actors.Sends[clock]())}})
+				arm(t, system, "a", Arm{Name: "x", Delay: c.delay})
+				for recorded, err := range journal.Read(t.Context(), "clock-a", persistence.ReadOptions{}) {
+					require.NoError(t, err)
+					events = append(events, recorded)
+				}
+			})
+			synctest.Test(t, func(t *testing.T) {
+				<-time.After(c.here)
+				journal := new(memory.Journal)
+				_, err := journal.Import(t.Context(), events)
+				require.NoError(t, err)
+				system := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{clocks(actors.Sends[clock]())}})
+				began := time.Now()
+				if c.after > 0 {
+					<-time.After(c.after - time.Second)
+					require.Empty(t, heard(system, "a"))
+				}
+				<-time.After(10 * time.Second)
+				require.Equal(t, []string{"x"}, heard(system, "a"))
+				system.Restart()
+				<-time.After(6 * time.Hour)
+
+				rung := system.Events("clock-a")
+				require.Len(t, rung, 1)
+				require.WithinDuration(t, began.Add(c.after), rung[0].(Heard).At, 10*time.Second)
+			})
+		})
+	}
 }
 
 // What is written by hand is what the generated code would write.
