@@ -76,7 +76,7 @@ func areas() []Area {
 		{Folder: "internal/usercode"},
 		{Folder: "internal/lifecycle", Imports: []string{"internal/usercode"}},
 		{Folder: "proto"},
-		{Folder: "persistence", Imports: []string{"proto", "internal/compare"}},
+		{Folder: "persistence", Imports: []string{"proto", "internal/compare", "internal/usercode"}},
 
 		{Folder: "internal/appender", Imports: with(leaves, "persistence")},
 		{Folder: "internal/pgsession", Imports: []string{"persistence"}},

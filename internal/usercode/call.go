@@ -49,3 +49,20 @@ func Call(f func() error) error {
 	}()
 	return <-result
 }
+
+// Each calls f with 0 to n-1, in this order and in a goroutine of its own, and waits
+// until all are over. One that does not return keeps none of the others from being
+// called; ended, on the goroutine of the caller, is told of it at once.
+func Each(n int, f func(i int), ended func(i int, err error)) {
+	for i := 0; i < n; i++ {
+		err := Call(func() error {
+			for ; i < n; i++ {
+				f(i)
+			}
+			return nil
+		})
+		if err != nil {
+			ended(i, err)
+		}
+	}
+}

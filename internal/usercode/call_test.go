@@ -37,3 +37,21 @@ func TestCall(t *testing.T) {
 	require.ErrorContains(t, err, "runtime.Goexit")
 	require.True(t, cleaned)
 }
+
+func TestEachGoesOnBehindOneThatDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	var called []int
+	ended := map[int]string{}
+	usercode.Each(6, func(i int) {
+		called = append(called, i)
+		switch i {
+		case 1, 5:
+			runtime.Goexit()
+		case 2:
+			panic("secret")
+		}
+	}, func(i int, err error) { ended[i] = err.Error() })
+
+	require.Equal(t, []int{0, 1, 2, 3, 4, 5}, called)
+	require.Equal(t, map[int]string{1: usercode.Exited().Error(), 2: "panicked with a string", 5: usercode.Exited().Error()}, ended)
+}

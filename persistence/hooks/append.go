@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -27,15 +28,34 @@ type entered struct {
 func (j *Journal) begin(ctx context.Context, hooks []*Hook, append persistence.Append) *appending {
 	a := &appending{journal: j, append: append, entered: make([]entered, 0, len(hooks))}
 	a.own(hooks)
-	for _, hook := range hooks {
-		if err := a.enter(ctx, hook); err != nil {
-			a.refusal = refusalOf(hook, err)
-			a.end(ctx, persistence.Outcome{Err: a.refusal})
-			return a
+	if !slices.ContainsFunc(hooks, (*Hook).entersAppend) { // nothing is to be called
+		for _, hook := range hooks {
+			a.pass(hook, nil)
 		}
+		return a
+	}
+	var at *Hook
+	err := usercode.Call(func() error {
+		for _, at = range hooks {
+			if err := a.enter(ctx, at); err != nil {
+				return refusalOf(at, err)
+			}
+		}
+		return nil
+	})
+	if ended, ok := err.(*usercode.EndedError); ok { //nolint:errorlint // Call's own, and not one that a hook has returned
+		err = &persistence.Error{Kind: persistence.ErrRejected, Reason: reasonPanic, Err: didNotReturn(at, ended)}
+	}
+	if err != nil {
+		a.refusal = err
+		a.end(ctx, persistence.Outcome{Err: a.refusal})
 	}
 	return a
 }
+
+// reasonPanic is that of an append whose hook did not return, as it is that of a command
+// whose handler did not.
+const reasonPanic = "panic"
 
 // refusalOf is an error that says of itself that nothing was stored. That of a hook may
 // have no kind, or be about something else, of which the hook does not know what became.
@@ -66,12 +86,7 @@ func (a *appending) own(hooks []*Hook) {
 	}
 }
 
-func (a *appending) enter(ctx context.Context, hook *Hook) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = &persistence.UnavailableError{Reason: panicked(hook, reason)}
-		}
-	}()
+func (a *appending) enter(ctx context.Context, hook *Hook) error {
 	if hook.BeforeAppend != nil {
 		if err := hook.BeforeAppend(ctx, &a.append); err != nil {
 			return err
@@ -81,31 +96,27 @@ func (a *appending) enter(ctx context.Context, hook *Hook) (err error) {
 	if hook.AroundAppend != nil {
 		after = hook.AroundAppend(ctx, &a.append)
 	}
-	a.entered = append(a.entered, entered{hook, after})
+	a.pass(hook, after)
 	return nil
 }
 
-// end brings the outcome outwards.
-func (a *appending) end(ctx context.Context, outcome persistence.Outcome) {
-	for _, e := range slices.Backward(a.entered) {
-		if e.after != nil {
-			a.tell(e.hook, func() { e.after(outcome) })
-		}
-		if e.hook.AfterAppend != nil {
-			a.tell(e.hook, func() { e.hook.AfterAppend(ctx, &a.append, outcome) })
-		}
-	}
+func (a *appending) pass(hook *Hook, after func(persistence.Outcome)) {
+	a.entered = append(a.entered, entered{hook, after})
 }
 
-// tell calls a hook that can change nothing any more, so that its panic must not
-// either.
-func (a *appending) tell(hook *Hook, call func()) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			a.journal.logger.Error("hook panicked", "stream", a.append.Stream, "err", panicked(hook, reason))
+// end brings the outcome outwards. Hooks can change nothing any more, so one that does
+// not return must not either.
+func (a *appending) end(ctx context.Context, outcome persistence.Outcome) {
+	var calls []call
+	for _, e := range slices.Backward(a.entered) {
+		if e.after != nil {
+			calls = append(calls, call{e.hook, func() { e.after(outcome) }})
 		}
-	}()
-	call()
+		if e.hook.AfterAppend != nil {
+			calls = append(calls, call{e.hook, func() { e.hook.AfterAppend(ctx, &a.append, outcome) }})
+		}
+	}
+	a.journal.tell(a.append.Stream, calls)
 }
 
 // Append fulfils [persistence.Appender]. A refusal is the outcome of its append

@@ -8,10 +8,12 @@ import (
 )
 
 // Hook is a set of functions, all of them optional, that a [Journal] calls. They
-// are called by many goroutines at once. A panic in one is contained: before an
-// append it refuses, with [*persistence.UnavailableError]; on an event that was
-// read it is a [*persistence.CorruptError]; afterwards it is logged and changes
-// nothing.
+// are called by many goroutines at once. What one does instead of returning, a
+// panic or runtime.Goexit, is contained: before an append it refuses, with an error of
+// kind [persistence.ErrRejected] for the reason "panic"; before a reading it is a
+// [*persistence.UnavailableError], on an event that was read a
+// [*persistence.CorruptError]; afterwards it is logged and changes nothing. For this a
+// function may run in another goroutine than that of its caller, who waits for it.
 type Hook struct {
 	// Name is what errors and logs call the hook.
 	Name string
@@ -93,5 +95,9 @@ func Metadata(metadata func(ctx context.Context) persistence.Metadata) Hook {
 func (h *Hook) appends() bool {
 	return h.BeforeAppend != nil || h.AroundAppend != nil || h.AfterAppend != nil
 }
+
+func (h *Hook) entersAppend() bool { return h.BeforeAppend != nil || h.AroundAppend != nil }
+
+func (h *Hook) entersReading() bool { return h.BeforeRead != nil || h.AroundRead != nil }
 
 func (h *Hook) reads() bool { return h.BeforeRead != nil || h.AroundRead != nil || h.AfterRead != nil }

@@ -374,8 +374,11 @@ func TestPanics(t *testing.T) {
 
 				err := way(t.Context(), journal, single("a-1", event("1"))).Err
 
-				require.ErrorIs(t, err, persistence.ErrUnavailable)
-				require.EqualError(t, err, `unavailable: hook "bad" panicked with a string`)
+				require.ErrorIs(t, err, persistence.ErrRejected)
+				require.EqualError(t, err, `rejected (panic): hook "bad" panicked with a string`)
+				class, known := persistence.Classify(err)
+				require.True(t, known)
+				require.Equal(t, persistence.NotDone, class.Effect)
 				head, err := behind.Head(t.Context())
 				require.NoError(t, err)
 				require.Equal(t, persistence.Positions{0}, head)
@@ -400,7 +403,7 @@ func TestPanics(t *testing.T) {
 			require.NoError(t, outcome.Err)
 			require.EqualValues(t, 1, outcome.Last)
 			require.Contains(t, tr.taken(), "outer after a-1 1 <nil>")
-			require.Contains(t, log.String(), `msg="hook panicked" stream=a-1 err="hook \"bad\" panicked with a string"`)
+			require.Contains(t, log.String(), `msg="hook did not return" stream=a-1 err="hook \"bad\" panicked with a string"`)
 			require.Contains(t, log.String(), `err="hook \"bad\" panicked with a int"`)
 			require.NotContains(t, log.String(), "secret")
 		})
@@ -442,7 +445,7 @@ func TestPanics(t *testing.T) {
 
 		require.Len(t, all(t, journal, "a-1"), 1)
 		require.Contains(t, tr.taken(), "outer around 1 events <nil>")
-		require.Contains(t, log.String(), `msg="hook panicked" stream=a-1 err="hook \"bad\" panicked with a string"`)
+		require.Contains(t, log.String(), `msg="hook did not return" stream=a-1 err="hook \"bad\" panicked with a string"`)
 	})
 }
 

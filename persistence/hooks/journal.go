@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -14,8 +15,8 @@ import (
 type Config struct {
 	// Journal appends and reads. It is required, and is closed by [Journal.Close].
 	Journal persistence.Journal
-	// Logger takes what cannot be told to a caller any more: hooks that panic after
-	// an append or a reading. The default is slog.Default().
+	// Logger takes what cannot be told to a caller any more: hooks that do not
+	// return after an append or a reading. The default is slog.Default().
 	Logger *slog.Logger
 }
 
@@ -89,9 +90,20 @@ func (j *Journal) change(change func([]*Hook) []*Hook) {
 	j.hooks.Store(&next)
 }
 
-// panicked says that a hook has, without what it said, which may be anything.
-func panicked(hook *Hook, reason any) string {
-	return fmt.Sprintf("hook %q panicked with a %T", hook.Name, reason)
+// didNotReturn says so of a hook.
+func didNotReturn(hook *Hook, ended error) error { return fmt.Errorf("hook %q %w", hook.Name, ended) }
+
+// call is one of a function of a hook that can change nothing any more.
+type call struct {
+	hook *Hook
+	make func()
+}
+
+// tell makes the calls that come behind what was done with a stream.
+func (j *Journal) tell(stream persistence.StreamID, calls []call) {
+	usercode.Each(len(calls), func(i int) { calls[i].make() }, func(i int, ended error) {
+		j.logger.Error("hook did not return", "stream", stream, "err", didNotReturn(calls[i].hook, ended))
+	})
 }
 
 // unable reports an ability that the journal behind does not have.

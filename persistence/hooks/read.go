@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -24,21 +25,32 @@ type enteredReading struct {
 // beginReading takes a call inwards, until a hook refuses.
 func (j *Journal) beginReading(ctx context.Context, hooks []*Hook, what Reading) (*reading, error) {
 	r := &reading{journal: j, what: what, entered: make([]enteredReading, 0, len(hooks))}
-	for _, hook := range hooks {
-		if err := r.enter(ctx, hook); err != nil {
-			r.end(0, err)
-			return nil, err
+	if !slices.ContainsFunc(hooks, (*Hook).entersReading) { // nothing is to be called
+		for _, hook := range hooks {
+			r.entered = append(r.entered, enteredReading{hook: hook})
 		}
+		return r, nil
+	}
+	var at *Hook
+	err := usercode.Call(func() error {
+		for _, at = range hooks {
+			if err := r.enter(ctx, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if ended, ok := err.(*usercode.EndedError); ok { //nolint:errorlint // Call's own, and not one that a hook has returned
+		err = &persistence.UnavailableError{Reason: didNotReturn(at, ended).Error()}
+	}
+	if err != nil {
+		r.end(0, err)
+		return nil, err
 	}
 	return r, nil
 }
 
-func (r *reading) enter(ctx context.Context, hook *Hook) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = &persistence.UnavailableError{Reason: panicked(hook, reason)}
-		}
-	}()
+func (r *reading) enter(ctx context.Context, hook *Hook) error {
 	if hook.BeforeRead != nil {
 		if err := hook.BeforeRead(ctx, &r.what); err != nil {
 			return err
@@ -52,54 +64,49 @@ func (r *reading) enter(ctx context.Context, hook *Hook) (err error) {
 	return nil
 }
 
-// event takes one event outwards.
-func (r *reading) event(ctx context.Context, recorded *persistence.Recorded) error {
-	for _, e := range slices.Backward(r.entered) {
-		if err := r.show(ctx, e.hook, recorded); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *reading) show(ctx context.Context, hook *Hook, recorded *persistence.Recorded) (err error) {
-	if hook.AfterRead == nil {
+// show takes events outwards, one behind the other.
+func (r *reading) show(ctx context.Context, events []persistence.Recorded) error {
+	if len(events) == 0 || !slices.ContainsFunc(r.entered, func(e enteredReading) bool { return e.hook.AfterRead != nil }) {
 		return nil
 	}
-	stream, version := recorded.Stream, recorded.Version
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = &persistence.CorruptError{Stream: stream, Version: version, Reason: panicked(hook, reason)}
+	var at *Hook
+	var stream persistence.StreamID // as it was read: the hook may have changed the event's
+	var version persistence.Version
+	err := usercode.Call(func() error {
+		for i := range events {
+			for _, e := range slices.Backward(r.entered) {
+				if e.hook.AfterRead == nil {
+					continue
+				}
+				at, stream, version = e.hook, events[i].Stream, events[i].Version
+				if err := e.hook.AfterRead(ctx, &r.what, &events[i]); err != nil {
+					return err
+				}
+			}
 		}
-	}()
-	return hook.AfterRead(ctx, &r.what, recorded)
+		return nil
+	})
+	if ended, ok := err.(*usercode.EndedError); ok { //nolint:errorlint // Call's own, and not one that a hook has returned
+		return &persistence.CorruptError{Stream: stream, Version: version, Reason: didNotReturn(at, ended).Error()}
+	}
+	return err
 }
 
 // end tells the hooks that the reading has ended.
 func (r *reading) end(events int, err error) {
+	var calls []call
 	for _, e := range slices.Backward(r.entered) {
 		if e.after != nil {
-			r.tell(e, events, err)
+			calls = append(calls, call{e.hook, func() { e.after(events, err) }})
 		}
 	}
-}
-
-func (r *reading) tell(e enteredReading, events int, err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			r.journal.logger.Error("hook panicked", "stream", r.what.Stream, "err", panicked(e.hook, reason))
-		}
-	}()
-	e.after(events, err)
+	r.journal.tell(r.what.Stream, calls)
 }
 
 // finish ends a reading that has all its events at once.
 func (r *reading) finish(ctx context.Context, events []persistence.Recorded, err error) ([]persistence.Recorded, error) {
-	for i := range events {
-		if err != nil {
-			break
-		}
-		err = r.event(ctx, &events[i])
+	if err == nil {
+		err = r.show(ctx, events)
 	}
 	if err != nil {
 		events = nil
@@ -123,17 +130,17 @@ func (j *Journal) Read(ctx context.Context, stream persistence.StreamID, options
 		}
 		events := 0
 		defer func() { r.end(events, err) }()
-		var recorded persistence.Recorded
-		for recorded, err = range j.Journal.Read(ctx, r.what.Stream, r.what.Options) {
+		one := make([]persistence.Recorded, 1)
+		for one[0], err = range j.Journal.Read(ctx, r.what.Stream, r.what.Options) {
 			if err == nil {
-				err = r.event(ctx, &recorded)
+				err = r.show(ctx, one)
 			}
 			if err != nil {
 				yield(persistence.Recorded{}, err)
 				return
 			}
 			events++
-			if !yield(recorded, nil) {
+			if !yield(one[0], nil) {
 				return
 			}
 		}
@@ -157,8 +164,8 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 		defer func() { r.end(events, err) }()
 		var page persistence.Page
 		for page, err = range j.Journal.ReadAll(ctx, r.what.All) {
-			for i := 0; err == nil && i < len(page.Events); i++ {
-				err = r.event(ctx, &page.Events[i])
+			if err == nil {
+				err = r.show(ctx, page.Events)
 			}
 			if err != nil {
 				yield(persistence.Page{}, err)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
 )
@@ -185,7 +186,7 @@ func (c *Chain) Renamed(eventType string) (today string, asStored bool) {
 
 // Upcast appends to out what a stored event is today and returns it. One event
 // may share memory with the stored one; several share nothing, so that each is its
-// reader's own. An upcaster that fails, panics or breaks its declaration is a
+// reader's own. An upcaster that fails, does not return or breaks its declaration is a
 // [*persistence.CorruptError] that names stream and version; out is then returned
 // as it was.
 func (c *Chain) Upcast(out []persistence.Recorded, stored *persistence.Recorded) ([]persistence.Recorded, error) {
@@ -251,12 +252,13 @@ func (r *run) step(raw Raw, from int) error {
 
 // call runs the function and holds it to what was declared.
 func (u *Upcaster) call(raw Raw) (results []Raw, err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = fmt.Errorf("the upcaster panicked with a %T", reason)
-		}
-	}()
-	results, err = u.Upcast(raw)
+	err = usercode.Call(func() error {
+		results, err = u.Upcast(raw)
+		return err
+	})
+	if ended, ok := err.(*usercode.EndedError); ok { //nolint:errorlint // Call's own
+		return nil, fmt.Errorf("the upcaster %w", ended)
+	}
 	if err != nil {
 		return nil, err
 	}

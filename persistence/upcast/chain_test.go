@@ -3,6 +3,7 @@ package upcast_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -166,6 +167,10 @@ func TestUpcastingFails(t *testing.T) {
 		"with a panic": {
 			[]upcast.Upcaster{{From: "a", Upcast: func(upcast.Raw) ([]upcast.Raw, error) { panic("secret") }}},
 			"upcasting failed from a: the upcaster panicked with a string", nil,
+		},
+		"with the end of its goroutine": {
+			[]upcast.Upcaster{{From: "a", Upcast: func(upcast.Raw) ([]upcast.Raw, error) { runtime.Goexit(); return nil, nil }}},
+			"upcasting failed from a: the upcaster ended its goroutine with runtime.Goexit, as require and mocks do when a test fails", nil,
 		},
 		"in the second step": {
 			[]upcast.Upcaster{upcast.Rename("a", "b"), {From: "b", Upcast: func(upcast.Raw) ([]upcast.Raw, error) { return nil, errFailed }}},
