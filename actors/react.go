@@ -72,7 +72,10 @@ func React[S, E any](key func(event Event[E]) string, then func(state *S, tx *Tx
 }
 
 // ReactSince leaves out events that were recorded before a time: that at which the
-// kind began to react, so that what was over by then does not set off anything.
+// kind began to react, so that what was over by then does not set off anything. It goes
+// by the time that was stored with the event, so it leaves out a later event too when a
+// clock set back has recorded that one. Once the reactions have come past the time the
+// option is of no more use: leave it out then, and no clock can leave out anything.
 func ReactSince[S any](t time.Time) Part[S] { return func(a *Aggregate[S]) { a.d.since = t } }
 
 // reaction is a handler of events of others.

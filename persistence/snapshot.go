@@ -62,6 +62,7 @@ type Snapshots interface {
 	DeleteSnapshot(ctx context.Context, stream StreamID) error
 	// DeleteSnapshots forgets those of all streams of a category, which must not be
 	// empty, that were stored before a time, whenever that was if it is zero. It returns
-	// how many.
+	// how many. A clock that was wrong costs no more than reading events again, unless
+	// the events before a snapshot were truncated: then nothing else holds the state.
 	DeleteSnapshots(ctx context.Context, category string, before time.Time) (int, error)
 }

@@ -8,7 +8,7 @@
 //	report, err := transfer.Verify(ctx, journal, other, transfer.Choice{})
 //
 //	sessions := transfer.Choice{Categories: []string{"session"}}
-//	plan, err := transfer.Retain(ctx, journal, transfer.RetainOptions{Choice: sessions, Before: lastYear, Unfolded: true, Archive: file})
+//	plan, err := transfer.Retain(ctx, journal, transfer.RetainOptions{Choice: sessions, OlderThan: year, Unfolded: true, Archive: file})
 //
 // # Files
 //

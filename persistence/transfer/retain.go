@@ -12,19 +12,25 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// RetainOptions say which events may go. An event goes when it is older than
-// Before and not among the Keep newest of its stream, and nothing holds it. The
-// newest event of a stream always stays.
+// RetainOptions say which events may go. An event goes when Before, OlderThan and Keep
+// allow it, as far as they are set, and nothing holds it. The newest event of a stream
+// always stays.
 type RetainOptions struct {
 	// Choice says which streams are meant; it must choose some.
 	Choice
 	// Metadata are keys and values that the metadata of the streams must have too.
 	Metadata persistence.Metadata
-	// Before is the time before which an event must have been stored. The zero time
-	// sets no such bound, but then Keep must be set.
+	// Before is the time before which an event must have been stored, for a day that is
+	// known; for an age set OlderThan. The zero time sets no such bound.
 	Before time.Time
-	// Keep is how many of the newest events of each stream stay. 0 sets no such bound,
-	// but then Before must be set.
+	// OlderThan is for how long an event must have been stored. No single reading of a
+	// clock decides: age is counted up to what the clock of this machine says now, or up
+	// to the earliest time among the newest 32 events of the journal when that is before.
+	// So a clock that is ahead for a moment lets nothing go, and a journal to which nobody
+	// writes loses nothing by growing old. 0 sets no such bound.
+	OlderThan time.Duration
+	// Keep is how many of the newest events of each stream stay. 0 sets no such bound.
+	// One of Before, OlderThan and Keep must be set.
 	Keep int
 	// Floors are the places, by whose they are, up to which events were used: the
 	// checkpoints of projections and subscriptions. Events behind any of them stay.
@@ -95,6 +101,7 @@ func Retain(ctx context.Context, journal persistence.Journal, options RetainOpti
 type retention struct {
 	journal   persistence.Journal
 	options   *RetainOptions
+	before    time.Time             // of the options, with their age; zero is no bound
 	snapshots persistence.Snapshots // nil when it keeps none
 	scavenger persistence.Scavenger
 	archive   *writer // nil when nothing is archived
@@ -119,14 +126,19 @@ func newRetention(ctx context.Context, journal persistence.Journal, options *Ret
 	switch {
 	case options.all():
 		return nil, invalid("choice", "is empty: say which streams are meant")
-	case options.Before.IsZero() && options.Keep == 0:
-		return nil, invalid("before", "and keep are not set: nothing says which events may go")
+	case options.Before.IsZero() && options.OlderThan == 0 && options.Keep == 0:
+		return nil, invalid("before", "and older than and keep are not set: nothing says which events may go")
+	case options.OlderThan < 0:
+		return nil, invalid("older than", "is negative")
 	case options.Keep < 0:
 		return nil, invalid("keep", "is negative")
 	case options.Format > CloudEvents:
 		return nil, invalid("format", "is not known")
 	case !able:
 		return nil, invalid("scavenge", "is not what the journal can do")
+	}
+	if err := r.bound(ctx); err != nil {
+		return nil, err
 	}
 	if options.Archive != nil && !options.DryRun {
 		described, err := describedBy(ctx, journal)
@@ -136,6 +148,35 @@ func newRetention(ctx context.Context, journal persistence.Journal, options *Ret
 		r.archive = newWriter(options.Archive, options.Format, journal.Identity(), described)
 	}
 	return r, nil
+}
+
+// telling is how many events tell together what time it is.
+const telling = 32
+
+// bound turns an age into a time.
+func (r *retention) bound(ctx context.Context) error {
+	r.before = r.options.Before
+	if r.options.OlderThan == 0 {
+		return nil
+	}
+	now, left := time.Now(), telling
+	for page, err := range r.journal.ReadAll(ctx, persistence.ReadAllOptions{Backward: true, PageRows: telling, System: true}) {
+		if err != nil {
+			return fmt.Errorf("look what time it is in the journal: %w", err)
+		}
+		for i := range page.Events[:min(left, len(page.Events))] {
+			if at := page.Events[i].At; at.Before(now) {
+				now = at
+			}
+		}
+		if left -= len(page.Events); left <= 0 {
+			break
+		}
+	}
+	if before := now.Add(-r.options.OlderThan); r.before.IsZero() || before.Before(r.before) {
+		r.before = before
+	}
+	return nil
 }
 
 func (r *retention) run(ctx context.Context) error {
@@ -200,7 +241,7 @@ func (r *retention) cut(ctx context.Context, info *persistence.StreamInfo) (Cut,
 		if err != nil {
 			return cut, err
 		}
-		if recorded.Version >= last || !r.options.Before.IsZero() && !recorded.At.Before(r.options.Before) {
+		if recorded.Version >= last || !r.before.IsZero() && !recorded.At.Before(r.before) {
 			break
 		}
 		if cut.Held = r.holder(&recorded, held); cut.Held != "" {

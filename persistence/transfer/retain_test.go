@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -105,6 +106,90 @@ func TestRetain(t *testing.T) {
 				require.NoError(t, err)
 				require.Zero(t, again.Events, what)
 			}
+		})
+	}
+}
+
+// Age is no matter of one reading of a clock: neither that of the machine which retains,
+// nor that of a few events, lets go what many events of the journal say is young.
+func TestRetainOutlivesWrongClocks(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		now   time.Duration // of the journal, as the clock of this machine sees it
+		ahead int           // of the newest events, that were recorded a year ahead
+		gone  persistence.Version
+	}{
+		"right":                        {0, 0, 30},
+		"this machine a week ahead":    {-7 * day, 0, 30},
+		"this machine ten years ahead": {-3650 * day, 0, 30},
+		"this machine a week behind":   {7 * day, 0, 23},
+		"a few events a year ahead":    {-365 * day, 5, 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				journal := newMemory()
+				var events []persistence.Recorded
+				record := func(stream persistence.StreamID, version int, at time.Time) {
+					e := persistence.Recorded{Stream: stream, Version: persistence.Version(version), At: at}
+					e.ID, e.Type, e.Payload = persistence.NewEventID(), "t", []byte("{}")
+					events = append(events, e)
+				}
+				now := time.Now().Add(c.now)
+				for i := range 60 { // an event a day, the newest is of now
+					record("session-1", i+1, now.Add(-time.Duration(59-i)*day))
+				}
+				for i := range 60 { // and what happens elsewhere
+					at := now
+					if i >= 60-c.ahead {
+						at = at.Add(365 * day)
+					}
+					record("account-1", i+1, at)
+				}
+				_, err := journal.Import(t.Context(), events)
+				require.NoError(t, err)
+				options := transfer.RetainOptions{Choice: transfer.Choice{Categories: []string{"session"}}, OlderThan: 29 * day, Unfolded: true}
+
+				_, err = transfer.Retain(t.Context(), journal, options)
+
+				require.NoError(t, err)
+				require.Equal(t, c.gone+1, firsts(t, journal)["session-1"])
+				options.Before = now.Add(-50 * day)
+				plan, err := transfer.Retain(t.Context(), journal, options)
+				require.NoError(t, err)
+				require.Zero(t, plan.Events, "both must allow it")
+			})
+		})
+	}
+}
+
+// A journal that says little of the time loses nothing by age.
+func TestRetainByAgeOfFewEvents(t *testing.T) {
+	t.Parallel()
+	for kind, open := range journals {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			journal := open(t)
+			options := transfer.RetainOptions{Choice: transfer.Choice{Categories: []string{"session"}}, OlderThan: time.Hour, Unfolded: true}
+			plan, err := transfer.Retain(t.Context(), journal, options)
+			require.NoError(t, err)
+			require.Zero(t, plan.Events, "it is empty")
+			aged(t, journal, 31, "session-1")
+			plan, err = transfer.Retain(t.Context(), journal, options)
+			require.NoError(t, err)
+			require.Zero(t, plan.Events)
+			aged(t, journal, 60, "account-1")
+			options.OlderThan = 30 * 24 * time.Hour // counted from day 28, which the newest 32 begin with
+
+			plan, err = transfer.Retain(t.Context(), journal, options)
+
+			require.NoError(t, err)
+			require.Zero(t, plan.Events)
+			options.OlderThan = 20 * 24 * time.Hour
+			plan, err = transfer.Retain(t.Context(), journal, options)
+			require.NoError(t, err)
+			require.EqualValues(t, 8, plan.Events)
 		})
 	}
 }
@@ -268,12 +353,13 @@ func TestRetainRefuses(t *testing.T) {
 	t.Parallel()
 	some := transfer.Choice{Categories: []string{"session"}}
 	for field, options := range map[string]transfer.RetainOptions{
-		"choice":   {Keep: 1},
-		"before":   {Choice: some},
-		"keep":     {Choice: some, Keep: -1},
-		"format":   {Choice: some, Keep: 1, Format: 9},
-		"scavenge": {Choice: some, Keep: 1, Scavenge: true},
-		"category": {Choice: transfer.Choice{Categories: []string{""}}, Keep: 1},
+		"choice":     {Keep: 1},
+		"before":     {Choice: some},
+		"older than": {Choice: some, OlderThan: -1},
+		"keep":       {Choice: some, Keep: -1},
+		"format":     {Choice: some, Keep: 1, Format: 9},
+		"scavenge":   {Choice: some, Keep: 1, Scavenge: true},
+		"category":   {Choice: transfer.Choice{Categories: []string{""}}, Keep: 1},
 	} {
 		_, err := transfer.Retain(t.Context(), only{newMemory()}, options)
 		wrong, ok := errors.AsType[*persistence.InvalidError](err)
