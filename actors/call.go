@@ -50,6 +50,7 @@ type call struct {
 	bytes   int
 	last    persistence.Version // of the aggregate after it
 	rounds  int                 // decisions lost to conflicts
+	reread  bool                // the state was read again for it, see readAgain
 	verdict error               // a rejection that is to be remembered, decided already
 	repeats persistence.Version // of the event with the outcome, when it was done before
 	absent  *persistence.Chain  // of the state below which the journal does not have it

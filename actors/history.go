@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
@@ -159,6 +160,10 @@ func (a *activation) learn(s *stretch) {
 		a.settleSearch()
 		return
 	}
+	if errors.Is(s.err, persistence.ErrTruncated) { // forward: a later life begins further on
+		a.changed(s.err)
+		return
+	}
 	if s.err != nil {
 		a.giveUp(unread(s.err))
 		return
@@ -168,8 +173,7 @@ func (a *activation) learn(s *stretch) {
 		a.narrow()
 	}
 	if !fits {
-		a.forgetHistory()
-		a.giveUp(unavailable(reasonStreamChanged, nil))
+		a.changed(nil)
 		return
 	}
 	a.settleSearch()
@@ -241,6 +245,15 @@ func (a *activation) outOfReach(c *call) bool {
 		return false
 	}
 	return h.end == truncated || c.class == again && h.to-h.from+1 >= maxSearch
+}
+
+// changed follows a part of the stream that does not belong to what was read before.
+func (a *activation) changed(err error) {
+	a.forgetHistory()
+	chain := a.chain
+	for _, c := range a.takeSearching() {
+		a.readAgain(c, chain, unavailable(reasonStreamChanged, err))
+	}
 }
 
 // giveUp tells those that search that nothing can be found out now.

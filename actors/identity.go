@@ -51,7 +51,8 @@ const maxKey = 255
 // What was rejected is not remembered, because the same command may succeed when
 // the state has changed. It is rejected on a state that is proven current, see [Fresh]:
 // no other process has done it before. How long accepted commands are remembered is bounded by
-// [Config.RememberFor] and [Config.RememberMax].
+// [Config.RememberFor] and [Config.RememberMax]. Deleting the stream of the aggregate ends
+// that too: the key is new to its next life.
 //
 // A command that raises nothing writes an event of the system's that holds its
 // reply, so Once is not for commands that only read.

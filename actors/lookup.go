@@ -46,8 +46,10 @@ type lookups struct {
 type lookedUp struct {
 	of      *activation
 	call    *call
+	chain   *persistence.Chain // of the state that names the version
 	at      persistence.Version
 	found   bool
+	gone    bool // the version does not hold it: the state is not that of the stream
 	reply   any
 	err     error // the outcome when found, else why that is not known
 	receipt Receipt
@@ -142,7 +144,7 @@ func (l *lookups) readOutcomes(outcomes []*lookedUp) {
 			for recorded, err := range l.reader.Read(ctx, o.of.stream, persistence.ReadOptions{From: o.at, Limit: 1}) {
 				o.read(&recorded, err)
 			}
-			o.missed()
+			l.missed(ctx, o)
 		}
 		return
 	}
@@ -160,16 +162,15 @@ func (l *lookups) readOutcomes(outcomes []*lookedUp) {
 		case len(pages[i].Events) > 0:
 			o.read(&pages[i].Events[0], nil)
 		}
-		o.missed()
+		l.missed(ctx, o)
 	}
 }
 
 // read takes the event at the version, or why there is none.
 func (o *lookedUp) read(recorded *persistence.Recorded, err error) {
 	switch {
-	case errors.Is(err, persistence.ErrTruncated):
-		o.found, o.err = true, replyNotKept(persistence.ErrUnknownOutcome, err) // it may have been refused
-	case errors.Is(err, persistence.ErrStreamNotFound): // it was deleted meanwhile
+	case errors.Is(err, persistence.ErrNotFound): // it was deleted or truncated meanwhile
+		o.gone, o.err = true, err
 	case err != nil:
 		o.err = unread(err)
 	default:
@@ -177,10 +178,26 @@ func (o *lookedUp) read(recorded *persistence.Recorded, err error) {
 	}
 }
 
-// missed says that something else stands at the version.
-func (o *lookedUp) missed() {
-	if !o.found && o.err == nil {
-		o.err = unavailable(reasonStreamChanged, nil)
+// missed says why the outcome does not stand at the version. What was truncated in the
+// life that the stream has now was done. What stood there in another life was deleted,
+// and so was the command.
+func (l *lookups) missed(ctx context.Context, o *lookedUp) {
+	if o.found || o.err != nil && !o.gone {
+		return
+	}
+	why := o.err
+	o.gone, o.err = true, unavailable(reasonStreamChanged, why)
+	if !errors.Is(why, persistence.ErrTruncated) {
+		return
+	}
+	info, err := l.reader.Stream(ctx, o.of.stream)
+	switch {
+	case errors.Is(err, persistence.ErrStreamNotFound):
+	case err != nil:
+		o.gone, o.err = false, unread(err)
+	case o.at >= info.Begin:
+		o.gone, o.found = false, true
+		o.err = replyNotKept(persistence.ErrUnknownOutcome, why) // it may have been refused
 	}
 }
 

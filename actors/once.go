@@ -89,7 +89,7 @@ func (a *activation) repeat(c *call, version persistence.Version) {
 // lookUp has the outcome of a command read. The aggregate goes on meanwhile.
 func (a *activation) lookUp(c *call) {
 	a.current = nil
-	if err := a.system.lookups.outcome(&lookedUp{of: a, call: c, at: c.repeats}); err != nil {
+	if err := a.system.lookups.outcome(&lookedUp{of: a, call: c, chain: a.chain, at: c.repeats}); err != nil {
 		a.refuse(c, err)
 		return
 	}
@@ -104,8 +104,12 @@ func (a *activation) lookedUp(l *lookedUp) {
 		return
 	}
 	a.looking = slices.Delete(a.looking, at, at+1)
-	if !l.found {
-		a.forgetHistory() // which may be of another life of the stream
+	switch {
+	case l.gone:
+		a.forgetHistory()
+		a.readAgain(c, l.chain, l.err)
+		return
+	case !l.found:
 		a.refuse(c, l.err)
 		return
 	}
@@ -116,6 +120,20 @@ func (a *activation) lookedUp(l *lookedUp) {
 	}
 	a.finish(c)
 	c.answer()
+}
+
+// readAgain decides a command on a state that is read again, since the journal does not
+// have what the state on this chain says about the command: the stream was deleted. It
+// does so once for each command, so that a journal that contradicts itself is an error
+// and no loop. Many commands on one state have it read once.
+func (a *activation) readAgain(c *call, chain *persistence.Chain, err error) {
+	if c.reread {
+		a.refuse(c, err)
+		return
+	}
+	c.reread = true
+	a.dirty = a.dirty || a.phase == live && a.chain == chain
+	a.resume(c)
 }
 
 // resume decides a command for which the activation did not wait, in whatever phase
