@@ -92,6 +92,6 @@ func databaseOf(t *testing.T, server *pgserver.Server, settings ...string) strin
 		_, err = conn.Exec(t.Context(), "ALTER DATABASE "+name+" SET "+setting)
 		require.NoError(t, err)
 	}
-	require.NoError(t, postgres.Migrate(t.Context(), postgres.Config{URL: server.DatabaseURL(name)}))
+	require.NoError(t, postgres.Migrate(t.Context(), postgres.Config{URL: server.DatabaseURL(name), Durability: postgres.Relaxed})) // whatever the settings are
 	return server.DatabaseURL(name)
 }

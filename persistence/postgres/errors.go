@@ -149,7 +149,9 @@ func notBegun(ctx context.Context, err error) error {
 // stageError translates an error of a statement or a commit that was to be sent: unless
 // nothing of it went out, or the server proves that nothing was done, it may have been.
 func stageError(stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, err error) error {
-	if pgconn.SafeToRetry(err) {
+	// The driver says of a closed connection that nothing went out, also when it has
+	// closed it because no answer to the commit came: that proves nothing.
+	if pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed) {
 		return unavailable("the connection was lost before it was asked for", err)
 	}
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && pgsession.Definite(answered.Code) {

@@ -84,3 +84,6 @@ func Int4Array(all []int32) []byte {
 	m.endArray(start)
 	return m.buf[4:]
 }
+
+// StageError is how an error of a commit that was to be sent is translated.
+func StageError(err error) error { return stageError("a-1", persistence.Any, nil, err) }

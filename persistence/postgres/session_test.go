@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -173,4 +175,17 @@ func TestATransactionIsLeftOpen(t *testing.T) {
 	require.ErrorIs(t, err, persistence.ErrUnavailable)
 	require.Zero(t, scalar(t, url, "SELECT count(*) FROM stele.event"))
 	require.NoError(t, appendOne(t, journal, "a-1", persistence.NoStream, "x").Err)
+}
+
+// The driver says of a connection that it has closed that nothing went out. When it has
+// closed it while it waited for the answer to a commit, that is not so.
+func TestLostCommitIsUnknown(t *testing.T) {
+	t.Parallel()
+	conn, err := pgx.Connect(t.Context(), pgtest.Database(t))
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+	_, err = conn.Exec(t.Context(), "COMMIT")
+	require.True(t, pgconn.SafeToRetry(err), "%v", err)
+
+	require.ErrorIs(t, postgres.StageError(err), persistence.ErrUnknownOutcome)
 }
