@@ -20,28 +20,35 @@ var errNotHosted = errors.New("the kind is not hosted here")
 // errDropped is why nothing comes of a command that upcasters drop.
 var errDropped = errors.New("an upcaster drops the command")
 
-// readSent turns a stored command into what its handler takes today: through the
-// upcasters, as events are read. Its error is errNotHosted, errDropped, or says why
-// this program cannot read the command, however often it tries.
+// readSent is readCommand for a command that was sent.
 func (s *System) readSent(sent *sending, from persistence.StreamID) (h *handler, message any, err error) {
-	of := s.definitions[sent.GetKind()]
+	return s.readCommand(sent.GetKind(), sent.GetCommand(), sent.GetPayload(), &persistence.Recorded{Stream: from}, (*definition).byName)
+}
+
+// readCommand turns a command that is stored at a place into what its handler takes
+// today: through the upcasters, as events are read. Its error is errNotHosted, errDropped,
+// or says why this program cannot read the command, however often it tries.
+func (s *System) readCommand(
+	kind, command string, payload []byte, at *persistence.Recorded, find func(of *definition, today string) *handler,
+) (h *handler, message any, err error) {
+	of := s.definitions[kind]
 	if of == nil {
 		return nil, nil, errNotHosted
 	}
-	today := persistence.Event{Type: sent.GetCommand(), Payload: sent.GetPayload()}
-	if s.config.Upcasters.Touches(sent.GetCommand()) {
-		forms, err := s.config.Upcasters.Upcast(nil, &persistence.Recorded{Event: today, Stream: from})
+	today := persistence.Event{Type: command, Payload: payload}
+	if s.config.Upcasters.Touches(command) {
+		forms, err := s.config.Upcasters.Upcast(nil, &persistence.Recorded{Event: today, Stream: at.Stream, Version: at.Version})
 		switch {
 		case err != nil:
 			return nil, nil, err
 		case len(forms) == 0:
 			return nil, nil, errDropped
 		case len(forms) > 1:
-			return nil, nil, fmt.Errorf("upcasters make %d commands of %s: they must make one, or none", len(forms), sent.GetCommand())
+			return nil, nil, fmt.Errorf("upcasters make %d commands of %s: they must make one, or none", len(forms), command)
 		}
 		today = forms[0].Event
 	}
-	if h = of.byName(today.Type); h == nil {
+	if h = find(of, today.Type); h == nil {
 		return nil, nil, fmt.Errorf("kind %s has no Handle for %s: add one, or an upcaster from it (upcast.Rename, upcast.Map, upcast.Drop)", of.kind, today.Type)
 	}
 	message, err = h.command.DecodeWhole(today.Payload)

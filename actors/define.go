@@ -77,7 +77,7 @@ type Part[S any] func(*Aggregate[S])
 
 // Define declares the aggregates of one kind. The zero value of S is the state
 // of an aggregate without events. Define never fails: mistakes are collected and
-// reported all together by [NewSystem] and by the test kit.
+// reported all together by [Open] and by the test kit.
 func Define[S any](kind string, parts ...Part[S]) *Aggregate[S] {
 	a := &Aggregate[S]{d: definition{
 		kind:      kind,
@@ -224,6 +224,18 @@ func (d *definition) byName(command string) *handler {
 		if h.command.Name() == command {
 			return h
 		}
+	}
+	return nil
+}
+
+// byLoggedName is the handler of what stands in the log under a stored name, or nil: of a
+// command, or of an event that the kind reacts to.
+func (d *definition) byLoggedName(command string) *handler {
+	if h := d.byName(command); h != nil {
+		return h
+	}
+	if on := d.reactions[command]; on != nil {
+		return &on.handler
 	}
 	return nil
 }

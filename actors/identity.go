@@ -48,6 +48,13 @@ const maxKey = 255
 // commands. The same key with another command is [persistence.ErrEventIDReused].
 // Keys are 1 to 255 bytes and belong to one aggregate.
 //
+// What makes another command is its type, and its content. The type is compared by the
+// stored name as [Config.Upcasters] read it today, so that a command may be renamed: the
+// retry under the key, by a program of after the change, gets the first reply. The content
+// is compared while the name and the fields of the type are those with which the command
+// was done. After they have changed nobody can tell whether the content is the same, and
+// the first reply is returned for any.
+//
 // What was rejected is not remembered, because the same command may succeed when
 // the state has changed. It is rejected on a state that is proven current, see [Fresh]:
 // no other process has done it before. How long accepted commands are remembered is bounded by

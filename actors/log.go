@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele/internal/fifo"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
@@ -68,10 +69,14 @@ type LoggedCommand struct {
 	At time.Time
 	// Duration is how long it took until the answer.
 	Duration time.Duration
-	// Content is the command, when the kind logs contents and the type is defined here.
+	// Content is the command, when the kind logs contents: the whole of it, as
+	// [Config.Upcasters] make it today.
 	Content any
-	// ContentErr says why there is no Content although one is stored: it cannot be
-	// decoded as the type is today.
+	// ContentErr says why there is no Content although one is stored. It matches
+	// [codec.ErrNotWhole] when the type of today has no place for a part of it, and
+	// [persistence.ErrCorrupt] whenever the stored form cannot be read. It is another
+	// error when this program does not host the kind, has no Handle for the type, or
+	// drops it.
 	ContentErr error
 }
 
@@ -334,15 +339,26 @@ func (s *System) loggedCommand(kind string, recorded *persistence.Recorded) (c L
 	copy(c.CommandID[:], about.GetCommandId())
 	copy(c.Causation[:], about.GetCausationId())
 	copy(c.Correlation[:], about.GetCorrelationId())
-	if entry.Content == nil || s.definitions[kind] == nil {
+	if entry.Content == nil {
 		return c, nil
 	}
-	for _, h := range s.definitions[kind].handlers {
-		if h.command.Name() == c.Command {
-			if c.Content, err = h.command.Decode(entry.GetContent()); err != nil {
-				c.Content, c.ContentErr = nil, corrupt(recorded, fmt.Sprintf("the content of %s cannot be decoded", c.Command), err)
-			}
-		}
-	}
+	c.Content, c.ContentErr = s.loggedContent(kind, c.Command, entry.GetContent(), recorded)
 	return c, nil
+}
+
+// loggedContent reads the content of an entry as commands that were sent are read. Code of
+// the user's takes part: it costs this content at most.
+func (s *System) loggedContent(kind, command string, stored []byte, recorded *persistence.Recorded) (content any, err error) {
+	var h *handler
+	err = usercode.Call(func() (err error) {
+		h, content, err = s.readCommand(kind, command, stored, recorded, (*definition).byLoggedName)
+		return err
+	})
+	switch {
+	case err == nil:
+		return content, nil
+	case h == nil:
+		return nil, fmt.Errorf("the content of %s cannot be read: %w", command, err)
+	}
+	return nil, corrupt(recorded, fmt.Sprintf("the content of %s cannot be decoded", command), err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,9 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/actors/actorstest"
 	"github.com/stele-es/stele/internal/faultjournal"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/codec"
 	"github.com/stele-es/stele/persistence/filter"
+	"github.com/stele-es/stele/persistence/memory"
+	"github.com/stele-es/stele/persistence/upcast"
 )
 
 // commands are the entries of a log.
@@ -195,4 +200,88 @@ func TestLogUnderFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The log holds what a command said on its day. Whoever reads it in a later program gets
+// all of that, through the upcasters, or hears why not.
+func TestLogOfOlderForms(t *testing.T) {
+	t.Parallel()
+	logging := actors.LogCommands[bell](actors.Contents)
+	first := open(t, actors.Config{Aggregates: []actors.Definition{
+		bells(func(s string) strike1 { return strike1{s} }, func(c strike1) string { return c.Name }, logging),
+	}})
+	_, err := actors.NewCommand[strike1, Heard]("bell").Ask(t.Context(), first, "b", strike1{"old"})
+	require.NoError(t, err)
+	journal := first.Journal()
+	shut(t, first)
+	rename := upcast.Rename("test.strike", "test.stroke")
+	ends := upcast.Upcaster{From: "test.strike", Upcast: func(upcast.Raw) ([]upcast.Raw, error) {
+		runtime.Goexit()
+		return nil, nil
+	}}
+	twice := upcast.Upcaster{From: "test.strike", To: []string{"test.stroke"}, Upcast: func(raw upcast.Raw) ([]upcast.Raw, error) {
+		return []upcast.Raw{raw.As("test.stroke", raw.Payload), raw.As("test.stroke", raw.Payload)}, nil
+	}}
+	for name, c := range map[string]struct {
+		hosted    actors.Definition
+		upcasters []upcast.Upcaster
+		want      any
+		kind      error  // of ContentErr
+		says      string // in ContentErr
+	}{
+		"one field more":                   {hosted: bells5(), want: strike5{"old", ""}},
+		"a field with another name":        {hosted: bells3(), kind: codec.ErrNotWhole, says: "Name"},
+		"a field of another type":          {hosted: bells4(), kind: persistence.ErrCorrupt},
+		"another name":                     {hosted: bells2(), says: "kind bell has no Handle for test.strike"},
+		"another name with an upcaster":    {hosted: bells2(), upcasters: []upcast.Upcaster{rename}, want: strike2{"old"}},
+		"another field with an upcaster":   {hosted: bells3(), upcasters: []upcast.Upcaster{upcast.Map(func(c strike1) (strike3, error) { return strike3{c.Name}, nil })}, want: strike3{"old"}},
+		"an upcaster to what is not there": {hosted: bells3(), upcasters: []upcast.Upcaster{rename}, says: "kind bell has no Handle for test.stroke"},
+		"an upcaster that drops it":        {hosted: bells3(), upcasters: []upcast.Upcaster{upcast.Drop("test.strike")}, says: "drops"},
+		"an upcaster that makes two":       {hosted: bells2(), upcasters: []upcast.Upcaster{twice}, says: "make 2 commands"},
+		"an upcaster that ends":            {hosted: bells2(), upcasters: []upcast.Upcaster{ends}, kind: persistence.ErrCorrupt, says: "$commands-bell at version 1"},
+		"a kind of other programs":         {hosted: Counters, says: "not hosted here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			system := open(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{c.hosted}, Upcasters: chainOf(t, c.upcasters...)})
+
+			all := commands(t, system, "bell", persistence.ReadOptions{})
+
+			require.Len(t, all, 1)
+			require.Equal(t, "test.strike", all[0].Command, "as it is stored")
+			require.Equal(t, c.want, all[0].Content)
+			if c.want != nil {
+				require.NoError(t, all[0].ContentErr)
+				return
+			}
+			require.ErrorContains(t, all[0].ContentErr, c.says)
+			if c.kind != nil {
+				require.ErrorIs(t, all[0].ContentErr, c.kind)
+			}
+		})
+	}
+}
+
+// The log of a kind that reacts to events of others holds those events.
+func TestLogOfReactions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(memory.Journal)
+		config := actors.Config{Journal: journal, Aggregates: []actors.Definition{lists(), mirrors(nil, actors.LogCommands[mirror](actors.Contents))}}
+		first := actorstest.StartWith(t, config)
+		putTags(t, first, "l", "a/x")
+		<-time.After(time.Minute)
+		synctest.Wait()
+		first.Stop()
+		config.Delivering = true // nobody does
+		next, err := actors.Open(t.Context(), config)
+		require.NoError(t, err)
+
+		all := commands(t, next, "mirror", persistence.ReadOptions{})
+
+		require.Len(t, all, 1)
+		require.NoError(t, all[0].ContentErr)
+		require.Equal(t, Kept{Tag: "a/x"}, all[0].Content)
+		require.NoError(t, next.Close(t.Context()))
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -215,7 +216,7 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 	o.found = true
 	o.receipt = Receipt{Command: c.id, Version: recorded.Version, Position: recorded.Position, Repeated: true}
 	switch {
-	case c.class != sent && (headers.GetCommand() != c.handler.command.Name() || c.digest.contradicts(headers.GetDigest())):
+	case c.class != sent && c.contradicts(&headers):
 		// The id of a sent command is its place in a stream, which holds no other; its name
 		// and its form may have changed since it was done.
 		o.err = &persistence.Error{Kind: persistence.ErrEventIDReused, Reason: "other-command"}
@@ -233,6 +234,17 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 			o.err = &persistence.Error{Kind: persistence.ErrDone, Reason: reasonReplyCorrupt, Err: corrupt(recorded, "the reply cannot be decoded", o.err)}
 		}
 	}
+}
+
+// contradicts reports that what stands in headers is surely the outcome of another command
+// than this one: of another type, as its name is read today, or with other content. The
+// digests of two names are of different forms, so they say nothing of the content.
+func (c *call) contradicts(stored *stelev1.Headers) bool {
+	today := c.handler.command.Name()
+	if stored.GetCommand() == today {
+		return c.digest.contradicts(stored.GetDigest())
+	}
+	return !slices.Contains(c.key.kind.upcasters.Ends(stored.GetCommand()), today)
 }
 
 const reasonReplyCorrupt = "reply-corrupt"

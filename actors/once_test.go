@@ -20,6 +20,7 @@ import (
 	"github.com/stele-es/stele/internal/faultjournal"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
+	"github.com/stele-es/stele/persistence/upcast"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
@@ -641,5 +642,78 @@ func TestOnceOutlivesAWrongClock(t *testing.T) {
 				require.Len(t, stored(t, journal, "a"), 3)
 			})
 		})
+	}
+}
+
+// A key stays that of its command when the command has another name or another form: the
+// honest retry, by a program of after the change, gets the first reply.
+func TestOnceUnderAnotherName(t *testing.T) {
+	t.Parallel()
+	rename := upcast.Rename("test.strike", "test.stroke")
+	first := open(t, actors.Config{Aggregates: []actors.Definition{bells1()}})
+	var receipt actors.Receipt
+	_, err := actors.NewCommand[strike1, Heard]("bell").Ask(t.Context(), first, "b", strike1{"old"}, actors.Once("key"), actors.ReceiptTo(&receipt))
+	require.NoError(t, err)
+	journal := first.Journal()
+	shut(t, first)
+	again := func(ctx context.Context, system *actors.System, option actors.AskOption) error {
+		var got actors.Receipt
+		_, err := actors.NewCommand[strike2, Heard]("bell").Ask(ctx, system, "b", strike2{"old"}, option, actors.ReceiptTo(&got))
+		if err == nil && !got.Repeated {
+			return errors.New("it was done twice")
+		}
+		return err
+	}
+	for name, c := range map[string]struct {
+		upcasters []upcast.Upcaster
+		kind      persistence.Kind
+	}{
+		"renamed":           {upcasters: []upcast.Upcaster{rename}},
+		"renamed twice":     {upcasters: []upcast.Upcaster{upcast.Rename("test.strike", "test.knock"), upcast.Rename("test.knock", "test.stroke")}},
+		"mapped":            {upcasters: []upcast.Upcaster{upcast.Map(func(c strike1) (strike2, error) { return strike2(c), nil })}},
+		"by no upcaster":    {kind: persistence.ErrEventIDReused},
+		"by another's":      {upcasters: []upcast.Upcaster{upcast.Rename("test.other", "test.stroke")}, kind: persistence.ErrEventIDReused},
+		"to something else": {upcasters: []upcast.Upcaster{upcast.Rename("test.strike", "test.chime")}, kind: persistence.ErrEventIDReused},
+		"to nothing":        {upcasters: []upcast.Upcaster{upcast.Drop("test.strike")}, kind: persistence.ErrEventIDReused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			system := open(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{bells2()}, Upcasters: chainOf(t, c.upcasters...)})
+
+			for _, option := range []actors.AskOption{actors.Once("key"), actors.Again(receipt.Command)} {
+				err := again(t.Context(), system, option)
+				if c.kind == "" {
+					require.NoError(t, err)
+				} else {
+					require.Equal(t, c.kind, failure(t, err).Kind)
+				}
+			}
+			info, err := journal.Stream(t.Context(), "bell-b")
+			require.NoError(t, err)
+			require.EqualValues(t, 1, info.Version)
+		})
+	}
+}
+
+// Of a command whose type looks different today only the name is compared: what is
+// encoded differently may be the same.
+func TestOnceComparesContentOfOneForm(t *testing.T) {
+	t.Parallel()
+	first := open(t, actors.Config{Aggregates: []actors.Definition{bells1()}})
+	old := actors.NewCommand[strike1, Heard]("bell")
+	_, err := old.Ask(t.Context(), first, "b", strike1{"old"}, actors.Once("key"))
+	require.NoError(t, err)
+	_, err = old.Ask(t.Context(), first, "b", strike1{"another"}, actors.Once("key"))
+	require.Equal(t, persistence.ErrEventIDReused, failure(t, err).Kind)
+	journal := first.Journal()
+	shut(t, first)
+	system := open(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{bells5()}})
+
+	for _, name := range []string{"old", "another"} {
+		var receipt actors.Receipt
+		_, err = actors.NewCommand[strike5, Heard]("bell").Ask(t.Context(), system, "b", strike5{Name: name}, actors.Once("key"), actors.ReceiptTo(&receipt))
+
+		require.NoError(t, err)
+		require.True(t, receipt.Repeated)
 	}
 }

@@ -11,7 +11,7 @@
 // with delays before commits, rollbacks and a foreign transaction that stays open,
 // under subscriptions of every kind. [Crash] shuts the server down under load, so
 // that only what was flushed is left. [Path] drives pipelined appends of two nodes
-// through a [Proxy] that cuts messages. All decisions are drawn from a seed; how
+// through a proxy that cuts messages. All decisions are drawn from a seed; how
 // goroutines and processes interleave is not, so a seed that has found something
 // may need some rounds to find it again.
 //

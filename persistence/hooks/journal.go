@@ -13,7 +13,7 @@ import (
 
 // Config says what a [Journal] stands in front of.
 type Config struct {
-	// Journal appends and reads. It is required, and is closed by [Journal.Close].
+	// Journal appends and reads. It is required, and is closed with the [Journal].
 	Journal persistence.Journal
 	// Logger takes what cannot be told to a caller any more: hooks that do not
 	// return after an append or a reading. The default is slog.Default().
