@@ -60,14 +60,31 @@ func (e *IncompatibleError) Error() string {
 // Is matches [persistence.ErrInvalid]: the program is wrong, not the journal.
 func (e *IncompatibleError) Is(target error) bool { return target == persistence.ErrInvalid }
 
+// UncheckedError is why a node does not start: the time that it had was too short to look
+// through what the journal holds, which is done once for a journal. Given more time it
+// starts, or says with an [IncompatibleError] why not.
+type UncheckedError struct {
+	// Err is what the journal answered.
+	Err error
+}
+
+// Error fulfils error.
+func (e *UncheckedError) Error() string {
+	return "the time of the start is over before the journal was looked through once for what this program could not read; " +
+		"give Start more time, or compare with stele.Check and set Config.AcceptLoss: " + e.Err.Error()
+}
+
+// Unwrap returns what the journal answered.
+func (e *UncheckedError) Unwrap() error { return e.Err }
+
 // checkStart compares the descriptions in the journal with the program, and warns of what
 // cannot work.
 func (c *Config) checkStart(ctx context.Context) error {
-	known, err := schema.ReadCatalogue(ctx, c.Journal)
+	logger := cmp.Or(c.Logger, slog.Default())
+	known, err := c.catalogue(ctx, logger)
 	if err != nil {
 		return err
 	}
-	logger := cmp.Or(c.Logger, slog.Default())
 	var loss IncompatibleError
 	var sent []schema.Finding
 	for _, finding := range known.Check(c.program()) {
@@ -90,6 +107,29 @@ func (c *Config) checkStart(ctx context.Context) error {
 		logger.WarnContext(ctx, "part of the configuration can do nothing", slog.Any("err", warning))
 	}
 	return nil
+}
+
+// catalogue reads the descriptions in the journal, and sees to it that it speaks of all
+// events: what was stored before programs noted it is looked for once.
+func (c *Config) catalogue(ctx context.Context, logger *slog.Logger) (*schema.Catalogue, error) {
+	known, err := schema.ReadCatalogue(ctx, c.Journal)
+	if err != nil || known.LookedThrough() || c.AcceptLoss {
+		return known, err
+	}
+	head, err := c.Journal.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(head, func(offset int64) bool { return offset > 0 }) {
+		logger.InfoContext(ctx, "looking through the journal once, for events that were stored before programs noted their types", slog.Any("head", head))
+	}
+	if err := schema.LookThrough(ctx, c.Journal); err != nil {
+		if ctx.Err() != nil {
+			return nil, &UncheckedError{Err: err}
+		}
+		return nil, err
+	}
+	return schema.ReadCatalogue(ctx, c.Journal)
 }
 
 func warnOf(ctx context.Context, logger *slog.Logger, finding schema.Finding) {

@@ -41,7 +41,8 @@ type Config struct {
 	Upcasters *upcast.Chain
 	// AcceptLoss starts the node although it would lose a part of what is stored, or cannot
 	// read it: what is found is logged as a warning then. Without it [Start] refuses, see
-	// [IncompatibleError]. It is for what somebody has looked at, and not for good.
+	// [IncompatibleError]. It is for what somebody has looked at, and not for good. The
+	// journal is not looked through then for what was stored before programs noted it.
 	AcceptLoss bool
 	// Logger takes what operators should know. The default is slog.Default().
 	Logger *slog.Logger

@@ -33,11 +33,13 @@ type Node struct {
 // which is told what the events look like, until ctx is done.
 //
 // A program that would lose something of what the journal holds, or could not read it,
-// is refused with an [*IncompatibleError] before it has changed anything, unless
+// is refused with an [*IncompatibleError] before it has changed anything but notes, unless
 // [Config.AcceptLoss] says otherwise. That is found in the descriptions that programs
 // leave in the journal, as [schema.Catalogue.Check] says, and only when these speak of
 // commands, in what is still to be delivered; an older program beside a newer
-// one starts, and logs what it does not know. What is configured and can do nothing is
+// one starts, and logs what it does not know. The first start on a journal counts the events
+// that it holds, as [Check] does, and notes what it has found, so that no later one has
+// to; when ctx ends before, it fails with an [*UncheckedError]. What is configured and can do nothing is
 // logged as a warning: events that nobody raises, kinds that nobody hosts.
 func Start(ctx context.Context, config Config) (*Node, error) {
 	node := &Node{journal: config.Journal, upcasters: config.Upcasters}
@@ -48,8 +50,9 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	problem = persistence.Misconfigured(problem, missing, clashes(&config), config.check())
 	if problem == nil && config.Journal != nil {
 		unread := config.checkStart(ctx)
-		if changed, ok := unread.(*IncompatibleError); ok { //nolint:errorlint // as it was returned
-			return nil, changed
+		switch unread.(type) { //nolint:errorlint // as it was returned
+		case *IncompatibleError, *UncheckedError:
+			return nil, unread
 		}
 		problem = unread
 	}

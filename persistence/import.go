@@ -11,7 +11,9 @@ import (
 // passed by: hooks see nothing of it.
 //
 // Snapshots are not copied: they are a cache. Schemas have other ids in another
-// journal, so who copies registers them and changes [Event.Schema].
+// journal, so who copies registers them and changes [Event.Schema], and notes
+// before of which types the events are, so that a program's start knows: see NoteEvents of
+// package schema. Package transfer does both.
 type Importer interface {
 	// Import stores events with their streams, versions, ids, times and content, the
 	// journal's own included: tombstones of type [TypeDeleted], which end a stream as

@@ -16,8 +16,10 @@
 // start reads descriptions alone, see [Catalogue.Check]: programs note in the journal what
 // they know of each kind, and when the first event of a type is stored, or the first
 // command of a type is sent to be read later. These notes stand among the schemas of the
-// journal, as JSON with a title that begins with "$stele.", and a copy of the events does
-// not take them along: whoever stores the next event of a type notes it again.
+// journal, as JSON with a title that begins with "$stele.". What was stored before programs
+// noted it is found once, by [LookThrough], and what is brought from another journal is noted
+// by [NoteEvents], as package transfer does. Commands that were sent elsewhere are not
+// noted by it.
 //
 // The messages of a protobuf package are described by one FileDescriptorSet, with
 // all they import and without comments; a plain struct by the JSON Schema of what

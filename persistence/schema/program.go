@@ -56,6 +56,8 @@ type Stored struct {
 const (
 	titleKind   = "$stele.kind"
 	titleStored = "$stele.stored"
+	// looked says that what the journal held before was looked through.
+	looked = `{"title":"$stele.looked"}`
 )
 
 // kindEntry is what a program knows of one kind.
@@ -169,6 +171,57 @@ func Note(ctx context.Context, journal persistence.Journal, stored Stored) error
 	return nil
 }
 
+// NoteEvents notes of which types events are that were stored elsewhere, once for each in
+// known, which it fills; see [Note]. It is for who stores them with
+// [persistence.Importer], and is called before, so that a crash in between leaves
+// no event without its note.
+func NoteEvents(ctx context.Context, journal persistence.Journal, events []persistence.Recorded, known map[Stored]bool) error {
+	for i := range events {
+		e := &events[i]
+		stored := Stored{e.Stream.Category(), Event, e.Type, e.Schema}
+		if !stored.notable() || known[stored] {
+			continue
+		}
+		if err := Note(ctx, journal, stored); err != nil {
+			return err
+		}
+		known[stored] = true
+	}
+	return nil
+}
+
+// notable reports that it has a description that a program can be compared with, and is
+// not the journal's own. Events that have none are not misread in silence.
+func (s *Stored) notable() bool { return s.Schema != 0 && !strings.HasPrefix(s.Type, "$") }
+
+// LookThrough notes of which types the events of a journal are, for those that were
+// stored when nobody noted it, and that this was done; see [Catalogue.LookedThrough]. It
+// counts the events as [Check] does, so it takes some seconds for a million. One that has
+// ended early is begun again by the next.
+func LookThrough(ctx context.Context, journal persistence.Journal) error {
+	schemas, keeps := persistence.As[persistence.Schemas](journal)
+	if !keeps {
+		return nil
+	}
+	uses, err := schemas.Uses(ctx)
+	if err != nil {
+		return fmt.Errorf("count the events: %w", err)
+	}
+	for _, use := range uses {
+		stored := Stored{use.Category, Event, use.Type, use.Schema}
+		if !stored.notable() {
+			continue
+		}
+		if err := Note(ctx, journal, stored); err != nil {
+			return err
+		}
+	}
+	if _, err := schemas.RegisterSchema(ctx, persistence.JSON, []byte(looked)); err != nil {
+		return fmt.Errorf("note that the journal was looked through: %w", err)
+	}
+	return nil
+}
+
 // Catalogue is what a journal holds of descriptions: of what is stored, and of what
 // programs have known of kinds. It is read at once, and never changes.
 type Catalogue struct {
@@ -218,6 +271,13 @@ func ReadCatalogue(ctx context.Context, journal persistence.Journal) (*Catalogue
 		}
 	}
 	return c, nil
+}
+
+// LookedThrough reports that what the journal held before programs noted it is noted too,
+// or that nothing can be noted because the journal keeps no schemas. Otherwise
+// [LookThrough] does it.
+func (c *Catalogue) LookedThrough() bool {
+	return c.bodies == nil || c.bodies[bodyKey(persistence.JSON, []byte(looked))] != 0
 }
 
 // Kind reports that some program has described a kind, or stored something of it.

@@ -52,7 +52,7 @@ func Copy(ctx context.Context, from, to persistence.Journal, options CopyOptions
 	}
 	c := &copier{
 		from: from, to: to, options: &options, described: described,
-		store: store{importer: importer, schemas: translated}, summary: Summary{Journal: from.Identity()},
+		store: newStore(to, importer, translated), summary: Summary{Journal: from.Identity()},
 	}
 	err = c.run(ctx)
 	if options.Follow && ctx.Err() != nil && left(ctx, err) {
@@ -71,7 +71,7 @@ type copier struct {
 	from, to  persistence.Journal
 	options   *CopyOptions
 	described *descriptions
-	store     store
+	store     *store
 	summary   Summary
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/schema"
 )
 
 // ImportOptions say how a file is imported.
@@ -41,7 +42,7 @@ func Import(ctx context.Context, file io.Reader, journal persistence.Journal, op
 	if err != nil {
 		return Summary{}, err
 	}
-	return scan(file, &reading{sink: &store{importer: importer, schemas: schemas}, progress: options.Progress}).run(ctx)
+	return scan(file, &reading{sink: newStore(journal, importer, schemas), progress: options.Progress}).run(ctx)
 }
 
 // Inspect reads a file as [Import] does and stores nothing. It reads files that
@@ -254,8 +255,10 @@ func (r *reading) end(ctx context.Context, e *ending) error {
 
 // store gathers events and streams and imports them.
 type store struct {
+	journal  persistence.Journal
 	importer persistence.Importer
 	schemas  *translation
+	noted    map[schema.Stored]bool // what the journal was told of
 
 	events  []persistence.Recorded
 	lines   []int64 // of the events
@@ -263,6 +266,10 @@ type store struct {
 	streams []known
 	// ahead are streams of which more is known than there are events yet.
 	ahead []known
+}
+
+func newStore(journal persistence.Journal, importer persistence.Importer, schemas *translation) *store {
+	return &store{journal: journal, importer: importer, schemas: schemas, noted: map[schema.Stored]bool{}}
 }
 
 // known is what is known of a stream, and the line that says it, 0 for none.
@@ -307,6 +314,9 @@ const streamsAtOnce = 64
 
 func (s *store) flush(ctx context.Context) error {
 	if len(s.events) > 0 {
+		if err := schema.NoteEvents(ctx, s.journal, s.events, s.noted); err != nil {
+			return err
+		}
 		if _, err := s.importer.Import(ctx, s.events); err != nil {
 			return s.placed(err)
 		}
