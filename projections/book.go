@@ -113,7 +113,8 @@ type Registration struct {
 	Effects bool
 	// Ready says that Setup was run.
 	Ready bool
-	// Fingerprint names which events the version chooses.
+	// Fingerprint names which events the version has chosen since it began, or since its
+	// workers were last put to a place.
 	Fingerprint string
 	// Until is where the workers stop to be divided anew, or, when Switching, to leave
 	// the readers and the effects to another version. Zero is nowhere.

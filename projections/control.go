@@ -81,7 +81,7 @@ func (r *Runner) Reset(ctx context.Context, name string) error {
 			if err := book.Lock(ctx, h.spec.name); err != nil {
 				return err
 			}
-			if err := edit(ctx, book, h.spec.name, h.spec.version, moved); err != nil {
+			if err := edit(ctx, book, h.spec.name, h.spec.version, h.moved); err != nil {
 				return err
 			}
 			if err := book.UnparkAll(ctx, h.spec.name, h.spec.version); err != nil {
@@ -94,8 +94,10 @@ func (r *Runner) Reset(ctx context.Context, name string) error {
 }
 
 // moved is what changes when the workers of a version are put to another place: they
-// are divided as the definition says, and need not meet at a place to become so.
-func moved(r *Registration) {
+// are divided as the definition says, and need not meet at a place to become so. From
+// there they choose what the definition says.
+func (h *hosted) moved(r *Registration) {
+	r.Fingerprint = h.spec.fingerprint()
 	if r.Changes++; !r.Switching {
 		r.Until = tail.Checkpoint{}
 	}

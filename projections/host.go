@@ -35,6 +35,7 @@ type hosted struct {
 	since   time.Time
 	begun   chan struct{} // closed when the runner runs for the first time
 	deleted bool          // by a wish, and not begun again since
+	others  bool          // it suffers from otherEvents, as was logged
 	owned   map[int]int64 // parts that belong here, with their epochs
 	failed  map[int]tried // where parts have failed here
 	waiters []*waiter
@@ -225,13 +226,6 @@ func (h *hosted) register(ctx context.Context) (registration Registration, worke
 				return err
 			}
 		}
-		if registration.Fingerprint != h.spec.fingerprint() {
-			h.log("projection chooses other events than under the same version before: raise the version or reset it", nil, nil)
-			registration.Fingerprint = h.spec.fingerprint()
-			if err := book.Register(ctx, registration); err != nil {
-				return err
-			}
-		}
 		if workers, err = book.Workers(ctx, h.spec.name, h.spec.version); err != nil {
 			return err
 		}
@@ -241,10 +235,21 @@ func (h *hosted) register(ctx context.Context) (registration Registration, worke
 	if err == nil && registration.Version > 0 {
 		h.mu.Lock()
 		h.deleted = false // somebody has begun it again
+		said := h.others
+		h.others = registration.Fingerprint != h.spec.fingerprint()
+		say := h.others && !said
 		h.mu.Unlock()
+		if say {
+			h.log("projection "+otherEvents, nil, nil)
+		}
 	}
 	return registration, workers, beats, err
 }
+
+// otherEvents is what a version suffers from that was registered with another choice of
+// events: what it has passed by is missing. The registration keeps that choice until the
+// workers are put to a place.
+const otherEvents = "chooses other events than under the same version before: raise the version or reset it"
 
 // isRegistered reports whether the version is known to the store: it has run or was
 // stopped. One that was deleted is [ErrNotFound].

@@ -427,7 +427,7 @@ func (h *hosted) judge(info *Info, err error) (Level, string) {
 		cause = errors.New(cmp.Or(info.Cause, string(status)))
 	}
 	h.mu.Lock()
-	since := h.since
+	since, others := h.since, h.others
 	for _, w := range h.workers {
 		w.mu.Lock()
 		if w.status == status {
@@ -456,6 +456,8 @@ func (h *hosted) judge(info *Info, err error) (Level, string) {
 		return Yellow, causeOf(cause)
 	case !info.ParkedSince.IsZero():
 		return Yellow, fmt.Sprintf("%d events are set aside, see Parked", info.Parked)
+	case others:
+		return Yellow, "it " + otherEvents
 	}
 	return Green, info.Cause
 }

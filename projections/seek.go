@@ -82,7 +82,7 @@ func (h *hosted) seek(ctx context.Context, book Book, to tail.Checkpoint) (sough
 	if err != nil {
 		return sought, err
 	}
-	if err := edit(ctx, book, h.spec.name, h.spec.version, moved); err != nil {
+	if err := edit(ctx, book, h.spec.name, h.spec.version, h.moved); err != nil {
 		return sought, err
 	}
 	sought.To = to.Positions()
