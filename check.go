@@ -77,13 +77,12 @@ func (e *UncheckedError) Error() string {
 // Unwrap returns what the journal answered.
 func (e *UncheckedError) Unwrap() error { return e.Err }
 
-// checkStart compares the descriptions in the journal with the program, and warns of what
-// cannot work.
-func (c *Config) checkStart(ctx context.Context) error {
+// checkStart compares the descriptions in the journal, which it returns, with the program.
+func (c *Config) checkStart(ctx context.Context) (*schema.Catalogue, error) {
 	logger := cmp.Or(c.Logger, slog.Default())
 	known, err := c.catalogue(ctx, logger)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var loss IncompatibleError
 	var sent []schema.Finding
@@ -101,12 +100,17 @@ func (c *Config) checkStart(ctx context.Context) error {
 		c.checkOpen(ctx, logger, &loss, sent)
 	}
 	if len(loss.Findings) > 0 {
-		return &loss
+		return nil, &loss
 	}
+	return known, nil
+}
+
+// warnIdle warns of what cannot work in a configuration that is right. What is known is
+// how the journal was before the node began.
+func (c *Config) warnIdle(ctx context.Context, known *schema.Catalogue) {
 	for _, warning := range c.idle(ctx, known) {
-		logger.WarnContext(ctx, "part of the configuration can do nothing", slog.Any("err", warning))
+		cmp.Or(c.Logger, slog.Default()).WarnContext(ctx, "part of the configuration can do nothing", slog.Any("err", warning))
 	}
-	return nil
 }
 
 // catalogue reads the descriptions in the journal, and sees to it that it speaks of all

@@ -200,6 +200,7 @@ func TestStartRefusesLoss(t *testing.T) {
 				require.ErrorIs(t, err, persistence.ErrInvalid)
 				require.ErrorContains(t, err, c.refused)
 				require.ErrorContains(t, err, "Config.AcceptLoss")
+				require.NotContains(t, err.Error(), "events: ", "a start counts none")
 				if strings.Contains(c.refused, "command") {
 					require.ErrorContains(t, loss.Open, "test.due, which reminder-r has sent to reminder-r: ")
 				}
@@ -258,6 +259,23 @@ func TestStartWarnsOfWhatCannotWork(t *testing.T) {
 		_, err = journal.Append(t.Context(), persistence.Append{Stream: "remainder-1", Events: []persistence.Event{{Type: "test.come", Payload: []byte(`{}`)}}})
 		require.NoError(t, err)
 		require.Equal(t, []string{""}, start(journal))
+	})
+}
+
+// A node that does not start says why, and not what the parts of it cannot do that are
+// there.
+func TestStartWarnsOfNothingBesideAnError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := new(logBook)
+		reads := projections.Define("reads", 1, projections.On(func(context.Context, *int, projections.Event[set1]) error { return nil }))
+
+		_, err := stele.Start(t.Context(), stele.Config{
+			Journal: new(memory.Journal), Logger: log.logger(), Projections: stele.Projections{reads.Into(projections.InMemory(new(int)))},
+		})
+
+		require.ErrorContains(t, err, "no aggregates")
+		require.Equal(t, []string{""}, log.lines())
 	})
 }
 

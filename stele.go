@@ -48,8 +48,10 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	reading.Projections = append(reacting, reading.Projections...)
 	runner, problem := projections.New(reading)
 	problem = persistence.Misconfigured(problem, missing, clashes(&config), config.check())
+	var known *schema.Catalogue
 	if problem == nil && config.Journal != nil {
-		unread := config.checkStart(ctx)
+		var unread error
+		known, unread = config.checkStart(ctx)
 		switch unread.(type) { //nolint:errorlint // as it was returned
 		case *IncompatibleError, *UncheckedError:
 			return nil, unread
@@ -63,6 +65,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if err = joined(err, problem); err != nil {
 		return nil, err
 	}
+	config.warnIdle(ctx, known)
 	node.stopTimeout = cmp.Or(config.StopTimeout, defaultStopTimeout)
 	node.system, node.runner, node.decoder = system, runner, schema.NewDecoder(config.Journal)
 	if len(reading.Projections) > 0 { // ended by Stop, and not by ctx

@@ -60,7 +60,8 @@ func (r Outcome[R]) Cancels(key string) Outcome[R] {
 type Answer[C, R any] struct{ Scenario[C, R] }
 
 // Sent begins a scenario like [Command.Given], of an aggregate that has sent the
-// command and hears what became of it.
+// command and hears what became of it: that is said by [Answer.Replies] or [Answer.Fails],
+// and not by When, which fails the test.
 //
 //	Withdraw.Sent(t, Transfers, &bankpb.TransferStarted{…}).
 //		Fails(ErrInsufficient).
@@ -75,12 +76,21 @@ func (c Command[C, R]) Sent(t TB, by Definition, history ...any) Answer[C, R] {
 	if err := d.check(); err != nil {
 		t.Fatalf("arrange: %v", err)
 	}
-	return Answer[C, R]{Scenario[C, R]{t: t, d: d, history: history, id: "test", now: scenarioTime}}
+	return Answer[C, R]{Scenario[C, R]{
+		t: t, d: d, history: history, id: "test", now: scenarioTime,
+		instead: "to hear what became of a command, write Sent(…).Replies(reply) or Sent(…).Fails(err)",
+	}}
 }
 
 // ID chooses the aggregate's id.
 func (a Answer[C, R]) ID(id string) Answer[C, R] {
 	a.id = id
+	return a
+}
+
+// At chooses the time at which the aggregate hears of it.
+func (a Answer[C, R]) At(now time.Time) Answer[C, R] {
+	a.Scenario = a.Scenario.At(now)
 	return a
 }
 

@@ -27,7 +27,10 @@ func Hears[E any](t TB, by Definition, history ...any) Reaction[E] {
 	if err := d.check(); err != nil {
 		t.Fatalf("arrange: %v", err)
 	}
-	r := Reaction[E]{Scenario[E, E]{t: t, d: d, history: history, now: scenarioTime}}
+	r := Reaction[E]{Scenario[E, E]{
+		t: t, d: d, history: history, now: scenarioTime,
+		instead: "to hear an event, write Hears[…](…).When(event), and not When of its Scenario",
+	}}
 	r.reacts = &persistence.Recorded{Stream: "test-test", Version: 1, Position: persistence.Position{Offset: 1}, At: r.now}
 	r.reacts.ID = persistence.EventID{1}
 	r.reacts.Type = r.reaction().command.Name()

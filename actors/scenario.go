@@ -27,6 +27,7 @@ type Scenario[C, R any] struct {
 	id      string
 	now     time.Time
 	reacts  *persistence.Recorded
+	instead string // of When: what to write, when no command is asked
 }
 
 // Given begins a scenario: an aggregate of this definition with this history.
@@ -102,6 +103,9 @@ const decisions = 11
 // the clock is found in a bubble.
 func (s Scenario[C, R]) When(command C) Outcome[R] {
 	s.t.Helper()
+	if s.instead != "" {
+		s.t.Fatalf("arrange: When asks the aggregate a command, and this one is not asked: %s", s.instead)
+	}
 	h := s.d.handlers[reflect.TypeFor[C]()]
 	return s.lead(command, func() decision[R] { return s.decide(h, s.stored(h.command, command)) })
 }

@@ -293,6 +293,43 @@ func TestKitArrangement(t *testing.T) {
 	require.PanicsWithValue(t, "secret x", func() { PutInto.Given(t, lists()).When(Put{Tag: "x", Do: panics}) })
 }
 
+// What became of a sent command, and an event that is heard, are no command to ask. The
+// chain says so by its text, and the clock may be chosen on the way.
+func TestKitOfSentAndHeard(t *testing.T) {
+	t.Parallel()
+	var now time.Time
+	of := actors.Define("list", actors.On((*list).kept), actors.Handle(GetOf, func(*list, *actors.Tx, Get) (Seen, error) { return Seen{}, nil }),
+		actors.Result(PutInto, func(_ *list, tx *actors.Tx, _ Seen, err error) error {
+			now = tx.Now()
+			tx.Raise(Kept{Tag: "done"})
+			return nil
+		}),
+		actors.React(func(actors.Event[Kept]) string { return "x" }, func(_ *list, tx *actors.Tx, _ actors.Event[Kept]) error { return nil }))
+	at := time.Date(2026, 7, 1, 2, 0, 0, 0, time.UTC)
+
+	PutInto.Sent(t, of).At(at).Replies(Seen{}).Then(Kept{Tag: "done"})
+	require.Equal(t, at, now)
+	PutInto.Sent(t, of).ID("a").At(at).Fails(errRejected).Then(Kept{Tag: "done"})
+
+	const sent, heard = "to hear what became of a command, write Sent(…).Replies(reply) or Sent(…).Fails(err)", "to hear an event, write Hears[…](…).When(event)"
+	for says, tests := range map[string][]func(actors.TB){
+		sent: {
+			func(tb actors.TB) { PutInto.Sent(tb, of).When(Put{}) },
+			func(tb actors.TB) { PutInto.Sent(tb, of).At(at).When(Put{}) },
+			func(tb actors.TB) { PutInto.Sent(tb, of).Scenario.ID("a").When(Put{}) },
+			func(tb actors.TB) { GetOf.Sent(tb, of).When(Get{}) }, // which it also handles
+		},
+		heard: {
+			func(tb actors.TB) { actors.Hears[Kept](tb, of).Scenario.When(Kept{}) },
+			func(tb actors.TB) { actors.Hears[Kept](tb, of).At(at).Scenario.ID("x").When(Kept{}) },
+		},
+	} {
+		for _, test := range tests {
+			require.Contains(t, failed(test), says)
+		}
+	}
+}
+
 // Rich is a state of everything that a comparison could stumble over.
 type rich struct {
 	message  *durationpb.Duration

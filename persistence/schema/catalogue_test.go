@@ -50,7 +50,7 @@ func TestCatalogue(t *testing.T) {
 		},
 		"a field that the program has lost": {
 			before: func(p past) { p.noted("a", schema.Event, anyType, p.any(oneMore)) },
-			found:  []string{"loses data: field removed: google.protobuf.Any of kind a, more: was int32 more = 3, is nothing (events: 0"},
+			found:  []string{"loses data: field removed: google.protobuf.Any of kind a, more: was int32 more = 3, is nothing (schemas: [1]); bring the field back"},
 		},
 		"a field that a newer program has in place of another": {
 			after: func(p past) { p.noted("a", schema.Event, anyType, p.any(oneLess)) },

@@ -40,6 +40,7 @@ func Check(ctx context.Context, journal persistence.Journal, program Program) ([
 		return nil, fmt.Errorf("count the events: %w", err)
 	}
 	c := newCheck(known, program)
+	c.counted = true
 	for _, use := range uses {
 		c.use(use)
 	}
@@ -91,6 +92,7 @@ func newCheck(known *Catalogue, program Program) *check {
 // check is one comparison.
 type check struct {
 	program Program
+	counted bool // the events were
 	found   findings
 	stored  map[persistence.SchemaID]*stored
 	used    map[persistence.Use]bool        // without their number
@@ -151,7 +153,11 @@ func (c *check) sorted() []Finding {
 	for _, uses := range c.byMap {
 		c.mapped(uses)
 	}
-	return c.found.sorted()
+	all := c.found.sorted()
+	for i := range all {
+		all[i].Counted = c.counted && all[i].Role == Event
+	}
+	return all
 }
 
 // use compares events that the journal holds.

@@ -125,8 +125,9 @@ type Finding struct {
 	// Schemas are those in which it was so.
 	Schemas []persistence.SchemaID
 	// Events is how many events have one of them; 0 when they were not counted, and of
-	// commands.
-	Events int64
+	// commands. Counted says that they were, as [Check] does and [Catalogue.Check] does not.
+	Events  int64
+	Counted bool
 	// Newer says that a newer program has stored it, to whose additions this one is blind.
 	Newer bool
 }
@@ -151,12 +152,20 @@ func (f Finding) String() string {
 	switch {
 	case f.Newer:
 		fmt.Fprintf(&text, " (of a newer program, schemas: %v); nothing, while this program runs beside it or in its place for a time", f.Schemas)
-	case f.Role == Command:
-		fmt.Fprintf(&text, " (schemas: %v); %s", f.Schemas, strings.ReplaceAll(f.Fix, "an On for it", "a Handle for it"))
+	case !f.Counted:
+		fmt.Fprintf(&text, " (schemas: %v); %s", f.Schemas, f.fix())
 	default:
-		fmt.Fprintf(&text, " (events: %d, schemas: %v); %s", f.Events, f.Schemas, f.Fix)
+		fmt.Fprintf(&text, " (events: %d, schemas: %v); %s", f.Events, f.Schemas, f.fix())
 	}
 	return text.String()
+}
+
+// fix is what can be done, in the words of what is meant.
+func (f Finding) fix() string {
+	if f.Role == Command {
+		return strings.ReplaceAll(f.Fix, "an On for it", "a Handle for it")
+	}
+	return f.Fix
 }
 
 // findings gathers what is found, one for what is the same in several schemas.
