@@ -79,6 +79,9 @@ func (n *Node) Health(ctx context.Context) Health {
 // What another node would suffer from as well, such as a projection that has failed, is
 // no reason to take work from this one: see [Node.Health]. Nor is it one to start a
 // process anew: a liveness probe should ask nothing of the node.
+//
+// It says nothing of projections. One in memory is empty after a start until it has caught
+// up: wait for [projections.Runner.CatchUp] of [Node.Projections] before requests are served.
 func (n *Node) Ready(ctx context.Context) error {
 	if n.system.Closing() {
 		return &persistence.UnavailableError{Reason: "the node is stopping"}

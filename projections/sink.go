@@ -40,7 +40,9 @@ type Memory[M any] struct {
 	model *M
 }
 
-// InMemory makes a target of a model, which belongs to it from then on.
+// InMemory makes a target of a model, which belongs to it from then on. After a start the
+// model is empty until its projection has caught up: wait for [Runner.CatchUp] before
+// requests are served.
 func InMemory[M any](model *M) *Memory[M] { return &Memory[M]{Books: new(Books), model: model} }
 
 func (m *Memory[M]) empty() bool { return m.model == nil }
