@@ -75,7 +75,10 @@ func (e *UncheckedError) Error() string {
 }
 
 // Unwrap returns what the journal answered.
-func (e *UncheckedError) Unwrap() error { return e.Err }
+func (e *UncheckedError) Unwrap() error { return persistence.Cause(persistence.ErrUnavailable, e.Err) }
+
+// Is matches [persistence.ErrUnavailable]: nothing was done, and more time may help.
+func (e *UncheckedError) Is(target error) bool { return target == persistence.ErrUnavailable }
 
 // checkStart compares the descriptions in the journal, which it returns, with the program.
 func (c *Config) checkStart(ctx context.Context) (*schema.Catalogue, error) {

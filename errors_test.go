@@ -121,6 +121,7 @@ var meanings = map[string]struct {
 	"codec.ErrNotWhole":                             {codec.ErrNotWhole, corrupt},
 	"codec.LossError":                               {&codec.LossError{Type: reflect.TypeFor[int]()}, invalid},
 	"stele.IncompatibleError":                       {&stele.IncompatibleError{}, invalid},
+	"stele.UncheckedError":                          {&stele.UncheckedError{Err: context.DeadlineExceeded}, gone},
 	"schema.UndecodableError":                       {&schema.UndecodableError{}, missing},
 	"schema.UndecodableError/of another form":       {&schema.UndecodableError{Err: errors.New("no varint")}, corrupt},
 	"transfer.LineError":                            {&transfer.LineError{Err: &persistence.InvalidError{}}, invalid},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"slices"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/schema"
@@ -312,9 +313,18 @@ func (s *store) stream(ctx context.Context, info persistence.StreamInfo, line in
 // streamsAtOnce keeps calls below their limit whatever metadata streams have.
 const streamsAtOnce = 64
 
+// described are the events whose schemas say something: a note is a schema too, and
+// must not take the id of one that says nothing.
+func (s *store) described() []persistence.Recorded {
+	if len(s.schemas.bare) == 0 {
+		return s.events
+	}
+	return slices.DeleteFunc(slices.Clone(s.events), func(e persistence.Recorded) bool { return s.schemas.bare[e.Schema] })
+}
+
 func (s *store) flush(ctx context.Context) error {
 	if len(s.events) > 0 {
-		if err := schema.NoteEvents(ctx, s.journal, s.events, s.noted); err != nil {
+		if err := schema.NoteEvents(ctx, s.journal, s.described(), s.noted); err != nil {
 			return err
 		}
 		if _, err := s.importer.Import(ctx, s.events); err != nil {

@@ -59,11 +59,13 @@ func (d *descriptions) digest(ctx context.Context, id persistence.SchemaID) ([sh
 type translation struct {
 	to  *descriptions
 	ids map[int64]persistence.SchemaID
+	// bare are ids of which nothing is known but that they are used.
+	bare map[persistence.SchemaID]bool
 }
 
 func newTranslation(ctx context.Context, to persistence.Journal) (*translation, error) {
 	described, err := describedBy(ctx, to)
-	return &translation{to: described, ids: map[int64]persistence.SchemaID{}}, err
+	return &translation{to: described, ids: map[int64]persistence.SchemaID{}, bare: map[persistence.SchemaID]bool{}}, err
 }
 
 // learn takes a schema under a number: one with a body is registered, one of which
@@ -81,6 +83,6 @@ func (t *translation) learn(ctx context.Context, line *schemaLine) error {
 	if err == nil && known {
 		err = invalid("schema", "is not described where it comes from, and its id is one of another here")
 	}
-	t.ids[line.number] = line.id
+	t.ids[line.number], t.bare[line.id] = line.id, true
 	return err
 }
