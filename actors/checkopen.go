@@ -27,6 +27,9 @@ func CheckOpen(ctx context.Context, journal persistence.Journal, upcasters *upca
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	if err := s.findSenders(ctx); err != nil {
+		return nil, err
+	}
 	kinds := s.processes()
 	if len(kinds) == 0 {
 		return nil, nil

@@ -34,6 +34,7 @@ type definition struct {
 	stored    map[string]*applier       // by stored name of the event
 	results   map[string]*handler       // of outcomes, by stored name of the command
 	process   bool                      // it sends
+	hasSent   bool                      // it did in another program, which the journal was told of
 	sendsTo   []string                  // kinds, as far as results say
 	reactions map[string]*reaction      // to events of others, by their stored name
 	since     time.Time                 // of reactions

@@ -41,12 +41,13 @@ func (d *definition) inOrder() []*applier {
 func Program(upcasters *upcast.Chain, definitions ...Definition) schema.Program {
 	program := schema.Program{
 		Events: Events(definitions...), Upcasters: upcasters,
-		Commands: map[string][]*codec.Type{}, Replies: map[string][]*codec.Type{},
+		Commands: map[string][]*codec.Type{}, Replies: map[string][]*codec.Type{}, Sends: map[string]bool{},
 	}
 	for _, d := range definitions {
 		if d == nil || d.definition() == nil {
 			continue
 		}
+		program.Sends[d.Kind()] = d.definition().process
 		for _, h := range d.definition().handlers {
 			program.Commands[d.Kind()] = append(program.Commands[d.Kind()], h.command)
 			if h.reply != nil {
@@ -84,6 +85,9 @@ func (s *System) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.findSenders(ctx); err != nil {
+		return err
+	}
 	_, keeps := persistence.As[persistence.Schemas](s.config.Journal)
 	if keeps {
 		s.notes = newNotes(s)
@@ -99,6 +103,20 @@ func (s *System) describe(ctx context.Context) error {
 		for _, h := range of.handlers {
 			h.schema = idOf(h.command)
 		}
+	}
+	return nil
+}
+
+// findSenders marks the kinds that have sent when they were hosted by other programs: what
+// they have open is to be delivered also when the kind sends nothing any more. A journal
+// that keeps no descriptions does not tell.
+func (s *System) findSenders(ctx context.Context) error {
+	known, err := schema.ReadCatalogue(ctx, s.config.Journal)
+	if err != nil {
+		return err
+	}
+	for kind, d := range s.definitions {
+		d.hasSent = known.Sends(kind)
 	}
 	return nil
 }

@@ -253,10 +253,10 @@ func (s *System) host(d Definition) error {
 	return problem
 }
 
-// processes are the kinds hosted here that send commands.
+// processes are the kinds hosted here that send commands, or may have sent some.
 func (s *System) processes() (kinds []string) {
 	for kind, d := range s.definitions {
-		if d.process {
+		if d.process || d.hasSent {
 			kinds = append(kinds, kind)
 		}
 	}

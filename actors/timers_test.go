@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -191,4 +192,71 @@ func TestManyAreLate(t *testing.T) {
 		}
 		require.Less(t, places/many, float64(actors.MaxRousing), "some are delivered side by side")
 	})
+}
+
+// What a kind has open is delivered, or seen to be set aside, by a program in which the
+// kind sends nothing any more; also when the programs before did not note who sends.
+func TestTimersOfAKindThatSendsNoMore(t *testing.T) {
+	t.Parallel()
+	noteless := func(journal *memory.Journal) persistence.Journal { return senderless{journal} }
+	for name, of := range map[string]func(*memory.Journal) persistence.Journal{
+		"noted":                   func(journal *memory.Journal) persistence.Journal { return journal },
+		"noted by older programs": noteless,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				journal := of(new(memory.Journal))
+				first := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{clocks(actors.Sends[clock]())}})
+				arm(t, first, "a", Arm{Name: "x", Delay: time.Hour})
+				synctest.Wait()
+				first.Stop()
+
+				without := actors.Define("clock", actors.Handle(ArmClock, (*clock).arm), actors.On(func(*clock, Heard) {}))
+				unreadable, err := actors.CheckOpen(t.Context(), journal, nil, without)
+				require.NoError(t, err)
+				require.ErrorContains(t, unreadable, "kind clock has no Handle for test.ring")
+				blind := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{without}})
+				<-time.After(2 * time.Hour)
+				synctest.Wait()
+				require.Len(t, blind.Parked(), 1)
+				blind.Stop()
+
+				unreadable, err = actors.CheckOpen(t.Context(), journal, nil, clocks())
+				require.NoError(t, err)
+				require.NoError(t, unreadable)
+				last := actorstest.StartWith(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{clocks()}})
+				<-time.After(time.Minute)
+				synctest.Wait()
+				require.Equal(t, []string{"x"}, heard(last, "a"))
+				require.Empty(t, last.Parked())
+				_, err = ArmClock.Ask(t.Context(), last, "a", Arm{Name: "y"})
+				require.ErrorContains(t, err, "sends without saying so")
+			})
+		})
+	}
+}
+
+// senderless is a journal as programs leave it that do not note which kinds send.
+type senderless struct{ persistence.Journal }
+
+func (s senderless) Unwrap() persistence.Journal { return s.Journal }
+
+func (s senderless) Schemas(ctx context.Context) ([]persistence.Schema, error) {
+	schemas, _ := persistence.As[persistence.Schemas](s.Journal)
+	all, err := schemas.Schemas(ctx)
+	for i := range all {
+		all[i].Body = bytes.ReplaceAll(all[i].Body, []byte(`,"sends":true`), nil)
+	}
+	return all, err
+}
+
+func (s senderless) RegisterSchema(ctx context.Context, encoding persistence.Encoding, body []byte) (persistence.SchemaID, error) {
+	schemas, _ := persistence.As[persistence.Schemas](s.Journal)
+	return schemas.RegisterSchema(ctx, encoding, body)
+}
+
+func (s senderless) Uses(ctx context.Context) ([]persistence.Use, error) {
+	schemas, _ := persistence.As[persistence.Schemas](s.Journal)
+	return schemas.Uses(ctx)
 }

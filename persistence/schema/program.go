@@ -25,6 +25,8 @@ type Program struct {
 	Commands map[string][]*codec.Type
 	// Replies are what its aggregates answer, by kind.
 	Replies map[string][]*codec.Type
+	// Sends are the kinds of its aggregates that may send commands.
+	Sends map[string]bool
 	// Reads are the types of events that it reads from aggregates of any kind: those of
 	// its projections and reactions.
 	Reads []*codec.Type
@@ -66,6 +68,7 @@ type kindEntry struct {
 	Kind     string                          `json:"kind"`
 	Events   map[string]persistence.SchemaID `json:"events"`
 	Commands map[string]persistence.SchemaID `json:"commands"`
+	Sends    bool                            `json:"sends,omitempty"`
 }
 
 type storedEntry struct {
@@ -111,7 +114,7 @@ func keyOf(t *codec.Type) typeKey { return typeKey{t.Name(), t.GoType()} }
 
 // entry describes a kind by the ids of its types.
 func (p *Program) entry(kind string, idOf func(*codec.Type) persistence.SchemaID) []byte {
-	entry := kindEntry{Title: titleKind, Kind: kind, Events: map[string]persistence.SchemaID{}, Commands: map[string]persistence.SchemaID{}}
+	entry := kindEntry{Title: titleKind, Kind: kind, Events: map[string]persistence.SchemaID{}, Commands: map[string]persistence.SchemaID{}, Sends: p.Sends[kind]}
 	for _, t := range p.Events[kind] {
 		entry.Events[t.Name()] = idOf(t)
 	}
@@ -229,6 +232,8 @@ type Catalogue struct {
 	bodies map[string]persistence.SchemaID // by encoding and body
 	stored []noted
 	kinds  map[string]bool // that a program has described, or of which something is stored
+	sends  map[string]bool // kinds of which a program has said that they send
+	sent   bool            // some command was
 }
 
 // noted is something stored, and the id under which it was noted first.
@@ -252,13 +257,16 @@ func ReadCatalogue(ctx context.Context, journal persistence.Journal) (*Catalogue
 	if err != nil {
 		return nil, fmt.Errorf("read the schemas: %w", err)
 	}
-	c := &Catalogue{all: all, bodies: make(map[string]persistence.SchemaID, len(all)), kinds: map[string]bool{}}
+	c := &Catalogue{all: all, bodies: make(map[string]persistence.SchemaID, len(all)), kinds: map[string]bool{}, sends: map[string]bool{}}
 	for _, schema := range all {
 		c.bodies[bodyKey(schema.Encoding, schema.Body)] = schema.ID
 		if schema.Encoding != persistence.JSON || !strings.Contains(string(schema.Body[:min(len(schema.Body), 32)]), `"$stele.`) {
 			continue
 		}
-		var entry storedEntry
+		var entry struct {
+			storedEntry
+			Sends bool `json:"sends"`
+		}
 		if json.Unmarshal(schema.Body, &entry) != nil {
 			continue
 		}
@@ -266,8 +274,12 @@ func ReadCatalogue(ctx context.Context, journal persistence.Journal) (*Catalogue
 		case titleStored:
 			c.stored = append(c.stored, noted{entry.Stored, schema.ID})
 			c.kinds[entry.Kind] = true
+			c.sent = c.sent || entry.Role == Command
 		case titleKind:
 			c.kinds[entry.Kind] = true
+			if entry.Sends {
+				c.sends[entry.Kind] = true
+			}
 		}
 	}
 	return c, nil
@@ -282,6 +294,13 @@ func (c *Catalogue) LookedThrough() bool {
 
 // Kind reports that some program has described a kind, or stored something of it.
 func (c *Catalogue) Kind(kind string) bool { return c.kinds[kind] }
+
+// Sends reports that aggregates of a kind may have sent commands: some program that
+// hosted the kind was one that sends, or commands were sent and no program has said by
+// which kind, as those before this was noted did not.
+func (c *Catalogue) Sends(kind string) bool {
+	return c.sends[kind] || c.sent && len(c.sends) == 0 && c.kinds[kind]
+}
 
 // Stored is what was noted, see [Note], the first first.
 func (c *Catalogue) Stored() []Stored {
