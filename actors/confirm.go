@@ -59,8 +59,11 @@ type confirmations struct {
 	outcomes uint64
 	waiting  bool
 	seen     int64 // some position that is surely visible to whoever reads now
-	crowded  int   // rounds in which the head is not asked for, since others write
-	done     sync.WaitGroup
+	// since is the last look that found that the journal has lost its tail, 0 for none.
+	// What was known before it of positions counts no more: others may use them again.
+	since   moment
+	crowded int // rounds in which the head is not asked for, since others write
+	done    sync.WaitGroup
 }
 
 // confirmation is a question whether the state of an aggregate is current, and its
@@ -70,6 +73,7 @@ type confirmation struct {
 	version  persistence.Version
 	position persistence.Position // of the event at the version
 	known    int64                // the state shows its stream up to this position
+	read     moment               // of the look which has shown that
 
 	began moment // of the look that answers it
 	seen  int64  // the state shows its stream up to there, unless it has moved
@@ -186,13 +190,13 @@ func (f *confirmations) answer(batch []*confirmation) {
 	ctx, cancel := context.WithTimeoutCause(f.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
 	if f.crowded--; f.pages == nil || f.crowded < 0 {
-		began, _ := f.begin()
+		began, seen := f.begin()
 		heads, err := f.reader.Head(ctx)
 		if err != nil {
 			fail(batch, err)
 			return
 		}
-		if batch = f.byHead(batch, began, heads); len(batch) == 0 {
+		if batch = f.byHead(batch, began, seen, heads); len(batch) == 0 {
 			return
 		}
 		f.crowded = crowdedFor
@@ -209,17 +213,23 @@ func fail(batch []*confirmation, err error) {
 }
 
 // byHead answers those of a batch whose streams nobody else can have written, and
-// returns the others.
-func (f *confirmations) byHead(batch []*confirmation, began moment, heads persistence.Positions) []*confirmation {
+// returns the others. A journal that ends before what was seen when the look began has
+// lost its tail.
+func (f *confirmations) byHead(batch []*confirmation, began moment, seen int64, heads persistence.Positions) []*confirmation {
 	head, handed := heads.Of(0).Offset, f.handed.Load()
 	timer := time.NewTimer(confirmWait)
 	defer timer.Stop()
 	alone := func(c *confirmation) bool { // and answers it then
-		if len(heads) > 1 || !f.own.cover(c.known, head) {
+		if len(heads) > 1 || c.read < f.since || !f.own.cover(c.known, head) {
 			return false
 		}
 		c.began, c.seen = began, head
 		return true
+	}
+	if head < seen {
+		f.mu.Lock()
+		f.own, f.seen, f.since = nil, head, began
+		f.mu.Unlock()
 	}
 	for {
 		f.mu.Lock()
@@ -340,10 +350,12 @@ func (s *spans) add(next span) {
 	}
 }
 
-// cover reports that all positions behind one, up to another, are in one run.
+// cover reports that all positions behind one, up to another, are in one run, or that
+// there are none. It does not when the other lies before the one: a journal that ends
+// there has lost its tail.
 func (s spans) cover(after, upTo int64) bool {
 	if after >= upTo {
-		return true
+		return after == upTo
 	}
 	for _, run := range slices.Backward(s) {
 		if run.first <= after+1 && upTo <= run.last {
@@ -358,7 +370,7 @@ func (s spans) cover(after, upTo int64) bool {
 // that there is none.
 func (a *activation) confirm() {
 	if len(a.proving) > 0 && a.proof == nil && a.depth.events == 0 {
-		a.proof = &confirmation{of: a, version: a.version, position: a.position, known: a.known}
+		a.proof = &confirmation{of: a, version: a.version, position: a.position, known: a.known, read: a.read}
 		a.system.confirmations.confirm(a.proof)
 	}
 }
@@ -376,7 +388,8 @@ func (a *activation) confirmed(c *confirmation) {
 		}
 		a.proving = nil
 	case !c.moved:
-		a.read, a.known = max(a.read, c.began), max(a.known, c.seen)
+		// A journal that has lost its tail ends before what was known.
+		a.read, a.known = max(a.read, c.began), max(c.seen, a.position.Offset)
 		a.proven(func(waits *call) bool { return waits.asked < a.read })
 	case c.version == a.version: // else its own append has come between, which tells
 		a.system.stats.stale.Add(1)
