@@ -429,10 +429,15 @@ func TestLogOfUnreadableCommands(t *testing.T) {
 			contents, problems = append(contents, command.Content), append(problems, command.ContentErr)
 		}
 
-		require.Equal(t, []any{Chime{Names: []string{"old"}}, nil, Chime{}}, contents)
-		require.NoError(t, problems[0])
-		require.ErrorIs(t, problems[1], persistence.ErrCorrupt)
-		require.NoError(t, problems[2])
+		// What was sent may be logged before what has sent it.
+		require.ElementsMatch(t, []any{Chime{Names: []string{"old"}}, nil, Chime{}}, contents)
+		for i, content := range contents {
+			if content == nil {
+				require.ErrorIs(t, problems[i], persistence.ErrCorrupt)
+			} else {
+				require.NoError(t, problems[i])
+			}
+		}
 		require.NoError(t, next.Close(ctx))
 	})
 }

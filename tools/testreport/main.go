@@ -147,7 +147,9 @@ func (r *report) printUnfinished(name string) {
 	for key, lines := range r.output {
 		if key[0] == name && key[1] != "" {
 			r.failed++
-			fmt.Fprintf(r.out, "--- did not end: %s\n%s", key[1], strings.Join(lines, ""))
+			if !strings.HasPrefix(lines[len(lines)-1], "=== PAUSE") { // else it had not begun
+				fmt.Fprintf(r.out, "--- did not end: %s\n%s", key[1], strings.Join(lines, ""))
+			}
 			delete(r.output, key)
 		}
 	}
