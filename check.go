@@ -128,7 +128,7 @@ func (c *Config) catalogue(ctx context.Context, logger *slog.Logger) (*schema.Ca
 		return nil, err
 	}
 	if slices.ContainsFunc(head, func(offset int64) bool { return offset > 0 }) {
-		logger.InfoContext(ctx, "looking through the journal once, for events that were stored before programs noted their types", slog.Any("head", head))
+		logger.InfoContext(ctx, "looking through the journal once, for events that were stored before programs noted their types", slog.Any("position", head))
 	}
 	if err := schema.LookThrough(ctx, c.Journal); err != nil {
 		if ctx.Err() != nil {

@@ -76,7 +76,7 @@ func TestAHookThatEndsItsGoroutineCostsOneCall(t *testing.T) {
 					armed.Store(at)
 					err := finish(ctx, t, func() error { return store(ctx, journal, single("a-"+persistence.StreamID(way), event("1"))).Err })
 					require.NoError(t, err, "%s by %s", at, way)
-					require.Equal(t, "", armed.Load(), "%s by %s", at, way)
+					require.Empty(t, armed.Load(), "%s by %s", at, way)
 				}
 				count, err := journal.Count(ctx, "a-"+persistence.StreamID(way), persistence.ReadOptions{})
 				require.NoError(t, err)
