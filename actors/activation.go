@@ -330,7 +330,8 @@ func (a *activation) submit(c *call, events []persistence.Event) {
 	}
 }
 
-// untaken is what a journal answered that has taken nothing, whatever it said.
+// untaken translates the error of a journal that did not take an append: nothing was
+// done, whatever kind the error has.
 func untaken(err error) error {
 	if class, _ := persistence.Classify(err); class.Effect != persistence.NotDone {
 		return unavailable("journal", err)

@@ -88,8 +88,8 @@ func TestGuards(t *testing.T) {
 	require.Equal(t, []string{"x", "y"}, stored(t, system.Journal(), "a"), "it has happened")
 }
 
-// What stands around may return whatever it likes. What the caller hears is what has
-// become of his own command, and not of what else was asked on the way.
+// A function in Config.Around may return any error. The caller hears what became of the
+// command, and not of other commands that the function asked.
 func TestErrorsOfWhatStandsAround(t *testing.T) {
 	t.Parallel()
 	type next = func(context.Context) (any, error)

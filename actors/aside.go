@@ -127,8 +127,8 @@ func (d *deliverer) tell(message string, l *lane, cause string, err error) {
 		slog.String("command", l.first.GetCommand()), slog.Any("err", err))
 }
 
-// aside is what is said once.
+// aside names one sort of unreadable command, for which one warning is logged.
 type aside struct{ message, from, kind, command, cause string }
 
-// maxTold bounds what is said.
+// maxTold bounds how many sorts are warned of.
 const maxTold = 1000

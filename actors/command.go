@@ -21,7 +21,7 @@ type Command[C, R any] struct {
 // NewCommand makes the contract of a command. Mistakes in kind, C or R are found
 // when the aggregate that handles it is started.
 func NewCommand[C, R any](kind string) Command[C, R] {
-	of, err := codec.Of[C]() // what is wrong with it is said at the start, or by who sends it
+	of, err := codec.Of[C]() // a start reports the error, and so does each send
 	return Command[C, R]{kind, of, err}
 }
 

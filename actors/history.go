@@ -47,7 +47,7 @@ func (h *history) find(id persistence.CommandID) (persistence.Version, bool) {
 
 // covers reports that a command would be here if it stood at or before the version to.
 // It stands behind the event that sent it. Without that only times tell, and no single
-// one: the clock of who wrote it may have been wrong.
+// one: the clock of the writer may have been wrong.
 func (h *history) covers(c *call) bool {
 	switch {
 	case h.only != nil && !h.only[c.id]:

@@ -146,9 +146,9 @@ func (s *System) logBegin(r *Request, h *handler, asked Asked) *logged {
 	return l
 }
 
-// logEnd logs a command, if it is logged, with its outcome. Who asked for one that was
-// refused before it reached its aggregate is what the context says that has come furthest
-// in.
+// logEnd logs a command, if it is logged, with its outcome. A command that was
+// refused before it reached its aggregate is logged with the caller that the innermost
+// context names.
 func (s *System) logEnd(innermost context.Context, c *logged, err error) {
 	if c == nil {
 		return

@@ -96,9 +96,9 @@ func TestLogCommands(t *testing.T) {
 	})
 }
 
-// Who asked is what operators look for when something was refused: by what the context
-// of who refused it says, which others may have filled before. What cannot be stored of
-// it is left out.
+// The log names the caller of a command that was refused, because operators look for
+// it. The name comes from the context of the function that refused, which functions
+// around it may have filled. A part that cannot be stored is left out.
 func TestLogOfRefusals(t *testing.T) {
 	t.Parallel()
 	bad := string([]byte{'b', 0xff})

@@ -313,7 +313,7 @@ type command struct {
 	version persistence.Version
 }
 
-// end is what stands before a part of a stream that was read backward.
+// end says what precedes a part of a stream that was read backward.
 type end uint8
 
 const (

@@ -171,8 +171,8 @@ func (o *origin) check() error {
 	return nil
 }
 
-// storable is what can be stored of an origin, whatever the caller gave: all of it when
-// that is right. It is for the log, in which also what was refused for it stands.
+// storable returns the part of an origin that can be stored: all of it when it is valid.
+// The log needs it, because it also holds commands that were refused for their origin.
 func (o *origin) storable() *origin {
 	if o.check() == nil {
 		return o
