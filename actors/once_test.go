@@ -355,7 +355,7 @@ func TestAgainOutlivesAWrongClock(t *testing.T) {
 				seen, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: "x"}, class(id))
 
 				require.NoError(t, err)
-				require.Equal(t, persistence.Version(1), seen.Version, "it was not done again")
+				require.Equal(t, 1, seen.Version, "it was not done again")
 				require.Equal(t, 1+3*999, len(stored(t, journal, "a"))) //nolint:testifylint // the events would be printed
 			})
 		})
