@@ -90,9 +90,9 @@ func TestNegativeNumbersAreRefused(t *testing.T) {
 	require.Len(t, wrong.Problems, len(names), "each is said once")
 	hosting, reading := config.Parts()
 	_, err = actors.Open(t.Context(), hosting)
-	require.Equal(t, persistence.ErrInvalid, persistence.KindOf(err))
+	require.Equal(t, persistence.ErrInvalid, persistence.ErrorKindOf(err))
 	_, err = projections.New(reading)
-	require.Equal(t, persistence.ErrInvalid, persistence.KindOf(err))
+	require.Equal(t, persistence.ErrInvalid, persistence.ErrorKindOf(err))
 }
 
 // What a newcomer leaves out or spells in another way is named, with what to do, once.
@@ -124,7 +124,7 @@ func TestMistakesOfNewcomers(t *testing.T) {
 			t.Parallel()
 			node, err := stele.Start(t.Context(), c.config)
 			require.Nil(t, node)
-			require.Equal(t, persistence.ErrInvalid, persistence.KindOf(err))
+			require.Equal(t, persistence.ErrInvalid, persistence.ErrorKindOf(err))
 			for _, says := range c.says {
 				require.Equal(t, 1, strings.Count(err.Error(), says), "%q in %s", says, err)
 			}

@@ -68,7 +68,7 @@ var meanings = map[string]struct {
 	"persistence.ErrRevision":       {persistence.ErrRevision, conflict},
 	"persistence.ErrTruncated":      {persistence.ErrTruncated, missing},
 	"persistence.ErrLostTail":       {persistence.ErrLostTail, corrupt},
-	"persistence.ErrSchema":         {persistence.ErrSchema, gone},
+	"persistence.ErrTables":         {persistence.ErrTables, gone},
 	"persistence.ErrReplaced":       {persistence.ErrReplaced, gone},
 	"persistence.ReplacedError":     {&persistence.ReplacedError{Err: persistence.ErrCorrupt}, gone},
 
@@ -82,7 +82,7 @@ var meanings = map[string]struct {
 	"persistence.LostTailError":                        {&persistence.LostTailError{}, corrupt},
 	"persistence.EventIDReusedError":                   {&persistence.EventIDReusedError{}, reused},
 	"persistence.InvalidError":                         {&persistence.InvalidError{}, invalid},
-	"persistence.SchemaError":                          {&persistence.SchemaError{}, gone},
+	"persistence.TablesError":                          {&persistence.TablesError{}, gone},
 	"persistence.UnavailableError":                     {&persistence.UnavailableError{Err: persistence.ErrUnknownOutcome}, gone},
 	"persistence.UnavailableError/overloaded":          {&persistence.UnavailableError{Overloaded: true, Err: persistence.ErrInvalid}, full},
 	"persistence.UnavailableError/of who has left":     {&persistence.UnavailableError{Err: context.Canceled}, gone},
@@ -143,22 +143,26 @@ var meanings = map[string]struct {
 func TestWhatErrorsMean(t *testing.T) {
 	t.Parallel()
 	wrappings := map[string]func(error) error{
-		"bare":              func(err error) error { return err },
-		"wrapped":           func(err error) error { return fmt.Errorf("do: %w", err) },
-		"twice":             func(err error) error { return fmt.Errorf("do: %w", fmt.Errorf("do: %w", err)) },
-		"with another":      func(err error) error { return fmt.Errorf("%w and %w", errors.New("other"), err) },
-		"joined":            func(err error) error { return errors.Join(err, errors.New("cannot be closed")) },
-		"in a line":         func(err error) error { return &transfer.LineError{Err: err} },
-		"at an event":       func(err error) error { return &projections.EventError{Err: err} },
-		"by the runtime":    func(err error) error { return &persistence.Error{Kind: persistence.KindOf(err), Op: "ask", Err: err} },
-		"joined by runtime": func(err error) error { return errors.Join(&persistence.Error{Kind: persistence.KindOf(err), Err: err}) },
+		"bare":         func(err error) error { return err },
+		"wrapped":      func(err error) error { return fmt.Errorf("do: %w", err) },
+		"twice":        func(err error) error { return fmt.Errorf("do: %w", fmt.Errorf("do: %w", err)) },
+		"with another": func(err error) error { return fmt.Errorf("%w and %w", errors.New("other"), err) },
+		"joined":       func(err error) error { return errors.Join(err, errors.New("cannot be closed")) },
+		"in a line":    func(err error) error { return &transfer.LineError{Err: err} },
+		"at an event":  func(err error) error { return &projections.EventError{Err: err} },
+		"by the runtime": func(err error) error {
+			return &persistence.Error{Kind: persistence.ErrorKindOf(err), Op: "ask", Err: err}
+		},
+		"joined by runtime": func(err error) error {
+			return errors.Join(&persistence.Error{Kind: persistence.ErrorKindOf(err), Err: err})
+		},
 	}
 	for name, c := range meanings {
 		for how, wrap := range wrappings {
 			err := wrap(c.err)
 			class, _ := persistence.Classify(err)
 			require.Equal(t, c.class, class, "%s, %s", name, how)
-			require.Equal(t, c.class.Kind, persistence.KindOf(err), "%s, %s", name, how)
+			require.Equal(t, c.class.Kind, persistence.ErrorKindOf(err), "%s, %s", name, how)
 			if strings.HasPrefix(name, "several") {
 				continue
 			}

@@ -76,7 +76,7 @@ func visitOnce(t *testing.T, node *stele.Node, id, key string, timeout time.Dura
 		if took := time.Since(asked); took > timeout+5*time.Second { // a busy machine is late, a call that hangs is later
 			t.Errorf("a call took %s", took)
 		}
-		switch persistence.KindOf(err) {
+		switch persistence.ErrorKindOf(err) {
 		case persistence.ErrUnavailable, persistence.ErrOverloaded, persistence.ErrConflict, persistence.ErrUnknownOutcome:
 			if err != nil {
 				failures.Add(1)

@@ -166,7 +166,7 @@ func TestProjections(t *testing.T) {
 	require.ErrorIs(t, err, actors.ErrBehind)
 	require.ErrorIs(t, err, projections.ErrBehind)
 	require.EqualValues(t, 4951, reply.Value, "the command has happened")
-	require.Equal(t, persistence.ErrDone, persistence.KindOf(err))
+	require.Equal(t, persistence.ErrDone, persistence.ErrorKindOf(err))
 	require.NotErrorIs(t, err, persistence.ErrUnavailable, "who tries again would count twice")
 
 	for name, nobody := range map[string]actors.Awaitable{

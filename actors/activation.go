@@ -160,7 +160,7 @@ func (a *activation) handle(c *call) {
 	case !c.take():
 		a.finish(c) // its caller left and was told that nothing had been done
 	case now.After(c.deadline.Add(-a.slot.pace.wait(int64(a.depth.calls)))):
-		a.refuse(c, unavailable("deadline", context.DeadlineExceeded))
+		a.refuse(c, unavailable(ReasonDeadline, context.DeadlineExceeded))
 	case a.phase == live:
 		c.now = now
 		a.decide(c)
@@ -334,7 +334,7 @@ func (a *activation) submit(c *call, events []persistence.Event) {
 // done, whatever kind the error has.
 func untaken(err error) error {
 	if class, _ := persistence.Classify(err); class.Effect != persistence.NotDone {
-		return unavailable("journal", err)
+		return unavailable(ReasonJournal, err)
 	}
 	return err
 }
@@ -431,7 +431,7 @@ func (a *activation) full() bool {
 func (a *activation) again(c *call) {
 	switch {
 	case c.late(time.Now()):
-		a.refuse(c, unavailable("deadline", context.DeadlineExceeded))
+		a.refuse(c, unavailable(ReasonDeadline, context.DeadlineExceeded))
 	case !c.retake():
 		a.finish(c)
 	default:
@@ -483,7 +483,7 @@ func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 	first := calls[0]
 	err := first.outcome.Err
 	a.system.notStored(err)
-	switch persistence.KindOf(err) {
+	switch persistence.ErrorKindOf(err) {
 	case persistence.ErrConflict:
 		if a.unborn {
 			return calls, true // no other writer was faster
@@ -507,12 +507,12 @@ func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 	for _, c := range calls {
 		switch {
 		case c.outcome.Err == nil && c.repeats == 0: // it raised nothing
-			a.refuse(c, unavailable("append", nil))
+			a.refuse(c, unavailable(ReasonAppend, nil))
 			continue
 		case c.outcome.Err == nil: // what it repeats failed
 			a.refuse(c, err)
 			continue
-		case persistence.KindOf(c.outcome.Err) == persistence.ErrUnknownOutcome:
+		case persistence.ErrorKindOf(c.outcome.Err) == persistence.ErrUnknownOutcome:
 			a.system.stats.unknown.Add(1)
 		}
 		a.refuse(c, c.outcome.Err)
@@ -526,7 +526,7 @@ func (a *activation) isolate() {
 		a.quarantine = 0
 	}
 	a.quarantine = min(max(2*a.quarantine, shortestQuarantine), longestQuarantine)
-	a.block(quarantined, a.quarantine, unavailable(reasonQuarantined, nil))
+	a.block(quarantined, a.quarantine, unavailable(ReasonQuarantined, nil))
 	a.panics = nil
 	a.slot.pinned.Store(a.retryAt.Unix() + 1)
 	a.system.config.Logger.Error("aggregate quarantined", slog.String("stream", string(a.stream)), slog.Duration("duration", a.quarantine))
@@ -544,7 +544,7 @@ func (a *activation) block(p phase, d time.Duration, err error) {
 
 // blocked is the error of an aggregate that answers no command until retryAt.
 func (a *activation) blocked(now time.Time) error {
-	blocked := persistence.Error{Kind: persistence.KindOf(a.failure), Err: a.failure}
+	blocked := persistence.Error{Kind: persistence.ErrorKindOf(a.failure), Err: a.failure}
 	if own, ok := a.failure.(*persistence.Error); ok { //nolint:errorlint // one further down is somebody else's
 		blocked = *own
 	}
@@ -553,8 +553,6 @@ func (a *activation) blocked(now time.Time) error {
 	}
 	return &blocked
 }
-
-const reasonQuarantined = "quarantined"
 
 // Bounds of the failure policy.
 const (
@@ -593,7 +591,7 @@ func (a *activation) recovered(r *recovered) {
 		a.phase = lost
 	default:
 		err, longest := unread(r.err), longestAway
-		if persistence.KindOf(err) == persistence.ErrCorrupt {
+		if persistence.ErrorKindOf(err) == persistence.ErrCorrupt {
 			longest = longestBackoff
 		}
 		a.backoff = min(max(2*a.backoff, shortestBackoff), longest)
@@ -605,11 +603,11 @@ func (a *activation) recovered(r *recovered) {
 // unread is what callers hear of a stream that could not be read. Whatever the
 // journal said, nothing was done; only what is stored wrongly is worse than that.
 func unread(err error) error {
-	switch persistence.KindOf(err) {
+	switch persistence.ErrorKindOf(err) {
 	case persistence.ErrCorrupt, persistence.ErrUnavailable, persistence.ErrOverloaded:
 		return err
 	}
-	return unavailable("recovery", err)
+	return unavailable(ReasonRecovery, err)
 }
 
 // refuse answers a command with an error of the runtime.
@@ -651,12 +649,12 @@ func (a *activation) crash(ctx actor.Context, reason any) {
 		case c.owner != nil && !c.settled:
 			c.astray = true
 			a.system.stats.unknown.Add(1)
-			a.refuse(c, &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: "crash"})
+			a.refuse(c, &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: ReasonCrash})
 		case c.events > 0 && c.outcome.Err == nil: // durable
 			a.finish(c)
 			c.answer()
 		default:
-			a.refuse(c, unavailable("crash", nil))
+			a.refuse(c, unavailable(ReasonCrash, nil))
 		}
 	}
 	ctx.Stop(ctx.Self())

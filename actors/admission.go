@@ -46,9 +46,9 @@ func (s *System) admit(c *call) error {
 func (s *System) tooMuch(commands, bytes int64) (reason string) {
 	switch {
 	case commands >= int64(s.config.MaxInFlight):
-		return "too-many-in-flight"
+		return ReasonTooManyInFlight
 	case bytes >= int64(s.config.MaxInFlightBytes):
-		return "too-many-bytes-in-flight"
+		return ReasonTooManyBytesInFlight
 	}
 	return ""
 }
@@ -130,7 +130,7 @@ func (p *pace) check(ahead int64, c *call) error {
 	if wait <= left {
 		return nil
 	}
-	refusal := overloaded("would-be-late")
+	refusal := overloaded(ReasonWouldBeLate)
 	refusal.RetryAfter = wait - left
 	return refusal
 }

@@ -144,7 +144,7 @@ func TestLongGoodputWhenOverloaded(t *testing.T) {
 			switch {
 			case err == nil:
 				done.Add(1)
-			case persistence.KindOf(err) == persistence.ErrUnknownOutcome:
+			case persistence.ErrorKindOf(err) == persistence.ErrUnknownOutcome:
 				unknown.Add(1)
 			default:
 				refused.Add(1)

@@ -103,7 +103,7 @@ func TestErrorsOfWhatStandsAround(t *testing.T) {
 	for name, c := range map[string]struct {
 		around actors.Around
 		asked  Put
-		kind   persistence.Kind
+		kind   persistence.ErrorKind
 	}{
 		"a refusal":                            {before(plain), Put{Tag: "x"}, persistence.ErrRejected},
 		"a refusal with a kind":                {before(fmt.Errorf("no: %w", persistence.ErrNotFound)), Put{Tag: "x"}, persistence.ErrNotFound},

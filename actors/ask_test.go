@@ -247,7 +247,7 @@ func TestBadInput(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		ask  func(context.Context) error
-		want persistence.Kind
+		want persistence.ErrorKind
 	}{
 		"empty id": {ask(""), persistence.ErrInvalid},
 		"long id":  {ask(strings.Repeat("i", 201)), persistence.ErrInvalid},

@@ -90,7 +90,7 @@ func TestLongJournalDownForAMinute(t *testing.T) {
 								}
 								failures.Add(1)
 								failed := failure(t, err)
-								if !slices.Contains([]persistence.Kind{persistence.ErrUnavailable, persistence.ErrUnknownOutcome, persistence.ErrOverloaded, persistence.ErrConflict}, failed.Kind) {
+								if !slices.Contains([]persistence.ErrorKind{persistence.ErrUnavailable, persistence.ErrUnknownOutcome, persistence.ErrOverloaded, persistence.ErrConflict}, failed.Kind) {
 									t.Errorf("unexpected %v", err)
 								}
 								time.Sleep(time.Second)

@@ -141,7 +141,7 @@ func (c *call) border(err error) error {
 	if own, ok := err.(*persistence.Error); ok { //nolint:errorlint // one further down is somebody else's
 		seen = *own
 	} else {
-		seen = persistence.Error{Kind: persistence.KindOf(err), Err: err}
+		seen = persistence.Error{Kind: persistence.ErrorKindOf(err), Err: err}
 		if away, ok := errors.AsType[*persistence.UnavailableError](err); ok {
 			seen.RetryAfter = away.RetryAfter
 		}

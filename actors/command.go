@@ -100,7 +100,7 @@ func (c Command[C, R]) Ask(ctx context.Context, to Asker, id string, command C, 
 	if len(request.await) > 0 {
 		if err := check(request.await); err != nil {
 			var none R
-			return none, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Err: err}
+			return none, &persistence.Error{Kind: persistence.ErrorKindOf(err), Op: "ask " + request.kind, Err: err}
 		}
 		if request.receipt == nil {
 			request.receipt = &Receipt{}

@@ -152,7 +152,7 @@ func (f *confirmations) confirm(c *confirmation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		c.err = unavailable("stopping", nil)
+		c.err = unavailable(ReasonStopping, nil)
 		c.of.mailbox.post(c)
 		return
 	}

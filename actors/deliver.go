@@ -323,7 +323,7 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 	h, message, content, err := d.system.readSentApart(s, l.from.stream())
 	switch {
 	case errors.Is(err, errNotHosted):
-		l.fail(unavailable("not-hosted", fmt.Errorf("kind %s is not hosted here", s.GetKind())))
+		l.fail(unavailable(ReasonNotHosted, fmt.Errorf("kind %s is not hosted here", s.GetKind())))
 		return
 	case errors.Is(err, errDropped):
 		l.stage, l.got = asking, outcome{err: &UndeliveredError{Kind: s.GetKind(), ID: s.GetId(), Command: s.GetCommand(), After: max(0, time.Since(s.due())), Err: err}}
@@ -374,12 +374,12 @@ func (d *deliverer) tried(to laneKey, s *sending) time.Duration {
 func (d *deliverer) heard(l *lane, s *sending) {
 	failed, ok := l.got.err.(*persistence.Error) //nolint:errorlint // the outermost is the runtime's
 	switch {
-	case ok && failed.Reason == reasonReplyCorrupt && d.system.resultOf(l.from.kind, s.GetCommand()) != nil:
+	case ok && failed.Reason == ReasonReplyCorrupt && d.system.resultOf(l.from.kind, s.GetCommand()) != nil:
 		d.setAside(l, failed)
 		return
-	case ok && failed.Reason == reasonReplyCorrupt: // it is done, and nobody wants to hear more
+	case ok && failed.Reason == ReasonReplyCorrupt: // it is done, and nobody wants to hear more
 		l.got = outcome{}
-	case ok && failed.Reason != reasonNotKept:
+	case ok && failed.Reason != ReasonReplyNotKept:
 		after := time.Since(s.due())
 		if limit := d.system.config.GiveUpAfter; after < limit || d.tried(l.laneKey, s) < min(limit, leastTried) {
 			d.system.config.Logger.Debug("command not delivered yet", slog.String("stream", string(l.from.stream())),

@@ -135,11 +135,11 @@ func (s *System) deliver(c *call) error {
 		switch {
 		case s.closing.Load(): // asked under the lock, so that Close sees all that were activated
 			shard.mu.Unlock()
-			return unavailable("stopping", nil)
+			return unavailable(ReasonStopping, nil)
 		case a == nil && !room:
 			shard.mu.Unlock()
 			if !s.makeRoom() {
-				return overloaded("too-many-active")
+				return overloaded(ReasonTooManyActive)
 			}
 			room = true
 			continue
@@ -149,7 +149,7 @@ func (s *System) deliver(c *call) error {
 			parked := a.park(c)
 			shard.mu.Unlock()
 			if !parked {
-				return overloaded("mailbox-full")
+				return overloaded(ReasonMailboxFull)
 			}
 			return nil
 		}
@@ -166,7 +166,7 @@ func (s *System) deliver(c *call) error {
 		}
 		a.slot.busy.Add(-1)
 		if err == errFull { //nolint:errorlint // ours, never wrapped
-			return overloaded("mailbox-full")
+			return overloaded(ReasonMailboxFull)
 		}
 	}
 }

@@ -130,7 +130,7 @@
 //   - Invalid, NotFound: the program or its input is wrong.
 //   - Done: the command was done, and what failed came after it: a projection does not
 //     show it yet, see [Await]; a guard keeps the reply back; or the command is repeated
-//     and its reply was too large to keep, with the reason "reply-not-kept".
+//     and its reply was too large to keep, with [ReasonReplyNotKept].
 //   - EventIDReused: the key or the id belongs to another command.
 //   - Overloaded: a queue is full: a mailbox, the node, the queue of recoveries; as much
 //     is sent and not done as may be; or the command could not be answered in time

@@ -83,7 +83,7 @@ func (f *failing) lasting() (time.Duration, error) {
 
 // notStored notes an append that failed, if that says something about the journal.
 func (s *System) notStored(err error) {
-	kind := persistence.KindOf(err)
+	kind := persistence.ErrorKindOf(err)
 	if kind == persistence.ErrUnavailable || kind == persistence.ErrUnknownOutcome || errors.Is(err, persistence.ErrLostTail) {
 		s.appends.failed(err)
 	}
@@ -144,7 +144,7 @@ func (t *troubles) note(of key, p phase, until time.Time, err error) {
 	case len(t.quarantined)+len(t.corrupt) >= maxTroubles:
 	case p == quarantined:
 		t.quarantined[of] = until
-	case persistence.KindOf(err) == persistence.ErrCorrupt:
+	case persistence.ErrorKindOf(err) == persistence.ErrCorrupt:
 		t.corrupt[of] = err
 	}
 	t.count()

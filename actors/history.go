@@ -110,7 +110,7 @@ func (a *activation) absent(c *call) bool {
 func (a *activation) search(c *call) {
 	a.current = nil
 	if len(a.searching) >= maxLookups {
-		a.refuse(c, overloaded("lookups-full"))
+		a.refuse(c, overloaded(ReasonLookupsFull))
 		return
 	}
 	a.searching = append(a.searching, c)
@@ -214,14 +214,14 @@ func (a *activation) settleSearch() {
 		version, found := a.history.find(c.id)
 		switch {
 		case c.late(now):
-			a.refuse(c, unavailable("deadline", nil))
+			a.refuse(c, unavailable(ReasonDeadline, nil))
 		case found:
 			a.repeat(c, version)
 		case a.absent(c):
 			c.absent = a.chain
 			a.redo.Push(c)
 		case a.outOfReach(c):
-			a.refuse(c, &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: reasonTooFarBack})
+			a.refuse(c, &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: ReasonTooFarBack})
 		default:
 			a.searching = append(a.searching, c)
 		}
@@ -252,7 +252,7 @@ func (a *activation) changed(err error) {
 	a.forgetHistory()
 	chain := a.chain
 	for _, c := range a.takeSearching() {
-		a.readAgain(c, chain, unavailable(reasonStreamChanged, err))
+		a.readAgain(c, chain, unavailable(ReasonStreamChanged, err))
 	}
 }
 

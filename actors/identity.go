@@ -72,7 +72,7 @@ func Once(key string) AskOption { return func(r *Request) { r.key, r.keyed = key
 //
 // It searches the stream back to when the command was asked, which the id tells; an id
 // that tells of the future was made by a wrong clock, and the whole stream is searched.
-// That may fail with [persistence.ErrUnknownOutcome] and the reason "too-far-back" when
+// That may fail with [persistence.ErrUnknownOutcome] and [ReasonTooFarBack] when
 // more than ten thousand events have followed.
 func Again(id persistence.CommandID) AskOption {
 	return func(r *Request) { r.identity = identity{id: id, class: again, born: bornOf(id)} }

@@ -69,9 +69,9 @@ func (l *lookups) outcome(of *lookedUp) error {
 	defer l.mu.Unlock()
 	switch {
 	case l.closed:
-		return unavailable("stopping", nil)
+		return unavailable(ReasonStopping, nil)
 	case l.outcomes.Len() >= maxLookups:
-		return overloaded("lookups-full")
+		return overloaded(ReasonLookupsFull)
 	}
 	l.outcomes.Push(of)
 	l.hire()
@@ -83,7 +83,7 @@ func (l *lookups) read(s *stretch) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return unavailable("stopping", nil)
+		return unavailable(ReasonStopping, nil)
 	}
 	l.stretches.Push(s)
 	l.hire()
@@ -187,7 +187,7 @@ func (l *lookups) missed(ctx context.Context, o *lookedUp) {
 		return
 	}
 	why := o.err
-	o.gone, o.err = true, unavailable(reasonStreamChanged, why)
+	o.gone, o.err = true, unavailable(ReasonStreamChanged, why)
 	if !errors.Is(why, persistence.ErrTruncated) {
 		return
 	}
@@ -219,7 +219,7 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 	case c.class != sent && c.contradicts(&headers):
 		// The id of a sent command is its place in a stream, which holds no other; its name
 		// and its form may have changed since it was done.
-		o.err = &persistence.Error{Kind: persistence.ErrEventIDReused, Reason: "other-command"}
+		o.err = &persistence.Error{Kind: persistence.ErrEventIDReused, Reason: ReasonOtherCommand}
 	case headers.GetRejection() != nil:
 		o.err = c.key.kind.decodeRejection(headers.GetRejection())
 	case headers.GetReplyLeftOut():
@@ -231,7 +231,7 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 			return err
 		})
 		if o.err != nil {
-			o.err = &persistence.Error{Kind: persistence.ErrDone, Reason: reasonReplyCorrupt, Err: corrupt(recorded, "the reply cannot be decoded", o.err)}
+			o.err = &persistence.Error{Kind: persistence.ErrDone, Reason: ReasonReplyCorrupt, Err: corrupt(recorded, "the reply cannot be decoded", o.err)}
 		}
 	}
 }
@@ -246,8 +246,6 @@ func (c *call) contradicts(stored *stelev1.Headers) bool {
 	}
 	return !slices.Contains(c.key.kind.upcasters.Ends(stored.GetCommand()), today)
 }
-
-const reasonReplyCorrupt = "reply-corrupt"
 
 // readReply turns a stored reply into what the handler answers today. It was stored
 // without its name, so only upcasters that keep the name can read it. One that is not read
@@ -277,15 +275,9 @@ func (l *lookups) stop() {
 	l.cancel(errSystemClosed)
 }
 
-const (
-	reasonTooFarBack    = "too-far-back"
-	reasonNotKept       = "reply-not-kept"
-	reasonStreamChanged = "stream-changed"
-)
-
 // replyNotKept is the outcome of a command that has one which is not there any more.
-func replyNotKept(kind persistence.Kind, err error) error {
-	return &persistence.Error{Kind: kind, Reason: reasonNotKept, Err: err}
+func replyNotKept(kind persistence.ErrorKind, err error) error {
+	return &persistence.Error{Kind: kind, Reason: ReasonReplyNotKept, Err: err}
 }
 
 // stretch is a part of a stream, at most a page, that is read for the commands in it: a

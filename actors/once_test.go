@@ -172,7 +172,7 @@ func TestOnceWhileUnderWay(t *testing.T) {
 	down := &persistence.UnavailableError{Reason: "down"}
 	for name, c := range map[string]struct {
 		fault faultjournal.Fault
-		kind  persistence.Kind
+		kind  persistence.ErrorKind
 		then  []string
 	}{
 		"committed": {then: []string{"x"}},
@@ -563,7 +563,7 @@ func TestOnceUnderFaults(t *testing.T) {
 func until(t *testing.T, system *actors.System, key string) Seen {
 	for range 1000 {
 		seen, err := PutInto.Ask(t.Context(), system, "a", Put{Tag: key}, actors.Once(key))
-		switch persistence.KindOf(err) {
+		switch persistence.ErrorKindOf(err) {
 		case persistence.ErrConflict, persistence.ErrUnavailable, persistence.ErrUnknownOutcome, persistence.ErrOverloaded:
 			if err != nil {
 				time.Sleep(time.Second)
@@ -666,7 +666,7 @@ func TestOnceUnderAnotherName(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		upcasters []upcast.Upcaster
-		kind      persistence.Kind
+		kind      persistence.ErrorKind
 	}{
 		"renamed":           {upcasters: []upcast.Upcaster{rename}},
 		"renamed twice":     {upcasters: []upcast.Upcaster{upcast.Rename("test.strike", "test.knock"), upcast.Rename("test.knock", "test.stroke")}},

@@ -26,11 +26,11 @@ func TestJournalAway(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err  error
-		kind persistence.Kind
+		kind persistence.ErrorKind
 	}{
 		"away":       {&persistence.UnavailableError{Reason: "down", RetryAfter: 3 * time.Second}, persistence.ErrUnavailable},
 		"overloaded": {&persistence.UnavailableError{Reason: "full", Overloaded: true}, persistence.ErrOverloaded},
-		"read-only":  {&persistence.SchemaError{Have: 1, Want: 2, Fix: "stele migrate up"}, persistence.ErrUnavailable},
+		"read-only":  {&persistence.TablesError{Have: 1, Want: 2, Fix: "stele migrate up"}, persistence.ErrUnavailable},
 		"odd":        {errors.New("no idea"), persistence.ErrUnknownOutcome},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestBehindAFailedAppend(t *testing.T) {
 	down := &persistence.UnavailableError{Reason: "down"}
 	for name, c := range map[string]struct {
 		fault                 faultjournal.Fault
-		first, behind         persistence.Kind
+		first, behind         persistence.ErrorKind
 		unknown, storedAtLast int
 	}{
 		"away":    {faultjournal.Fault{Before: down}, persistence.ErrUnavailable, persistence.ErrUnavailable, 0, 0},
@@ -199,7 +199,7 @@ func TestReadFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		err    error
 		events int
-		kind   persistence.Kind
+		kind   persistence.ErrorKind
 	}{
 		"away":                {&persistence.UnavailableError{Reason: "down"}, 0, persistence.ErrUnavailable},
 		"in the middle":       {&persistence.UnavailableError{Reason: "down"}, 2, persistence.ErrUnavailable},

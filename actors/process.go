@@ -57,7 +57,7 @@ type outcome struct {
 
 // ErrUndelivered is the [persistence.ErrUnknownOutcome] of a sent command that has had
 // no outcome in the time for it.
-var ErrUndelivered = persistence.NewKind("the command could not be delivered", persistence.ErrUnknownOutcome)
+var ErrUndelivered = persistence.NewErrorKind("the command could not be delivered", persistence.ErrUnknownOutcome)
 
 // UndeliveredError is the [ErrUndelivered] of one command.
 type UndeliveredError struct {

@@ -151,7 +151,7 @@ func undone(err error) error {
 	}
 	sorted := *failed
 	switch {
-	case failed.Reason == reasonQuarantined, failed.Reason == reasonTooFarBack:
+	case failed.Reason == ReasonQuarantined, failed.Reason == ReasonTooFarBack:
 		sorted.Kind = persistence.ErrRejected
 	case failed.Kind == persistence.ErrConflict:
 		sorted.Kind = persistence.ErrUnavailable

@@ -54,7 +54,7 @@ func Await(projections ...Awaitable) AskOption {
 
 // ErrBehind is the [persistence.ErrDone] of a command that has succeeded and that a
 // projection does not show yet.
-var ErrBehind = persistence.NewKind("the projection is behind", persistence.ErrDone)
+var ErrBehind = persistence.NewErrorKind("the projection is behind", persistence.ErrDone)
 
 // BehindError is the [ErrBehind] of one projection.
 type BehindError struct {

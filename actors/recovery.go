@@ -95,9 +95,9 @@ func (r *recoveries) enqueue(a *activation, wanted bool) error {
 	defer r.mu.Unlock()
 	switch {
 	case r.closed:
-		return unavailable("stopping", nil)
+		return unavailable(ReasonStopping, nil)
 	case r.line(a.chain != nil).Len() >= maxRecoveryQueue:
-		return overloaded("recoveries-full")
+		return overloaded(ReasonRecoveriesFull)
 	}
 	r.push(recovery{of: a, wanted: wanted, again: a.chain != nil})
 	return nil

@@ -77,7 +77,7 @@ func TestRefusedAppend(t *testing.T) {
 			})
 		})
 	}
-	for kind, says := range map[persistence.Kind]error{
+	for kind, says := range map[persistence.ErrorKind]error{
 		persistence.ErrRejected:    no,
 		persistence.ErrUnavailable: fmt.Errorf("reach it: %w", context.DeadlineExceeded),
 	} {

@@ -56,7 +56,7 @@ func TestRejectionsSurviveTheStore(t *testing.T) {
 			stored, ok := err.(*actors.RejectedError) //nolint:errorlint // it is the outermost
 			require.True(t, ok)
 			require.Equal(t, c.code, stored.Code)
-			require.Equal(t, persistence.ErrRejected, persistence.KindOf(err))
+			require.Equal(t, persistence.ErrRejected, persistence.ErrorKindOf(err))
 			if name == "long and odd" {
 				require.LessOrEqual(t, len(stored.Text), 4100)
 			} else {

@@ -177,9 +177,9 @@ func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
 	case len(tx.sends) == 0 && len(ended) == 0:
 		return nil, nil
 	case len(a.open)+len(tx.sends) > maxOpen:
-		return nil, overloaded("too-many-sends")
+		return nil, overloaded(ReasonTooManySends)
 	case more > 0 && a.system.pending()+more > a.system.config.MaxPending:
-		return nil, overloaded("too-many-pending")
+		return nil, overloaded(ReasonTooManyPending)
 	}
 	open := opens(a.open, tx.sends, ended)
 	payload := encodeSends(tx.sends, ended, open)

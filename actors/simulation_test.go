@@ -95,7 +95,7 @@ func insist[R any](t *testing.T, c *actorstest.Caller, ask func() (R, error)) (r
 		if err == nil {
 			return reply
 		}
-		switch persistence.KindOf(err) {
+		switch persistence.ErrorKindOf(err) {
 		case persistence.ErrConflict, persistence.ErrUnavailable, persistence.ErrUnknownOutcome, persistence.ErrOverloaded:
 			c.Pause(5 * time.Second)
 		default:

@@ -173,7 +173,7 @@ func TestStateAtRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		id      string
 		options actors.StateOptions
-		is      persistence.Kind
+		is      persistence.ErrorKind
 	}{
 		"no stream":                   {"none", actors.StateOptions{}, persistence.ErrStreamNotFound},
 		"a deleted stream":            {"gone", actors.StateOptions{UntilVersion: 1}, persistence.ErrStreamNotFound},

@@ -81,7 +81,7 @@ type Config struct {
 	GiveUpAfter time.Duration
 	// MaxPending is how many commands that aggregates have sent may wait to be done,
 	// timers included, before a command that would add to them is refused as
-	// overloaded, with the reason "too-many-pending". What systems on the journal have
+	// overloaded, with [ReasonTooManyPending]. What systems on the journal have
 	// sent for kinds hosted here counts, as it was known up to half a minute ago. The
 	// default is 1,000,000; each sender takes some 100 bytes.
 	MaxPending int
@@ -332,7 +332,7 @@ func (s *System) Ask(ctx context.Context, request Request) (any, error) {
 	h, err := s.find(&request)
 	if err != nil {
 		// Without the id, which may be what is wrong.
-		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Err: err}
+		return nil, &persistence.Error{Kind: persistence.ErrorKindOf(err), Op: "ask " + request.kind, Err: err}
 	}
 	if request.receipt != nil {
 		*request.receipt = Receipt{Command: request.id}
@@ -357,7 +357,7 @@ func (s *System) askAround(ctx context.Context, request Request, h *handler) (re
 		}
 		reason := recover()
 		if err = s.refused(reason); reached && !answered {
-			err = &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: reasonPanic, Command: request.id, Err: s.ended(reason)}
+			err = &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: ReasonPanic, Command: request.id, Err: s.ended(reason)}
 		} else {
 			err = s.around(err, &request, h, reached, outcome)
 		}
@@ -391,7 +391,7 @@ func (s *System) askAround(ctx context.Context, request Request, h *handler) (re
 // its own to another aggregate.
 func (s *System) around(err error, request *Request, h *handler, reached bool, outcome error) error {
 	stream := persistence.StreamID(request.kind + "-" + request.aggregate)
-	failed := &persistence.Error{Op: h.command.Name() + " on " + string(stream), Stream: stream, Command: request.id, Reason: "around", Err: err}
+	failed := &persistence.Error{Op: h.command.Name() + " on " + string(stream), Stream: stream, Command: request.id, Reason: ReasonAround, Err: err}
 	class, _ := persistence.Classify(err)
 	happened, _ := persistence.Classify(outcome)
 	_, runtimes := err.(*persistence.Error) //nolint:errorlint // one further down is somebody else's
@@ -417,7 +417,7 @@ func (s *System) ask(ctx context.Context, request *Request, h *handler) (any, er
 	}
 	c, err := s.prepare(ctx, request, h)
 	if err != nil {
-		return nil, &persistence.Error{Kind: persistence.KindOf(err), Op: "ask " + request.kind, Command: request.id, Err: err}
+		return nil, &persistence.Error{Kind: persistence.ErrorKindOf(err), Op: "ask " + request.kind, Command: request.id, Err: err}
 	}
 	if err = s.admit(c); err == nil {
 		err = s.deliver(c)
@@ -501,11 +501,11 @@ func (s *System) await(ctx context.Context, c *call, receipt *Receipt) (any, err
 	case <-c.answered:
 		return s.received(c, receipt)
 	case <-ctx.Done():
-		left = unavailable("caller-left", ctx.Err())
+		left = unavailable(ReasonCallerLeft, ctx.Err())
 	case <-c.timeout():
-		left = unavailable("ask-timeout", context.DeadlineExceeded)
+		left = unavailable(ReasonAskTimeout, context.DeadlineExceeded)
 	case <-s.dead:
-		left = unavailable("stopping", errSystemClosed)
+		left = unavailable(ReasonStopping, errSystemClosed)
 	}
 	if c.claim.CompareAndSwap(queued, abandoned) {
 		return nil, c.border(left)

@@ -12,10 +12,6 @@ import (
 // User code returns, panics, or ends its goroutine, as require and mocks do when a test
 // fails. Whatever it does, nobody waits for it in vain and no worker of ours is gone.
 
-// reasonPanic is that of a command whose handler, or what stands around it, did not
-// return.
-const reasonPanic = "panic"
-
 // ended says how user code has ended that did not return: reason is what recover has
 // returned, nil when the goroutine was ended. The value of a panic may hold anything, so
 // it is left out unless the configuration asks for it, or it is the Go runtime's own.
@@ -40,7 +36,7 @@ func (s *System) traced(reason any) error {
 // refused is the answer to a command in whose decision user code did not return. Nothing
 // was stored.
 func (s *System) refused(reason any) error {
-	return &persistence.Error{Kind: persistence.ErrRejected, Reason: reasonPanic, Err: s.ended(reason)}
+	return &persistence.Error{Kind: persistence.ErrRejected, Reason: ReasonPanic, Err: s.ended(reason)}
 }
 
 // caught makes an error of a panic in user code that runs on the goroutine of a caller:

@@ -118,7 +118,7 @@ func CheckEvents(ctx context.Context, reader Reader, options CheckOptions) (Find
 	}
 	last := after
 	for page, err := range reader.ReadAll(ctx, ReadAllOptions{After: after, System: true}) {
-		if err != nil && KindOf(err) == ErrCorrupt {
+		if err != nil && ErrorKindOf(err) == ErrCorrupt {
 			finding.Severity = Fault
 			finding.Text = fmt.Sprintf("behind %s: %v", places(last), err)
 			finding.Fix = restore

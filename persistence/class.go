@@ -36,7 +36,7 @@ func (e Effect) String() string {
 // Class is what an error means to its caller. See [Classify].
 type Class struct {
 	// Kind is the widest kind that the error belongs to.
-	Kind Kind
+	Kind ErrorKind
 	// Effect says whether what was asked for has happened.
 	Effect Effect
 	// Retry says that the same call may succeed later, though nobody changes anything
@@ -98,8 +98,8 @@ func Classify(err error) (class Class, known bool) {
 	return Class{ErrRejected, NotDone, false}, false
 }
 
-// KindOf is the kind by which [Classify] sorts an error; that of nil is empty.
-func KindOf(err error) Kind {
+// ErrorKindOf is the kind by which [Classify] sorts an error; that of nil is empty.
+func ErrorKindOf(err error) ErrorKind {
 	class, _ := Classify(err)
 	return class.Kind
 }
@@ -151,7 +151,7 @@ func foreign(err error) bool {
 // again. Whoever asks errors.Is for a kind then never hears of the error what is true of
 // its cause only. Everything else of the cause is found: a context's error, an error of
 // the domain.
-func Cause(of Kind, err error) error {
+func Cause(of ErrorKind, err error) error {
 	own, _ := classify(of)
 	class, known := Class{}, false
 	if err != nil {
@@ -170,7 +170,7 @@ func (c cause) Error() string { return c.err.Error() }
 
 // Is matches what the cause matches, but for kinds.
 func (c cause) Is(target error) bool {
-	if _, kind := target.(Kind); kind {
+	if _, kind := target.(ErrorKind); kind {
 		return false
 	}
 	return errors.Is(c.err, target)

@@ -6,69 +6,69 @@ import (
 	"time"
 )
 
-// Kind sorts errors by what a caller can do about them. A Kind is itself an
+// ErrorKind sorts errors by what a caller can do about them. An ErrorKind is itself an
 // error, so errors.Is(err, persistence.ErrConflict) holds through every wrapping.
-type Kind string
+type ErrorKind string
 
 // The kinds. Unless said otherwise nothing was done.
 const (
 	// ErrRejected: the domain said no.
-	ErrRejected Kind = "rejected"
+	ErrRejected ErrorKind = "rejected"
 	// ErrConflict: the stream is not at the version the writer expected.
-	ErrConflict Kind = "conflict"
+	ErrConflict ErrorKind = "conflict"
 	// ErrEventIDReused: an event id is stored already with other content.
-	ErrEventIDReused Kind = "event id reused"
+	ErrEventIDReused ErrorKind = "event id reused"
 	// ErrNotFound: a stream, kind or other named thing does not exist.
-	ErrNotFound Kind = "not found"
+	ErrNotFound ErrorKind = "not found"
 	// ErrInvalid: the input breaks a rule; the same input will never be accepted.
-	ErrInvalid Kind = "invalid"
+	ErrInvalid ErrorKind = "invalid"
 	// ErrUnavailable: a part is away; the same call may succeed later.
-	ErrUnavailable Kind = "unavailable"
+	ErrUnavailable ErrorKind = "unavailable"
 	// ErrOverloaded: a bounded queue is full; try again later.
-	ErrOverloaded Kind = "overloaded"
+	ErrOverloaded ErrorKind = "overloaded"
 	// ErrUnknownOutcome: it may have been done, and that cannot be known yet. Only a
 	// repetition with the same ids is safe.
-	ErrUnknownOutcome Kind = "unknown outcome"
+	ErrUnknownOutcome ErrorKind = "unknown outcome"
 	// ErrFenced: this owner is no longer the owner.
-	ErrFenced Kind = "fenced"
+	ErrFenced ErrorKind = "fenced"
 	// ErrCorrupt: stored data cannot be decoded or is not contiguous. An operator
 	// has to look.
-	ErrCorrupt Kind = "corrupt"
+	ErrCorrupt ErrorKind = "corrupt"
 	// ErrDone: it was done, and what failed came after it: a projection does not show it
 	// yet, or the reply was kept back. To do it again would be to do it twice.
-	ErrDone Kind = "done"
+	ErrDone ErrorKind = "done"
 )
 
 // ErrStreamNotFound is the [ErrNotFound] of streams.
-const ErrStreamNotFound Kind = "stream not found"
+const ErrStreamNotFound ErrorKind = "stream not found"
 
 // ErrStreamExists is the [ErrConflict] of [Streams.Create].
-const ErrStreamExists Kind = "stream exists"
+const ErrStreamExists ErrorKind = "stream exists"
 
 // ErrRevision is the [ErrConflict] of [Streams.SetMetadata].
-const ErrRevision Kind = "other revision"
+const ErrRevision ErrorKind = "other revision"
 
 // ErrTruncated is the [ErrNotFound] of events that were truncated.
-const ErrTruncated Kind = "truncated"
+const ErrTruncated ErrorKind = "truncated"
 
 // ErrLostTail is the [ErrCorrupt] of a journal that is not the one a checkpoint
 // or a snapshot knew: another journal, or one that has lost its newest events.
-const ErrLostTail Kind = "lost tail"
+const ErrLostTail ErrorKind = "lost tail"
 
-// ErrSchema is the [ErrUnavailable] of a journal whose tables are missing or of
+// ErrTables is the [ErrUnavailable] of a journal whose tables are missing or of
 // another release; its text names the command that mends it.
-const ErrSchema Kind = "schema not current"
+const ErrTables ErrorKind = "tables not current"
 
 // ErrReplaced is the [ErrUnavailable] of a journal whose files or tables are no
 // longer those that it was opened with. Nothing is stored any more until what was
 // there is back, or the program has been started again.
-const ErrReplaced Kind = "journal replaced"
+const ErrReplaced ErrorKind = "journal replaced"
 
 // Error fulfils error.
-func (k Kind) Error() string { return string(k) }
+func (k ErrorKind) Error() string { return string(k) }
 
 // Is matches the wider kind that a kind belongs to.
-func (k Kind) Is(target error) bool {
+func (k ErrorKind) Is(target error) bool {
 	switch k {
 	case ErrStreamNotFound, ErrTruncated:
 		return target == ErrNotFound
@@ -76,19 +76,19 @@ func (k Kind) Is(target error) bool {
 		return target == ErrConflict
 	case ErrLostTail:
 		return target == ErrCorrupt
-	case ErrSchema, ErrReplaced:
+	case ErrTables, ErrReplaced:
 		return target == ErrUnavailable
 	}
 	return false
 }
 
-// NewKind makes the narrower kind of another package: an error that errors.Is and
+// NewErrorKind makes the narrower kind of another package: an error that errors.Is and
 // [Classify] also find the wider kind by.
-func NewKind(text string, wider Kind) error { return narrow{text, wider} }
+func NewErrorKind(text string, wider ErrorKind) error { return narrow{text, wider} }
 
 type narrow struct {
 	text  string
-	wider Kind
+	wider ErrorKind
 }
 
 func (n narrow) Error() string { return n.text }
@@ -321,9 +321,9 @@ func (e *CorruptError) Unwrap() error { return Cause(ErrCorrupt, e.Err) }
 // Is matches [ErrCorrupt].
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 
-// SchemaError reports a journal whose tables are missing, of another release, or
+// TablesError reports a journal whose tables are missing, of another release, or
 // not as their release makes them.
-type SchemaError struct {
+type TablesError struct {
 	// Have is the last migration that was run, 0 when there is none, and Want the one
 	// that this program needs.
 	Have, Want int64
@@ -335,18 +335,18 @@ type SchemaError struct {
 }
 
 // Error fulfils error.
-func (e *SchemaError) Error() string {
+func (e *TablesError) Error() string {
 	if e.Have == 0 {
 		return fmt.Sprintf("the journal has no tables: run %q", e.Fix)
 	}
 	if len(e.Differences) > 0 {
-		return "the journal's schema was changed by hand: " + strings.Join(e.Differences, ", ")
+		return "the journal's tables were changed by hand: " + strings.Join(e.Differences, ", ")
 	}
-	return fmt.Sprintf("the journal's schema is at migration %d, this program needs %d: run %q", e.Have, e.Want, e.Fix)
+	return fmt.Sprintf("the journal's tables are at migration %d, this program needs %d: run %q", e.Have, e.Want, e.Fix)
 }
 
-// Is matches [ErrSchema] and [ErrUnavailable].
-func (e *SchemaError) Is(target error) bool { return target == ErrSchema || target == ErrUnavailable }
+// Is matches [ErrTables] and [ErrUnavailable].
+func (e *TablesError) Is(target error) bool { return target == ErrTables || target == ErrUnavailable }
 
 func withCause(text string, err error) string {
 	if err == nil {
@@ -366,7 +366,7 @@ func (id CommandID) String() string { return EventID(id).String() }
 // it leaves. Its text never holds payloads, keys or connection strings.
 type Error struct {
 	// Kind says what to do, see the kinds.
-	Kind Kind
+	Kind ErrorKind
 	// Op is what was being done, in the infinitive: "withdraw from account-ann".
 	Op string
 	// Stream is the one it was about, if it was about one.
@@ -375,7 +375,8 @@ type Error struct {
 	Command CommandID
 	// RetryAfter is a hint; 0 is no advice.
 	RetryAfter time.Duration
-	// Reason is a stable word for programs: "mailbox-full", "quarantined", "panic".
+	// Reason is a stable word for programs, finer than Kind: "mailbox-full", "quarantined".
+	// The words of commands are constants of package actors: actors.ReasonMailboxFull.
 	Reason string
 	// Err is the cause, if there is one.
 	Err error

@@ -17,11 +17,11 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-var allKinds = []persistence.Kind{
+var allKinds = []persistence.ErrorKind{
 	persistence.ErrRejected, persistence.ErrConflict, persistence.ErrEventIDReused, persistence.ErrNotFound,
 	persistence.ErrInvalid, persistence.ErrUnavailable, persistence.ErrOverloaded, persistence.ErrUnknownOutcome,
 	persistence.ErrFenced, persistence.ErrCorrupt, persistence.ErrDone, persistence.ErrStreamNotFound, persistence.ErrStreamExists,
-	persistence.ErrRevision, persistence.ErrTruncated, persistence.ErrLostTail, persistence.ErrSchema,
+	persistence.ErrRevision, persistence.ErrTruncated, persistence.ErrLostTail, persistence.ErrTables,
 }
 
 // TestKindsOfErrors is the whole matrix: every error matches the kinds that are
@@ -30,107 +30,107 @@ func TestKindsOfErrors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err   error
-		kinds []persistence.Kind // the first is its KindOf
+		kinds []persistence.ErrorKind // the first is its ErrorKindOf
 		text  string
 	}{
 		"conflict": {
 			&persistence.ConflictError{Stream: "a-1", Expected: persistence.Exact(3), Actual: 5},
-			[]persistence.Kind{persistence.ErrConflict},
+			[]persistence.ErrorKind{persistence.ErrConflict},
 			"conflict on a-1: expected version 3, found version 5",
 		},
 		"conflict with a missing stream": {
 			&persistence.ConflictError{Stream: "a-1", Expected: persistence.StreamExists},
-			[]persistence.Kind{persistence.ErrConflict, persistence.ErrNotFound, persistence.ErrStreamNotFound},
+			[]persistence.ErrorKind{persistence.ErrConflict, persistence.ErrNotFound, persistence.ErrStreamNotFound},
 			"conflict on a-1: expected an existing stream, found version 0",
 		},
 		"stream not found": {
 			&persistence.StreamNotFoundError{Stream: "a-1"},
-			[]persistence.Kind{persistence.ErrNotFound, persistence.ErrStreamNotFound},
+			[]persistence.ErrorKind{persistence.ErrNotFound, persistence.ErrStreamNotFound},
 			"stream a-1 not found",
 		},
 		"event id reused": {
 			&persistence.EventIDReusedError{Stream: "a-1"},
-			[]persistence.Kind{persistence.ErrEventIDReused},
+			[]persistence.ErrorKind{persistence.ErrEventIDReused},
 			"event id 00000000-0000-0000-0000-000000000000 is used in a-1 with other content",
 		},
 		"invalid": {
 			&persistence.InvalidError{Field: "stream", Reason: "is empty"},
-			[]persistence.Kind{persistence.ErrInvalid},
+			[]persistence.ErrorKind{persistence.ErrInvalid},
 			"invalid: stream is empty",
 		},
 		"a limit": {
 			&persistence.InvalidError{Field: "payload", Reason: "is too large", Size: 9, Limit: 8},
-			[]persistence.Kind{persistence.ErrInvalid},
+			[]persistence.ErrorKind{persistence.ErrInvalid},
 			"invalid: payload is too large: 9, at most 8",
 		},
 		"unavailable": {
 			&persistence.UnavailableError{Reason: "the journal is closed"},
-			[]persistence.Kind{persistence.ErrUnavailable},
+			[]persistence.ErrorKind{persistence.ErrUnavailable},
 			"unavailable: the journal is closed",
 		},
 		"overloaded": {
 			&persistence.UnavailableError{Reason: "the queue is full", Overloaded: true, RetryAfter: time.Second},
-			[]persistence.Kind{persistence.ErrOverloaded},
+			[]persistence.ErrorKind{persistence.ErrOverloaded},
 			"unavailable: the queue is full",
 		},
 		"unknown outcome": {
 			&persistence.UnknownOutcomeError{Stream: "a-1"},
-			[]persistence.Kind{persistence.ErrUnknownOutcome},
+			[]persistence.ErrorKind{persistence.ErrUnknownOutcome},
 			"unknown outcome of an append to a-1",
 		},
 		"unknown outcome, because a part was unavailable": {
 			&persistence.UnknownOutcomeError{Stream: "a-1", Err: &persistence.UnavailableError{Reason: "no connection"}},
-			[]persistence.Kind{persistence.ErrUnknownOutcome},
+			[]persistence.ErrorKind{persistence.ErrUnknownOutcome},
 			"unknown outcome of an append to a-1: unavailable: no connection",
 		},
 		"unknown outcome, with a kind deep inside": {
 			&persistence.UnknownOutcomeError{Stream: "a-1", Err: errors.Join(errors.New("lost"), fmt.Errorf("ask: %w", persistence.ErrConflict))},
-			[]persistence.Kind{persistence.ErrUnknownOutcome},
+			[]persistence.ErrorKind{persistence.ErrUnknownOutcome},
 			"unknown outcome of an append to a-1: lost\nask: conflict",
 		},
 		"corrupt": {
 			&persistence.CorruptError{Stream: "a-1", Version: 7, Reason: "version 7 follows version 5"},
-			[]persistence.Kind{persistence.ErrCorrupt},
+			[]persistence.ErrorKind{persistence.ErrCorrupt},
 			"corrupt a-1 at version 7: version 7 follows version 5",
 		},
 		"corrupt as a whole": {
 			&persistence.CorruptError{Reason: "no database", Err: errors.New("bad header")},
-			[]persistence.Kind{persistence.ErrCorrupt},
+			[]persistence.ErrorKind{persistence.ErrCorrupt},
 			"corrupt: no database: bad header",
 		},
 		"no tables": {
-			&persistence.SchemaError{Want: 3, Fix: "stele migrate up"},
-			[]persistence.Kind{persistence.ErrUnavailable, persistence.ErrSchema},
+			&persistence.TablesError{Want: 3, Fix: "stele migrate up"},
+			[]persistence.ErrorKind{persistence.ErrUnavailable, persistence.ErrTables},
 			`the journal has no tables: run "stele migrate up"`,
 		},
 		"old tables": {
-			&persistence.SchemaError{Have: 2, Want: 3, Fix: "stele migrate up"},
-			[]persistence.Kind{persistence.ErrUnavailable, persistence.ErrSchema},
-			`the journal's schema is at migration 2, this program needs 3: run "stele migrate up"`,
+			&persistence.TablesError{Have: 2, Want: 3, Fix: "stele migrate up"},
+			[]persistence.ErrorKind{persistence.ErrUnavailable, persistence.ErrTables},
+			`the journal's tables are at migration 2, this program needs 3: run "stele migrate up"`,
 		},
 		"of the runtime": {
 			&persistence.Error{Kind: persistence.ErrRejected, Op: "withdraw from account-ann", Err: errors.New("insufficient")},
-			[]persistence.Kind{persistence.ErrRejected},
+			[]persistence.ErrorKind{persistence.ErrRejected},
 			"withdraw from account-ann: rejected: insufficient",
 		},
 		"of the runtime, for a reason": {
 			&persistence.Error{Kind: persistence.ErrOverloaded, Op: "ask", Reason: "mailbox-full"},
-			[]persistence.Kind{persistence.ErrOverloaded},
+			[]persistence.ErrorKind{persistence.ErrOverloaded},
 			"ask: overloaded (mailbox-full)",
 		},
 		"a missing stream as a bare kind": {
 			persistence.ErrStreamNotFound,
-			[]persistence.Kind{persistence.ErrNotFound, persistence.ErrStreamNotFound},
+			[]persistence.ErrorKind{persistence.ErrNotFound, persistence.ErrStreamNotFound},
 			"stream not found",
 		},
 		"a schema as a bare kind": {
-			persistence.ErrSchema,
-			[]persistence.Kind{persistence.ErrUnavailable, persistence.ErrSchema},
-			"schema not current",
+			persistence.ErrTables,
+			[]persistence.ErrorKind{persistence.ErrUnavailable, persistence.ErrTables},
+			"tables not current",
 		},
 		"a narrow kind of the runtime": {
 			&persistence.Error{Kind: persistence.ErrStreamNotFound, Op: "ask"},
-			[]persistence.Kind{persistence.ErrNotFound, persistence.ErrStreamNotFound},
+			[]persistence.ErrorKind{persistence.ErrNotFound, persistence.ErrStreamNotFound},
 			"ask: stream not found",
 		},
 	} {
@@ -141,19 +141,19 @@ func TestKindsOfErrors(t *testing.T) {
 				for _, kind := range allKinds {
 					require.Equal(t, slices.Contains(c.kinds, kind), errors.Is(err, kind), "%v is %v", err, kind)
 				}
-				require.Equal(t, c.kinds[0], persistence.KindOf(err))
+				require.Equal(t, c.kinds[0], persistence.ErrorKindOf(err))
 			}
 		})
 	}
 }
 
-func TestKindOf(t *testing.T) {
+func TestErrorKindOf(t *testing.T) {
 	t.Parallel()
 
 	t.Run("every kind is its own, or belongs to one", func(t *testing.T) {
 		t.Parallel()
 		for _, kind := range allKinds {
-			found := persistence.KindOf(fmt.Errorf("wrapped: %w", kind))
+			found := persistence.ErrorKindOf(fmt.Errorf("wrapped: %w", kind))
 			require.ErrorIs(t, kind, found)
 		}
 	})
@@ -182,12 +182,12 @@ func TestKindOf(t *testing.T) {
 		class, known := persistence.Classify(nil)
 		require.Zero(t, class)
 		require.False(t, known)
-		require.Empty(t, persistence.KindOf(nil))
+		require.Empty(t, persistence.ErrorKindOf(nil))
 	})
 
 	t.Run("every kind stands once in the table", func(t *testing.T) {
 		t.Parallel()
-		seen := map[persistence.Kind]bool{}
+		seen := map[persistence.ErrorKind]bool{}
 		for _, class := range persistence.Classes() {
 			require.False(t, seen[class.Kind])
 			seen[class.Kind] = true
@@ -200,7 +200,7 @@ func TestKindOf(t *testing.T) {
 
 	t.Run("a cause of another kind keeps what is no kind", func(t *testing.T) {
 		t.Parallel()
-		behind := persistence.NewKind("behind", persistence.ErrUnavailable)
+		behind := persistence.NewErrorKind("behind", persistence.ErrUnavailable)
 		inner := &persistence.UnavailableError{Reason: "away", Err: fmt.Errorf("%w, %w: %w", behind, context.Canceled, &fs.PathError{Op: "open"})}
 		err := &persistence.UnknownOutcomeError{Stream: "a-1", Err: inner}
 		require.ErrorIs(t, err, context.Canceled)
@@ -210,7 +210,7 @@ func TestKindOf(t *testing.T) {
 		require.True(t, found)
 		_, found = errors.AsType[*persistence.UnavailableError](err)
 		require.False(t, found, "it would be taken for definite")
-		_, found = errors.AsType[persistence.Kind](err)
+		_, found = errors.AsType[persistence.ErrorKind](err)
 		require.False(t, found)
 		require.NoError(t, persistence.Cause(persistence.ErrUnavailable, nil))
 		require.Equal(t, inner, persistence.Cause(persistence.ErrUnavailable, inner))
@@ -220,7 +220,7 @@ func TestKindOf(t *testing.T) {
 		t.Parallel()
 		unavailable := &persistence.UnavailableError{Reason: "away"}
 		for _, c := range []struct {
-			kind persistence.Kind
+			kind persistence.ErrorKind
 			err  error
 		}{
 			{persistence.ErrUnknownOutcome, &persistence.UnknownOutcomeError{Stream: "a-1", Err: unavailable}},
@@ -229,8 +229,8 @@ func TestKindOf(t *testing.T) {
 			{persistence.ErrFenced, &persistence.Error{Kind: persistence.ErrFenced, Err: unavailable}},
 			{persistence.ErrUnavailable, errors.Join(errors.New("first"), unavailable, persistence.ErrConflict)},
 		} {
-			require.Equal(t, c.kind, persistence.KindOf(c.err))
-			require.Equal(t, c.kind, persistence.KindOf(fmt.Errorf("op: %w", c.err)))
+			require.Equal(t, c.kind, persistence.ErrorKindOf(c.err))
+			require.Equal(t, c.kind, persistence.ErrorKindOf(fmt.Errorf("op: %w", c.err)))
 		}
 	})
 

@@ -350,7 +350,7 @@ func away(err error) bool {
 }
 
 // hopeless reports errors that come again however often an event is tried.
-func hopeless(err error) bool { return persistence.KindOf(err) == persistence.ErrCorrupt }
+func hopeless(err error) bool { return persistence.ErrorKindOf(err) == persistence.ErrCorrupt }
 
 // causeOf is the text of an error as it is kept.
 func causeOf(err error) string {

@@ -9,15 +9,15 @@ import (
 )
 
 // ErrNotFound is the [persistence.ErrNotFound] of projections.
-var ErrNotFound = persistence.NewKind("projection not found", persistence.ErrNotFound)
+var ErrNotFound = persistence.NewErrorKind("projection not found", persistence.ErrNotFound)
 
 // ErrBehind is the [persistence.ErrUnavailable] of a projection that has not come to a
 // place in time.
-var ErrBehind = persistence.NewKind("projection behind", persistence.ErrUnavailable)
+var ErrBehind = persistence.NewErrorKind("projection behind", persistence.ErrUnavailable)
 
 // ErrDiverged is the [persistence.ErrCorrupt] of a checkpoint that does not belong to
 // the journal.
-var ErrDiverged = persistence.NewKind("projection diverged", persistence.ErrCorrupt)
+var ErrDiverged = persistence.NewErrorKind("projection diverged", persistence.ErrCorrupt)
 
 // NotFoundError reports a projection that nobody here defines, or that was deleted.
 type NotFoundError struct {
@@ -61,8 +61,8 @@ func (e *BehindError) Unwrap() error { return persistence.Cause(e.kind(), e.Err)
 // event that cannot be read.
 func (e *BehindError) Is(target error) bool { return target == ErrBehind || target == e.kind() }
 
-func (e *BehindError) kind() persistence.Kind {
-	if e.Err != nil && persistence.KindOf(e.Err) == persistence.ErrCorrupt {
+func (e *BehindError) kind() persistence.ErrorKind {
+	if e.Err != nil && persistence.ErrorKindOf(e.Err) == persistence.ErrCorrupt {
 		return persistence.ErrCorrupt
 	}
 	return persistence.ErrUnavailable

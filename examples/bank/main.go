@@ -51,7 +51,7 @@ func run(ctx context.Context, path string, lines []string, out io.Writer) (err e
 		switch {
 		case err == nil:
 			fmt.Fprintf(out, "%-22s %d cents\n", line, balance.Cents)
-		case persistence.KindOf(err) == persistence.ErrRejected: // the account says no
+		case persistence.ErrorKindOf(err) == persistence.ErrRejected: // the account says no
 			fmt.Fprintf(out, "%-22s refused: %s\n", line, err)
 		default: // the system could not do it
 			return err

@@ -34,7 +34,7 @@ type attempt struct {
 	note  bool
 
 	told    told
-	kind    persistence.Kind // of the refusal
+	kind    persistence.ErrorKind // of the refusal
 	first   persistence.Version
 	offset  int64
 	unknown []persistence.EventID // the ids that are to tell
@@ -130,7 +130,7 @@ func (a *attempt) chooseIDs() {
 func (l *ledger) end(a *attempt, o persistence.Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	kind := persistence.KindOf(o.Err)
+	kind := persistence.ErrorKindOf(o.Err)
 	switch {
 	case o.Err == nil && a.told == stored && (a.first != o.First || a.offset != o.Position.Offset || !o.Duplicate):
 		l.note(Misplaced, a, "was stored at version %d, position %d, and its repetition at version %d, position %d", a.first, a.offset, o.First, o.Position.Offset)

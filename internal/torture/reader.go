@@ -61,7 +61,7 @@ func (r *reader) run(ctx context.Context) {
 		r.returns++
 		if errors.Is(err, persistence.ErrLostTail) {
 			r.wrong = append(r.wrong, finding{Undone, err.Error()})
-		} else if kind := persistence.KindOf(err); err != nil && kind != persistence.ErrUnavailable && kind != persistence.ErrOverloaded {
+		} else if kind := persistence.ErrorKindOf(err); err != nil && kind != persistence.ErrUnavailable && kind != persistence.ErrOverloaded {
 			r.wrong = append(r.wrong, finding{Corrupt, err.Error()})
 		}
 		broken := len(r.wrong) > 0

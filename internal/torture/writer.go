@@ -63,7 +63,7 @@ func (w *writer) send(ctx context.Context, attempts ...*attempt) error {
 	}
 	for i, a := range attempts {
 		w.load.ledger.end(a, outcomes[i])
-		if persistence.KindOf(outcomes[i].Err) != persistence.ErrConflict && outcomes[i].Err != nil {
+		if persistence.ErrorKindOf(outcomes[i].Err) != persistence.ErrConflict && outcomes[i].Err != nil {
 			err = outcomes[i].Err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // ErrNotWhole is the [persistence.ErrCorrupt] of stored data that holds something that
 // the type has no place for.
-var ErrNotWhole = persistence.NewKind("holds what the type does not know", persistence.ErrCorrupt)
+var ErrNotWhole = persistence.NewErrorKind("holds what the type does not know", persistence.ErrCorrupt)
 
 // DecodeWhole is [Type.Decode] for what is read once and then done with, such as a
 // command: data that says more than the message can hold is an error that matches

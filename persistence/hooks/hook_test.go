@@ -219,7 +219,7 @@ func TestRefusalKeepsItsKind(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		refusal error
-		want    persistence.Kind
+		want    persistence.ErrorKind
 		same    bool
 	}{
 		"the other service is away": {&persistence.UnavailableError{Reason: "down"}, persistence.ErrUnavailable, true},
@@ -238,7 +238,7 @@ func TestRefusalKeepsItsKind(t *testing.T) {
 
 				outcome := append(t.Context(), journal, single("a-1", event("1")))
 
-				require.Equal(t, c.want, persistence.KindOf(outcome.Err))
+				require.Equal(t, c.want, persistence.ErrorKindOf(outcome.Err))
 				require.ErrorIs(t, outcome.Err, c.refusal)
 				require.Equal(t, c.same, outcome.Err == c.refusal) //nolint:errorlint // the same, not one like it
 			})

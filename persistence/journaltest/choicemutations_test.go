@@ -513,7 +513,7 @@ var transactionMutants = map[string]mutant{
 				failure = do(ctx, tx)
 				return failure
 			})
-			if failure == nil && persistence.KindOf(err) != persistence.ErrUnavailable {
+			if failure == nil && persistence.ErrorKindOf(err) != persistence.ErrUnavailable {
 				return nil
 			}
 			return err

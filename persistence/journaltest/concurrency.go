@@ -193,7 +193,7 @@ func manyLives(t *testing.T, s suite) {
 // live does to a stream what comes next in a writer's round.
 func (j journal) live(l *ledger, writer, round int, transacts bool) error {
 	stream := sharedStream(writer + round)
-	fine := func(err error, kinds ...persistence.Kind) error {
+	fine := func(err error, kinds ...persistence.ErrorKind) error {
 		for _, kind := range kinds {
 			if errors.Is(err, kind) {
 				return nil

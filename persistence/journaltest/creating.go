@@ -114,7 +114,7 @@ func createAfter(t *testing.T, s suite) {
 
 // oneOf has many do the same at once and requires that one succeeds and all
 // others fail with an error of a kind.
-func (j journal) oneOf(many int, kind persistence.Kind, do func(i int) error) {
+func (j journal) oneOf(many int, kind persistence.ErrorKind, do func(i int) error) {
 	j.t.Helper()
 	errs := make([]error, many)
 	var group errgroup.Group

@@ -113,7 +113,7 @@ func (j journal) grow(stream persistence.StreamID, count int) {
 }
 
 // refuses requires that a call is refused with an error of a kind.
-func (j journal) refuses(kind persistence.Kind, appends ...persistence.Append) {
+func (j journal) refuses(kind persistence.ErrorKind, appends ...persistence.Append) {
 	j.t.Helper()
 	outcomes, err := j.Append(j.ctx, appends...)
 	require.ErrorIs(j.t, err, kind)

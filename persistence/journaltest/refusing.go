@@ -30,7 +30,7 @@ func (j journal) blames(field string, err error, what string) {
 	require.ErrorAs(j.t, err, &invalid, what)
 	require.ErrorIs(j.t, err, persistence.ErrInvalid, what)
 	require.Equal(j.t, field, invalid.Field, what)
-	require.Equal(j.t, persistence.ErrInvalid, persistence.KindOf(err), what)
+	require.Equal(j.t, persistence.ErrInvalid, persistence.ErrorKindOf(err), what)
 }
 
 // brokenEvents are events that no append may have, by the field that is wrong.

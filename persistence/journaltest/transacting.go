@@ -211,7 +211,7 @@ func transactPoisoned(t *testing.T, s suite) {
 
 	for what, c := range map[string]struct {
 		append persistence.Append
-		kind   persistence.Kind
+		kind   persistence.ErrorKind
 	}{
 		"conflict": {to("old-1", persistence.Exact(1), note("n")), persistence.ErrConflict},
 		"missing":  {to("new-9", persistence.StreamExists, note("n")), persistence.ErrStreamNotFound},

@@ -151,7 +151,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 	cases := map[string]struct {
 		config postgres.Config
-		kind   persistence.Kind
+		kind   persistence.ErrorKind
 		says   []string
 	}{
 		"nonsense":            {postgres.Config{URL: "nonsense"}, persistence.ErrInvalid, []string{"is not a connection string", "postgres://user:password@host"}},
@@ -167,7 +167,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"no flushes":          {postgres.Config{URL: url}, persistence.ErrInvalid, []string{"fsync = off", "Config.Durability: postgres.Relaxed"}},
 		"EUC_JP":              {postgres.Config{URL: server.DatabaseURL("other_euc_jp"), Durability: postgres.Relaxed, Migrate: true}, persistence.ErrInvalid, []string{"server_encoding = EUC_JP", "ENCODING 'UTF8' TEMPLATE template0"}},
 		"SQL_ASCII":           {postgres.Config{URL: server.DatabaseURL("other_sql_ascii"), Durability: postgres.Relaxed, Migrate: true}, persistence.ErrInvalid, []string{"server_encoding = SQL_ASCII"}},
-		"no tables":           {postgres.Config{URL: pgtest.Database(t), Durability: postgres.Relaxed}, persistence.ErrSchema, []string{"postgres.Migrate"}},
+		"no tables":           {postgres.Config{URL: pgtest.Database(t), Durability: postgres.Relaxed}, persistence.ErrTables, []string{"postgres.Migrate"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,7 @@
 // Package postgres is the journal on PostgreSQL 14 and later.
 //
 //	journal, err := postgres.Open(ctx, postgres.Config{URL: url})
-//	if errors.Is(err, persistence.ErrSchema) { … run postgres.Migrate … }
+//	if errors.Is(err, persistence.ErrTables) { … run postgres.Migrate … }
 //	defer journal.Close()
 //
 // All appends of a process go through one connection: what many writers submit

@@ -46,7 +46,7 @@ const (
 func notThere(err error) error {
 	switch code := pgsession.Code(err); {
 	case pgsession.NoTables(code):
-		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}
+		return &persistence.TablesError{Want: newest(), Fix: fixSchema}
 	case code == otherJournal:
 		return &persistence.ReplacedError{Reason: "the tables were emptied or made anew since the journal was opened: start the program again, or bring back what was there"}
 	}
@@ -74,7 +74,7 @@ func refusal(stream persistence.StreamID, err *serverError) error {
 	case notThere(err) != nil:
 		return notThere(err)
 	case strings.HasPrefix(err.Code, "42"):
-		return &persistence.SchemaError{Want: newest(), Fix: fixSchema}
+		return &persistence.TablesError{Want: newest(), Fix: fixSchema}
 	case err.Code == otherStream:
 		return &persistence.UnavailableError{Reason: "the server has lost its newest data, try again", Err: err}
 	case strings.HasPrefix(err.Code, "22"):

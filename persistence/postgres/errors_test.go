@@ -31,8 +31,8 @@ func TestDefiniteErrors(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	kinds := map[string]persistence.Kind{
-		"42501": persistence.ErrUnavailable, "42883": persistence.ErrSchema, "42P01": persistence.ErrSchema, "22P02": persistence.ErrInvalid,
+	kinds := map[string]persistence.ErrorKind{
+		"42501": persistence.ErrUnavailable, "42883": persistence.ErrTables, "42P01": persistence.ErrTables, "22P02": persistence.ErrInvalid,
 		"23505": persistence.ErrCorrupt, "ST002": persistence.ErrCorrupt, "53100": persistence.ErrUnavailable, "40001": persistence.ErrUnavailable,
 	}
 	for code, kind := range kinds {

@@ -18,7 +18,7 @@ func Example() {
 
 	config := postgres.Config{URL: url, Durability: postgres.Relaxed} // a server for tests does not flush
 	_, err := postgres.Open(ctx, config)
-	fmt.Println(errors.Is(err, persistence.ErrSchema)) // nothing is migrated by itself
+	fmt.Println(errors.Is(err, persistence.ErrTables)) // nothing is migrated by itself
 	if err := postgres.Migrate(ctx, config); err != nil {
 		log.Fatal(err)
 	}

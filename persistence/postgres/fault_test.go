@@ -125,7 +125,7 @@ func TestDefiniteErrorsAreTold(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		code string
-		want persistence.Kind
+		want persistence.ErrorKind
 	}{
 		"disk full":        {"53100", persistence.ErrUnavailable},
 		"out of memory":    {"53200", persistence.ErrUnavailable},
@@ -133,7 +133,7 @@ func TestDefiniteErrorsAreTold(t *testing.T) {
 		"serialisation":    {"40001", persistence.ErrUnavailable},
 		"lock timeout":     {"55P03", persistence.ErrUnavailable},
 		"bad value":        {"22P02", persistence.ErrInvalid},
-		"missing function": {"42883", persistence.ErrSchema},
+		"missing function": {"42883", persistence.ErrTables},
 		"contradiction":    {"ST002", persistence.ErrCorrupt},
 	}
 	for name, c := range cases {

@@ -59,7 +59,7 @@ type Journal struct {
 	closeOnce  sync.Once
 }
 
-// Open connects to a journal. It fails with [*persistence.SchemaError] when the
+// Open connects to a journal. It fails with [*persistence.TablesError] when the
 // schema is missing or older than this program, with [*persistence.InvalidError]
 // when the configuration is wrong or the server's cannot keep the promised
 // durability, and with [*persistence.UnavailableError] when the server is away
@@ -125,7 +125,7 @@ func (j *Journal) check(ctx context.Context) error {
 	}
 	// A newer schema is fine: migrations leave the release before able to work.
 	if have < newest() {
-		return &persistence.SchemaError{Have: have, Want: newest(), Fix: fixSchema}
+		return &persistence.TablesError{Have: have, Want: newest(), Fix: fixSchema}
 	}
 	if err := connection.QueryRow(ctx, j.sql.identity).Scan((*[16]byte)(&j.id)); err != nil {
 		return readError(ctx, err)

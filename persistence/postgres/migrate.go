@@ -264,7 +264,7 @@ func noTables(err error) bool {
 }
 
 // Validate compares a schema with what the migrations make. It returns a
-// [*persistence.SchemaError] when the schema is missing or older, with the fix, or
+// [*persistence.TablesError] when the schema is missing or older, with the fix, or
 // when something in it differs, with what. A newer schema cannot be compared and
 // is fine.
 //
@@ -285,7 +285,7 @@ func Validate(ctx context.Context, config Config) error {
 	if err := conn.QueryRow(ctx, sql.migration).Scan(&have); err != nil && !noTables(err) {
 		return fmt.Errorf("validate the schema: %w", unavailable("the schema's version cannot be read", err))
 	}
-	wrong := &persistence.SchemaError{Have: have, Want: newest(), Fix: fixSchema}
+	wrong := &persistence.TablesError{Have: have, Want: newest(), Fix: fixSchema}
 	if have < newest() {
 		return wrong
 	}

@@ -26,11 +26,11 @@ func TestOpenNamesTheCommandForAnOldSchema(t *testing.T) {
 	refused := func(have int64) {
 		t.Helper()
 		_, err := postgres.Open(t.Context(), config)
-		require.ErrorIs(t, err, persistence.ErrSchema)
+		require.ErrorIs(t, err, persistence.ErrTables)
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
 		require.ErrorContains(t, err, "postgres.Migrate")
 		require.ErrorContains(t, err, "Config.Migrate")
-		var schema *persistence.SchemaError
+		var schema *persistence.TablesError
 		require.ErrorAs(t, err, &schema)
 		require.Equal(t, have, schema.Have)
 		want := postgres.Newest()
@@ -189,7 +189,7 @@ func TestLongMigrationSQLIsWhatMigrateDoes(t *testing.T) {
 			if after > 0 {
 				psql(t, url, script(0, after))
 				err := postgres.Validate(t.Context(), config)
-				require.ErrorIs(t, err, persistence.ErrSchema)
+				require.ErrorIs(t, err, persistence.ErrTables)
 				require.ErrorContains(t, err, "postgres.Migrate")
 			}
 			newest := postgres.Newest()
@@ -262,7 +262,7 @@ func TestValidateOfARightSchema(t *testing.T) {
 
 			execute(t, url, "ALTER TABLE "+quoted+".event ALTER created_at SET DEFAULT now(); CREATE FUNCTION "+quoted+".append(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE INDEX mine ON "+quoted+".stream (part)")
 			err := postgres.Validate(t.Context(), config)
-			require.ErrorIs(t, err, persistence.ErrSchema)
+			require.ErrorIs(t, err, persistence.ErrTables)
 			require.ErrorContains(t, err, "function append(integer) is not of the journal, index mine is not of the journal, table event differs")
 		})
 	}
@@ -288,7 +288,7 @@ func TestValidateNamesWhatDiffers(t *testing.T) {
 
 			err := postgres.Validate(t.Context(), config)
 
-			schema, ok := errors.AsType[*persistence.SchemaError](err)
+			schema, ok := errors.AsType[*persistence.TablesError](err)
 			require.True(t, ok, "%v", err)
 			require.Equal(t, []string{c.want}, schema.Differences)
 			require.ErrorContains(t, err, c.want)
@@ -296,7 +296,7 @@ func TestValidateNamesWhatDiffers(t *testing.T) {
 	}
 	execute(t, config.URL, "INSERT INTO stele.migration (version_id, is_applied) VALUES (99999, true)")
 	require.NoError(t, postgres.Validate(t.Context(), config), "a later release's")
-	require.ErrorIs(t, postgres.Validate(t.Context(), postgres.Config{URL: pgtest.Database(t)}), persistence.ErrSchema)
+	require.ErrorIs(t, postgres.Validate(t.Context(), postgres.Config{URL: pgtest.Database(t)}), persistence.ErrTables)
 }
 
 // describe lists what is in a schema, without the schema's name.

@@ -190,20 +190,20 @@ func TestTheSchemaIsDroppedUnderAJournal(t *testing.T) {
 			execute(t, url, "ALTER SCHEMA stele RENAME TO away")
 			for _, stream := range []persistence.StreamID{"a-1", "b-1", "a-1"} {
 				began := time.Now()
-				require.ErrorIs(t, appendOne(t, journal, stream, persistence.Exact(1), "y").Err, persistence.ErrSchema, stream)
-				require.ErrorIs(t, appendOne(t, journal, stream, persistence.Any, "y").Err, persistence.ErrSchema)
+				require.ErrorIs(t, appendOne(t, journal, stream, persistence.Exact(1), "y").Err, persistence.ErrTables, stream)
+				require.ErrorIs(t, appendOne(t, journal, stream, persistence.Any, "y").Err, persistence.ErrTables)
 				require.Less(t, time.Since(began), 10*time.Second)
 			}
 			_, err := tryRead(t, journal, "a-1")
-			require.ErrorIs(t, err, persistence.ErrSchema)
-			require.ErrorIs(t, journal.Create(t.Context(), "c-1", nil), persistence.ErrSchema)
+			require.ErrorIs(t, err, persistence.ErrTables)
+			require.ErrorIs(t, journal.Create(t.Context(), "c-1", nil), persistence.ErrTables)
 			err = journal.Transact(t.Context(), func(_ context.Context, tx persistence.Transaction) error {
 				_, err := tx.Append(one("a-1", persistence.Any))
 				return err
 			})
-			require.ErrorIs(t, err, persistence.ErrSchema)
+			require.ErrorIs(t, err, persistence.ErrTables)
 			_, err = journal.Head(t.Context())
-			require.ErrorIs(t, err, persistence.ErrSchema)
+			require.ErrorIs(t, err, persistence.ErrTables)
 
 			execute(t, url, "ALTER SCHEMA away RENAME TO stele")
 			require.NoError(t, appendOne(t, journal, "a-1", persistence.Exact(1), "y").Err)

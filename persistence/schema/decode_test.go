@@ -49,7 +49,7 @@ func TestDecode(t *testing.T) {
 	for name, c := range map[string]struct {
 		event  persistence.Event
 		json   string
-		kind   persistence.Kind
+		kind   persistence.ErrorKind
 		reason string
 	}{
 		"protobuf":                        {event: persistence.Event{Type: "stele.v1.Headers", Schema: ids[0], Payload: headers}, json: `{"commandId":"AQID","command":"bank.open"}`},

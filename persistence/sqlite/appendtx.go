@@ -101,7 +101,7 @@ func (b borrowed) lock() error {
 	case application != applicationID:
 		return &persistence.InvalidError{Field: "transaction", Reason: "is one of a database that is no journal"}
 	case have != want:
-		return &persistence.SchemaError{Have: have, Want: want, Fix: "sqlite.Open of the same release, which brings the file up to date"}
+		return &persistence.TablesError{Have: have, Want: want, Fix: "sqlite.Open of the same release, which brings the file up to date"}
 	}
 	return b.exec(query("lock"))
 }

@@ -263,7 +263,7 @@ func TestAppendTx(t *testing.T) {
 		tx, err = openDB(t, path).BeginTx(t.Context(), nil)
 		require.NoError(t, err)
 		_, err = sqlite.AppendTx(t.Context(), tx, to("a-1", persistence.NoStream, "1"))
-		require.ErrorIs(t, err, persistence.ErrSchema)
+		require.ErrorIs(t, err, persistence.ErrTables)
 		require.NoError(t, tx.Rollback())
 	})
 

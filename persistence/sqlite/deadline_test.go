@@ -55,7 +55,7 @@ func TestDeadlinesBesideAnotherProgram(t *testing.T) {
 		took := time.Since(begun)
 		cancel()
 		if err != nil {
-			require.True(t, persistence.KindOf(err) == persistence.ErrUnavailable || persistence.KindOf(err) == persistence.ErrUnknownOutcome, "%s: %v", name, err)
+			require.True(t, persistence.ErrorKindOf(err) == persistence.ErrUnavailable || persistence.ErrorKindOf(err) == persistence.ErrUnknownOutcome, "%s: %v", name, err)
 		}
 		require.Less(t, took, 3*time.Second, name)
 	}

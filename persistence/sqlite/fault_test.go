@@ -394,7 +394,7 @@ func TestLongDamage(t *testing.T) {
 			if err := readThrough(t, path); err != nil {
 				told++
 				require.True(t, errors.Is(err, persistence.ErrCorrupt) || errors.Is(err, persistence.ErrUnavailable) ||
-					errors.Is(err, persistence.ErrInvalid) || errors.Is(err, persistence.ErrSchema), "byte %d: %v", at, err)
+					errors.Is(err, persistence.ErrInvalid) || errors.Is(err, persistence.ErrTables), "byte %d: %v", at, err)
 			}
 		}
 		require.NotZero(t, told)

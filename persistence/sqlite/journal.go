@@ -78,7 +78,7 @@ var (
 // Open opens the journal in a file, and creates or migrates it first if need be.
 // Errors: [*persistence.UnavailableError] when the file is in use or cannot be
 // written, [*persistence.CorruptError] when it is no database,
-// [*persistence.SchemaError] when a later release has written it, and
+// [*persistence.TablesError] when a later release has written it, and
 // [*persistence.InvalidError] when it belongs to another program.
 func Open(ctx context.Context, config Config) (*Journal, error) {
 	if err := sqlitefile.CheckPath(config.Path); err != nil {
@@ -150,7 +150,7 @@ func (j *Journal) openToRead(ctx context.Context) error {
 	err = j.reading(ctx, func(r *reader) error {
 		have, err := migrated(r.conn)
 		if want := int64(len(all)); err == nil && have != want {
-			err = &persistence.SchemaError{Have: have, Want: want, Fix: "sqlite.Open without ReadOnly, of the same release, which brings the file up to date"}
+			err = &persistence.TablesError{Have: have, Want: want, Fix: "sqlite.Open without ReadOnly, of the same release, which brings the file up to date"}
 		}
 		if err == nil {
 			j.id, err = identityOf(r.conn)

@@ -41,7 +41,7 @@ func migrated(c *conn) (int64, error) {
 	case have <= 0:
 		return 0, &persistence.CorruptError{Reason: "the journal's file has no schema version"}
 	case have > want:
-		return 0, &persistence.SchemaError{Have: have, Want: want, Fix: "a release of stele that is not older than the file"}
+		return 0, &persistence.TablesError{Have: have, Want: want, Fix: "a release of stele that is not older than the file"}
 	}
 	return have, nil
 }

@@ -191,7 +191,7 @@ func TestOpen(t *testing.T) {
 		require.NoError(t, open(t, path).Close())
 		alter(t, path, "PRAGMA user_version = 1000")
 
-		refused(t, path, persistence.ErrSchema, "release of stele")
+		refused(t, path, persistence.ErrTables, "release of stele")
 	})
 
 	t.Run("refuses a journal without a schema version", func(t *testing.T) {

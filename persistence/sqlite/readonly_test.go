@@ -98,6 +98,6 @@ func TestReadingAlone(t *testing.T) {
 		require.NoError(t, open(t, path).Close())
 		alter(t, path, "PRAGMA user_version = 1")
 		_, err = sqlite.Open(t.Context(), sqlite.Config{Path: path, ReadOnly: true})
-		require.ErrorIs(t, err, persistence.ErrSchema)
+		require.ErrorIs(t, err, persistence.ErrTables)
 	})
 }

@@ -201,7 +201,7 @@ func TestSubscriptionEnds(t *testing.T) {
 					err = <-ended
 					if name == "with ctx, which says why" {
 						require.ErrorIs(t, err, errStop)
-						require.Equal(t, persistence.ErrUnavailable, persistence.KindOf(err))
+						require.Equal(t, persistence.ErrUnavailable, persistence.ErrorKindOf(err))
 					} else {
 						require.ErrorIs(t, err, persistence.ErrUnavailable)
 					}
@@ -232,7 +232,7 @@ func TestEndWhileReading(t *testing.T) {
 
 	for _, err := range subscription.Pages(ctx) {
 		require.ErrorIs(t, err, errStop)
-		require.Equal(t, persistence.ErrUnavailable, persistence.KindOf(err))
+		require.Equal(t, persistence.ErrUnavailable, persistence.ErrorKindOf(err))
 	}
 }
 
@@ -253,7 +253,7 @@ func TestEndWhileWaiting(t *testing.T) {
 		last = err
 	}
 	require.ErrorIs(t, last, errStop)
-	require.Equal(t, persistence.ErrUnavailable, persistence.KindOf(last))
+	require.Equal(t, persistence.ErrUnavailable, persistence.ErrorKindOf(last))
 }
 
 // impatient is a journal that cannot be waited for.

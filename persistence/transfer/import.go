@@ -138,7 +138,7 @@ func (r *reading) fault(err error) error {
 	if _, placed := errors.AsType[*LineError](err); placed {
 		return err
 	}
-	switch persistence.KindOf(err) {
+	switch persistence.ErrorKindOf(err) {
 	case persistence.ErrInvalid, persistence.ErrConflict, persistence.ErrEventIDReused:
 		return &LineError{Line: r.summary.Lines + 1, Err: err}
 	}

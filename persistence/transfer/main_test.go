@@ -151,7 +151,7 @@ func (l *life) step() {
 		}
 		_, err = l.journal.Append(ctx, a)
 	}
-	switch persistence.KindOf(err) {
+	switch persistence.ErrorKindOf(err) {
 	case persistence.ErrNotFound, persistence.ErrConflict:
 		return // it was no time for that
 	}

@@ -182,7 +182,7 @@ func TestUselessSessionsAreGivenUp(t *testing.T) {
 	_, err = pool.Exec(t.Context(), "DROP SCHEMA stele CASCADE")
 	require.NoError(t, err)
 	err = look()
-	require.ErrorIs(t, err, persistence.ErrSchema)
+	require.ErrorIs(t, err, persistence.ErrTables)
 	require.ErrorContains(t, err, "Migrate")
 	_, raw := errors.AsType[*pgconn.PgError](err)
 	require.False(t, raw, "the driver's error is not for everybody")
@@ -206,7 +206,7 @@ func TestTablesAreGoneUnderARunner(t *testing.T) {
 		"parked": func() error { _, err := runner.Parked(t.Context(), "sums", persistence.Position{}, 9); return err },
 	} {
 		err := call()
-		require.ErrorIs(t, err, persistence.ErrSchema, what)
+		require.ErrorIs(t, err, persistence.ErrTables, what)
 		_, raw := errors.AsType[*pgconn.PgError](err)
 		require.False(t, raw, what)
 	}

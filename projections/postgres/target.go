@@ -112,7 +112,7 @@ func (t *Target) check(ctx context.Context, schema string) error {
 		return err
 	})
 	if err == nil && have != want {
-		err = &persistence.SchemaError{Have: int64(have), Want: int64(want), Fix: fixTables}
+		err = &persistence.TablesError{Have: int64(have), Want: int64(want), Fix: fixTables}
 	}
 	return err
 }
@@ -227,7 +227,7 @@ func answer(err error) error {
 	case code == "":
 		return err
 	case pgsession.NoTables(code):
-		return &persistence.SchemaError{Fix: fixTables}
+		return &persistence.TablesError{Fix: fixTables}
 	case code == pgsession.NotPermitted:
 		return &persistence.UnavailableError{Reason: "the role may not use the tables of projections: it needs SELECT, INSERT, UPDATE and DELETE on those in Config.Schema, and with Config.Migrate the right to create them", Err: &pgsession.ServerError{Code: code}}
 	default:

@@ -86,7 +86,7 @@ func TestOpen(t *testing.T) {
 
 		_, err = postgres.Open(t.Context(), postgres.Config{Pool: pool})
 
-		require.ErrorIs(t, err, persistence.ErrSchema)
+		require.ErrorIs(t, err, persistence.ErrTables)
 		require.ErrorContains(t, err, "Migrate")
 	})
 	t.Run("without a pool", func(t *testing.T) {

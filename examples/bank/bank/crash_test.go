@@ -184,7 +184,7 @@ func until(t *testing.T, run *actorstest.Run, do func() error) {
 		if err == nil {
 			return
 		}
-		require.Contains(t, []persistence.Kind{persistence.ErrConflict, persistence.ErrUnavailable, persistence.ErrUnknownOutcome}, persistence.KindOf(err), err)
+		require.Contains(t, []persistence.ErrorKind{persistence.ErrConflict, persistence.ErrUnavailable, persistence.ErrUnknownOutcome}, persistence.ErrorKindOf(err), err)
 		run.Pause(5 * time.Second)
 	}
 	t.Fatal("no outcome")
