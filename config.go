@@ -107,7 +107,7 @@ type Config struct {
 	MaxActive int
 	// MaxPending is how many commands that aggregates have sent may wait to be done,
 	// timers included, before a command that would add to them is refused as
-	// overloaded, with the reason "too-many-pending". What nodes on the journal have
+	// overloaded, with [actors.ReasonTooManyPending]. What nodes on the journal have
 	// sent for kinds hosted here counts, as it was known up to half a minute ago. The
 	// default is 1,000,000; each sender takes some 100 bytes.
 	MaxPending int

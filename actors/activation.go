@@ -220,6 +220,11 @@ func (a *activation) settleDecision(c *call, tx *Tx, reply any, err error) {
 		err = c.border(tx.problem)
 	}
 	var beside []byte
+	if err == nil && len(tx.unnoted) > 0 {
+		if err = a.system.notes.store(a.key.kind.kind, c.deadline, tx.unnoted); err != nil {
+			err, tx.problem = c.border(err), err
+		}
+	}
 	if err == nil {
 		if beside, err = a.dispatch(c, tx); err != nil {
 			err, tx.problem = c.border(err), err

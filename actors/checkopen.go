@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/schema"
 	"github.com/stele-es/stele/persistence/upcast"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
@@ -27,9 +28,11 @@ func CheckOpen(ctx context.Context, journal persistence.Journal, upcasters *upca
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	if err := s.findSenders(ctx); err != nil {
+	known, err := schema.ReadCatalogue(ctx, journal)
+	if err != nil {
 		return nil, err
 	}
+	s.findSenders(known)
 	kinds := s.processes()
 	if len(kinds) == 0 {
 		return nil, nil

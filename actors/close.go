@@ -91,7 +91,7 @@ func (s *System) shutdown(ctx context.Context) error {
 // release ends everything that the activations needed.
 func (s *System) release(ctx context.Context) {
 	s.deliverer.stop()
-	s.notes.close(ctx)
+	s.notes.close()
 	s.recoveries.stop()
 	s.lookups.stop()
 	s.confirmations.stop()

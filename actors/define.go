@@ -70,7 +70,7 @@ type applier struct {
 	event  *codec.Type
 	apply  func(state, event any)
 	schema persistence.SchemaID // what the system's journal knows the event by
-	noted  *atomic.Bool         // the journal has been told that one is stored
+	noted  *atomic.Bool         // the journal knows that one may be stored
 }
 
 // Part is a piece of a definition.

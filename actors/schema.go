@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
@@ -85,8 +86,14 @@ func (s *System) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.findSenders(ctx); err != nil {
+	known, err := schema.ReadCatalogue(ctx, s.config.Journal)
+	if err != nil {
 		return err
+	}
+	s.findSenders(known)
+	noted := map[schema.Stored]bool{}
+	for _, stored := range known.Stored() {
+		noted[stored] = true
 	}
 	_, keeps := persistence.As[persistence.Schemas](s.config.Journal)
 	if keeps {
@@ -99,9 +106,13 @@ func (s *System) describe(ctx context.Context) error {
 			if on.schema = idOf(on.event); on.schema == 0 && keeps {
 				s.config.Logger.Warn("description too large for the journal", slog.Any("err", fmt.Errorf("events %s are readable by this program only", on.event.Name())))
 			}
+			on.noted.Store(noted[schema.Stored{Kind: kind, Role: schema.Event, Type: on.event.Name(), Schema: on.schema}])
 		}
 		for _, h := range of.handlers {
 			h.schema = idOf(h.command)
+			if keeps && h.schema != 0 && noted[schema.Stored{Kind: kind, Role: schema.Command, Type: h.command.Name(), Schema: h.schema}] {
+				s.notes.sent[sentType{kind, h.command.Name()}] = true
+			}
 		}
 	}
 	return nil
@@ -110,26 +121,22 @@ func (s *System) describe(ctx context.Context) error {
 // findSenders marks the kinds that have sent when they were hosted by other programs: what
 // they have open is to be delivered also when the kind sends nothing any more. A journal
 // that keeps no descriptions does not tell.
-func (s *System) findSenders(ctx context.Context) error {
-	known, err := schema.ReadCatalogue(ctx, s.config.Journal)
-	if err != nil {
-		return err
-	}
+func (s *System) findSenders(known *schema.Catalogue) {
 	for kind, d := range s.definitions {
 		d.hasSent = known.Sends(kind)
 	}
-	return nil
 }
 
-// notes tell the journal what is stored, once for each type, so that every program to
-// come knows at its start what it has to read: when the first event of a type is raised,
-// and the first command of a type is sent. It happens beside the append; a crash in
-// between leaves it to the next event.
+// notes tell the journal of each type that is stored, so that every program to come knows
+// at its start what it has to read. A type is noted before the first event of it is
+// stored, and before the first command of it is sent: a crash in between leaves a note of
+// what is not stored, which asks more of programs to come than is needed, and never an
+// event that they are blind to.
 type notes struct {
 	system *System
 	ctx    context.Context //nolint:containedctx // ends with the system
 	cancel context.CancelCauseFunc
-	done   sync.WaitGroup
+	one    chan struct{} // has room for the one activation that writes notes
 
 	mu   sync.RWMutex // protects sent
 	sent map[sentType]bool
@@ -139,84 +146,100 @@ type notes struct {
 type sentType struct{ kind, command string }
 
 func newNotes(s *System) *notes {
-	n := &notes{system: s, sent: map[sentType]bool{}}
-	n.ctx, n.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
+	n := &notes{system: s, one: make(chan struct{}, 1), sent: map[sentType]bool{}}
+	n.ctx, n.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by close
 	return n
 }
 
-// raised notes an event; it is called when one is raised for the first time.
-func (n *notes) raised(kind string, on *applier) {
-	if n == nil || n.ctx.Err() != nil || on.schema == 0 || !on.noted.CompareAndSwap(false, true) {
-		return
-	}
-	n.done.Go(func() { // owned by the system, see Close
-		if n.tell(schema.Stored{Kind: kind, Role: schema.Event, Type: on.event.Name(), Schema: on.schema}) != nil {
-			on.noted.Store(false) // the next one is told of
-		}
-	})
+// unnoted is a type that a decision stores, and that the journal may not know of.
+type unnoted struct {
+	raised *applier    // of an event
+	kind   string      // else of a command that is sent to aggregates of this kind
+	sent   *codec.Type // and is of this type
 }
 
-// send notes a command.
-func (n *notes) send(kind string, of *codec.Type) {
-	if n == nil || n.ctx.Err() != nil {
-		return
+// raises notes in a decision that it raises an event, if that is one of the first of its type.
+func (n *notes) raises(tx *Tx, on *applier) {
+	if n != nil && on.schema != 0 && !on.noted.Load() {
+		tx.unnoted = append(tx.unnoted, unnoted{raised: on})
 	}
-	what := sentType{kind, of.Name()}
+}
+
+// sends is raises for a command that is sent.
+func (n *notes) sends(tx *Tx, kind string, of *codec.Type) {
+	if n != nil && !n.isSent(sentType{kind, of.Name()}) {
+		tx.unnoted = append(tx.unnoted, unnoted{kind: kind, sent: of})
+	}
+}
+
+func (n *notes) isSent(what sentType) bool {
 	n.mu.RLock()
-	known := n.sent[what]
-	n.mu.RUnlock()
-	if known || !n.mark(what, true) {
-		return
+	defer n.mu.RUnlock()
+	return n.sent[what]
+}
+
+// store has the journal know of all types of a decision before its events are stored. The
+// activation waits for that; it happens once for each type in the life of a journal.
+func (n *notes) store(kind string, deadline time.Time, types []unnoted) error {
+	ctx, cancel := context.WithDeadlineCause(n.ctx, deadline, context.DeadlineExceeded)
+	defer cancel()
+	select {
+	case n.one <- struct{}{}:
+		defer func() { <-n.one }()
+	case <-ctx.Done():
+		return unavailable(ReasonJournal, context.Cause(ctx))
 	}
-	n.done.Go(func() { // owned by the system, see Close
-		if n.sendNow(kind, of) != nil {
-			n.mark(what, false)
+	for _, what := range types {
+		var err error
+		if what.raised != nil {
+			err = n.storeRaised(ctx, kind, what.raised)
+		} else {
+			err = n.storeSent(ctx, what.kind, what.sent)
 		}
-	})
+		if err != nil {
+			return unavailable(ReasonJournal, err)
+		}
+	}
+	return nil
 }
 
-// mark reports that it has changed what is known.
-func (n *notes) mark(what sentType, known bool) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	changed := n.sent[what] != known
-	n.sent[what] = known
-	return changed
+func (n *notes) storeRaised(ctx context.Context, kind string, on *applier) error {
+	if on.noted.Load() { // by another meanwhile
+		return nil
+	}
+	err := schema.Note(ctx, n.system.config.Journal, schema.Stored{Kind: kind, Role: schema.Event, Type: on.event.Name(), Schema: on.schema})
+	if err == nil {
+		on.noted.Store(true)
+	}
+	return err
 }
 
-func (n *notes) sendNow(kind string, of *codec.Type) error {
+func (n *notes) storeSent(ctx context.Context, kind string, of *codec.Type) error {
+	if n.isSent(sentType{kind, of.Name()}) {
+		return nil
+	}
 	stored := schema.Stored{Kind: kind, Role: schema.Command, Type: of.Name()}
 	if h := n.system.definitions[kind].byName(of.Name()); h != nil && h.schema != 0 {
 		stored.Schema = h.schema
 	} else { // another program's, which this one describes as it stores it
-		ctx, cancel := context.WithTimeoutCause(n.ctx, recoveryNoProgress, errNoProgress)
-		defer cancel()
 		ids, err := schema.Register(ctx, n.system.config.Journal, of)
 		if err != nil {
 			return err
 		}
 		stored.Schema = ids[0]
 	}
-	return n.tell(stored)
+	if err := schema.Note(ctx, n.system.config.Journal, stored); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sent[sentType{kind, of.Name()}] = true
+	return nil
 }
 
-func (n *notes) tell(stored schema.Stored) error {
-	ctx, cancel := context.WithTimeoutCause(n.ctx, recoveryNoProgress, errNoProgress)
-	defer cancel()
-	err := schema.Note(ctx, n.system.config.Journal, stored)
-	if err != nil && n.ctx.Err() == nil {
-		n.system.config.Logger.Debug("what is stored not noted yet", slog.Any("err", err))
+// close ends what is under way. With it go the activations that Close could not wait for.
+func (n *notes) close() {
+	if n != nil {
+		n.cancel(errSystemClosed)
 	}
-	return err
-}
-
-// close lets what is under way finish, as far as ctx allows.
-func (n *notes) close(ctx context.Context) {
-	if n == nil {
-		return
-	}
-	stopped := context.AfterFunc(ctx, func() { n.cancel(errSystemClosed) })
-	defer stopped()
-	n.done.Wait()
-	n.cancel(errSystemClosed)
 }

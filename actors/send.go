@@ -146,7 +146,7 @@ func (tx *Tx) send(s *sending, of *codec.Type, message any, delay time.Duration)
 	s.Command, s.Payload, s.message = of.Name(), payload, message
 	s.Due = tx.now.Add(delay).UnixMicro()
 	tx.sends = append(tx.sends, s)
-	tx.on.notes.send(s.GetKind(), of)
+	tx.on.notes.sends(tx, s.GetKind(), of)
 	return nil
 }
 

@@ -34,6 +34,7 @@ type Tx struct {
 	cancelled []string                           // keys
 	panicked  bool                               // the handler did
 	problem   error                              // why the command fails whatever the handler returns
+	unnoted   []unnoted                          // types that the journal must be told of first
 	observe   func(event *codec.Type, value any) // what the test kit wants to see, or nil
 }
 
@@ -77,9 +78,7 @@ func (tx *Tx) raise(event any) error {
 	if tx.observe != nil {
 		tx.observe(on.event, event)
 	}
-	if on.noted != nil && !on.noted.Load() {
-		tx.on.notes.raised(tx.on.kind, on)
-	}
+	tx.on.notes.raises(tx, on)
 	tx.problem = errHalfApplied
 	on.apply(tx.state, event)
 	tx.events = append(tx.events, persistence.Event{Type: on.event.Name(), Schema: on.schema, Payload: payload})
