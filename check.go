@@ -1,7 +1,6 @@
 package stele
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,8 +81,7 @@ func (e *UncheckedError) Is(target error) bool { return target == persistence.Er
 
 // checkStart compares the descriptions in the journal, which it returns, with the program.
 func (c *Config) checkStart(ctx context.Context) (*schema.Catalogue, error) {
-	logger := cmp.Or(c.Logger, slog.Default())
-	known, err := c.catalogue(ctx, logger)
+	known, err := c.catalogue(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +94,11 @@ func (c *Config) checkStart(ctx context.Context) (*schema.Catalogue, error) {
 		case finding.Severity > schema.Notice && !c.AcceptLoss:
 			loss.Findings = append(loss.Findings, finding)
 		case finding.Severity > schema.Notice || finding.Newer:
-			warnOf(ctx, logger, finding)
+			c.warnOf(ctx, finding)
 		}
 	}
 	if len(sent) > 0 {
-		c.checkOpen(ctx, logger, &loss, sent)
+		c.checkOpen(ctx, &loss, sent)
 	}
 	if len(loss.Findings) > 0 {
 		return nil, &loss
@@ -112,13 +110,13 @@ func (c *Config) checkStart(ctx context.Context) (*schema.Catalogue, error) {
 // how the journal was before the node began.
 func (c *Config) warnIdle(ctx context.Context, known *schema.Catalogue) {
 	for _, warning := range c.idle(ctx, known) {
-		cmp.Or(c.Logger, slog.Default()).WarnContext(ctx, "part of the configuration can do nothing", slog.Any("err", warning))
+		c.Logger.WarnContext(ctx, "part of the configuration can do nothing", slog.Any("err", warning))
 	}
 }
 
 // catalogue reads the descriptions in the journal, and sees to it that it speaks of all
 // events: what was stored before programs noted it is looked for once.
-func (c *Config) catalogue(ctx context.Context, logger *slog.Logger) (*schema.Catalogue, error) {
+func (c *Config) catalogue(ctx context.Context) (*schema.Catalogue, error) {
 	known, err := schema.ReadCatalogue(ctx, c.Journal)
 	if err != nil || known.LookedThrough() || c.AcceptLoss {
 		return known, err
@@ -128,7 +126,7 @@ func (c *Config) catalogue(ctx context.Context, logger *slog.Logger) (*schema.Ca
 		return nil, err
 	}
 	if slices.ContainsFunc(head, func(offset int64) bool { return offset > 0 }) {
-		logger.InfoContext(ctx, "looking through the journal once, for events that were stored before programs noted their types", slog.Any("position", head))
+		c.Logger.InfoContext(ctx, "looking through the journal once, for events that were stored before programs noted their types", slog.Any("position", head))
 	}
 	if err := schema.LookThrough(ctx, c.Journal); err != nil {
 		if ctx.Err() != nil {
@@ -139,8 +137,8 @@ func (c *Config) catalogue(ctx context.Context, logger *slog.Logger) (*schema.Ca
 	return schema.ReadCatalogue(ctx, c.Journal)
 }
 
-func warnOf(ctx context.Context, logger *slog.Logger, finding schema.Finding) {
-	logger.WarnContext(ctx, "stored data of another form", slog.String("kind", finding.Kind), slog.Any("err", errors.New(finding.String())))
+func (c *Config) warnOf(ctx context.Context, finding schema.Finding) {
+	c.Logger.WarnContext(ctx, "stored data of another form", slog.String("kind", finding.Kind), slog.Any("err", errors.New(finding.String())))
 }
 
 // openTime bounds how long a start looks whether commands are open that it could not read.
@@ -149,7 +147,7 @@ const openTime = 5 * time.Second
 // checkOpen looks whether any command is still to be delivered that the program cannot
 // read: types that are only of the past are no reason not to start. When that cannot be told in
 // time the node starts, because it keeps what it cannot read, and says so.
-func (c *Config) checkOpen(ctx context.Context, logger *slog.Logger, loss *IncompatibleError, sent []schema.Finding) {
+func (c *Config) checkOpen(ctx context.Context, loss *IncompatibleError, sent []schema.Finding) {
 	look, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	unreadable, err := actors.CheckOpen(look, c.Journal, c.Upcasters, c.Aggregates...)
@@ -158,7 +156,7 @@ func (c *Config) checkOpen(ctx context.Context, logger *slog.Logger, loss *Incom
 		loss.Findings, loss.Open = append(loss.Findings, sent...), unreadable
 	case err != nil:
 		for _, finding := range sent {
-			warnOf(ctx, logger, finding)
+			c.warnOf(ctx, finding)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/internal/lifecycle"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/schema"
 	"github.com/stele-es/stele/persistence/upcast"
@@ -42,6 +43,7 @@ type Node struct {
 // to; when ctx ends before, it fails with an [*UncheckedError]. What is configured and can do nothing is
 // logged as a warning: events that nobody raises, kinds that nobody hosts.
 func Start(ctx context.Context, config Config) (*Node, error) {
+	config.Logger = usercode.Logger(config.Logger)
 	node := &Node{journal: config.Journal, upcasters: config.Upcasters}
 	hosting, reading := config.parts()
 	reacting, missing := node.reactions(&config)
@@ -71,7 +73,7 @@ func Start(ctx context.Context, config Config) (*Node, error) {
 	if len(reading.Projections) > 0 { // ended by Stop, and not by ctx
 		node.tasks = lifecycle.Start(context.WithoutCancel(ctx), lifecycle.Component{Name: "projections", Run: runner.Run})
 		node.tasks.OnFailure(func(err error) {
-			cmp.Or(config.Logger, slog.Default()).Error("the projections have failed", slog.Any("err", err))
+			config.Logger.Error("the projections have failed", slog.Any("err", err))
 		})
 	}
 	return node, nil

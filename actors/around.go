@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -68,8 +69,9 @@ func GuardReply(check func(ctx context.Context, asked Asked, reply any) error) A
 }
 
 // LogAround logs every command with its outcome: at level debug, rejections at
-// info, and what the runtime could not do at warn.
+// info, and what the runtime could not do at warn. Without a logger it takes slog.Default().
 func LogAround(logger *slog.Logger) Around {
+	logger = usercode.Logger(logger)
 	return func(ctx context.Context, asked Asked, next func(context.Context) (any, error)) (any, error) {
 		began := time.Now()
 		reply, err := next(ctx)

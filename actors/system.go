@@ -14,6 +14,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/lifecycle"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/upcast"
 )
@@ -207,9 +208,7 @@ func (s *System) check() error {
 	if c.NewCommandID == nil {
 		c.NewCommandID = func() persistence.CommandID { return persistence.CommandID(persistence.NewEventID()) }
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Logger = usercode.Logger(c.Logger)
 	problems = append(problems,
 		setDefault("AskTimeout", &c.AskTimeout, 10*time.Second), setDefault("Mailbox", &c.Mailbox, 1024),
 		setDefault("MaxInFlight", &c.MaxInFlight, 65536), setDefault("MaxInFlightBytes", &c.MaxInFlightBytes, 256<<20), setDefault("MaxActive", &c.MaxActive, 100_000),

@@ -102,9 +102,7 @@ func New(config Config) (*Runner, error) {
 	if c.Placement == nil {
 		c.Placement = Everywhere{}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Logger = usercode.Logger(c.Logger)
 	if c.Tailer == nil && c.Journal != nil {
 		c.Tailer = tail.NewTailer(tail.Config{Reader: c.Journal})
 	}

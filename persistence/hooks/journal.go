@@ -48,10 +48,7 @@ type registry struct{ all, appending, reading []*Hook }
 
 // New returns a journal without hooks.
 func New(config Config) *Journal {
-	j := &Journal{Journal: config.Journal, logger: config.Logger}
-	if j.logger == nil {
-		j.logger = slog.Default()
-	}
+	j := &Journal{Journal: config.Journal, logger: usercode.Logger(config.Logger)}
 	j.submitter, _ = persistence.As[persistence.Submitter](config.Journal)
 	j.pages, _ = persistence.As[persistence.PageReader](config.Journal)
 	j.transactor, _ = persistence.As[persistence.Transactor](config.Journal)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/stele-es/stele/internal/pgsession"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -158,9 +159,7 @@ func (c Config) normal() (Config, error) {
 	duration("statement timeout", &c.StatementTimeout, 10*time.Second)
 	duration("resolve timeout", &c.ResolveTimeout, 30*time.Second)
 	duration("close timeout", &c.CloseTimeout, 10*time.Second)
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Logger = usercode.Logger(c.Logger)
 	if err := errors.Join(errs...); err != nil {
 		return c, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/sqlitefile"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -84,9 +85,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	if err := sqlitefile.CheckPath(config.Path); err != nil {
 		return nil, err
 	}
-	if config.Logger == nil {
-		config.Logger = slog.Default()
-	}
+	config.Logger = usercode.Logger(config.Logger)
 	if ctx.Err() != nil {
 		return nil, errLeft(ctx)
 	}
