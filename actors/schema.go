@@ -119,11 +119,15 @@ func (s *System) describe(ctx context.Context) error {
 }
 
 // findSenders marks the kinds that have sent when they were hosted by other programs: what
-// they have open is to be delivered also when the kind sends nothing any more. A journal
-// that keeps no descriptions does not tell.
+// they have open is to be delivered also when the kind sends nothing any more. It notes
+// those that are not hosted here, too. A journal that keeps no descriptions does not tell.
 func (s *System) findSenders(known *schema.Catalogue) {
-	for kind, d := range s.definitions {
-		d.hasSent = known.Sends(kind)
+	for _, kind := range known.Senders() {
+		if d := s.definitions[kind]; d != nil {
+			d.hasSent = true
+		} else {
+			s.strays = append(s.strays, kind)
+		}
 	}
 }
 

@@ -110,6 +110,7 @@ type Config struct {
 type System struct {
 	config      Config
 	definitions map[string]*definition
+	strays      []string // kinds that have sent and are not hosted here
 	minIdle     time.Duration
 
 	actors     *actor.ActorSystem
@@ -176,6 +177,9 @@ func Open(ctx context.Context, config Config) (*System, error) {
 		open := newSweep(s, kinds)
 		tasks = append(tasks, lifecycle.Component{Name: "timers of the aggregates", Run: s.deliverer.keepTime},
 			lifecycle.Component{Name: "search for open sends", Run: open.run})
+	}
+	if len(s.strays) > 0 {
+		tasks = append(tasks, lifecycle.Component{Name: "search for open sends of kinds that are not hosted", Run: s.findStrays})
 	}
 	s.startActors()
 	s.tasks = lifecycle.Start(context.Background(), tasks...) //nolint:forbidigo // ended by Close, not by who opened

@@ -295,11 +295,14 @@ func (c *Catalogue) LookedThrough() bool {
 // Kind reports that some program has described a kind, or stored something of it.
 func (c *Catalogue) Kind(kind string) bool { return c.kinds[kind] }
 
-// Sends reports that aggregates of a kind may have sent commands: some program that
-// hosted the kind was one that sends, or commands were sent and no program has said by
-// which kind, as those before this was noted did not.
-func (c *Catalogue) Sends(kind string) bool {
-	return c.sends[kind] || c.sent && len(c.sends) == 0 && c.kinds[kind]
+// Senders are the kinds of which aggregates may have sent commands, sorted: some program
+// that hosted the kind was one that sends, or commands were sent and no program has said
+// by which kind, as those before this was noted did not.
+func (c *Catalogue) Senders() []string {
+	if c.sent && len(c.sends) == 0 {
+		return slices.Sorted(maps.Keys(c.kinds))
+	}
+	return slices.Sorted(maps.Keys(c.sends))
 }
 
 // Stored is what was noted, see [Note], the first first.
