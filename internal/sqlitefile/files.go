@@ -132,11 +132,19 @@ func Names(path string) int {
 	return names(info)
 }
 
-// CheckNames returns [*persistence.InvalidError] for a file of several names: SQLite
-// keeps the log beside one of them, and whoever opens another one damages the file. A
+// CheckFile returns [*persistence.InvalidError] for what SQLite would open and cannot
+// keep: a directory, a device, and a file of several names. A file may be missing.
+// SQLite keeps the log beside one of them, and whoever opens another one damages the file. A
 // file that is mounted by itself, as containers can, is one: the log would stand in the
 // container, and go with it.
-func CheckNames(path string) error {
+func CheckFile(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		reason := "is no regular file: give the path of one, which need not exist"
+		if info.IsDir() {
+			reason = "is a directory: give the path of a file in it, such as " + filepath.Join(path, "bank.db")
+		}
+		return &persistence.InvalidError{Field: "path", Reason: reason}
+	}
 	switch n := Names(path); {
 	case n > 1:
 		return &persistence.InvalidError{

@@ -45,8 +45,10 @@ func definite(err error) error {
 		return err // found by this package itself
 	}
 	switch code(err) {
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+	case sqlite3.SQLITE_CORRUPT:
 		return &persistence.CorruptError{Reason: "the journal's file is damaged", Err: err}
+	case sqlite3.SQLITE_NOTADB:
+		return &persistence.CorruptError{Reason: "the journal's file is damaged, or was never one of SQLite", Err: err}
 	case sqlite3.SQLITE_FULL:
 		return &persistence.UnavailableError{Reason: "the disk is full", Err: err}
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

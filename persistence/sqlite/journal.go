@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -106,7 +107,7 @@ func open(ctx context.Context, config Config) (*Journal, error) {
 	if err != nil {
 		return nil, &persistence.UnavailableError{Reason: "the journal's directory cannot be found", Err: err}
 	}
-	if err := sqlitefile.CheckNames(file); err != nil {
+	if err := sqlitefile.CheckFile(file); err != nil {
 		return nil, err
 	}
 	if remote(filepath.Dir(file)) {
@@ -120,6 +121,9 @@ func open(ctx context.Context, config Config) (*Journal, error) {
 	j.queue = appender.New(appender.Config{Commit: j.commit})
 	if config.ReadOnly {
 		return j, j.openToRead(ctx)
+	}
+	if err := foreign(file); err != nil {
+		return nil, err
 	}
 	if j.lock, err = lock(file + ".lock"); err != nil {
 		return nil, err
@@ -135,6 +139,22 @@ func open(ctx context.Context, config Config) (*Journal, error) {
 	return j, nil
 }
 
+// foreign reports a file that was there before any journal was in its place, and is
+// none: so no lock is left beside it.
+func foreign(file string) error {
+	if _, err := os.Stat(file + ".lock"); err == nil {
+		return nil // whoever opens the file to write finds out
+	}
+	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
+		return nil //nolint:nilerr // likewise
+	}
+	_, err := peek(file)
+	if errors.Is(err, persistence.ErrUnavailable) {
+		return nil // likewise; other programs are waited for then
+	}
+	return err
+}
+
 // openToRead sees that there is a journal of this release.
 func (j *Journal) openToRead(ctx context.Context) error {
 	files, err := sqlitefile.Named(j.path, j.file)
@@ -146,14 +166,16 @@ func (j *Journal) openToRead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = j.reading(ctx, func(r *reader) error {
-		have, err := migrated(r.conn)
-		if want := int64(len(all)); err == nil && have != want {
-			err = &persistence.TablesError{Have: have, Want: want, Fix: "sqlite.Open without ReadOnly, of the same release, which brings the file up to date"}
-		}
-		if err == nil {
-			j.id, err = identityOf(r.conn)
-		}
+	// Before anything is asked that only a journal can answer.
+	have, err := peek(j.file)
+	if err != nil {
+		return err
+	}
+	if want := int64(len(all)); have != want {
+		return &persistence.TablesError{Have: have, Want: want, Fix: "sqlite.Open without ReadOnly, of the same release, which brings the file up to date"}
+	}
+	err = j.reading(ctx, func(r *reader) (err error) {
+		j.id, err = identityOf(r.conn)
 		return err
 	})
 	if err == nil {

@@ -26,14 +26,15 @@ func migrated(c *conn) (int64, error) {
 		return 0, err
 	}
 	var application, have, tables int64
-	err = errors.Join(
-		c.integers("PRAGMA application_id", &application),
-		c.integers("PRAGMA user_version", &have),
-		c.integers("SELECT count(*) FROM sqlite_schema", &tables))
+	for query, number := range map[string]*int64{
+		"PRAGMA application_id": &application, "PRAGMA user_version": &have, "SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if err := c.integers(query, number); err != nil {
+			return 0, definite(err)
+		}
+	}
 	want := int64(len(all))
 	switch {
-	case err != nil:
-		return 0, definite(err)
 	case application == 0 && have == 0 && tables == 0:
 		return 0, nil
 	case application != applicationID:
@@ -44,6 +45,16 @@ func migrated(c *conn) (int64, error) {
 		return 0, &persistence.TablesError{Have: have, Want: want, Fix: "a release of stele that is not older than the file"}
 	}
 	return have, nil
+}
+
+// peek is [migrated] of a file that is not written to.
+func peek(file string) (have int64, err error) {
+	c, err := connect(file, "ro")
+	if err != nil {
+		return 0, definite(err)
+	}
+	have, err = migrated(c)
+	return have, errors.Join(err, c.close())
 }
 
 // migrate takes the steps that the file has not seen, all or none.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -81,7 +82,41 @@ func TestOpen(t *testing.T) {
 		refused(t, filepath.Join(t.TempDir(), "missing", "journal.db"), persistence.ErrUnavailable, "directory cannot be found")
 		path := newPath(t)
 		require.NoError(t, os.Mkdir(path, 0o700))
-		refused(t, path, persistence.ErrUnavailable, "cannot be opened")
+		refused(t, path, persistence.ErrInvalid, "path is a directory: give the path of a file in it")
+		require.NoFileExists(t, path+".lock")
+		if runtime.GOOS != "windows" {
+			refused(t, "/dev/null", persistence.ErrInvalid, "path is no regular file")
+		}
+	})
+
+	t.Run("refuses what is none of its files in one sentence, and leaves nothing beside it", func(t *testing.T) {
+		t.Parallel()
+		for what, c := range map[string]struct {
+			content string // empty for a database of another program
+			kind    error
+			says    string
+		}{
+			"a text":                        {strings.Repeat("not a database\n", 100), persistence.ErrCorrupt, "damaged, or was never one of SQLite: file is not a database"},
+			"a short text":                  {"x\n", persistence.ErrCorrupt, "damaged, or was never one of SQLite: file is not a database"},
+			"a database of another program": {"", persistence.ErrInvalid, "is a database of another program"},
+		} {
+			for _, readOnly := range []bool{false, true} {
+				path := newPath(t)
+				if c.content == "" {
+					alter(t, path, "CREATE TABLE other (a)")
+				} else {
+					require.NoError(t, os.WriteFile(path, []byte(c.content), 0o600))
+				}
+				_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, ReadOnly: readOnly})
+				require.ErrorIs(t, err, c.kind, what)
+				require.ErrorContains(t, err, c.says, what)
+				require.NotContains(t, err.Error(), "\n", what)
+				require.Equal(t, 1, strings.Count(err.Error(), c.says))
+				files, err := os.ReadDir(filepath.Dir(path))
+				require.NoError(t, err)
+				require.Len(t, files, 1, what)
+			}
+		}
 	})
 
 	t.Run("refuses a second journal on the file, by any name of it", func(t *testing.T) {

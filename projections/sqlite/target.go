@@ -57,7 +57,7 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 	if err != nil {
 		return nil, &persistence.UnavailableError{Reason: "the target's directory cannot be found", Err: err}
 	}
-	if err := sqlitefile.CheckNames(file); err != nil {
+	if err := sqlitefile.CheckFile(file); err != nil {
 		return nil, err
 	}
 	statements, err := sqlbook.New(sqlbook.Dialect{Prefix: "stele_", Bytes: "blob", Numbered: "?"})

@@ -199,3 +199,13 @@ func TestDamagedFile(t *testing.T) {
 	require.ErrorIs(t, err, persistence.ErrUnavailable)
 	require.ErrorContains(t, err, "damaged")
 }
+
+func TestADirectoryIsNoTarget(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+
+	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+
+	require.ErrorIs(t, err, persistence.ErrInvalid)
+	require.ErrorContains(t, err, "path is a directory: give the path of a file in it")
+}
