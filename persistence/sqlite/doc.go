@@ -28,6 +28,21 @@
 // refused with [*persistence.ReplacedError], which says what to do. A file that was
 // moved may be put back; the journal then goes on.
 //
+// # Backups
+//
+// A backup is made beside the program that has the journal open:
+//
+//	sqlite3 bank.db "VACUUM INTO 'backup.db'"
+//
+// The copy is the journal as it was at one moment, with all that was acknowledged before
+// it was begun. It is one file, which opens as a journal; [Journal.Check] with Full tells
+// whether it is sound. SQLite does not flush the copy: do that, or move it to another
+// machine, before it is relied on. The "-wal" file grows until the copy is done. Through
+// SQLite's backup API a copy is the same when it is made in one step; the command .backup
+// of sqlite3 makes it in many and begins anew whenever somebody has appended in between, so it
+// does not end under load. A copy of "bank.db" by the tools of the file system, without
+// its "-wal" and at the same moment, lacks what is newest or is damaged.
+//
 // Restore a backup while no program has the journal open, and remove the "-wal" and
 // "-shm" files beside the one that is replaced. A file has one name: Open refuses one
 // with hard links, whose log stands beside one of its names only, and one that is
