@@ -17,6 +17,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/persistence/schema"
+	"github.com/stele-es/stele/persistence/transfer"
 	"github.com/stele-es/stele/persistence/upcast"
 	"github.com/stele-es/stele/projections"
 )
@@ -133,6 +134,48 @@ func (p program) run(t *testing.T, journal persistence.Journal) ([]string, error
 	return log.lines(), nil
 }
 
+// moves are ways in which the journal of a program comes to be the one that the next
+// program is started on.
+var moves = map[string]func(*testing.T, *memory.Journal) *memory.Journal{
+	"there": func(_ *testing.T, journal *memory.Journal) *memory.Journal { return journal },
+	"copied": func(t *testing.T, from *memory.Journal) *memory.Journal {
+		t.Helper()
+		to := strange(t)
+		_, err := transfer.Copy(t.Context(), from, to, transfer.CopyOptions{})
+		require.NoError(t, err)
+		require.NoError(t, schema.LookThrough(t.Context(), to))
+		return to
+	},
+	"imported": func(t *testing.T, from *memory.Journal) *memory.Journal {
+		t.Helper()
+		var file, again bytes.Buffer
+		_, err := transfer.Export(t.Context(), from, &file, transfer.ExportOptions{})
+		require.NoError(t, err)
+		to := strange(t)
+		_, err = transfer.Import(t.Context(), bytes.NewReader(file.Bytes()), to, transfer.ImportOptions{})
+		require.NoError(t, err)
+		_, err = transfer.Export(t.Context(), to, &again, transfer.ExportOptions{})
+		require.NoError(t, err)
+		first, _ := file.ReadString('\n')
+		second, _ := again.ReadString('\n')
+		require.NotEqual(t, first, second, "the line with the journal's id")
+		require.Equal(t, file.String(), again.String())
+		require.NoError(t, schema.LookThrough(t.Context(), to))
+		return to
+	},
+}
+
+// strange is a journal in which schemas get other ids.
+func strange(t *testing.T) *memory.Journal {
+	t.Helper()
+	journal := new(memory.Journal)
+	for _, other := range []string{"one", "two"} {
+		_, err := journal.RegisterSchema(t.Context(), persistence.JSON, []byte(other))
+		require.NoError(t, err)
+	}
+	return journal
+}
+
 func TestStartRefusesLoss(t *testing.T) {
 	t.Parallel()
 	first := program{of: reminders(ofDue1, ofSet1)}
@@ -172,45 +215,52 @@ func TestStartRefusesLoss(t *testing.T) {
 				}))}}, first, "", "",
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				journal := new(memory.Journal)
-				for _, past := range c.past {
-					_, err := past.run(t, journal)
-					require.NoError(t, err)
-				}
-				before, err := journal.Schemas(t.Context())
-				require.NoError(t, err)
-				findings, err := stele.Check(t.Context(), c.next.config(t, journal))
-				require.NoError(t, err)
-
-				logged, err := c.next.run(t, journal)
-
-				if c.refused == "" {
-					require.NoError(t, err)
-					require.Contains(t, strings.Join(logged, "\n"), c.logged)
-					if c.logged == "" {
-						require.Equal(t, []string{""}, logged)
+		for way, move := range moves {
+			t.Run(name+", "+way, func(t *testing.T) {
+				t.Parallel()
+				c := c
+				synctest.Test(t, func(t *testing.T) {
+					journal := new(memory.Journal)
+					for _, past := range c.past {
+						_, err := past.run(t, journal)
+						require.NoError(t, err)
 					}
-					return
-				}
-				var loss *stele.IncompatibleError
-				require.ErrorAs(t, err, &loss)
-				require.ErrorIs(t, err, persistence.ErrInvalid)
-				require.ErrorContains(t, err, c.refused)
-				require.ErrorContains(t, err, "Config.AcceptLoss")
-				require.NotContains(t, err.Error(), "events: ", "a start counts none")
-				if strings.Contains(c.refused, "command") {
-					require.ErrorContains(t, loss.Open, "test.due, which reminder-r has sent to reminder-r: ")
-				}
-				require.NotEmpty(t, findings, "a build finds it too")
-				require.Greater(t, findings[0].Severity, schema.Notice)
-				after, err := journal.Schemas(t.Context())
-				require.NoError(t, err)
-				require.Equal(t, before, after, "nothing was changed")
+					journal = move(t, journal)
+					if way == "imported" && strings.Contains(c.logged, "of a newer program") {
+						c.refused, c.logged = "loses data: field removed: test.set of kind reminder, Voice", "" // a file does not say who came first
+					}
+					before, err := journal.Schemas(t.Context())
+					require.NoError(t, err)
+					findings, err := stele.Check(t.Context(), c.next.config(t, journal))
+					require.NoError(t, err)
+
+					logged, err := c.next.run(t, journal)
+
+					if c.refused == "" {
+						require.NoError(t, err)
+						require.Contains(t, strings.Join(logged, "\n"), c.logged)
+						if c.logged == "" {
+							require.Equal(t, []string{""}, logged)
+						}
+						return
+					}
+					var loss *stele.IncompatibleError
+					require.ErrorAs(t, err, &loss)
+					require.ErrorIs(t, err, persistence.ErrInvalid)
+					require.ErrorContains(t, err, c.refused)
+					require.ErrorContains(t, err, "Config.AcceptLoss")
+					require.NotContains(t, err.Error(), "events: ", "a start counts none")
+					if strings.Contains(c.refused, "command") {
+						require.ErrorContains(t, loss.Open, "test.due, which reminder-r has sent to reminder-r: ")
+					}
+					require.NotEmpty(t, findings, "a build finds it too")
+					require.Greater(t, findings[0].Severity, schema.Notice)
+					after, err := journal.Schemas(t.Context())
+					require.NoError(t, err)
+					require.Equal(t, before, after, "nothing was changed")
+				})
 			})
-		})
+		}
 	}
 }
 

@@ -260,7 +260,7 @@ func ReadCatalogue(ctx context.Context, journal persistence.Journal) (*Catalogue
 	c := &Catalogue{all: all, bodies: make(map[string]persistence.SchemaID, len(all)), kinds: map[string]bool{}, sends: map[string]bool{}}
 	for _, schema := range all {
 		c.bodies[bodyKey(schema.Encoding, schema.Body)] = schema.ID
-		if schema.Encoding != persistence.JSON || !strings.Contains(string(schema.Body[:min(len(schema.Body), 32)]), `"$stele.`) {
+		if schema.Encoding != persistence.JSON || !mayBeEntry(schema.Body) {
 			continue
 		}
 		var entry struct {

@@ -34,6 +34,12 @@ func (c *Choice) has(stream persistence.StreamID) bool {
 	return c.all() || slices.Contains(c.Streams, stream) || slices.Contains(c.Categories, stream.Category())
 }
 
+// hasOf reports that streams of a category may be chosen.
+func (c *Choice) hasOf(category string) bool {
+	return c.all() || slices.Contains(c.Categories, category) ||
+		slices.ContainsFunc(c.Streams, func(stream persistence.StreamID) bool { return stream.Category() == category })
+}
+
 // filter is nil when everything is chosen.
 func (c *Choice) filter() persistence.Filter {
 	var chosen filter.Filter

@@ -79,11 +79,12 @@ func (c *copier) run(ctx context.Context) error {
 	if err := c.resume(ctx); err != nil {
 		return err
 	}
-	if err := c.events(ctx); err != nil {
-		return err
-	}
-	if err := c.streams(ctx); err != nil {
-		return err
+	// Before the events, so that a crash in between leaves none without its note, and again
+	// behind them for what has come in the meantime.
+	for _, step := range []func(context.Context) error{c.entries, c.events, c.streams, c.entries} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	for first := true; first || c.options.Follow; first = false {
 		if err := c.events(ctx); err != nil {
@@ -203,6 +204,28 @@ func (c *copier) schema(ctx context.Context, id persistence.SchemaID) error {
 		line = schemaLine{number: int64(id), encoding: schema.Encoding, body: schema.Body}
 	}
 	return c.store.schemas.learn(ctx, &line)
+}
+
+// entries brings over what programs have noted, in its order.
+func (c *copier) entries(ctx context.Context) error {
+	all, err := c.described.entries(ctx, &c.options.Choice)
+	to := c.store.schemas.to.journal
+	if err != nil || to == nil {
+		return err // who keeps no schemas has no use for them
+	}
+	for i := range all {
+		body, err := all[i].Body(func(id persistence.SchemaID) (persistence.SchemaID, error) {
+			err := c.schema(ctx, id)
+			return c.store.schemas.ids[int64(id)], err
+		})
+		if err == nil {
+			_, err = to.RegisterSchema(ctx, persistence.JSON, body)
+		}
+		if err != nil {
+			return fmt.Errorf("copy what a program has noted of kind %s: %w", all[i].Kind, err)
+		}
+	}
+	return nil
 }
 
 func (c *copier) streams(ctx context.Context) error {

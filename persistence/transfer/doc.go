@@ -23,7 +23,9 @@
 // events in the order of their positions, before each the description of its payload
 // when it is the first to need it, and behind them what is known of streams beyond
 // their events: truncations, metadata, streams that are empty or deleted. Streams of
-// which there is nothing to know have no line. A file may go on with another
+// which there is nothing to know have no line. Behind them stands what programs have noted
+// beside the events, which a start compares with: what they know of their kinds, and which
+// commands were sent. A file may go on with another
 // header: exports can be continued in the same one.
 //
 // Who imports reads strictly: a line that is too long, has a field twice, a field

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/schema"
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
@@ -86,6 +87,9 @@ func (e *exporter) run(ctx context.Context) error {
 		if err := e.streams(ctx); err != nil {
 			return err
 		}
+		if err := e.entries(ctx); err != nil {
+			return err
+		}
 		// What is known of streams may be about events that came in the meantime.
 		if err := e.events(ctx); err != nil {
 			return err
@@ -136,6 +140,34 @@ func (e *exporter) streams(ctx context.Context) error {
 			continue
 		}
 		if err := e.stream(&info); err != nil {
+			return err
+		}
+	}
+	return e.flush(e.summary.Next)
+}
+
+// entries writes what programs have noted and no event tells, each as a schema that names
+// others by their numbers in the file. It stands behind the events: so a program that has
+// run here answers for all of them where the file is imported.
+func (e *exporter) entries(ctx context.Context) error {
+	all, err := e.schemas.entries(ctx, &e.options.Choice)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if all[i].Role == schema.Event {
+			continue
+		}
+		body, err := all[i].Body(func(id persistence.SchemaID) (persistence.SchemaID, error) {
+			number, _, err := e.writer.schema(ctx, id)
+			return persistence.SchemaID(number), err //nolint:gosec // there are not so many
+		})
+		if err != nil {
+			return err
+		}
+		e.counted.schemas++
+		line := schemaLine{number: e.counted.schemas, encoding: persistence.JSON, body: body}
+		if err := e.line(func(out []byte) []byte { return e.format.write(out, "schema", e.writer.journal, line.write) }); err != nil {
 			return err
 		}
 	}

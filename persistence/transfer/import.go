@@ -285,6 +285,11 @@ const mostAhead = 100_000
 func (s *store) restart() { s.schemas.ids = map[int64]persistence.SchemaID{} }
 
 func (s *store) schema(ctx context.Context, line *schemaLine) error {
+	if _, ok := schema.ReadEntry(line.encoding, line.body); ok { // behind what is noted of the events before it
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+	}
 	return s.schemas.learn(ctx, line)
 }
 

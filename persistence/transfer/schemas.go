@@ -1,10 +1,14 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"maps"
+	"slices"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/schema"
 )
 
 // descriptions are the schemas of a journal, which grow while they are used.
@@ -45,6 +49,19 @@ func (d *descriptions) of(ctx context.Context, id persistence.SchemaID) (schema 
 	return schema, known, nil
 }
 
+// entries are what programs have noted, as far as it is of use for what is chosen: of
+// kinds that are not, only which commands were sent to them, which may be open.
+func (d *descriptions) entries(ctx context.Context, choice *Choice) ([]schema.Entry, error) {
+	if d.journal == nil {
+		return nil, nil
+	}
+	if err := d.refresh(ctx); err != nil {
+		return nil, err
+	}
+	all := schema.EntriesOf(slices.SortedFunc(maps.Values(d.known), func(a, b persistence.Schema) int { return cmp.Compare(a.ID, b.ID) }))
+	return slices.DeleteFunc(all, func(e schema.Entry) bool { return e.Role != schema.Command && !choice.hasOf(e.Kind) }), nil
+}
+
 // digest names a schema by its content, and one that has none by its id.
 func (d *descriptions) digest(ctx context.Context, id persistence.SchemaID) ([sha256.Size]byte, error) {
 	schema, known, err := d.of(ctx, id)
@@ -68,6 +85,15 @@ func newTranslation(ctx context.Context, to persistence.Journal) (*translation, 
 	return &translation{to: described, ids: map[int64]persistence.SchemaID{}, bare: map[persistence.SchemaID]bool{}}, err
 }
 
+// idOf is what a schema is known by there, of which an entry of a program speaks.
+func (t *translation) idOf(number persistence.SchemaID) (persistence.SchemaID, error) {
+	id, known := t.ids[int64(number)]
+	if !known {
+		return 0, invalid("body", "names a schema that is not described before")
+	}
+	return id, nil
+}
+
 // learn takes a schema under a number: one with a body is registered, one of which
 // only the id is known keeps that, unless it means something there.
 func (t *translation) learn(ctx context.Context, line *schemaLine) error {
@@ -75,7 +101,14 @@ func (t *translation) learn(ctx context.Context, line *schemaLine) error {
 		if t.to.journal == nil {
 			return invalid("journal", "keeps no schemas, which what is moved to it has")
 		}
-		id, err := t.to.journal.RegisterSchema(ctx, line.encoding, line.body)
+		body := line.body
+		if entry, ok := schema.ReadEntry(line.encoding, line.body); ok {
+			var err error
+			if body, err = entry.Body(t.idOf); err != nil {
+				return err
+			}
+		}
+		id, err := t.to.journal.RegisterSchema(ctx, line.encoding, body)
 		t.ids[line.number] = id
 		return err
 	}
