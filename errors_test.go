@@ -279,7 +279,7 @@ func errorsOf(file *ast.File) (names []string) {
 			if star, ok := receiver.(*ast.StarExpr); ok {
 				receiver = star.X
 			}
-			if name, ok := receiver.(*ast.Ident); ok && name.IsExported() && name.Name != "Kind" {
+			if name, ok := receiver.(*ast.Ident); ok && name.IsExported() && name.Name != "ErrorKind" {
 				names = append(names, name.Name)
 			}
 		case *ast.GenDecl:

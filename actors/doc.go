@@ -144,7 +144,8 @@
 //     on with the state that its stream says.
 //   - Corrupt: what is stored cannot be read here. Nothing is ever skipped.
 //   - UnknownOutcome: the command was decided and whether its events are stored is
-//     not known; [Again] finds out, unless the events were truncated meanwhile. All other
+//     not known; [Again] finds out, unless the events were truncated meanwhile. Or, with
+//     [ReasonUnknownCommand], a newer program has to be asked. All other
 //     kinds are certain: but for Done, the call has stored nothing.
 //
 // [persistence.Classify] says of any of them, also of an error of the domain, whether

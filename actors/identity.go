@@ -55,6 +55,10 @@ const maxKey = 255
 // was done. After they have changed nobody can tell whether the content is the same, and
 // the first reply is returned for any.
 //
+// When a program does not know the name at all, because it is older or lacks the upcaster,
+// it cannot tell whether the command is the same: [persistence.ErrUnknownOutcome], with
+// [ReasonUnknownCommand]. A program that knows the name can, under the same key.
+//
 // What was rejected is not remembered, because the same command may succeed when
 // the state has changed. It is rejected on a state that is proven current, see [Fresh]:
 // no other process has done it before. How long accepted commands are remembered is bounded by

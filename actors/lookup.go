@@ -216,6 +216,11 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 	o.found = true
 	o.receipt = Receipt{Command: c.id, Version: recorded.Version, Position: recorded.Position, Repeated: true}
 	switch {
+	case c.class != sent && c.isStrange(headers.GetCommand()):
+		o.err = &persistence.Error{
+			Kind: persistence.ErrUnknownOutcome, Reason: ReasonUnknownCommand,
+			Err: fmt.Errorf("what was done under the key is command %s, which this program does not know: ask one that does, with the same key", headers.GetCommand()),
+		}
 	case c.class != sent && c.contradicts(&headers):
 		// The id of a sent command is its place in a stream, which holds no other; its name
 		// and its form may have changed since it was done.
@@ -234,6 +239,12 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 			o.err = &persistence.Error{Kind: persistence.ErrDone, Reason: ReasonReplyCorrupt, Err: corrupt(recorded, "the reply cannot be decoded", o.err)}
 		}
 	}
+}
+
+// isStrange reports that no command of the kind has, or is known to have had, a stored name:
+// it may be that of this command in another program.
+func (c *call) isStrange(stored string) bool {
+	return c.key.kind.byLoggedName(stored) == nil && !c.key.kind.upcasters.Touches(stored)
 }
 
 // contradicts reports that what stands in headers is surely the outcome of another command

@@ -671,8 +671,8 @@ func TestOnceUnderAnotherName(t *testing.T) {
 		"renamed":           {upcasters: []upcast.Upcaster{rename}},
 		"renamed twice":     {upcasters: []upcast.Upcaster{upcast.Rename("test.strike", "test.knock"), upcast.Rename("test.knock", "test.stroke")}},
 		"mapped":            {upcasters: []upcast.Upcaster{upcast.Map(func(c strike1) (strike2, error) { return strike2(c), nil })}},
-		"by no upcaster":    {kind: persistence.ErrEventIDReused},
-		"by another's":      {upcasters: []upcast.Upcaster{upcast.Rename("test.other", "test.stroke")}, kind: persistence.ErrEventIDReused},
+		"by no upcaster":    {kind: persistence.ErrUnknownOutcome},
+		"by another's":      {upcasters: []upcast.Upcaster{upcast.Rename("test.other", "test.stroke")}, kind: persistence.ErrUnknownOutcome},
 		"to something else": {upcasters: []upcast.Upcaster{upcast.Rename("test.strike", "test.chime")}, kind: persistence.ErrEventIDReused},
 		"to nothing":        {upcasters: []upcast.Upcaster{upcast.Drop("test.strike")}, kind: persistence.ErrEventIDReused},
 	} {
@@ -693,6 +693,32 @@ func TestOnceUnderAnotherName(t *testing.T) {
 			require.EqualValues(t, 1, info.Version)
 		})
 	}
+}
+
+// In a rolling deploy a key may come to a program of before the change, which does not know
+// the name under which the command was done. Whether it is the same command is not known
+// there, so it is neither done again nor called another's; the newer program knows.
+func TestOnceInAProgramThatDoesNotKnowTheName(t *testing.T) {
+	t.Parallel()
+	rename := upcast.Rename("test.strike", "test.stroke")
+	newer := open(t, actors.Config{Aggregates: []actors.Definition{bells2()}, Upcasters: chainOf(t, rename)})
+	strike, stroke := actors.NewCommand[strike1, Heard]("bell"), actors.NewCommand[strike2, Heard]("bell")
+	reply, err := stroke.Ask(t.Context(), newer, "b", strike2{"x"}, actors.Once("key"))
+	require.NoError(t, err)
+	older := open(t, actors.Config{Journal: newer.Journal(), Aggregates: []actors.Definition{bells1()}})
+
+	_, err = strike.Ask(t.Context(), older, "b", strike1{"x"}, actors.Once("key"))
+
+	failed := failure(t, err)
+	require.Equal(t, persistence.ErrUnknownOutcome, failed.Kind)
+	require.Equal(t, actors.ReasonUnknownCommand, failed.Reason)
+	require.ErrorContains(t, err, "test.stroke")
+	again, err := stroke.Ask(t.Context(), newer, "b", strike2{"x"}, actors.Once("key"))
+	require.NoError(t, err)
+	require.Equal(t, reply, again)
+	info, err := newer.Journal().Stream(t.Context(), "bell-b")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, info.Version)
 }
 
 // Of a command whose type looks different today only the name is compared: what is

@@ -53,6 +53,10 @@ const (
 	// ReasonOtherCommand: the key or id of the command is that of another command, which
 	// was done.
 	ReasonOtherCommand = "other-command"
+	// ReasonUnknownCommand: under the key or id of the command one was done whose name this
+	// program does not know: it may be the same, as a newer program calls it. Ask that one with
+	// the same key, or add the upcaster that renames the command.
+	ReasonUnknownCommand = "unknown-command"
 	// ReasonTooManySends: the aggregate has as many unfinished sends and timers as it can
 	// have. Nothing was done.
 	ReasonTooManySends = "too-many-sends"
