@@ -37,14 +37,15 @@ type activation struct {
 	slot    slot
 
 	phase    phase
-	past                        // the optimistic one, but for the position
-	chain    *persistence.Chain // of the appends decided on this state
-	dirty    bool               // the state shows what will not be stored
-	unborn   bool               // the state was not read, since there is probably nothing to read
-	alone    bool               // commands are decided one by one, to find the one that is refused
-	current  *call              // being decided; neither pending nor answered yet
-	handling *Tx                // of the handler that runs
-	keeping  bool               // a snapshot is being taken
+	past                         // the optimistic one, but for the position
+	chain    *persistence.Chain  // of the appends decided on this state
+	dirty    bool                // the state shows what will not be stored, or not all that is
+	stands   persistence.EventID // the event at the version, when the state lacks no more than what is behind it; else none
+	unborn   bool                // the state was not read, since there is probably nothing to read
+	alone    bool                // commands are decided one by one, to find the one that is refused
+	current  *call               // being decided; neither pending nor answered yet
+	handling *Tx                 // of the handler that runs
+	keeping  bool                // a snapshot is being taken
 
 	// pending are the decided commands in order; their answers wait for durability.
 	// Depth counts what of them is on its way to the journal.
@@ -471,13 +472,17 @@ func (a *activation) rebuild() {
 		a.redo.Push(c)
 	}
 	a.proving, a.proof = nil, nil
-	a.past, a.dirty, a.depth, a.phase = past{}, false, depth{}, lost
+	if a.stands == (persistence.EventID{}) {
+		a.past = past{}
+	}
+	a.dirty, a.depth, a.phase = false, depth{}, lost
 	switch {
 	case len(a.panics) >= maxPanics:
 		a.isolate()
 	case again || a.redo.Len() > 0:
 		a.recover()
 	}
+	a.past, a.stands = past{}, persistence.EventID{}
 	a.settleSearch()
 }
 

@@ -78,7 +78,10 @@ type confirmation struct {
 	began moment // of the look that answers it
 	seen  int64  // the state shows its stream up to there, unless it has moved
 	moved bool   // somebody else has written the stream
-	err   error  // why it is not known
+	// stands is the id of the event at the version when the stream has moved and holds that
+	// event still: what is behind it is all that the state lacks.
+	stands persistence.EventID
+	err    error // why it is not known
 }
 
 // Bounds of confirming.
@@ -269,15 +272,22 @@ func (f *confirmations) byStreams(ctx context.Context, batch []*confirmation) {
 		fail(batch, err)
 		return
 	}
+	f.mu.Lock()
+	since := f.since
+	f.mu.Unlock()
 	for i, c := range batch {
 		c.began, c.seen = began, seen
+		events := pages[i].Events
 		switch err := pages[i].Err; {
 		case errors.Is(err, persistence.ErrTruncated):
 			c.moved = true
 		case err != nil:
 			c.err = err
 		default:
-			c.moved = !c.endsWith(pages[i].Events)
+			c.moved = !c.endsWith(events)
+			if c.moved && c.read >= since && len(events) > 0 && c.isAt(&events[0]) {
+				c.stands = events[0].ID
+			}
 		}
 	}
 }
@@ -286,11 +296,16 @@ func (f *confirmations) byStreams(ctx context.Context, batch []*confirmation) {
 // the event at the version.
 func (c *confirmation) endsWith(events []persistence.Recorded) bool {
 	for i := range events {
-		if events[i].Version != c.version || events[i].Position != c.position {
+		if !c.isAt(&events[i]) {
 			return false
 		}
 	}
 	return len(events) > 0 == (c.version > 0)
+}
+
+// isAt reports that an event is the one at the version.
+func (c *confirmation) isAt(event *persistence.Recorded) bool {
+	return event.Version == c.version && event.Position == c.position
 }
 
 func (f *confirmations) read(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
@@ -393,6 +408,9 @@ func (a *activation) confirmed(c *confirmation) {
 		a.proven(func(waits *call) bool { return waits.asked < a.read })
 	case c.version == a.version: // else its own append has come between, which tells
 		a.system.stats.stale.Add(1)
+		if !a.dirty {
+			a.stands = c.stands
+		}
 		a.dirty = true
 		for _, waits := range a.proving {
 			a.redo.Push(waits)

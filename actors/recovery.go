@@ -65,6 +65,8 @@ type recovery struct {
 	// from is the snapshot that the past began with, until the first event shows that
 	// it is one of this stream.
 	from *persistence.Snapshot
+	// lived: it is no snapshot, but the state of the live aggregate, which lacks what is behind.
+	lived bool
 	// wanted: somebody waits who is not in the mailbox.
 	wanted bool
 	// again: the aggregate was live and has lost its state.
@@ -99,7 +101,13 @@ func (r *recoveries) enqueue(a *activation, wanted bool) error {
 	case r.line(a.chain != nil).Len() >= maxRecoveryQueue:
 		return overloaded(ReasonRecoveriesFull)
 	}
-	r.push(recovery{of: a, wanted: wanted, again: a.chain != nil})
+	what := recovery{of: a, wanted: wanted, again: a.chain != nil}
+	if a.stands != (persistence.EventID{}) {
+		// The event at the version is read again, to see that it is the one.
+		what.past, what.lived, what.from = a.past, true, &persistence.Snapshot{Version: a.version, EventID: a.stands}
+		what.version--
+	}
+	r.push(what)
 	return nil
 }
 
@@ -176,7 +184,7 @@ func (r *recoveries) take() []recovery {
 	batch := make([]recovery, 0, min(n, waiting))
 	for ; waiting > 0 && len(batch) < n; waiting-- {
 		line := r.line(r.urgent.Len() > 0)
-		rest := line.At(0).state != nil || line.At(0).alone
+		rest := line.At(0).state != nil && !line.At(0).lived || line.At(0).alone
 		if rest && len(batch) > 0 {
 			break
 		}
@@ -261,6 +269,9 @@ func (r *recoveries) first(a recovery, events []persistence.Recorded, more bool)
 		a.of.mailbox.post(&recovered{past: a.past})
 		return
 	}
+	if a.lived {
+		a = a.anew()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.push(a)
@@ -284,6 +295,9 @@ func (r *recoveries) rest(a *recovery) error {
 	for {
 		n, err := r.page(a)
 		switch {
+		case a.lived && (err == nil || err == errOtherStream || errors.Is(err, persistence.ErrNotFound)): //nolint:errorlint // ours, never wrapped
+			*a = a.anew()
+			return r.alone(a)
 		case a.from != nil && (err == nil || err == errOtherStream || errors.Is(err, persistence.ErrNotFound)): //nolint:errorlint // ours, never wrapped
 			r.ignore(a, errOtherStream)
 		case errors.Is(err, persistence.ErrStreamNotFound) && a.version == 0:
@@ -298,6 +312,11 @@ func (r *recoveries) rest(a *recovery) error {
 			return nil
 		}
 	}
+}
+
+// anew is the recovery when the stream is not that of the state which it began with.
+func (a *recovery) anew() recovery {
+	return recovery{of: a.of, wanted: a.wanted, again: a.again, alone: a.alone}
 }
 
 // reborn returns the version that a stream begins behind which was deleted and
@@ -340,7 +359,10 @@ func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
 			return errOtherStream
 		}
 		a.version, a.position, a.from = recorded.Version, recorded.Position, nil
-		a.memory.settleAll(recorded.Position)
+		if !a.lived { // which knows where they stand
+			a.memory.settleAll(recorded.Position)
+		}
+		a.lived = false
 		return nil
 	}
 	if recorded.Version != a.version+1 {
