@@ -26,6 +26,11 @@ const (
 	// sweepAhead is how long before its time the deliverer hears of what is due: two
 	// rounds, so that nothing falls between them.
 	sweepAhead = 2 * sweepEvery
+
+	// longestSweep is how long at most a sender is left in peace that was woken for what is
+	// overdue, and of which nothing has changed since: what it has open rests in the
+	// deliverer, which needs no waking for it, or is set aside here.
+	longestSweep = time.Hour
 )
 
 // maxWakes is how many aggregates the sweep has the deliverer hold for waking.
@@ -47,6 +52,13 @@ type sweep struct {
 	until  int64                              // what is due up to then was handed to the deliverer; unix microseconds
 	more   bool                               // of it than a round takes was left
 	kept   int64                              // events that the last list covers
+	late   map[persistence.StreamID]lateness  // of streams that were woken for what is overdue
+}
+
+// lateness is when a stream is to be woken again, if nothing changes until then.
+type lateness struct {
+	pause time.Duration
+	until time.Time
 }
 
 // openSends is as little as must be known of a stream: the last event of what it has
@@ -73,6 +85,7 @@ func newSweep(s *System, kinds []string) *sweep {
 // reset forgets all that was read.
 func (w *sweep) reset() {
 	w.begun, w.after, w.open, w.count, w.until, w.more, w.kept = false, nil, map[persistence.StreamID]openSends{}, 0, math.MinInt64, false, 0
+	w.late = map[persistence.StreamID]lateness{}
 }
 
 func (w *sweep) run(ctx context.Context) error {
@@ -155,6 +168,7 @@ func (w *sweep) take(recorded *persistence.Recorded) {
 func (w *sweep) set(stream persistence.StreamID, open openSends) {
 	before, known := w.open[stream]
 	w.count += int(open.count) - int(before.count)
+	delete(w.late, stream)
 	switch {
 	case open.count == 0:
 		delete(w.open, stream)
@@ -179,7 +193,7 @@ func (w *sweep) wake(began time.Time) {
 	var due []openStream
 	for stream, open := range w.open {
 		near := open.next > w.until && open.next <= until
-		if near || !w.more && open.next < left {
+		if near || !w.more && open.next < left && !began.Before(w.late[stream].until) {
 			found := openStream{stream: stream, next: open.next}
 			if open.next < left {
 				found.overdue = openSends{open.next, open.count}
@@ -190,6 +204,11 @@ func (w *sweep) wake(began time.Time) {
 	slices.SortFunc(due, func(a, b openStream) int { return cmp.Or(cmp.Compare(a.next, b.next), cmp.Compare(a.stream, b.stream)) })
 	d := w.system.deliverer
 	taken := d.take(due, w.sender)
+	for _, found := range due[:taken] {
+		if found.overdue.count > 0 {
+			w.woken(found.stream, began)
+		}
+	}
 	if w.more = taken < len(due); w.more {
 		w.until = max(w.until, due[taken].next-1)
 		return
@@ -200,6 +219,13 @@ func (w *sweep) wake(began time.Time) {
 		open := w.open[of.stream()]
 		return open.count == 0 || open.next > due
 	})
+}
+
+// woken notes that a stream was woken for what is overdue. The next time comes after a
+// pause that grows.
+func (w *sweep) woken(stream persistence.StreamID, now time.Time) {
+	pause := min(max(2*w.late[stream].pause, sweepEvery), longestSweep)
+	w.late[stream] = lateness{pause, now.Add(spread(pause, w.sender(stream)))}
 }
 
 // openStream is a stream with something open, the first of which is due at a time.
