@@ -23,6 +23,8 @@ import (
 var notSettable = map[string]string{
 	"actors.Config.Delivering":    "Start delivers events to the aggregates that react, or refuses them",
 	"actors.Config.ProveMessages": "it is for tests, where package actorstest sets it",
+
+	"projections.Config.ProveMessages": "it is for tests, which run projections by themselves",
 }
 
 // startUses are the fields of Config that no part has, because Start uses them itself.

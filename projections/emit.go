@@ -39,6 +39,9 @@ func Emit[S, E any](s *State[S], message E) error {
 	if err := event.Prove(); err != nil { // once
 		return fmt.Errorf("emit: %w", err)
 	}
+	if s.proving {
+		event = event.Strict()
+	}
 	payload, err := event.Encode(message)
 	if err != nil {
 		return fmt.Errorf("emit: %w", err)

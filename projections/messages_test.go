@@ -2,6 +2,7 @@ package projections_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -98,6 +99,62 @@ func keeps[S any](t *testing.T, want string, apply func(*S, int)) {
 			require.NoError(t, err)
 			if number == 4 {
 				require.JSONEq(t, want, string(state))
+			}
+			stop()
+		}
+	})
+}
+
+// moody is a message whose marshaller loses one value of all, which no proof of its type
+// need find.
+type moody struct{ N int }
+
+func (moody) MessageName() string { return "test.moody" }
+
+func (m moody) MarshalJSON() ([]byte, error) {
+	if m.N == 4242 {
+		m.N = 0
+	}
+	return json.Marshal(map[string]int{"N": m.N})
+}
+
+func (m *moody) UnmarshalJSON(data []byte) error {
+	var plain struct{ N int }
+	err := json.Unmarshal(data, &plain)
+	m.N = plain.N
+	return err
+}
+
+// In tests whatever a projection stores is decoded again, its states and what it emits:
+// one that comes back changed fails the projection, which is silent otherwise.
+func TestMessagesAreProvenWhenTheyAreStored(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T, w world) {
+		define := func(name string, handle func(s *projections.State[moody], n int) error) projections.Projection {
+			return projections.Define(name, 1, projections.On(func(_ context.Context, s *projections.State[moody], e projections.Event[added]) error {
+				return handle(s, e.Data.N)
+			})).With(projections.Retries(0, 0)).Into(projections.Persist[moody](new(projections.Books)))
+		}
+		for _, proving := range []bool{true, false} {
+			all := []projections.Projection{
+				define("keeping", func(s *projections.State[moody], n int) error {
+					s.Value.N = n
+					return nil
+				}),
+				define("emitting", func(s *projections.State[moody], n int) error { return projections.Emit(s, moody{n}) }),
+			}
+			runner, stop := w.run(projections.Config{ProveMessages: proving}, all...)
+			for _, n := range []int{1, 4242} {
+				last := w.add("a-1", n)
+				for _, projection := range all {
+					err := runner.WaitFor(t.Context(), projection.Name(), last)
+					if !proving || n == 1 {
+						require.NoError(t, err)
+						continue
+					}
+					require.ErrorIs(t, err, projections.ErrBehind)
+					require.ErrorContains(t, err, "comes back changed: mend the marshallers of its type")
+				}
 			}
 			stop()
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 // Config says what a [Runner] runs. Zero fields have the defaults named below. The
-// Config of package stele has the same fields, under the same names.
+// Config of package stele has the same fields, under the same names, but for ProveMessages.
 type Config struct {
 	// Journal is what is followed, and what states emit to. It is required, and stays
 	// open.
@@ -52,6 +52,11 @@ type Config struct {
 	Grace time.Duration
 	// Logger takes what operators should know. The default is slog.Default().
 	Logger *slog.Logger
+	// ProveMessages has every state, and every event that a projection emits by [Emit],
+	// decoded again when it is encoded, and refuses one that comes back changed: the
+	// projection fails with [persistence.ErrInvalid]. It is for tests, where it finds what
+	// marshallers of your own lose; package projectionstest sets it.
+	ProveMessages bool
 
 	instance string
 }

@@ -232,7 +232,9 @@ type stateful[T any] interface {
 	Target[T]
 	// check returns what would not come back of a state.
 	check() error
-	load(state []byte) (T, error)
+	// load reads a state. One that proves itself is decoded again whenever it, or what it
+	// emits, is encoded.
+	load(state []byte, proving bool) (T, error)
 	// store returns the state's new form, and what was emitted since the last time.
 	store(T) ([]byte, []emission, error)
 	// begin tells the state which event it is given.
@@ -263,7 +265,7 @@ func (u *stateUnit[T]) attempt(ctx context.Context, b *batch) error {
 	var emissions []emission
 	err := b.survive(func() (err error) {
 		if !u.loaded {
-			if u.state, err = u.target.load(u.worker.row.State); err != nil {
+			if u.state, err = u.target.load(u.worker.row.State, u.worker.host.config.ProveMessages); err != nil {
 				return err
 			}
 			u.loaded = true
@@ -305,6 +307,7 @@ type State[S any] struct {
 	at        *persistence.Recorded
 	count     int
 	emissions []emission
+	proving   bool // see [Config.ProveMessages]
 }
 
 // Persist keeps states in a store. The handlers of the definition take *State[S].
@@ -334,8 +337,8 @@ func (p persisted[S]) Transact(ctx context.Context, body func(context.Context, *
 	return p.Update(ctx, func(ctx context.Context, book Book) error { return body(ctx, new(State[S]), book) })
 }
 
-func (p persisted[S]) load(state []byte) (*State[S], error) {
-	s := new(State[S])
+func (p persisted[S]) load(state []byte, proving bool) (*State[S], error) {
+	s := &State[S]{proving: proving}
 	if len(state) == 0 || string(state) == null {
 		return s, nil
 	}
@@ -358,7 +361,11 @@ func (p persisted[S]) store(s *State[S]) ([]byte, []emission, error) {
 	if p.of.IsNil(s.Value) {
 		return []byte(null), emissions, nil
 	}
-	encoded, err := p.of.Encode(s.Value)
+	of := p.of
+	if s.proving {
+		of = of.Strict()
+	}
+	encoded, err := of.Encode(s.Value)
 	return encoded, emissions, err
 }
 

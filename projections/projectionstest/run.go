@@ -70,6 +70,7 @@ func define[T any](s Subject[T], version int, before func(ctx context.Context, e
 
 // running runs a projection during body.
 func running(ctx context.Context, config projections.Config, body func(*projections.Runner) error) error {
+	config.ProveMessages = true
 	runner, err := projections.New(config)
 	if err != nil {
 		return err
