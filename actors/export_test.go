@@ -17,6 +17,7 @@ const (
 	RecoveryPage     = recoveryPage
 	FirstPage        = recoveryFirstPage
 	MaxRousing       = maxRousing
+	MaxWakes         = maxWakes
 	BirthsFrom       = birthsFrom
 	BirthsMost       = birthsMost
 	BirthsLoss       = birthsLoss

@@ -189,7 +189,8 @@ func (w *sweep) sender(stream persistence.StreamID) key {
 // round that is what comes near its time, and what is overdue for so long that who
 // stored it does not deliver it.
 func (w *sweep) wake(began time.Time) {
-	until, left := began.Add(sweepAhead).UnixMicro(), began.Add(-sweepEvery).UnixMicro()
+	by := began.Add(sweepAhead)
+	until, left := by.UnixMicro(), began.Add(-sweepEvery).UnixMicro()
 	var due []openStream
 	for stream, open := range w.open {
 		near := open.next > w.until && open.next <= until
@@ -203,7 +204,8 @@ func (w *sweep) wake(began time.Time) {
 	}
 	slices.SortFunc(due, func(a, b openStream) int { return cmp.Or(cmp.Compare(a.next, b.next), cmp.Compare(a.stream, b.stream)) })
 	d := w.system.deliverer
-	taken := d.take(due, w.sender)
+	d.look(sweepAhead) // also when there is more: a round to come brings what is due later
+	taken := d.take(due, by, w.sender)
 	for _, found := range due[:taken] {
 		if found.overdue.count > 0 {
 			w.woken(found.stream, began)
@@ -214,7 +216,6 @@ func (w *sweep) wake(began time.Time) {
 		return
 	}
 	w.until = until
-	d.look(sweepAhead)
 	d.forget(began, func(of key, due int64) bool {
 		open := w.open[of.stream()]
 		return open.count == 0 || open.next > due

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -259,4 +260,38 @@ func (s senderless) RegisterSchema(ctx context.Context, encoding persistence.Enc
 func (s senderless) Uses(ctx context.Context) ([]persistence.Use, error) {
 	schemas, _ := persistence.As[persistence.Schemas](s.Journal)
 	return schemas.Uses(ctx)
+}
+
+// More may be late than a system holds for waking: what is behind comes in its turn,
+// although each that was woken has a timer far in the future.
+func TestLongMoreAreLateThanAreHeld(t *testing.T) {
+	t.Parallel()
+	const senders, callers = actors.MaxWakes + 5000, 50
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(memory.Journal)
+		host := func() *actorstest.System {
+			return actorstest.StartWith(t, actors.Config{
+				Journal: journal, Aggregates: []actors.Definition{clocks(actors.Sends[clock](), actors.Idle[clock](time.Second))},
+			})
+		}
+		first := host()
+		var group sync.WaitGroup
+		for caller := range callers {
+			group.Go(func() {
+				for i := caller; i < senders; i += callers {
+					arm(t, first, fmt.Sprint(i), Arm{Name: "far", Delay: 100 * time.Hour})
+					arm(t, first, fmt.Sprint(i), Arm{Name: "soon", Delay: time.Hour})
+				}
+			})
+		}
+		group.Wait()
+		first.Stop()
+		<-time.After(2 * time.Hour)
+
+		last := host()
+		<-time.After(10 * time.Minute)
+
+		require.Equal(t, senders, last.Stats().Pending)
+		require.Empty(t, last.Parked())
+	})
 }

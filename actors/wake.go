@@ -40,14 +40,22 @@ func (d *deliverer) look(ahead time.Duration) {
 	d.ahead = ahead
 }
 
-// take takes streams whose aggregates are to be woken, the earliest first, and returns
-// how many it has room for.
-func (d *deliverer) take(due []openStream, sender func(persistence.StreamID) key) int {
+// take takes streams whose aggregates are to be woken by a time, the earliest first, and
+// returns how many it has room for. What is held for later, since it was opened here
+// before the sweep had come to it, takes no room: it would keep out what is late until
+// its time.
+func (d *deliverer) take(due []openStream, by time.Time, sender func(persistence.StreamID) key) int {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	room := maxWakes
+	for _, w := range d.wakes {
+		if !w.at.After(by) {
+			room--
+		}
+	}
 	for i, open := range due {
-		if len(d.wakes) >= maxWakes {
+		if i >= room {
 			return i
 		}
 		of, at := sender(open.stream), time.UnixMicro(open.next)
