@@ -322,7 +322,7 @@ var filterMutants = map[string]mutant{
 }
 
 var backwardMutants = map[string]mutant{
-	"reads the sequence backward from the place he is given on": {caughtBy: "a backward reader begins before the place he is given", fault: func(r *rigged) {
+	"reads the sequence backward with the event at the given place": {caughtBy: "a backward reader begins before the place he is given", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			if at := options.After.Of(0); options.Backward && at.Offset > 0 && at.Offset < 1000 {
 				at.Offset++
