@@ -28,6 +28,16 @@ type Sequential interface {
 	Holds(ctx context.Context) bool
 }
 
+// Mortal is the ability of a store whose runners are all on one machine: it sees at once
+// that the process of one has ended, so that nobody waits for signs of life from it.
+type Mortal interface {
+	// Live says of this process that it is that of a runner, until release is called or
+	// the process ends, however it ends.
+	Live(node string) (release func() error, err error)
+	// Dead reports that the process of a runner has surely ended, without release.
+	Dead(node string) bool
+}
+
 // view reads the books in the way that waits least.
 func view(ctx context.Context, store Store, body func(context.Context, Book) error) error {
 	if able, ok := storeOf(store).(Sequential); ok {

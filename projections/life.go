@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -68,6 +69,7 @@ func (l *life) hurry() {
 
 // run gives signs of life until ctx is done. It outlives the workers.
 func (l *life) run(ctx context.Context) error {
+	defer l.born()()
 	for ctx.Err() == nil {
 		_ = usercode.Call(func() error { // whoever needs the store says that it is away
 			l.look(ctx)
@@ -89,6 +91,41 @@ func (l *life) run(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// born has the store see this process, if it can, until the returned function is called.
+// Without that the others wait for signs of life.
+func (l *life) born() (end func()) {
+	mortal, ok := storeOf(l.store).(Mortal)
+	if !ok {
+		return func() {}
+	}
+	var release func() error
+	warn := func(err error) {
+		if err != nil {
+			l.hosted[0].config.Logger.Warn("others see only after a time when this process ends", slog.Any("err", err))
+		}
+	}
+	warn(usercode.Call(func() (err error) {
+		release, err = mortal.Live(l.node)
+		return err
+	}))
+	return func() {
+		if release != nil {
+			warn(usercode.Call(release))
+		}
+	}
+}
+
+// isDead reports that the store has seen a runner's process end.
+func (l *life) isDead(node string) (dead bool) {
+	if mortal, ok := storeOf(l.store).(Mortal); ok {
+		_ = usercode.Call(func() error { // else its signs of life tell
+			dead = mortal.Dead(node)
+			return nil
+		})
+	}
+	return dead
 }
 
 // look gives a sign of life if anything is owned here, and lets those take over who
@@ -139,7 +176,7 @@ func (l *life) look(ctx context.Context) {
 	}
 }
 
-// bury removes runners that have given no sign of life for too long.
+// bury removes runners that have ended, or have given no sign of life for too long.
 func (l *life) bury(ctx context.Context, beats map[string]int64) bool {
 	gap := min(time.Since(l.looked), 2*l.limit/signs)
 	l.looked = time.Now()
@@ -149,6 +186,8 @@ func (l *life) bury(ctx context.Context, beats map[string]int64) bool {
 		switch {
 		case node == l.node:
 			continue
+		case l.isDead(node):
+			dead[node] = beat
 		case !known || before.beat != beat:
 			still[node] = stillness{beat: beat}
 		case before.time+gap >= l.limit:

@@ -45,7 +45,8 @@ type Config struct {
 	PollInterval time.Duration
 	// TakeOverAfter is how long a runner that has a part of a projection may give no sign
 	// of life until another one that runs the same takes over from it; it gives five in
-	// that time. It is the same in all processes. The default is 5 s.
+	// that time. A store on one machine sees at once that a process has ended. It is the
+	// same in all processes. The default is 5 s.
 	TakeOverAfter time.Duration
 	// Grace is how long a handler that is at work may go on when its projection is to
 	// stop. The default is 10 s.

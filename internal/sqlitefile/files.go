@@ -6,7 +6,8 @@
 //	…
 //	if err := files.Check(); err != nil { … nothing may be stored … }
 //
-// It opens no file: to close one again would take SQLite's locks from it (POSIX).
+// It opens no file: to close one again would take SQLite's locks from it (POSIX). What it
+// locks, see [TryLock], are files beside it.
 package sqlitefile
 
 import (

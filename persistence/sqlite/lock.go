@@ -7,11 +7,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/stele-es/stele/internal/sqlitefile"
 	"github.com/stele-es/stele/persistence"
 )
-
-// errLocked is what tryLock returns when another has the lock.
-var errLocked = errors.New("locked by another")
 
 // fileLock keeps a second process away from the journal's file. It lies in a
 // file of its own, because SQLite locks the journal's file itself and any close
@@ -25,8 +23,8 @@ func lock(path string) (*fileLock, error) {
 	if err != nil {
 		return nil, &persistence.UnavailableError{Reason: "the lock beside the journal's file cannot be opened for writing", Err: err}
 	}
-	err = tryLock(file)
-	if errors.Is(err, errLocked) {
+	err = sqlitefile.TryLock(file)
+	if errors.Is(err, sqlitefile.ErrLocked) {
 		err = &persistence.UnavailableError{Reason: "the journal's file is in use by process " + owner(file) + "; to read it beside that one, open it with Config.ReadOnly"}
 		return nil, errors.Join(err, file.Close())
 	}
@@ -62,5 +60,5 @@ func (l *fileLock) release() error {
 	if l == nil {
 		return nil // who only reads has none
 	}
-	return errors.Join(unlock(l.file), l.file.Close())
+	return errors.Join(sqlitefile.Unlock(l.file), l.file.Close())
 }

@@ -31,6 +31,7 @@ type Config struct {
 
 // Target is a file with read models. Use [Open]. It is safe for concurrent use.
 type Target struct {
+	file       string
 	db         *sql.DB                          // for readers
 	writer     *sql.DB                          // for one transaction at a time
 	files      atomic.Pointer[sqlitefile.Files] // nil until the file is there
@@ -64,7 +65,7 @@ func Open(ctx context.Context, config Config) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{statements: statements}
+	t := &Target{file: file, statements: statements}
 	if t.db, err = t.connect(file, patience); err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package sqlite
+package sqlitefile
 
 import (
 	"errors"
@@ -7,17 +7,18 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// tryLock locks one byte far behind the text: locks are mandatory on Windows,
+// TryLock locks one byte far behind the text: locks are mandatory on Windows,
 // and the text must stay readable to those who are refused.
-func tryLock(file *os.File) error {
+func TryLock(file *os.File) error {
 	err := windows.LockFileEx(windows.Handle(file.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, place())
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING) {
-		return errLocked
+		return ErrLocked
 	}
 	return err
 }
 
-func unlock(file *os.File) error {
+// Unlock gives up what TryLock took.
+func Unlock(file *os.File) error {
 	return windows.UnlockFileEx(windows.Handle(file.Fd()), 0, 1, 0, place())
 }
 

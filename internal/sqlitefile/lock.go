@@ -1,0 +1,6 @@
+package sqlitefile
+
+import "errors"
+
+// ErrLocked is what [TryLock] returns when another has the lock.
+var ErrLocked = errors.New("locked by another")
