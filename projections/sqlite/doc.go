@@ -12,6 +12,10 @@
 // which are then applied again: the file is consistent at every moment, and need not
 // be flushed for each page.
 //
+// Beside the file stands "views.db.runner-…" for each process that runs projections here,
+// and is locked by it. When the process is killed the lock goes with it, so that the next one
+// takes over at once, and removes the file.
+//
 // [Inline] applies events in the transaction that appends them, in the journal's own
 // file, for what must never be behind.
 //
