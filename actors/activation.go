@@ -114,7 +114,18 @@ func (a *activation) Receive(ctx actor.Context) {
 }
 
 func (a *activation) receive(ctx actor.Context) {
-	switch message := ctx.Message().(type) {
+	if !a.act(ctx.Message()) {
+		return
+	}
+	a.advance()
+	if a.stopping {
+		a.stopWhenIdle(ctx)
+	}
+}
+
+// act does what a message asks for, and reports whether the activation may have to go on.
+func (a *activation) act(message any) bool {
+	switch message := message.(type) {
 	case *call:
 		a.handle(message)
 	case *settled:
@@ -131,26 +142,29 @@ func (a *activation) receive(ctx actor.Context) {
 	case *stop:
 		a.stopping = true
 	case *retry:
-		if a.phase == failed || a.phase == quarantined {
-			if a.phase == quarantined {
-				a.system.troubles.clear(a.key)
-			}
-			a.phase, a.backoff, a.quarantine = lost, 0, 0
-			a.slot.pinned.Store(0)
-		}
+		a.retry()
 	case *actor.Started:
 		a.begin()
 	case *actor.Stopped:
 		a.forgetHistory()
 		a.system.gone(a)
-		return
+		return false
 	default:
+		return false
+	}
+	return true
+}
+
+// retry ends a rest after failures before its time.
+func (a *activation) retry() {
+	if a.phase != failed && a.phase != quarantined {
 		return
 	}
-	a.advance()
-	if a.stopping {
-		a.stopWhenIdle(ctx)
+	if a.phase == quarantined {
+		a.system.troubles.clear(a.key)
 	}
+	a.phase, a.backoff, a.quarantine = lost, 0, 0
+	a.slot.pinned.Store(0)
 }
 
 // handle is the life of a command on the aggregate: decide, raise, hand over to
@@ -174,32 +188,10 @@ func (a *activation) handle(c *call) {
 	}
 }
 
-// decide runs the handler on the live state and queues what it decided. A command
-// that was done before gets the outcome of then instead.
+// decide runs the handler on the live state and queues what it decided.
 func (a *activation) decide(c *call) {
-	a.current = c
-	if a.guessed() && !c.forAny(a) {
-		a.readFirst(c)
-		return
-	}
-	if c.class != generated && a.repeated(c) {
-		return
-	}
-	if c.handler == waking || a.over(c) {
-		if overdue, ok := c.message.(openSends); ok && a.behind(overdue) {
-			a.dirty = true // it is read again, and goes on then
-		}
-		a.goOn()
-		a.answerLater(c, nil, nil)
-		return
-	}
-	if c.verdict != nil {
-		a.remember(c, nil, c.verdict)
-		return
-	}
-	if expected := c.ifVersion; expected != persistence.Any && !expected.Accepts(a.version) {
-		conflict := &persistence.ConflictError{Stream: a.stream, Expected: expected, Actual: a.version}
-		a.answerLater(c, nil, c.border(conflict))
+	a.current, c.attempt = c, attempt{}
+	if !c.isPlain() && a.needsNoDecision(c) {
 		return
 	}
 	// The round to UTC also drops the reading of the monotonic clock, which no event
@@ -212,42 +204,75 @@ func (a *activation) decide(c *call) {
 	a.settleDecision(c, tx, reply, err)
 }
 
+// needsNoDecision reports that a command was dealt with without its handler.
+func (a *activation) needsNoDecision(c *call) bool {
+	switch {
+	case a.guessed() && !c.isForNew(a.stream):
+		a.readFirst(c)
+		return true
+	case c.class != generated && a.repeated(c):
+		return true // it gets the outcome of then
+	case c.handler == waking, a.over(c):
+		if overdue, ok := c.message.(openSends); ok && a.behind(overdue) {
+			a.dirty = true // it is read again, and goes on then
+		}
+		a.goOn()
+		a.answerLater(c, nil, nil)
+		return true
+	case c.verdict != nil:
+		a.remember(c, nil, c.verdict)
+		return true
+	case !c.ifVersion.Accepts(a.version):
+		conflict := &persistence.ConflictError{Stream: a.stream, Expected: c.ifVersion, Actual: a.version}
+		a.answerLater(c, nil, c.border(conflict))
+		return true
+	}
+	return false
+}
+
 // goOn has an activation go on after user code has ended its goroutine.
 type goOn struct{}
 
 // settleDecision takes what a handler has decided.
 func (a *activation) settleDecision(c *call, tx *Tx, reply any, err error) {
-	if err == nil && tx.problem != nil {
-		err = c.border(tx.problem)
-	}
 	var beside []byte
-	if err == nil && len(tx.unnoted) > 0 {
-		if err = a.system.notes.store(a.key.kind.kind, c.deadline, tx.unnoted); err != nil {
-			err, tx.problem = c.border(err), err
-		}
-	}
 	if err == nil {
-		if beside, err = a.dispatch(c, tx); err != nil {
-			err, tx.problem = c.border(err), err
-		}
+		beside, err = a.complete(c, tx)
 	}
-	refused := err != nil && c.class == sent && tx.problem == nil && !tx.panicked
+	nothing := len(tx.events) == 0
 	switch {
-	case a.guessed() && (err != nil || len(tx.events) == 0):
+	case a.guessed() && (err != nil || nothing):
 		a.readFirst(c)
-	case refused: // at the version that it was decided on, or it is decided again
-		a.dirty = a.dirty || tx.dirty()
-		a.remember(c, nil, err)
 	case err != nil:
 		a.dirty = a.dirty || tx.dirty()
+		if c.class == sent && tx.problem == nil && !tx.panicked {
+			a.remember(c, nil, err) // at the version that it was decided on, or it is decided again
+			return
+		}
 		a.answerLater(c, nil, err)
-	case len(tx.events) == 0 && !c.lasting():
-		a.answerLater(c, reply, nil)
-	case len(tx.events) == 0:
+	case nothing && c.lasting():
 		a.remember(c, reply, nil)
+	case nothing:
+		a.answerLater(c, reply, nil)
 	default:
 		a.accept(c, reply, tx.events, beside)
 	}
+}
+
+// complete makes an accepted decision ready to be stored: the journal knows its types,
+// and what it sends stands beside its events. What fails here is no refusal of the
+// handler's, and fails the command whatever the handler says.
+func (a *activation) complete(c *call, tx *Tx) (beside []byte, err error) {
+	if tx.problem == nil && len(tx.unnoted) > 0 {
+		tx.problem = a.system.notes.store(a.key.kind.kind, c.deadline, tx.unnoted)
+	}
+	if tx.problem == nil {
+		beside, tx.problem = a.dispatch(c, tx)
+	}
+	if tx.problem != nil {
+		return nil, c.border(tx.problem)
+	}
+	return beside, nil
 }
 
 // invoke calls the user's handler; a panic in it becomes an error. When it ends the
@@ -298,14 +323,13 @@ func (a *activation) panicked(c *call, reason any) {
 // answerLater queues an answer without events behind those decided before: what
 // it shows may rest on events that are not durable yet.
 func (a *activation) answerLater(c *call, reply any, err error) {
-	c.reply, c.err, c.settled, c.events, c.raised, c.bytes = reply, err, true, 0, 0, 0
-	c.outcome, c.sends, c.ended = persistence.Outcome{}, nil, nil
+	c.reply, c.err, c.attempt = reply, err, attempt{settled: true}
 	a.queue(c)
 }
 
 // queue gives a decided command its place in the order of answers.
 func (a *activation) queue(c *call) {
-	c.last, c.repeats, c.snapshot = a.version, 0, nil
+	c.last = a.version
 	a.depth.add(c, 1)
 	a.pending.Push(c)
 	a.current = nil
@@ -358,15 +382,20 @@ func (a *activation) advance() {
 		case a.phase == live && a.redo.Len() > 0 && !a.full():
 			a.again(a.redo.Pop())
 		default:
-			hold := a.phase == recovering || a.phase == draining || a.redo.Len() > 0 || a.phase == live && a.full()
-			a.alone = a.alone && (hold || a.pending.Len() > 0)
-			if hold != a.held {
-				a.held = hold
-				a.mailbox.hold(hold)
-			}
+			a.holdMailbox()
 			a.confirm()
 			return
 		}
+	}
+}
+
+// holdMailbox has the mailbox keep back the next commands, or not.
+func (a *activation) holdMailbox() {
+	hold := a.phase == recovering || a.phase == draining || a.redo.Len() > 0 || a.phase == live && a.full()
+	a.alone = a.alone && (hold || a.pending.Len() > 0)
+	if hold != a.held {
+		a.held = hold
+		a.mailbox.hold(hold)
 	}
 }
 

@@ -50,12 +50,6 @@ func (a *activation) begin() {
 // fail if the aggregate existed.
 func (a *activation) guessed() bool { return a.unborn && a.version == 0 }
 
-// forAny reports that a command may be the first of an aggregate. The others have to do
-// with what it has sent, or with a version that it has.
-func (c *call) forAny(a *activation) bool {
-	return c.handler != waking && c.ifVersion == persistence.Any && c.answers == persistence.CommandID{} && !c.own(a)
-}
-
 // readFirst has the aggregate read before a command is decided, because what it has
 // decided on a guess would show nothing but the guess.
 func (a *activation) readFirst(c *call) {

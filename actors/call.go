@@ -2,64 +2,60 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
 )
 
-// call is one Ask on its way: the envelope that travels through the mailbox,
-// the command's place in the pipeline, and the caller's waiting point.
+// call is one command on its way: the envelope that travels through the mailbox, the
+// command's place in the pipeline, and the caller's waiting point. It has three parts, by
+// who writes them.
 //
 // It is reused after its answer was received. One whose caller left is not, so
 // that a late answer can never reach another caller.
 type call struct {
-	identity
-	key     key
-	handler *handler
-	message any
-	size    int // of the message, in bytes
-	// ctx is the caller's, so that nobody decides again for a caller who has left.
-	ctx       context.Context //nolint:containedctx // it travels with the command
-	origin    *origin
-	ifVersion persistence.Expected
-	digest    digest                // of commands whose id is not generated
-	reacts    *persistence.Recorded // the event that takes the place of a command
-	asked     moment
-	fresh     bool // it was asked for a state that is proven current
-	deadline  time.Time
-	now       time.Time // when it was first decided
+	question
+	waiter
+	progress
+}
 
+// waiter is who waits for the answer to a call, and the answer.
+type waiter struct {
 	claim    atomic.Int32
 	answered chan struct{} // holds one answer; cap 1, so answering never blocks
+	lane     *lane         // gets the answer instead of the channel; of what the deliverer asks
 	timer    *time.Timer   // kept for callers without a deadline of their own
 	timed    bool          // it runs
 	reply    any
 	err      error
 	receipt  Receipt
-	lane     *lane // gets the answer instead of the channel; of what the deliverer asks
+}
 
-	// The rest belongs to the activation.
-	owner   *activation
-	events  int
-	sends   []*sending            // that its append stores
-	ended   []*sending            // with its append
-	answers persistence.CommandID // of the sent command whose outcome it brings
-	raised  int                   // of the events, with that of what it sends
-	bytes   int
-	last    persistence.Version // of the aggregate after it
-	rounds  int                 // decisions lost to conflicts
-	reread  bool                // the state was read again for it, see readAgain
-	verdict error               // a rejection that is to be remembered, decided already
-	repeats persistence.Version // of the event with the outcome, when it was done before
-	absent  *persistence.Chain  // of the state below which the journal does not have it
-	settled bool
-	// snapshot is to be written when the command is durable.
-	snapshot *taken
-	astray   bool // answered although the journal has it still: never to be reused
-	outcome  persistence.Outcome
-	done     func(persistence.Outcome) // outcome, bound once
+// progress is how far the activation has come with a call.
+type progress struct {
+	attempt
+	owner  *activation
+	now    time.Time                 // when the call was first decided
+	rounds int                       // attempts lost to conflicts
+	reread bool                      // the state was read again for it, see readAgain
+	absent *persistence.Chain        // of the state below which the journal does not have it
+	astray bool                      // answered although the journal has it still: never to be reused
+	done   func(persistence.Outcome) // is appended, bound once
+}
+
+// attempt is what was decided last; every decision begins a new one.
+type attempt struct {
+	events   int                 // that its append stores
+	raised   int                 // of the events, with that of what it sends
+	bytes    int                 // of the events
+	sends    []*sending          // that its append stores
+	ended    []*sending          // with its append
+	last     persistence.Version // of the aggregate after it
+	repeats  persistence.Version // of the event with the outcome, when the call was done before
+	snapshot *taken              // to be written when the call is durable
+	settled  bool                // there is an outcome
+	outcome  persistence.Outcome // of its append
 }
 
 const (
@@ -69,7 +65,7 @@ const (
 )
 
 func newCall() *call {
-	c := &call{answered: make(chan struct{}, 1)}
+	c := &call{waiter: waiter{answered: make(chan struct{}, 1)}}
 	c.done = c.appended
 	return c
 }
@@ -125,33 +121,6 @@ func (c *call) answer() {
 	c.answered <- struct{}{}
 }
 
-// op says what the call is about, for errors.
-func (c *call) op() string {
-	if c.handler == waking {
-		return "wake " + string(c.stream())
-	}
-	return c.handler.command.Name() + " on " + string(c.stream())
-}
-
-// border gives an error of the runtime the form that callers see. An error that
-// has the form already, as those of [unavailable] and [overloaded], gets what it
-// lacks; those of others are wrapped, and never searched for more than their kind.
-func (c *call) border(err error) error {
-	var seen persistence.Error
-	if own, ok := err.(*persistence.Error); ok { //nolint:errorlint // one further down is somebody else's
-		seen = *own
-	} else {
-		seen = persistence.Error{Kind: persistence.ErrorKindOf(err), Err: err}
-		if away, ok := errors.AsType[*persistence.UnavailableError](err); ok {
-			seen.RetryAfter = away.RetryAfter
-		}
-	}
-	seen.Op, seen.Stream, seen.Command = c.op(), c.stream(), c.id
-	return &seen
-}
-
-func (c *call) stream() persistence.StreamID { return c.key.stream() }
-
 // unavailable and overloaded are errors of the runtime itself: nothing was done.
 func unavailable(reason string, err error) *persistence.Error {
 	return &persistence.Error{Kind: persistence.ErrUnavailable, Reason: reason, Err: err}
@@ -186,5 +155,14 @@ func (c *call) reset() {
 	if c.timed {
 		c.timer.Stop()
 	}
-	*c = call{answered: c.answered, done: c.done, timer: c.timer}
+	*c = call{waiter: waiter{answered: c.answered, timer: c.timer}, progress: progress{done: c.done}}
+}
+
+// firstAsked is the time that tells whether a command would be found further back, zero
+// when nothing does. A time of birth that is not over yet was told by a wrong clock.
+func (c *call) firstAsked() time.Time {
+	if c.born.After(c.now.Add(clockSkew)) {
+		return time.Time{}
+	}
+	return c.born
 }

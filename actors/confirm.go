@@ -23,13 +23,6 @@ import (
 // done.
 func Fresh() AskOption { return func(r *Request) { r.fresh = true } }
 
-// mustBeCurrent reports that an answer without events has consequences that no append
-// vouches for: a reaction is not delivered again, a sender hears of an outcome, a caller
-// who repeats a command or names a version relies on what it is told.
-func (c *call) mustBeCurrent() bool {
-	return c.fresh || c.class != generated || c.reacts != nil || c.ifVersion != persistence.Any || c.answers != persistence.CommandID{}
-}
-
 // moment orders what happens in a system: when a command was asked, and when a look
 // into the journal began.
 type moment uint64

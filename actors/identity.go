@@ -122,21 +122,6 @@ func bornOf(id persistence.CommandID) time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)) //nolint:gosec // 48 bits
 }
 
-// firstAsked is the time that tells whether a command would be found further back, zero
-// when nothing does. A time of birth that is not over yet was told by a wrong clock.
-func (c *call) firstAsked() time.Time {
-	if c.born.After(c.now.Add(clockSkew)) {
-		return time.Time{}
-	}
-	return c.born
-}
-
-// lasting reports that a command which is accepted leaves a trace even when it
-// raises nothing.
-func (c *call) lasting() bool {
-	return c.class == named || c.class == sent || c.class == again && c.born.IsZero()
-}
-
 // digest says what a command is, so that an id is not used for two.
 type digest [16]byte
 

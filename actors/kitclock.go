@@ -44,16 +44,7 @@ func (c clockwork) look(v reflect.Value, under []uintptr) (at string, found bool
 	case reflect.Interface:
 		return c.look(v.Elem(), under)
 	case reflect.Struct:
-		if t, ok := reflect.TypeAssert[time.Time](v); ok {
-			return "", !t.Before(c.from.UTC().Truncate(24*time.Hour)) && !t.After(c.until)
-		}
-		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.IsExported() {
-				if at, found := c.look(v.Field(i), under); found {
-					return "." + f.Name + at, true
-				}
-			}
-		}
+		return c.lookInStruct(v, under)
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
 			if at, found := c.look(v.Index(i), under); found {
@@ -69,12 +60,29 @@ func (c clockwork) look(v reflect.Value, under []uintptr) (at string, found bool
 	case reflect.Int64:
 		return "", c.number(v.Int())
 	case reflect.String:
-		for _, now := range []time.Time{c.from.UTC(), c.from.Local(), c.until.UTC(), c.until.Local()} {
-			found = found || strings.Contains(v.String(), now.Format(time.DateOnly))
-		}
-		return "", found
+		return "", c.text(v.String())
 	}
 	return "", false
+}
+
+func (c clockwork) lookInStruct(v reflect.Value, under []uintptr) (at string, found bool) {
+	if t, ok := reflect.TypeAssert[time.Time](v); ok {
+		return "", !t.Before(c.from.UTC().Truncate(24*time.Hour)) && !t.After(c.until)
+	}
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.IsExported() {
+			if at, found := c.look(v.Field(i), under); found {
+				return "." + f.Name + at, true
+			}
+		}
+	}
+	return "", false
+}
+
+func (c clockwork) text(s string) bool {
+	return slices.ContainsFunc([]time.Time{c.from.UTC(), c.from.Local(), c.until.UTC(), c.until.Local()}, func(now time.Time) bool {
+		return strings.Contains(s, now.Format(time.DateOnly))
+	})
 }
 
 func (c clockwork) number(n int64) bool {

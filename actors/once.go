@@ -42,7 +42,7 @@ func (a *activation) remember(c *call, reply any, refusal error) {
 		a.answerLater(c, nil, c.border(err))
 		return
 	}
-	c.reply, c.err, c.raised, c.sends = reply, refusal, 0, nil
+	c.reply, c.err = reply, refusal
 	event := persistence.Event{Type: typeReceipt, Headers: last}
 	if c.ended = a.ends(c); len(c.ended) > 0 {
 		a.open = opens(a.open, nil, c.ended)
@@ -77,7 +77,7 @@ func (a *activation) repeated(c *call) bool {
 // ownOpen reports that what the aggregate has open says of a command whether it was
 // done: of one that it has sent to itself, and whose outcome it does not hear.
 func (a *activation) ownOpen(c *call) bool {
-	return c.own(a) && a.key.kind.results[c.handler.command.Name()] == nil
+	return c.own(a.stream) && a.key.kind.results[c.handler.command.Name()] == nil
 }
 
 // repeat gives a command the outcome that stands at a version.

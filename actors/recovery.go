@@ -294,11 +294,12 @@ func (r *recoveries) alone(a *recovery) error {
 func (r *recoveries) rest(a *recovery) error {
 	for {
 		n, err := r.page(a)
+		other := err == nil || err == errOtherStream || errors.Is(err, persistence.ErrNotFound) //nolint:errorlint // ours, never wrapped
 		switch {
-		case a.lived && (err == nil || err == errOtherStream || errors.Is(err, persistence.ErrNotFound)): //nolint:errorlint // ours, never wrapped
+		case a.lived && other: // the event that the state stands on is not there
 			*a = a.anew()
 			return r.alone(a)
-		case a.from != nil && (err == nil || err == errOtherStream || errors.Is(err, persistence.ErrNotFound)): //nolint:errorlint // ours, never wrapped
+		case a.from != nil && other:
 			r.ignore(a, errOtherStream)
 		case errors.Is(err, persistence.ErrStreamNotFound) && a.version == 0:
 			return nil

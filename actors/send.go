@@ -165,7 +165,6 @@ func resultID(sent persistence.CommandID) persistence.CommandID {
 // any of it, and changes what is open. It adds an event to those of the command when
 // they cannot hold it.
 func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
-	c.sends, c.ended = nil, nil
 	ended := a.ends(c)
 	for _, s := range a.open {
 		if s.GetKey() != "" && slices.Contains(tx.cancelled, s.GetKey()) && !slices.Contains(ended, s) {
@@ -256,7 +255,7 @@ func opens(open, opened, ended []*sending) []*sending {
 func (a *activation) ends(c *call) []*sending {
 	id := c.answers
 	if id == (persistence.CommandID{}) {
-		if !c.own(a) || a.key.kind.results[c.handler.command.Name()] != nil {
+		if !c.own(a.stream) || a.key.kind.results[c.handler.command.Name()] != nil {
 			return nil
 		}
 		id = c.id
@@ -267,16 +266,13 @@ func (a *activation) ends(c *call) []*sending {
 	return nil
 }
 
-// own reports that the aggregate has sent the command to itself.
-func (c *call) own(a *activation) bool { return c.class == sent && c.from == a.stream }
-
 // over reports that what a command is about has ended already: its outcome was
 // handled, it was cancelled by who sent it, or the event was reacted to.
 func (a *activation) over(c *call) bool {
 	switch {
 	case c.answers != persistence.CommandID{}:
 		return !isOpen(a.open, c.answers)
-	case c.own(a):
+	case c.own(a.stream):
 		return !isOpen(a.open, c.id)
 	case c.reacts != nil && c.class == generated: // one that comes late was looked for
 		return a.reacted.covers(placeOf(c.reacts))
