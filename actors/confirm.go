@@ -82,7 +82,6 @@ const (
 	confirmBatch = 256                   // streams in one read
 	confirmWait  = 10 * time.Millisecond // for the outcome of own appends
 	crowdedFor   = 16                    // rounds
-	maxGather    = 8                     // times that others run before a look
 	maxSpans     = 16
 )
 
@@ -162,7 +161,7 @@ func (f *confirmations) confirm(c *confirmation) {
 
 func (f *confirmations) work() {
 	for {
-		f.gather()
+		runtime.Gosched() // so that what comes at the same time is asked together
 		batch := f.take()
 		if len(batch) == 0 {
 			return
@@ -171,22 +170,6 @@ func (f *confirmations) work() {
 		for _, c := range batch {
 			c.of.mailbox.post(c)
 		}
-	}
-}
-
-// gather lets others run for as long as that brings more questions, so that what comes at
-// the same time is asked together. It is short however many come.
-func (f *confirmations) gather() {
-	before := -1
-	for range maxGather {
-		f.mu.Lock()
-		waiting := len(f.queue)
-		f.mu.Unlock()
-		if waiting == before {
-			return
-		}
-		before = waiting
-		runtime.Gosched()
 	}
 }
 
