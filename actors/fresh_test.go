@@ -275,10 +275,11 @@ func TestFreshAfterDeleting(t *testing.T) {
 	require.Equal(t, 4, fresh(), "what was truncated has happened")
 }
 
-// looked is a journal that counts how often it is asked, and stops asking for the head
-// while it is held.
+// looked is a journal that counts how often it is asked, takes its time to answer, and
+// stops asking for the head while it is held.
 type looked struct {
 	persistence.Journal
+	delay                 time.Duration
 	heads, pages, streams atomic.Int64
 	hold                  atomic.Pointer[chan struct{}]
 	fail                  atomic.Pointer[error]
@@ -288,6 +289,7 @@ func (l *looked) Unwrap() persistence.Journal { return l.Journal }
 
 func (l *looked) Head(ctx context.Context) (persistence.Positions, error) {
 	l.heads.Add(1)
+	<-time.After(l.delay)
 	if hold := l.hold.Load(); hold != nil {
 		select {
 		case <-*hold:
@@ -305,6 +307,7 @@ func (l *looked) ReadPages(ctx context.Context, requests []persistence.PageReque
 	if requests[0].Limit < actors.FirstPage { // not to recover
 		l.pages.Add(1)
 		l.streams.Add(int64(len(requests)))
+		<-time.After(l.delay)
 	}
 	pages, _ := persistence.As[persistence.PageReader](l.Journal)
 	return pages.ReadPages(ctx, requests)
@@ -316,7 +319,7 @@ func TestProofIsCheapForOneProcess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const aggregates = 20
-		journal := &looked{Journal: faulty(t, faultjournal.Config{Append: func(*persistence.Append, int) faultjournal.Fault {
+		journal := &looked{delay: time.Millisecond, Journal: faulty(t, faultjournal.Config{Append: func(*persistence.Append, int) faultjournal.Fault {
 			return faultjournal.Fault{Delay: time.Millisecond}
 		}})}
 		system := open(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{meters(nil, actors.LogCommands[meter](actors.Outcomes))}, Delivering: true})
@@ -364,7 +367,7 @@ func TestProofIsSharedWhenOthersWrite(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				under := new(memory.Journal)
-				journal := &looked{Journal: wrap(under)}
+				journal := &looked{delay: time.Millisecond, Journal: wrap(under)}
 				system := open(t, actors.Config{Journal: journal, Aggregates: []actors.Definition{meters(nil)}, Delivering: true})
 				other := open(t, actors.Config{Journal: under, Aggregates: []actors.Definition{meters(nil)}, Delivering: true})
 				for i := range aggregates {
