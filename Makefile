@@ -56,7 +56,7 @@ db: ## run a throw-away Postgres and print its URL until interrupted
 	go run ./internal/pgtest/db
 
 ##@ Before a release
-.PHONY: race fuzz torture kill live bench verify
+.PHONY: race fuzz torture kill live bench measures verify
 race: ## repeat the tests in random order on one and four processors, to look for races
 	$(WITH_POSTGRES) go test -race -timeout 60m -count 2 -cpu 1,4 -shuffle on $(TESTFLAGS) ./...
 
@@ -79,6 +79,9 @@ live: ## ten rounds of 20,000 commands on each journal while projections follow
 
 bench: ## measure, with ceilings from the same run: make bench BENCH='-journal sqlite command'
 	go run ./bench $(BENCH)
+
+measures: ## print how large and entangled the packages are: lines, complexity, references between files
+	@go test -count 1 -run '^TestMeasures$$' -v ./internal/archtest
 
 verify: verify-format verify-vet verify-generated verify-deps verify-tidy verify-docs ## fail when anything derived or promised has drifted
 	@echo verified

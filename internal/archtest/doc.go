@@ -5,6 +5,8 @@
 //
 //	violations, err := archtest.Check(os.DirFS("../.."), archtest.Stele())
 //
+// It also measures the tree, see [Measure]: `make measures` prints that.
+//
 // The rules of this module stand in rules.go. The files are parsed here, one by
 // one: asking the go command instead would be served from the test cache, which
 // does not know the files it read, and would pass with a forbidden import present.
