@@ -2,6 +2,9 @@ package docstest
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"maps"
 	"path"
@@ -97,6 +100,9 @@ func (c *checker) check(d *document) {
 	for _, link := range d.links {
 		c.link(d, link)
 	}
+	for _, place := range d.places {
+		c.place(d, place)
+	}
 	for _, block := range d.blocks {
 		switch block.language {
 		case "go":
@@ -126,6 +132,48 @@ func (c *checker) link(d *document, l link) {
 	}
 	if target := c.documents[name]; anchor != "" && target != nil && !target.anchors[anchor] {
 		c.report(d, l.line, "link to %s: there is no such heading", l.target)
+	}
+}
+
+// place looks for a function, or for a method as Type.Method, in the file that has to
+// declare it.
+func (c *checker) place(d *document, p place) {
+	data, err := fs.ReadFile(c.fsys, p.file)
+	if err != nil {
+		c.report(d, p.line, "%s:%s: there is no such file", p.file, p.function)
+		return
+	}
+	syntax, err := parser.ParseFile(token.NewFileSet(), p.file, data, parser.SkipObjectResolution)
+	if err != nil {
+		c.report(d, p.line, "%s:%s: %v", p.file, p.function, err)
+		return
+	}
+	for _, declaration := range syntax.Decls {
+		if function, is := declaration.(*ast.FuncDecl); is && nameOf(function) == p.function {
+			return
+		}
+	}
+	c.report(d, p.line, "%s:%s: the file declares no such function", p.file, p.function)
+}
+
+func nameOf(function *ast.FuncDecl) string {
+	if function.Recv == nil {
+		return function.Name.Name
+	}
+	of := function.Recv.List[0].Type
+	for {
+		switch t := of.(type) {
+		case *ast.StarExpr:
+			of = t.X
+		case *ast.IndexExpr:
+			of = t.X
+		case *ast.IndexListExpr:
+			of = t.X
+		case *ast.Ident:
+			return t.Name + "." + function.Name.Name
+		default:
+			return function.Name.Name
+		}
 	}
 }
 

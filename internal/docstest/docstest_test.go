@@ -44,6 +44,22 @@ func TestCheck(t *testing.T) {
 			files: map[string]string{"README.md": "[a](a.md#two)\n[b](#three)\n", "a.md": "# One\n```\n# two\n```\n"},
 			want:  []string{"README.md:1: link to a.md#two: there is no such heading", "README.md:2: link to #three"},
 		},
+		"functions in their files": {
+			files: map[string]string{
+				"a.md":   "1. `a/a.go:f` 2. `a/a.go:T.m` 3. `a/a.go:G.m`\n",
+				"a/a.go": "package a\n\nfunc f() {}\n\nfunc (*T) m() {}\n\nfunc (g *G[A, B]) m() {}\n",
+			},
+		},
+		"functions that have moved": {
+			files: map[string]string{
+				"a.md":   "x\n`a/a.go:m`\n`a/a.go:T.f`\n`a/b.go:f`\n",
+				"a/a.go": "package a\n\nfunc f() {}\n\nfunc (*T) m() {}\n",
+			},
+			want: []string{
+				"a.md:2: a/a.go:m: the file declares no such function", "a.md:3: a/a.go:T.f: the file declares no such function",
+				"a.md:4: a/b.go:f: there is no such file",
+			},
+		},
 		"code from a compiled file": {
 			files: map[string]string{
 				"README.md": "```go\nfunc f() {\n\tg()\n…\n\t}\n```\n",

@@ -13,6 +13,13 @@ type document struct {
 	links   []link
 	blocks  []block
 	anchors map[string]bool
+	places  []place
+}
+
+// place is code that a document names as file:function.
+type place struct {
+	line           int
+	file, function string
 }
 
 type link struct {
@@ -30,6 +37,7 @@ type block struct {
 var (
 	linkPattern   = regexp.MustCompile(`\[[^\]]*\]\(([^()\s]+)\)`)
 	inlinePattern = regexp.MustCompile("`[^`]*`")
+	placePattern  = regexp.MustCompile("`([A-Za-z0-9_./-]+\\.go):([A-Za-z0-9_.]+)`")
 )
 
 func parse(name, text string) *document {
@@ -59,6 +67,9 @@ func (d *document) prose(number int, line string) {
 	}
 	for _, found := range linkPattern.FindAllStringSubmatch(inlinePattern.ReplaceAllString(line, ""), -1) {
 		d.links = append(d.links, link{line: number, target: found[1]})
+	}
+	for _, found := range placePattern.FindAllStringSubmatch(line, -1) {
+		d.places = append(d.places, place{number, found[1], found[2]})
 	}
 }
 
