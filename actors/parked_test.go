@@ -15,7 +15,7 @@ import (
 
 // Senders whose commands are set aside are woken ever less often, however many they are:
 // nothing about them changes here. What changes one of them is noticed at once.
-func TestSendersOfWhatIsParkedAreLeftInPeace(t *testing.T) {
+func TestLongSendersOfWhatIsParkedAreLeftInPeace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const senders = 200
