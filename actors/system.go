@@ -276,7 +276,7 @@ func (s *System) submitter() []lifecycle.Component {
 		s.appender = direct
 		return nil
 	}
-	s.ownQueue = appender.New(appender.Config{Commit: s.commit})
+	s.ownQueue = appender.New(appender.Config{Commit: s.commit, Logger: s.config.Logger})
 	s.appender = s.ownQueue
 	return []lifecycle.Component{{Name: "append queue", Run: func(context.Context) error {
 		s.ownQueue.Run() // until it is closed

@@ -21,9 +21,11 @@ package appender
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 
 	"github.com/stele-es/stele/internal/fifo"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -43,6 +45,8 @@ type Config struct {
 	// QueuedAppends and QueuedBytes bound what waits and is in flight. The defaults
 	// are 65536 appends and 64 MiB; beyond them Submit refuses as overloaded.
 	QueuedAppends, QueuedBytes int
+	// Logger hears of callbacks that did not return. The default is slog.Default().
+	Logger *slog.Logger
 }
 
 // Queue collects appends. Use [New]. It is safe for concurrent use.
@@ -104,6 +108,9 @@ func New(config Config) *Queue {
 	setDefault(&config.Underway, 1)
 	setDefault(&config.QueuedAppends, 65536)
 	setDefault(&config.QueuedBytes, 64<<20)
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
 	q := &Queue{config: config, lanes: map[persistence.StreamID]*lane{}, turns: map[*persistence.Chain]turns{}}
 	q.changed.L = &q.mu
 	return q
@@ -270,17 +277,21 @@ func (l *lane) remove(match func(*entry) bool) []entry {
 
 // answer settles entries that no batch has taken.
 func (q *Queue) answer(entries []entry, err error) {
-	for i := range entries {
-		entries[i].done(persistence.Outcome{Err: err})
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.giveBack(entries)
+	defer func() { // also when a callback ends the goroutine
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.giveBack(entries)
+	}()
+	q.tell(entries, func(int) persistence.Outcome { return persistence.Outcome{Err: err} }, 0)
 }
 
 // Run commits batches until the queue is closed and empty. It must be called
-// once, by a goroutine of the queue's owner.
-func (q *Queue) Run() {
+// once, by a goroutine of the queue's owner. When a callback has ended this goroutine,
+// the goroutine ends no sooner than otherwise, but runs nothing behind Run that is not
+// deferred.
+func (q *Queue) Run() { Again(q.run) }
+
+func (q *Queue) run() {
 	for {
 		batch := q.take()
 		if batch == nil {
@@ -308,7 +319,10 @@ func (q *Queue) Close(ctx context.Context) {
 	for q.appends > 0 {
 		if left := q.giveUp(ctx); len(left) > 0 {
 			q.mu.Unlock()
-			q.answer(left, errClosed())
+			_ = usercode.Call(func() error { // whose goroutine a callback may end
+				q.answer(left, errClosed())
+				return nil
+			})
 			q.mu.Lock()
 			continue
 		}

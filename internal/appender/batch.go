@@ -25,6 +25,7 @@ type Item struct {
 	Follows *Batch
 	entries []entry
 	lane    *lane
+	settled bool
 }
 
 // take waits for work and forms the next batch; nil means closed and empty.
@@ -158,7 +159,7 @@ func (b *Batch) Parts(i int) []Item {
 
 // Settle tells the outcome of item i to all who wait for it, and then lets the
 // next append of its stream go, so that a stream's outcomes are told in order. It
-// is called once for each item, from any goroutine.
+// is called for each item from any goroutine; only the first call counts, for [Again].
 func (b *Batch) Settle(i int, o persistence.Outcome) {
 	item := &b.Items[i]
 	b.settle(item, o.Err, func(k int) persistence.Outcome {
@@ -181,15 +182,19 @@ func (b *Batch) SettleParts(i int, parts []persistence.Outcome) {
 
 // settle asks for the outcome of each part, in order.
 func (b *Batch) settle(item *Item, failure error, outcome func(part int) persistence.Outcome) {
+	if item.settled {
+		return
+	}
+	item.settled = true
 	var broken []entry
 	if failure != nil {
 		broken = b.queue.breakChain(item.entries[0].chain, failure)
 	}
-	for k := range item.entries {
-		item.entries[k].done(outcome(k))
+	defer b.finish(item) // this and the next also when a callback ends the goroutine
+	if len(broken) > 0 {
+		defer b.queue.answer(broken, failure)
 	}
-	b.queue.answer(broken, failure)
-	b.finish(item)
+	b.queue.tell(item.entries, outcome, 0)
 }
 
 // finish frees the lane and the room of a settled item.

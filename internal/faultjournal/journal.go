@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/internal/fifo"
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -149,7 +150,10 @@ func (j *Journal) work(l *lane) {
 			outcome = j.execute(e)
 		}
 		j.settle(e, outcome.Err)
-		e.done(outcome)
+		_ = usercode.Call(func() error { // the others of the lane are told all the same
+			e.done(outcome)
+			return nil
+		})
 	}
 }
 

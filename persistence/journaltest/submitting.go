@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,6 +23,7 @@ var submitting = cases{
 	"submitted ids are idempotent":                                 submitNamed,
 	"a submitted append without events tells the stream's version": submitNothing,
 	"done is called once for each append that was taken":           submitDone,
+	"a done that ends its goroutine costs nobody else anything":    submitExits,
 	"closing settles every append that was taken":                  submitClose,
 	"chains of many writers break where they are overtaken":        submitChains,
 }
@@ -77,6 +79,38 @@ func (p *pipeline) gather() ([]persistence.Outcome, error) {
 		}
 	}
 	return p.outcomes, nil
+}
+
+// submitExits ends whatever goroutine done is called on: the submitter's, which is the
+// test's own affair, or the journal's, which must not miss it.
+func submitExits(t *testing.T, s suite) {
+	j := s.open(t)
+	const appends = 30
+	for round := range 2 {
+		p := j.pipeline(appends, nil)
+		refused := make(chan error, appends)
+		for i := range appends {
+			p.open++
+			p.outcomes = append(p.outcomes, persistence.Outcome{})
+			a := to(persistence.StreamID(fmt.Sprintf("exits-%d-%d", round, i%10)), persistence.Any, note("n"))
+			go func() { // awaited by wait, which hears of all
+				err := ability[persistence.Submitter](j.Journal).Submit(a, nil, func(o persistence.Outcome) {
+					p.settled <- settlement{i, o}
+					if i%3 > 0 {
+						runtime.Goexit()
+					}
+				})
+				if err != nil {
+					refused <- err
+				}
+			}()
+		}
+		for _, o := range p.wait() {
+			require.NoError(t, o.Err)
+		}
+		require.Empty(t, refused)
+	}
+	require.NoError(t, j.Close())
 }
 
 func submitOrder(t *testing.T, s suite) {

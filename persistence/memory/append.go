@@ -2,8 +2,10 @@ package memory
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
+	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -48,6 +50,16 @@ type submission struct {
 	append persistence.Append
 	chain  *persistence.Chain
 	done   func(persistence.Outcome)
+}
+
+// answer calls the callbacks of submissions, which must not end the goroutine that
+// happens to do it.
+func (j *Journal) answer(submissions []submission, outcome func(*submission) persistence.Outcome) {
+	usercode.Each(len(submissions), func(i int) {
+		submissions[i].done(outcome(&submissions[i]))
+	}, func(i int, err error) {
+		slog.Error("the callback of an append did not return", "stream", submissions[i].append.Stream, "err", err)
+	})
 }
 
 func (j *Journal) submit(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) (outcome persistence.Outcome, settled bool, err error) {

@@ -174,9 +174,7 @@ func (j *Journal) Close() error {
 	}
 	j.signal()
 	j.mu.Unlock()
-	for _, s := range queue {
-		s.done(persistence.Outcome{Err: errClosed()})
-	}
+	j.answer(queue, func(*submission) persistence.Outcome { return persistence.Outcome{Err: errClosed()} })
 	return nil
 }
 

@@ -142,11 +142,9 @@ func (tx *transaction) end() {
 	if j.open != tx {
 		return // it never began, or the journal was closed
 	}
-	for i := range j.queue {
-		// The callbacks are called under the lock, for otherwise what is submitted from
-		// now on would be answered before them. They must not call the journal.
-		j.queue[i].done(j.storeChained(&j.queue[i].append, j.queue[i].chain))
-	}
+	// The callbacks are called under the lock, for otherwise what is submitted from
+	// now on would be answered before them. They must not call the journal.
+	j.answer(j.queue, func(s *submission) persistence.Outcome { return j.storeChained(&s.append, s.chain) })
 	j.queue, j.open = nil, nil
 	close(tx.ended)
 }

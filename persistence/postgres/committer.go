@@ -109,9 +109,11 @@ func (c *committer) refused(reason string, err error) error {
 }
 
 func settleAll(b *appender.Batch, err error) {
-	for i := range b.Items {
-		b.Settle(i, persistence.Outcome{Err: err})
-	}
+	appender.Again(func() {
+		for i := range b.Items {
+			b.Settle(i, persistence.Outcome{Err: err})
+		}
+	})
 }
 
 // launch puts a flight behind all others, but before those of later batches that
@@ -176,7 +178,9 @@ func (c *committer) write(f *flight) {
 
 // run receives answers until the journal is closed and nothing is under way.
 // When ctx ends, what has no answer yet is settled without.
-func (c *committer) run(ctx context.Context) {
+func (c *committer) run(ctx context.Context) { appender.Again(func() { c.receive(ctx) }) }
+
+func (c *committer) receive(ctx context.Context) {
 	stop := context.AfterFunc(ctx, c.hangUp)
 	defer stop()
 	for {
@@ -230,6 +234,10 @@ func (c *committer) head() *flight {
 
 // settle ends a flight whose answer is there, and launches what it led to.
 func (c *committer) settle(f *flight, a answer) {
+	appender.Again(func() { c.settleOnce(f, a) })
+}
+
+func (c *committer) settleOnce(f *flight, a answer) {
 	next := f.settle(c, a)
 	c.journal.flushed(f.newest)
 	c.journal.heads.publish(f.newest)
@@ -348,7 +356,7 @@ func (c *committer) unsent() (all []*flight) {
 	first := c.inFlight[0]
 	c.mu.Unlock()
 	if first.link == nil && first.follows {
-		first.standAlone()
+		appender.Again(first.standAlone)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -391,10 +399,12 @@ func (c *committer) expire(ctx context.Context) (left bool) {
 	}
 	c.inFlight = kept
 	c.mu.Unlock()
-	for _, f := range expired {
-		f.fail(c.cause)
-		c.release(f)
-	}
+	appender.Again(func() {
+		for ; len(expired) > 0; expired = expired[1:] {
+			expired[0].fail(c.cause)
+			c.release(expired[0])
+		}
+	})
 	return len(kept) > 0
 }
 
@@ -412,14 +422,16 @@ func (c *committer) giveUp(reason error) (left bool) {
 	})
 	left = len(c.inFlight) > 0
 	c.mu.Unlock()
-	for _, f := range given {
-		for i := range f.calls {
-			for _, w := range f.calls[i].works {
-				w.fail(reason)
+	appender.Again(func() {
+		for ; len(given) > 0; given = given[1:] {
+			for i := range given[0].calls {
+				for _, w := range given[0].calls[i].works {
+					w.fail(reason)
+				}
 			}
+			c.release(given[0])
 		}
-		c.release(f)
-	}
+	})
 	return left
 }
 

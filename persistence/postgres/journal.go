@@ -183,6 +183,7 @@ func (j *Journal) start() {
 	j.queue = appender.New(appender.Config{
 		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents, Underway: depth,
 		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,
+		Logger: j.config.Logger,
 	})
 	// For the life of the journal, which outlives the context of Open.
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // see above

@@ -16,9 +16,11 @@ import (
 func (j *Journal) commit(batch *appender.Batch) {
 	outcomes := make([]persistence.Outcome, len(batch.Items))
 	j.store(batch.Items, outcomes)
-	for i := range outcomes {
-		batch.Settle(i, outcomes[i])
-	}
+	appender.Again(func() {
+		for i := range outcomes {
+			batch.Settle(i, outcomes[i])
+		}
+	})
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	j.checkpoint()

@@ -118,7 +118,7 @@ func open(ctx context.Context, config Config) (*Journal, error) {
 		stopped: make(chan struct{}), closing: make(chan struct{}),
 	}
 	j.readers = newReaders(j.openReader)
-	j.queue = appender.New(appender.Config{Commit: j.commit})
+	j.queue = appender.New(appender.Config{Commit: j.commit, Logger: config.Logger})
 	if config.ReadOnly {
 		return j, j.openToRead(ctx)
 	}

@@ -112,16 +112,21 @@ func (q *Queue[T]) commit(batch *appender.Batch) {
 	}
 	outcomes := make([]persistence.Outcome, len(appends))
 	q.together(appends, outcomes)
-	for i := range batch.Items {
-		_, refused := errors.AsType[*RefusedError](outcomes[i].Err)
-		parts := batch.Parts(i)
-		if !refused || len(parts) == 1 {
-			outcomes[i].Err = answer(outcomes[i].Err)
-			batch.Settle(i, outcomes[i])
-			continue
+	next := 0
+	appender.Again(func() {
+		for next < len(outcomes) {
+			i := next
+			next++
+			_, refused := errors.AsType[*RefusedError](outcomes[i].Err)
+			parts := batch.Parts(i)
+			if !refused || len(parts) == 1 {
+				outcomes[i].Err = answer(outcomes[i].Err)
+				batch.Settle(i, outcomes[i])
+				continue
+			}
+			batch.SettleParts(i, q.apart(parts))
 		}
-		batch.SettleParts(i, q.apart(parts))
-	}
+	})
 }
 
 // asChosen is an append with the ids of its events, if it was its writer who chose
