@@ -203,6 +203,13 @@ func (f *flight) stored(w *work, first, position int64, duplicate bool) {
 	})
 }
 
+// witness notes an append whose first event has this position, before it is settled.
+func (c *committer) witness(w *work, position int64) {
+	if n := len(w.item.Events); n > 0 {
+		c.journal.witness.stored(position+int64(n)-1, w.item.Events[n-1].ID)
+	}
+}
+
 func (w *work) conflict(actual int64) {
 	w.fail(&persistence.ConflictError{Stream: w.item.Stream, Expected: w.item.Expected, Actual: persistence.Version(actual)})
 }
@@ -352,9 +359,9 @@ func (f *flight) settleOne(c *committer, did op, w *work, rows [][][]byte) (next
 	case opChecked:
 		return f.settleChecked(c, w, rows)
 	case opAttempt:
-		return f.settleAttempt(w, rows)
+		return f.settleAttempt(c, w, rows)
 	case opSearch:
-		return f.settleSearch(w, rows)
+		return f.settleSearch(c, w, rows)
 	}
 	return w.settleHead(rows)
 }
@@ -373,13 +380,16 @@ func (f *flight) settleChecked(c *committer, w *work, rows [][][]byte) (next op,
 	}
 	if outcome.Err == nil {
 		f.newest = max(f.newest, outcome.Position.Offset+int64(len(w.item.Events))-1)
+		if !outcome.Duplicate {
+			c.witness(w, outcome.Position.Offset)
+		}
 	}
 	w.settle(outcome)
 	return 0, false
 }
 
 // settleAttempt tells an own earlier attempt from a conflict.
-func (f *flight) settleAttempt(w *work, rows [][][]byte) (next op, more bool) {
+func (f *flight) settleAttempt(c *committer, w *work, rows [][][]byte) (next op, more bool) {
 	own := len(rows) == len(w.item.Events)
 	for i := 0; own && i < len(rows); i++ {
 		own = string(rows[i][1]) == string(w.item.Events[i].ID[:])
@@ -392,6 +402,7 @@ func (f *flight) settleAttempt(w *work, rows [][][]byte) (next op, more bool) {
 			w.corrupt("a row is not what its statement promises")
 			return 0, false
 		}
+		c.witness(w, position)
 		f.stored(w, first, position, false)
 		return 0, false
 	case len(rows) == 0 && !f.fenced:
@@ -406,13 +417,14 @@ func (f *flight) settleAttempt(w *work, rows [][][]byte) (next op, more bool) {
 }
 
 // settleSearch ends the search for an append that named no version.
-func (f *flight) settleSearch(w *work, rows [][][]byte) (next op, more bool) {
+func (f *flight) settleSearch(c *committer, w *work, rows [][][]byte) (next op, more bool) {
 	if len(rows) != 1 || len(rows[0]) != 4 {
 		w.corrupt("a row is not what its statement promises")
 		return 0, false
 	}
 	if version, found := readInt8(rows[0][0]); found {
 		position, _ := readInt8(rows[0][1])
+		c.witness(w, position)
 		f.stored(w, version, position, false)
 		return 0, false
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -148,13 +149,22 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 	return persistence.Positions{offset}, nil
 }
 
+// headOf returns the last position, of a server that has what was read or stored
+// before.
 func (j *Journal) headOf(ctx context.Context, conn *pgx.Conn) (offset int64, err error) {
-	err = queryOn(ctx, conn, statement{"stele_head", j.sql.head}, j.proved(nil, int2Parameter(partition)), func(row [][]byte) error {
+	newest := j.witness.newest()
+	var found []byte
+	parameters := j.proved(nil, int2Parameter(partition), int8Parameter(newest.position))
+	err = queryOn(ctx, conn, statement{"stele_head", j.sql.head}, parameters, func(row [][]byte) error {
 		var ok bool
 		if offset, ok = readInt8(row[0]); !ok {
 			return errUndecodable
 		}
+		found = bytes.Clone(row[1])
 		return nil
 	})
+	if err == nil {
+		err = newest.foundAs(found)
+	}
 	return offset, err
 }

@@ -196,6 +196,7 @@ func (c *committer) prove(base int64, newest proof) {
 	defer c.mu.Unlock()
 	c.rivals.note(c.newest.position > 0 && c.newest.position != base, time.Now())
 	c.newest = newest
+	c.journal.witness.stored(newest.position, newest.id)
 }
 
 // forget drops all that was known of the server's data: they are not what they

@@ -88,9 +88,9 @@ type transaction struct {
 	poison  error
 	spent   bool // the session is of no more use
 	over    bool
-	// first is what an unknown outcome is about, newest the highest position.
+	// first is what an unknown outcome is about, newest the last event.
 	first  *persistence.Append
-	newest int64
+	newest witnessed
 }
 
 // Append fulfils [persistence.Transaction].
@@ -137,7 +137,8 @@ func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outco
 			return nil, outcomes[i].Err
 		}
 		if !outcomes[i].Duplicate && outcomes[i].First > 0 {
-			tx.newest = outcomes[i].Position.Offset + int64(len(items[i].Events)) - 1
+			last := len(items[i].Events) - 1
+			tx.newest = witnessed{outcomes[i].Position.Offset + int64(last), items[i].Events[last].ID}
 		}
 	}
 	return outcomes, nil
@@ -236,7 +237,8 @@ func (tx *transaction) commit() error {
 		}
 		return stageError(about.Stream, about.Expected, eventIDs(&about), err)
 	}
-	tx.journal.heads.publish(tx.newest)
+	tx.journal.witness.stored(tx.newest.position, tx.newest.id)
+	tx.journal.heads.publish(tx.newest.position)
 	return nil
 }
 

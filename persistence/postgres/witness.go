@@ -9,13 +9,19 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// witness remembers the newest event that a reader of the sequence has been given.
-// A server that does not have it is not the one that gave it: a standby that was
-// behind has taken over, or a backup was restored. Whoever went on from there would
-// miss what stands at the positions that were used again.
+// witness remembers the newest event that a reader of the sequence has been given, and
+// the newest that this journal has stored. A server that does not have it is not the one
+// that gave or took it: a standby that was behind has taken over, or a backup was
+// restored. Readers who went on from there would miss what stands at the positions that
+// were used again, and a state in memory may show what is gone.
 type witness struct {
-	mu       sync.Mutex
-	position persistence.Position
+	mu        sync.Mutex
+	read, own witnessed
+}
+
+// witnessed is an event that the server must have. The zero one says nothing.
+type witnessed struct {
+	position int64
 	id       persistence.EventID
 }
 
@@ -24,31 +30,63 @@ func (w *witness) saw(events []persistence.Recorded) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range events {
-		if e := &events[i]; e.Position.Offset > w.position.Offset {
-			w.position, w.id = e.Position, e.ID
+		if e := &events[i]; e.Position.Offset > w.read.position {
+			w.read = witnessed{e.Position.Offset, e.ID}
 		}
 	}
 }
 
-// testify asks a new connection for the event. Servers are replaced behind
-// connections that break, so no other moment needs it.
+// stored notes the last event of an append. It comes before the append is
+// acknowledged.
+func (w *witness) stored(position int64, id persistence.EventID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if position > w.own.position {
+		w.own = witnessed{position, id}
+	}
+}
+
+// newest is the newer of the two.
+func (w *witness) newest() witnessed {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.own.position > w.read.position {
+		return w.own
+	}
+	return w.read
+}
+
+// foundAs returns an error unless the event has the id that the server has found at its
+// position, nil for none.
+func (e witnessed) foundAs(id []byte) error {
+	lost := &persistence.LostTailError{Position: persistence.Position{Part: partition, Offset: e.position}}
+	switch {
+	case e.position == 0, string(id) == string(e.id[:]):
+		return nil
+	case id == nil:
+		lost.Reason = "the server does not have the event that was read or stored there: start the program again, or bring back what was there"
+	default:
+		lost.Reason = "the server has another event there than was read or stored: start the program again, or bring back what was there"
+	}
+	return lost
+}
+
+// testify asks a new connection for the newest event that was read. Servers are replaced
+// behind connections that break. Behind a pooler they are replaced without a sign, so the
+// head is asked for together with the newest event, see [Journal.headOf].
 func (w *witness) testify(ctx context.Context, conn *pgx.Conn, sql string) error {
 	w.mu.Lock()
-	position, id := w.position, w.id
+	read := w.read
 	w.mu.Unlock()
-	if position.Offset == 0 {
+	if read.position == 0 {
 		return nil
 	}
-	lost := &persistence.LostTailError{Position: position, Reason: "the server does not have the event that was read there"}
-	rows, err := collect(ctx, conn, statement{"stele_event_at", sql}, [][]byte{int2Parameter(partition), int8Parameter(position.Offset)})
-	switch {
-	case err != nil:
+	rows, err := collect(ctx, conn, statement{"stele_event_at", sql}, [][]byte{int2Parameter(partition), int8Parameter(read.position)})
+	if err != nil {
 		return err
-	case len(rows) == 0:
-		return lost
-	case string(rows[0][0]) != string(id[:]):
-		lost.Reason = "the server has another event there than was read"
-		return lost
 	}
-	return nil
+	if len(rows) == 0 {
+		return read.foundAs(nil)
+	}
+	return read.foundAs(rows[0][0])
 }
