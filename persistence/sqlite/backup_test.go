@@ -102,7 +102,7 @@ func TestBackupBesideAProgramThatWrites(t *testing.T) {
 		require.NoError(t, journal.Close())
 		verify(t, to, before)
 		held := everything(t, to)
-		require.Less(t, len(held), len(stored))
+		require.LessOrEqual(t, len(held), len(stored)) // nothing may come after the last copy
 		require.Equal(t, stored[:len(held)], held)
 	}
 }
