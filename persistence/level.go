@@ -28,7 +28,7 @@ func (l Level) String() string {
 // MarshalText fulfils [encoding.TextMarshaler]: JSON and logs show the word.
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
-// UnmarshalText fulfils [encoding.TextUnmarshaler]. A text that is no level is an
+// UnmarshalText fulfils encoding.TextUnmarshaler. A text that is no level is an
 // [*InvalidError].
 func (l *Level) UnmarshalText(text []byte) error {
 	for level, word := range levels {

@@ -51,6 +51,24 @@ func TestCheck(t *testing.T) {
 			files: map[string]string{"persistence/a.go": imports("persistence", "example.org/m/actors")},
 			want:  []string{"persistence/a.go:4: persistence imports actors: the arrow persistence → actors is not allowed"},
 		},
+		"comments that link to what is there": {
+			files: map[string]string{
+				"persistence/a.go": "// Package persistence [Kept] has [*Kept.Of], [Kept.Do] and [Kept.Field].\npackage persistence\n\n" +
+					"// Kept is [none]: see [path.Join], a[i], [Text](x) and\n//\n//\tlist[Gone]\ntype Kept struct{ Field int }\n\n// Of is.\nfunc (*Kept) Of() {}\n\n// Do is.\nfunc (Kept) Do() {}\n",
+				"persistence/b.go": "package persistence\n\nimport \"path\"\n\nvar _ = path.Join\n",
+				"actors/a.go":      "// Package actors uses [persistence.Kept.Do].\npackage actors\n\nimport _ \"embed\"\n\nimport \"example.org/m/persistence\"\n\nvar _ persistence.Kept\n",
+			},
+		},
+		"comments that link to nothing": {
+			files: map[string]string{
+				"persistence/a.go": "// Package persistence has [Gone] and\n// [Kept.Gone], and [path.Join].\npackage persistence\n\n// Kept is.\ntype Kept struct{ Field int }\n",
+				"actors/a.go":      "// Package actors uses [persistence.Gone].\npackage actors\n\nimport \"example.org/m/persistence\"\n\nvar _ persistence.Kept\n",
+			},
+			want: []string{
+				"actors/a.go:1: comment links to [persistence.Gone], which", "persistence/a.go:1: comment links to [Gone], which",
+				"persistence/a.go:2: comment links to [Kept.Gone], which", "persistence/a.go:2: comment links to [path.Join], which",
+			},
+		},
 		"an arrow that points down": {
 			files: map[string]string{"actors/a.go": imports("actors", "example.org/m/persistence")},
 		},

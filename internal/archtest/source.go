@@ -35,11 +35,12 @@ func Check(fsys fs.FS, rules Rules) ([]Violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checker{module: m, rules: rules}
+	c := &checker{module: m, rules: rules, declared: map[*folder]map[string]bool{}}
 	for _, p := range m.packages {
 		c.imports(p)
 		c.surface(p)
 		c.comments(p)
+		c.links(p)
 		c.inits(p)
 	}
 	slices.SortFunc(c.found, func(a, b Violation) int {
@@ -49,9 +50,10 @@ func Check(fsys fs.FS, rules Rules) ([]Violation, error) {
 }
 
 type checker struct {
-	module *module
-	rules  Rules
-	found  []Violation
+	module   *module
+	rules    Rules
+	found    []Violation
+	declared map[*folder]map[string]bool // see symbols
 }
 
 func (c *checker) report(at token.Pos, format string, values ...any) {
