@@ -310,7 +310,7 @@ type State[S any] struct {
 	proving   bool // see [Config.ProveMessages]
 }
 
-// Persist keeps states in a store. The handlers of the definition take *State[S].
+// Persist keeps states in a store. The handlers of the definition take a pointer to a [State] of S.
 func Persist[S any](store Store) Target[*State[S]] {
 	of, problem := codec.OfState(reflect.TypeFor[S](), "state")
 	if problem == nil && of.Descriptor() != nil {

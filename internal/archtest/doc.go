@@ -1,8 +1,8 @@
 // Package archtest reads the Go sources of a module and reports where they break
 // its architecture: imports against the arrows, third-party packages outside
 // their fence, types of such packages in an exported signature, packages and
-// exported identifiers without a comment, comments that link to names which do not exist, init
-// functions.
+// exported identifiers without a comment, comments that link to names which do not
+// exist, init functions.
 //
 //	violations, err := archtest.Check(os.DirFS("../.."), archtest.Stele())
 //

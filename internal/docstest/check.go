@@ -135,12 +135,15 @@ func (c *checker) link(d *document, l link) {
 	}
 }
 
-// place looks for a function, or for a method as Type.Method, in the file that has to
-// declare it.
+// place looks for a file, and in it for the function, or for the method as Type.Method,
+// that it has to declare.
 func (c *checker) place(d *document, p place) {
 	data, err := fs.ReadFile(c.fsys, p.file)
 	if err != nil {
-		c.report(d, p.line, "%s:%s: there is no such file", p.file, p.function)
+		c.report(d, p.line, "%s: there is no such file", p.file)
+		return
+	}
+	if p.function == "" {
 		return
 	}
 	syntax, err := parser.ParseFile(token.NewFileSet(), p.file, data, parser.SkipObjectResolution)

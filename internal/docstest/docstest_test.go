@@ -46,18 +46,18 @@ func TestCheck(t *testing.T) {
 		},
 		"functions in their files": {
 			files: map[string]string{
-				"a.md":   "1. `a/a.go:f` 2. `a/a.go:T.m` 3. `a/a.go:G.m`\n",
+				"a.md":   "1. `a/a.go:f` of `a/a.go` and `b.go` 2. `a/a.go:T.m` 3. `a/a.go:G.m`\n",
 				"a/a.go": "package a\n\nfunc f() {}\n\nfunc (*T) m() {}\n\nfunc (g *G[A, B]) m() {}\n",
 			},
 		},
 		"functions that have moved": {
 			files: map[string]string{
-				"a.md":   "x\n`a/a.go:m`\n`a/a.go:T.f`\n`a/b.go:f`\n",
+				"a.md":   "x\n`a/a.go:m`\n`a/a.go:T.f`\n`a/b.go:f`\n`a/b/c.sql`\n",
 				"a/a.go": "package a\n\nfunc f() {}\n\nfunc (*T) m() {}\n",
 			},
 			want: []string{
 				"a.md:2: a/a.go:m: the file declares no such function", "a.md:3: a/a.go:T.f: the file declares no such function",
-				"a.md:4: a/b.go:f: there is no such file",
+				"a.md:4: a/b.go: there is no such file", "a.md:5: a/b/c.sql: there is no such file",
 			},
 		},
 		"code from a compiled file": {

@@ -16,7 +16,7 @@ type document struct {
 	places  []place
 }
 
-// place is code that a document names as file:function.
+// place is code that a document names, as a file in a folder or as file:function.
 type place struct {
 	line           int
 	file, function string
@@ -37,7 +37,7 @@ type block struct {
 var (
 	linkPattern   = regexp.MustCompile(`\[[^\]]*\]\(([^()\s]+)\)`)
 	inlinePattern = regexp.MustCompile("`[^`]*`")
-	placePattern  = regexp.MustCompile("`([A-Za-z0-9_./-]+\\.go):([A-Za-z0-9_.]+)`")
+	placePattern  = regexp.MustCompile("`([A-Za-z0-9_.-]+/[A-Za-z0-9_./-]+\\.(?:go|proto|sql))(?::([A-Za-z0-9_.]+))?`")
 )
 
 func parse(name, text string) *document {
