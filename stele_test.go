@@ -142,8 +142,8 @@ func TestStartMistakes(t *testing.T) {
 	}
 }
 
-// A projection follows what the aggregates do, and a caller who awaits it reads
-// what he has written.
+// A projection follows what the aggregates do, and a caller that awaits it reads
+// what it has written.
 func TestProjections(t *testing.T) {
 	t.Parallel()
 	totals := projections.InMemory(&map[persistence.StreamID]uint64{})

@@ -42,7 +42,7 @@ type Around func(ctx context.Context, asked Asked, next func(context.Context) (r
 
 // Guard refuses the commands for which check returns an error, before they reach
 // their aggregate: to authorise and to validate. The caller gets the error as it is,
-// so it should say no more than he may know.
+// so it should say no more than the caller may know.
 func Guard(check func(ctx context.Context, asked Asked) error) Around {
 	return func(ctx context.Context, asked Asked, next func(context.Context) (any, error)) (any, error) {
 		if err := check(ctx, asked); err != nil {

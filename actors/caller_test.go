@@ -40,7 +40,7 @@ func TestCallerHasLeft(t *testing.T) {
 	require.Zero(t, system.Stats().Active, "nothing was activated for it")
 }
 
-// Who leaves while his command waits is told at once that it will not be done,
+// A caller that leaves while its command waits is told at once that it will not be done,
 // and it is not.
 func TestCallerLeavesWhileQueued(t *testing.T) {
 	t.Parallel()

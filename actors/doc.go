@@ -67,9 +67,9 @@
 // # Doing it once
 //
 // A caller who does not know whether a command was done must be able to ask again.
-// With a key of his own he may do so as often as he likes, for as long as
-// [Config.RememberFor] says, on any node: the command has one effect and he gets
-// the first reply.
+// With a key, an idempotency key, that is possible any number of times for as long as
+// [Config.RememberFor] says, on any node: the command has one effect, and every call
+// returns the first reply.
 //
 //	balance, err := Withdraw.Ask(ctx, node, "ann", &bankpb.Withdraw{Cents: 30}, actors.Once("order-77"))
 //

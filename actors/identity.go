@@ -31,7 +31,7 @@ const (
 	generated class = iota
 	// named: the caller chose a key. Accepted commands are remembered.
 	named
-	// again: the caller repeats a command whose outcome is unknown to him.
+	// again: the caller repeats a command whose outcome is unknown.
 	again
 	// sent: the runtime delivers the command until it has an outcome. Rejections are
 	// remembered too, or a late delivery could be accepted after its sender had

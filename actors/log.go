@@ -29,7 +29,7 @@ const (
 )
 
 // LogCommands keeps a log of the commands of this kind in the journal: every one,
-// with its id, type, aggregate, what its caller said of himself, outcome and events;
+// with its id, type, aggregate, what its caller said of itself, outcome and events;
 // also those that were rejected, refused by what stands around, or could not be
 // done. [System.Commands] reads it.
 //

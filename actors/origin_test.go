@@ -81,7 +81,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// What a caller does to his map afterwards is nobody's business.
+// What a caller does to its map afterwards changes nothing.
 func TestMetadataIsCopied(t *testing.T) {
 	t.Parallel()
 	journal := new(memory.Journal)
@@ -98,7 +98,7 @@ func TestMetadataIsCopied(t *testing.T) {
 }
 
 // What the configuration takes from the caller's context stands beside what the
-// caller says himself, and is held to the same rules.
+// caller says itself, and is held to the same rules.
 func TestEnrich(t *testing.T) {
 	t.Parallel()
 	type tenantKey struct{}

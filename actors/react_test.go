@@ -506,8 +506,8 @@ func TestReactionMistakes(t *testing.T) {
 	require.Empty(t, actors.ReactionsOf(nil, lists(), (*actors.Aggregate[list])(nil)))
 }
 
-// Whatever goes wrong, everybody reacts to what has happened for him, once and in the
-// order in which it happened.
+// Whatever goes wrong, each aggregate reacts to the events that are for it, once and in
+// the order in which they happened.
 func TestLongSimulatedReactions(t *testing.T) {
 	t.Parallel()
 	simulation := simulated(10)

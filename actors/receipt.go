@@ -44,7 +44,7 @@ type Awaitable interface {
 }
 
 // Await lets Ask return only when the projections show what the reply says, so
-// that the caller reads what he has written. When one does not get there before
+// that callers read what they have written. When one does not get there before
 // ctx ends, or within ten seconds if ctx has no deadline, Ask returns the reply
 // together with a [*BehindError]: the command itself has succeeded. A projection that
 // does not exist is an error of Ask, and nothing is asked then.

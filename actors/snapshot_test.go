@@ -333,7 +333,7 @@ func TestLongSnapshotsUnderFaults(t *testing.T) {
 }
 
 // A snapshot of what was decided ahead is not written before that is stored: another
-// writer may be faster, and the snapshot would pass for one of his events.
+// writer may be faster, and the snapshot would pass for one of its events.
 func TestSnapshotWaitsForItsVersion(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -102,7 +102,7 @@ func TestStateAtUsesSnapshots(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 22, version)
 		require.Len(t, state.tags, 22)
-		state.tags[0] = "the caller's" // who may do with it what he likes
+		state.tags[0] = "the caller's" // which may change it
 		state, _, err = definition.StateAt(t.Context(), system.Journal(), "a", actors.StateOptions{UntilVersion: 20})
 		require.NoError(t, err)
 		require.Equal(t, "0", state.tags[0])

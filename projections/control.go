@@ -233,8 +233,8 @@ func (r *Runner) versions(name string) ([]*hosted, error) {
 	return nil, &NotFoundError{name}
 }
 
-// ask wakes the one who sees what is wished, and returns when he has, and the
-// workers of before are gone.
+// ask has the host look at what is wished, and returns when the host has done so and
+// the workers of before are gone.
 func (h *hosted) ask(ctx context.Context, ended <-chan struct{}) error {
 	h.mu.Lock()
 	h.asked++

@@ -89,8 +89,8 @@ type Event[E any] struct {
 }
 
 // Key identifies the event, and which of several that came of one stored event it
-// is: the same on every delivery and in every version of the projection. Whoever
-// is told at least once recognises by it what he knows already.
+// is: the same on every delivery and in every version of the projection. A receiver
+// that is told at least once recognises by it what it knows already.
 func (e *Event[E]) Key() persistence.EventID { return Key(&e.Recorded) }
 
 // Key is [Event.Key] for an event without its message.

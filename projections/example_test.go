@@ -35,7 +35,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Whoever has written waits for the position, and reads what he has written.
+	// A writer waits for the position, and reads what it has written.
 	if err := runner.WaitFor(ctx, "balances", outcomes[0].Position); err != nil {
 		log.Fatal(err)
 	}

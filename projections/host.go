@@ -78,7 +78,7 @@ func (h *hosted) run(ctx context.Context) error {
 				h.log("projection cannot be prepared", nil, err)
 				status := Waiting
 				if !away(err) && !errors.Is(err, persistence.ErrConflict) {
-					status = Failed // an operator has to look; what he does is seen below
+					status = Failed // an operator has to look; the operator's wish is seen below
 				}
 				h.become(status, err)
 				h.wait(ctx, jitter(pause), nil)

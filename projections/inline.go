@@ -10,9 +10,9 @@ import (
 )
 
 // Inline applies the events of an append to the read model at once, inside the
-// transaction that appends them: who has the transaction calls it behind AppendTx
-// of his journal, for read models that must never be behind, such as of names that
-// may be taken once. There is no checkpoint then, and nothing is tried again or set
+// transaction that appends them. The owner of the transaction calls it after AppendTx of
+// the journal, for read models that must never be behind, such as of names that may be
+// taken once. There is no checkpoint then, and nothing is tried again or set
 // aside: an error must roll the whole back, the events included. The journal's other
 // writers wait meanwhile.
 //

@@ -160,7 +160,7 @@ func name(a *persistence.Append, seed uint64, n int) {
 
 // Caller is somebody in a story who asks.
 type Caller struct {
-	// Chance is his own source of chance.
+	// Chance is the random source of this caller alone.
 	Chance *rand.Rand
 }
 

@@ -22,7 +22,7 @@ type Commit struct {
 	Hash    string
 	// Author is "name <address>", made valid UTF-8 and cut to 1000 bytes.
 	Author string
-	// Time is when the author wrote it, in RFC 3339 with his time zone; empty when
+	// Time is when the author wrote it, in RFC 3339 with the time zone of then; empty when
 	// git cannot read the date that the commit holds.
 	Time    string
 	Changes []Change

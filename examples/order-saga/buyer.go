@@ -7,7 +7,7 @@ import (
 	"github.com/stele-es/stele/actors"
 )
 
-// What the buyer goes by: he orders Batch of an item when fewer than Least are left,
+// What the buyer goes by: it orders Batch of an item when fewer than Least are left,
 // and gets it after DeliveryTime.
 const (
 	Least        = 2
@@ -23,8 +23,8 @@ type (
 func (Seen) MessageName() string    { return "buyer.seen" }
 func (Ordered) MessageName() string { return "buyer.ordered" }
 
-// Buyer watches one item and has more of it delivered in time. Nobody tells him: he
-// reacts to what happens in the stock, which does not know of him.
+// Buyer watches one item and has more of it delivered in time. Nobody tells it: it
+// reacts to what happens in the stock, which does not know of it.
 type Buyer struct{ left, ordered int }
 
 var buyers = actors.Define("buyer",

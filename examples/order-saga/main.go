@@ -1,5 +1,5 @@
 // Command order-saga sells cups: each order is a process manager that has goods held,
-// waits for its customer to pay, charges him, and gives the goods back when that
+// waits for its customer to pay, takes the money, and gives the goods back when that
 // fails or takes too long; and a buyer reacts to what leaves the stock. The story is
 // told on a journal in memory.
 package main

@@ -49,7 +49,7 @@ var (
 	ErrNotHeld = actors.NewError("order", "not-held", "there is nothing to pay for")
 )
 
-// Order is the saga: it has goods held, waits for the customer, charges him, and
+// Order is the saga: it has goods held, waits for the customer, takes the money, and
 // undoes in reverse what it has had done when it cannot go on.
 type Order struct {
 	placed Placed

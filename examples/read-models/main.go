@@ -71,7 +71,7 @@ func trade(ctx context.Context, node *stele.Node, models *models, out io.Writer)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	runner := node.Projections()
-	// Who awaits projections reads what he has written.
+	// A caller that awaits projections reads what it has written.
 	awaited := make([]actors.Awaitable, len(models.names()))
 	for i, name := range models.names() {
 		awaited[i] = runner.Await(name)

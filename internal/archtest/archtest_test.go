@@ -59,6 +59,13 @@ func TestCheck(t *testing.T) {
 				"actors/a.go":      "// Package actors uses [persistence.Kept.Do].\npackage actors\n\nimport _ \"embed\"\n\nimport \"example.org/m/persistence\"\n\nvar _ persistence.Kept\n",
 			},
 		},
+		"a comment that takes a thing for a man": {
+			files: map[string]string{
+				"actors/a.go":      "// Package actors is one.\npackage actors\n\n// The worker tells the others when he ends: he, here, the others.\nvar _ = 0\n",
+				"actors/a_test.go": "package actors\n\n// A caller leaves with his answer.\nvar _ = 0\n",
+			},
+			want: []string{`actors/a.go:4: comment says "he" of a thing`, `actors/a_test.go:3: comment says "his" of a thing`},
+		},
 		"comments that link to nothing": {
 			files: map[string]string{
 				"persistence/a.go": "// Package persistence has [Gone] and\n// [Kept.Gone], and [path.Join].\npackage persistence\n\n// Kept is.\ntype Kept struct{ Field int }\n",

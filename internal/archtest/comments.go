@@ -3,6 +3,7 @@ package archtest
 import (
 	"go/ast"
 	"go/token"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -23,6 +24,26 @@ func (c *checker) comments(p *folder) {
 		}
 		for _, declaration := range file.Decls {
 			c.declarationComment(declaration)
+		}
+	}
+}
+
+// persons are words for people in comments about callers, goroutines and programs: a
+// reader looks for the man.
+var persons = regexp.MustCompile(`(?i)\b(he|him|his|himself|she|her)\b`)
+
+// english finds the forms that make a comment hard to read and can be found for sure.
+func (c *checker) english(p *folder) {
+	for _, f := range p.files {
+		if f.generated {
+			continue
+		}
+		for _, group := range f.Comments {
+			for _, line := range group.List {
+				if word := persons.FindString(line.Text); word != "" {
+					c.report(line.Pos(), "comment says %q of a thing: name the thing, or say it", word)
+				}
+			}
 		}
 	}
 }

@@ -2,7 +2,7 @@
 // its architecture: imports against the arrows, third-party packages outside
 // their fence, types of such packages in an exported signature, packages and
 // exported identifiers without a comment, comments that link to names which do not
-// exist, init functions.
+// exist or that take a thing for a person, init functions.
 //
 //	violations, err := archtest.Check(os.DirFS("../.."), archtest.Stele())
 //

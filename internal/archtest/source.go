@@ -41,6 +41,7 @@ func Check(fsys fs.FS, rules Rules) ([]Violation, error) {
 		c.surface(p)
 		c.comments(p)
 		c.links(p)
+		c.english(p)
 		c.inits(p)
 	}
 	slices.SortFunc(c.found, func(a, b Violation) int {

@@ -11,7 +11,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// caller has transactions of his own, with a row of his beside the events.
+// caller appends in transactions of its own, with a row of its own beside the events.
 type caller struct {
 	load    *load
 	lots    *rand.Rand

@@ -40,7 +40,7 @@ type attempt struct {
 	unknown []persistence.EventID // the ids that are to tell
 }
 
-// told is what a writer knows of his attempt.
+// told is what a writer knows of its attempt.
 type told int
 
 const (

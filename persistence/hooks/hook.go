@@ -51,8 +51,8 @@ type Hook struct {
 	// got or, when [Reading.Count] is set, was told of, and the error that ended it.
 	AroundRead func(ctx context.Context, reading *Reading) (after func(events int, err error))
 	// AfterRead is called with each event before the reader gets it, and may change
-	// it. An error ends the reading, and the reader gets it unchanged; he also does
-	// not get the events before it on the same page.
+	// it. An error ends the reading, and the reader gets it unchanged. The reader also
+	// does not get the events before it on the same page.
 	AfterRead func(ctx context.Context, reading *Reading, recorded *persistence.Recorded) error
 }
 

@@ -255,7 +255,7 @@ func (j journal) followUntil(ended context.Context, rows int) ([]persistence.Rec
 }
 
 // manyReaders reads a stream while others write it anew: whatever a reader gets is
-// a run of versions of one life, and ends no earlier than the version he knew.
+// a run of versions of one life, and ends no earlier than the version that the reader knew.
 func manyReaders(t *testing.T, s suite) {
 	j := s.open(t)
 	const rounds, size = 8, 6

@@ -276,8 +276,8 @@ func (j journal) checkPage(page persistence.Page, at persistence.Positions, opti
 	}
 }
 
-// checkBackward is checkPage for a reader who goes back. A place that he was not
-// given is the head, behind which nothing is.
+// checkBackward is checkPage for a reader that goes back. Without a place the reader
+// begins at the head, behind which nothing is.
 func (j journal) checkBackward(page persistence.Page, at persistence.Positions, options persistence.ReadAllOptions) {
 	j.t.Helper()
 	if options.PageRows > 0 {

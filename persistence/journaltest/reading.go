@@ -189,7 +189,7 @@ func readOwned(t *testing.T, s suite) {
 
 	require.Equal(t, fresh(), given, "an append does not write to what it is given")
 	scribble(given[0])
-	j.cameBack("owned-1", fresh()) // the writer's slices are his own
+	j.cameBack("owned-1", fresh()) // the writer's slices stay its own
 	for _, recorded := range append(j.events("owned-1"), j.all()...) {
 		scribble(recorded.Event)
 	}

@@ -380,7 +380,7 @@ func transactLeft(t *testing.T, s suite) {
 		require.Error(t, ctx.Err(), "the body's context is the caller's")
 		return nil
 	})
-	if err != nil { // else he left too late
+	if err != nil { // else the caller left too late
 		require.True(t, errors.Is(err, persistence.ErrUnavailable) || errors.Is(err, persistence.ErrUnknownOutcome), "%v", err)
 	}
 	if errors.Is(err, persistence.ErrUnavailable) {

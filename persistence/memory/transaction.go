@@ -23,7 +23,7 @@ func (j *Journal) Transact(ctx context.Context, body func(context.Context, persi
 
 // transaction writes to a state of its own, which becomes the journal's when it
 // commits. Its rows lie behind those of the journal in the same log: nobody else
-// writes while it is open, and a reader does not look beyond the size he knows.
+// writes while it is open, and a reader does not look beyond the size that it knows.
 type transaction struct {
 	journal *Journal
 	ctx     context.Context //nolint:containedctx // it is that of Transact, which the transaction does not outlive
@@ -111,8 +111,8 @@ func (tx *transaction) Read(id persistence.StreamID, options persistence.ReadOpt
 	return events, err
 }
 
-// commit publishes what was written. The caller who has left does not hear of it,
-// so nothing is done for him.
+// commit publishes what was written, unless the caller has left: a caller that does not
+// hear of the outcome gets none.
 func (tx *transaction) commit() error {
 	if tx.poison != nil || tx.state.under == nil {
 		return tx.poison

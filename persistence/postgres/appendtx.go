@@ -15,11 +15,11 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// AppendTx stores appends in the caller's own transaction, so that rows of his
-// and events commit together or not at all:
+// AppendTx stores appends in a transaction of the caller, so that the caller's rows
+// and the events commit together or not at all:
 //
 //	tx, err := pool.Begin(ctx)
-//	… his statements …
+//	… your statements …
 //	outcomes, err := journal.AppendTx(ctx, tx, appends...)
 //	err = tx.Commit(ctx)
 //	journal.Nudge()
@@ -29,9 +29,9 @@ import (
 // holds up every other writer from here until its end, so this should come last.
 // The outcomes have no errors: the first append that is refused is the error, and
 // the server has aborted the transaction then, so that a caller who overlooks it
-// cannot commit a half. Who wants to go on begins a nested one first. Positions
-// and versions are valid once the transaction has been committed, and whether it
-// was is between the caller and the server: an error of his commit may mean either.
+// cannot commit a half. To go on after a refusal, begin a nested transaction first.
+// Positions and versions are valid once the transaction has been committed. Whether it
+// was is between the caller and the server: an error of the commit may mean either.
 func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistence.Append) ([]persistence.Outcome, error) {
 	items, err := ownItems(appends)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // Positions are given under a lock that is held until the commit is visible. A
 // commit that is flushed first makes the writers of several journals wait for each
 // other's flushes. Released early, the commit is visible before it is flushed:
-// the writer flushes it before he answers, and readers flush what they read before
+// the writer flushes it before it answers, and readers flush what they read before
 // they hand it on, so that what was acknowledged or delivered survives a crash
 // either way. Whether it is so is kept in the database, for all alike.
 type EarlyRelease int

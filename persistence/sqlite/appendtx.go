@@ -10,8 +10,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// AppendTx appends in a transaction of the caller's, on a connection of his own to
-// the journal's file, so that rows of his and the events commit together:
+// AppendTx stores appends in a transaction of the caller, on a connection of the caller
+// to the journal's file, so that the caller's rows and the events commit together:
 //
 //	tx, err := db.BeginTx(ctx, nil)
 //	if err != nil { … }
@@ -31,10 +31,10 @@ import (
 //
 // The first append that is refused ends the call with its error, a
 // [*persistence.ConflictError] for example, and leaves the transaction as it was
-// before the call. The caller must roll back: to commit would store his rows without
+// before the call. The caller must roll back: to commit would store the rows without
 // the events. Versions and positions are valid once the transaction has been
 // committed, and a commit that fails is the caller's to find out about. It is as
-// durable as his connection makes it: SQLite's default in this mode, PRAGMA
+// durable as the connection makes it: SQLite's default in this mode, PRAGMA
 // synchronous=FULL, flushes.
 //
 // The journal need not be open. One that is notices what was committed before its

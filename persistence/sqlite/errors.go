@@ -61,7 +61,7 @@ func definite(err error) error {
 	return &persistence.UnavailableError{Reason: "SQLite refused", Err: err}
 }
 
-// answer is err itself when it is for the caller, else what it means for him.
+// answer is err itself when it is for the caller, else what it means for the caller.
 func answer(err error) error {
 	if _, known := persistence.Classify(err); known || err == nil {
 		return err

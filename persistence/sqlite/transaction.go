@@ -169,8 +169,8 @@ func (tx *transaction) Read(name persistence.StreamID, options persistence.ReadO
 	return events, nil
 }
 
-// commit stores what was appended. The caller who has left does not hear of it, so
-// nothing is done for him.
+// commit stores what was appended, unless the caller has left: a caller that does not
+// hear of the outcome gets none.
 func (tx *transaction) commit() error {
 	if tx.poison != nil || !tx.begun {
 		return tx.poison

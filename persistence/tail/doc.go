@@ -13,7 +13,7 @@
 // A subscription sees every event once and in order, and none is ever skipped: it
 // rests on the promise of [persistence.Reader] that nothing appears behind a place
 // that a reader has seen. It pulls: the next page is read when the loop asks for
-// it, so a slow consumer slows nobody, holds nothing of the journal while he works,
+// it, so a slow consumer slows nobody, holds nothing of the journal while it works,
 // and cannot be overrun. There is nothing to close; leaving the loop is the end.
 //
 // # Many subscribers

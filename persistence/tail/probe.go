@@ -18,9 +18,9 @@ import (
 //     their positions to others since.
 //
 // To go on from there would miss events, or has applied some that never happened;
-// an operator has to decide. [Open] probes the checkpoint that it is given. Who
-// follows a journal whose server may be replaced while he does probes again when
-// that has happened.
+// an operator has to decide. [Open] probes the checkpoint that it is given. When
+// the server of a journal may be replaced under a follower, probe again after that has
+// happened.
 //
 // An event that was scavenged cannot be compared; then only the rest is checked.
 func Probe(ctx context.Context, reader persistence.Reader, checkpoint Checkpoint) error {

@@ -40,15 +40,15 @@ type place uint8
 
 const (
 	behind place = iota // older than all that is kept
-	inside              // there is a page for him
-	atEnd               // he has seen all that is kept
-	atHead              // he has, and the journal had nothing more
+	inside              // there is a page for it
+	atEnd               // it has seen all that is kept
+	atHead              // likewise, and the journal had nothing more
 )
 
 // view is what a subscriber sees of the ring at a moment.
 type view struct {
 	place
-	page   *sharedPage // inside: the first one that holds something for him; atEnd, atHead: the newest, if any
+	page   *sharedPage // inside: the first one that holds something for it; atEnd, atHead: the newest, if any
 	newest bool        // page is the newest
 	live   bool
 	grown  <-chan struct{}
@@ -78,7 +78,7 @@ func (r *ring) look(after persistence.Positions) view {
 
 // push adds a page that was read behind a place. When the place is not the end of
 // the ring but beyond it, the ring begins anew: whoever needs what it held is
-// behind then and reads by himself.
+// behind then and reads by itself.
 func (r *ring) push(after persistence.Positions, page persistence.Page) {
 	added := &sharedPage{
 		from: slices.Clone(after), next: slices.Clone(page.Next), events: page.Events, sizes: make([]int, len(page.Events)), bytes: perPage,

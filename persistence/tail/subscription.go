@@ -33,7 +33,7 @@ type source interface {
 	wait(ctx context.Context, after persistence.Positions) error
 	// eventAt returns the id of an event that is at hand.
 	eventAt(position persistence.Position) (persistence.EventID, bool)
-	// follow is called when somebody begins to follow, and leave when he ends.
+	// follow is called when a subscription begins, and leave when it ends.
 	follow() (leave func())
 }
 

@@ -264,8 +264,8 @@ type impatient struct {
 
 func (i impatient) Wait(context.Context, persistence.Positions) error { return i.fail() }
 
-// Whoever has been told that he is at the head is told so again when he has been
-// told otherwise.
+// A follower that has been told that it is at the head is told so again after it has
+// been told otherwise.
 func TestAtHeadAgain(t *testing.T) {
 	t.Parallel()
 	at := func(offset int64, atHead bool) persistence.Page {
@@ -330,8 +330,8 @@ func (f failing) ReadAll(context.Context, persistence.ReadAllOptions) iter.Seq2[
 	return func(yield func(persistence.Page, error) bool) { yield(persistence.Page{}, f.fail()) }
 }
 
-// While a consumer works nothing of the journal is held, and nothing is read for
-// him that he has not asked for.
+// While a consumer works nothing of the journal is held, and nothing is read that the
+// consumer has not asked for.
 func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
 	for kind, open := range opens {
@@ -496,8 +496,8 @@ func TestSubscriptionCheckpoint(t *testing.T) {
 	}
 }
 
-// Whoever has caught up through pages that were read for all knows the events that
-// he did not choose.
+// A follower that has caught up through pages that were read for all knows the events
+// that it did not choose.
 func TestCheckpointFromSharedPages(t *testing.T) {
 	t.Parallel()
 	journal := newParted(1)

@@ -67,8 +67,8 @@ func (t *Tailer) page(ctx context.Context, after persistence.Positions, wants *s
 			return persistence.Page{Next: merge(after, view.page.next), AtHead: true}, nil
 		case atEnd:
 			if view.page != nil && t.followers.Load() == 1 {
-				// Nobody else would have anything of the page, and who reads for himself need
-				// not read what he does not choose. The first page is for those who begin a
+				// Nobody else would use the page, and a follower that reads for itself need
+				// not read what it does not choose. The first page is for those who begin a
 				// little later.
 				return t.behind.page(ctx, after, wants)
 			}
@@ -85,8 +85,8 @@ func (t *Tailer) wait(ctx context.Context, after persistence.Positions) error {
 	if view.place != atHead && view.place != atEnd {
 		return nil
 	}
-	// Whoever waits holds the turn. Before, he has to tell the others that this is the
-	// end, unless one who read for all has.
+	// The follower that waits holds the turn. Before, it tells the others that this is
+	// the end, unless the one that read for all has done so.
 	return t.lead(ctx, after, view, view.place == atHead)
 }
 

@@ -202,7 +202,7 @@ func TestQuickerSubscriber(t *testing.T) {
 	_, err = subscription.Next(t.Context(), nil)
 	require.NoError(t, err)
 
-	for range 100 { // he chooses between two ways by chance
+	for range 100 { // it chooses between two ways by chance
 		require.NoError(t, late())
 	}
 
@@ -656,8 +656,8 @@ func (o *overheard) ReadAll(ctx context.Context, options persistence.ReadAllOpti
 	return o.Reader.ReadAll(ctx, options)
 }
 
-// Whoever is alone with a long way before him reads what he chooses, and no page for
-// others; but he does not leave them in the dark about the end.
+// A follower that is alone with a long way before it reads what it chooses, and no page
+// for others; but it tells the others where the end is.
 func TestFollowerAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -142,7 +142,7 @@ func TestCopyMeetsSomebodyElse(t *testing.T) {
 		require.False(t, report.Equal)
 		require.Len(t, report.Differences, 5, "two streams that the copy lacks or has more of, by events and state")
 
-		// Who has only written to streams of his own is left alone.
+		// A program that has only written to streams of its own is left alone.
 		choice := transfer.Choice{Streams: []persistence.StreamID{"other-1"}}
 		_, err = transfer.Copy(t.Context(), from, to, transfer.CopyOptions{Choice: choice})
 		require.NoError(t, err)

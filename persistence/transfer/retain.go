@@ -88,7 +88,7 @@ type Plan struct {
 // imported passes over what it has twice.
 //
 // The plan says what was done when there is an error too. A stream that somebody
-// deletes or truncates meanwhile is his.
+// deletes or truncates meanwhile is left alone.
 func Retain(ctx context.Context, journal persistence.Journal, options RetainOptions) (Plan, error) {
 	r, err := newRetention(ctx, journal, &options)
 	if err != nil {

@@ -71,7 +71,7 @@ func (m *Moving) start(tx *actors.Tx, c *bankpb.Transfer) (*bankpb.TransferStatu
 }
 
 // expire comes when the deadline has not been cancelled. Whether the payer has paid
-// is not known then, so that the transfer cannot fail before it has heard of him.
+// is not known then, so that the transfer cannot fail before it has heard of the payer.
 func (m *Moving) expire(tx *actors.Tx, _ *bankpb.Expire) (*bankpb.TransferStatus, error) {
 	if m.stage == Started {
 		tx.Raise(&bankpb.TransferExpired{})

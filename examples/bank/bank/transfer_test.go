@@ -98,8 +98,8 @@ func TestTransfers(t *testing.T) {
 	})
 }
 
-// The payer cannot be reached for longer than the deadline: the bank that knows him
-// is not there. His money comes back when he is.
+// The payer cannot be reached for longer than the deadline: the bank that knows the account
+// is not there. The money comes back when it is.
 func TestTransferExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
