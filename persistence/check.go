@@ -107,6 +107,10 @@ const restore = "restore the journal from a backup, and look for what has writte
 func CheckEvents(ctx context.Context, reader Reader, options CheckOptions) (Finding, error) {
 	finding := Finding{Check: "events"}
 	head, err := reader.Head(ctx)
+	if err != nil && ErrorKindOf(err) == ErrCorrupt {
+		finding.Severity, finding.Text, finding.Fix = Fault, err.Error(), restore
+		return finding, nil
+	}
 	if err != nil {
 		return finding, err
 	}
