@@ -164,20 +164,7 @@ func (c *Config) checkOpen(ctx context.Context, loss *IncompatibleError, sent []
 // idle returns what is configured and cannot have an effect, as far as the journal has
 // been told of other programs.
 func (c *Config) idle(ctx context.Context, known *schema.Catalogue) (warnings []error) {
-	hosted, raised := map[string]bool{}, map[string]bool{}
-	for kind, events := range actors.Events(c.Aggregates...) {
-		hosted[kind] = true
-		for _, event := range events {
-			raised[event.Name()] = true
-		}
-	}
-	for _, stored := range known.Stored() {
-		if stored.Role == schema.Event {
-			for _, today := range c.Upcasters.Ends(stored.Type) {
-				raised[today] = true
-			}
-		}
-	}
+	hosted, raised := c.written(known)
 	for _, kind := range actors.SendsTo(c.Aggregates...) {
 		if !hosted[kind] && !known.Kind(kind) {
 			warnings = append(warnings, fmt.Errorf("commands are sent to kind %s, which is hosted neither here nor, so far, by another program on the journal", kind))
@@ -194,11 +181,10 @@ func (c *Config) idle(ctx context.Context, known *schema.Catalogue) (warnings []
 		}
 	}
 	for _, reading := range projections.Readings(c.Projections...) {
-		for _, event := range reading.Types {
-			if len(reading.Streams) > 0 {
-				break // of others than aggregates, perhaps
+		if len(reading.Streams) == 0 { // else of others than aggregates, perhaps
+			for _, event := range reading.Types {
+				reads("projection "+reading.Name, event.Name())
 			}
-			reads("projection "+reading.Name, event.Name())
 		}
 		for _, kind := range reading.Kinds {
 			if !strings.HasPrefix(kind, "$") && !hosted[kind] && !known.Kind(kind) && !c.holds(ctx, kind) {
@@ -207,6 +193,26 @@ func (c *Config) idle(ctx context.Context, known *schema.Catalogue) (warnings []
 		}
 	}
 	return warnings
+}
+
+// written returns the kinds that are hosted here, and the types of the events that are
+// raised here or are in the journal.
+func (c *Config) written(known *schema.Catalogue) (hosted, raised map[string]bool) {
+	hosted, raised = map[string]bool{}, map[string]bool{}
+	for kind, events := range actors.Events(c.Aggregates...) {
+		hosted[kind] = true
+		for _, event := range events {
+			raised[event.Name()] = true
+		}
+	}
+	for _, stored := range known.Stored() {
+		if stored.Role == schema.Event {
+			for _, today := range c.Upcasters.Ends(stored.Type) {
+				raised[today] = true
+			}
+		}
+	}
+	return hosted, raised
 }
 
 // holds reports that the journal has a stream of a kind, or cannot tell.

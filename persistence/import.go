@@ -100,11 +100,15 @@ func (r *Recorded) Check() error {
 	if r.Sub != 0 || r.SubCount != 0 {
 		return &InvalidError{Field: "sub", Reason: "is not 0: an event is imported as it is stored, not as it is read today"}
 	}
-	empty := len(r.Payload) == 0 && len(r.Headers) == 0 && len(r.Metadata) == 0 && len(r.Tags) == 0 && r.Schema == 0 && !r.Named
-	if (r.Type == TypeDeleted || r.Type == TypeGone) && !empty {
+	if (r.Type == TypeDeleted || r.Type == TypeGone) && !r.isEmpty() {
 		return &InvalidError{Field: "type", Reason: "is one of the journal's own, whose events are empty"}
 	}
 	return r.checkStored()
+}
+
+// isEmpty reports that a recorded event has nothing but an id and a type.
+func (r *Recorded) isEmpty() bool {
+	return len(r.Payload) == 0 && len(r.Headers) == 0 && len(r.Metadata) == 0 && len(r.Tags) == 0 && r.Schema == 0 && !r.Named
 }
 
 // SameStored reports whether an event to import is the one that is stored at its

@@ -104,21 +104,8 @@ func (c Config) normal() (Config, error) {
 	invalid := func(field, reason string) {
 		errs = append(errs, &persistence.InvalidError{Field: field, Reason: reason})
 	}
-	switch {
-	case c.URL == "" && c.Pool == nil:
-		invalid("URL", "is empty, and there is no Pool")
-	case c.URL != "" && c.Pool != nil:
-		invalid("URL", "and Pool are both set")
-	case c.Pool != nil:
-		c.Pool = c.Pool.Copy()
-	default:
-		pool, err := pgxpool.ParseConfig(c.URL)
-		if err != nil { // not wrapped: it quotes the URL
-			invalid("URL", pgsession.NotAURL)
-		} else if !strings.Contains(c.URL, "pool_max_conns") {
-			pool.MaxConns = 4
-		}
-		c.Pool = pool
+	if reason := c.choosePool(); reason != "" {
+		invalid("URL", reason)
 	}
 	if c.Schema == "" {
 		c.Schema = "stele"
@@ -126,15 +113,7 @@ func (c Config) normal() (Config, error) {
 	if err := checkSchema(c.Schema); err != nil {
 		errs = append(errs, err)
 	}
-	if c.Durability != Durable && c.Durability != Relaxed {
-		invalid("durability", "is neither Durable nor Relaxed")
-	}
-	if c.EarlyRelease < EarlyAuto || c.EarlyRelease > EarlyOn {
-		invalid("early release", "is none of EarlyAuto, EarlyOff and EarlyOn")
-	}
-	if c.Protocol < ProtocolAuto || c.Protocol > ProtocolSimple {
-		invalid("protocol", "is none of ProtocolAuto, ProtocolPrepared, ProtocolExec and ProtocolSimple")
-	}
+	c.checkChoices(invalid)
 	count := func(name string, field *int, value int) {
 		if *field < 0 {
 			invalid(name, "is negative")
@@ -165,6 +144,40 @@ func (c Config) normal() (Config, error) {
 	}
 	c.prepare()
 	return c, nil
+}
+
+// choosePool gives the configuration a pool of its own, or says what is wrong with the URL.
+func (c *Config) choosePool() (reason string) {
+	switch {
+	case c.URL == "" && c.Pool == nil:
+		return "is empty, and there is no Pool"
+	case c.URL != "" && c.Pool != nil:
+		return "and Pool are both set"
+	case c.Pool != nil:
+		c.Pool = c.Pool.Copy()
+		return ""
+	}
+	pool, err := pgxpool.ParseConfig(c.URL)
+	if err != nil { // not shown: it quotes the URL
+		return pgsession.NotAURL
+	}
+	if !strings.Contains(c.URL, "pool_max_conns") {
+		pool.MaxConns = 4
+	}
+	c.Pool = pool
+	return ""
+}
+
+func (c *Config) checkChoices(invalid func(field, reason string)) {
+	if c.Durability != Durable && c.Durability != Relaxed {
+		invalid("durability", "is neither Durable nor Relaxed")
+	}
+	if c.EarlyRelease < EarlyAuto || c.EarlyRelease > EarlyOn {
+		invalid("early release", "is none of EarlyAuto, EarlyOff and EarlyOn")
+	}
+	if c.Protocol < ProtocolAuto || c.Protocol > ProtocolSimple {
+		invalid("protocol", "is none of ProtocolAuto, ProtocolPrepared, ProtocolExec and ProtocolSimple")
+	}
 }
 
 // prepare sets what every connection of the journal has.

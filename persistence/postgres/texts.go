@@ -26,9 +26,11 @@ const (
 
 // textOf turns the binary form of a value into the server's text.
 func textOf(oid uint32, data []byte) (string, error) {
-	switch {
-	case oid == oidText || oid == oidJSON || oid == oidVarchar || oid == oidName:
+	switch oid {
+	case oidText, oidJSON, oidVarchar, oidName:
 		return string(data), nil
+	}
+	switch {
 	case oid == oidBytea:
 		return `\x` + hex.EncodeToString(data), nil
 	case oid == oidBool && len(data) == 1:
