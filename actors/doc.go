@@ -103,21 +103,20 @@
 //
 //	actors.React(func(e actors.Event[*bankpb.Closed]) string { return e.Data.Heir }, (*Account).inherit)
 //
-// A system that starts looks for what is open in the events of the journal: all of
-// them the first time, later those behind the last list of what is open, which systems
-// keep there in a stream of their own; meanwhile it works. Systems on the same journal
-// deliver for each other what is left for half a minute. There is room for
-// [Config.MaxPending] commands that are not done; what is due later than in a minute
-// costs no more than its place in that list. What has come due while no system ran is
+// At start the system searches the journal for unfinished commands and timers: all of it
+// the first time, later only the events after a saved list, which systems keep in a stream
+// of their own. It serves commands meanwhile. A command that another system on the journal
+// has left unfinished for half a minute is delivered too. At most [Config.MaxPending]
+// commands may be unfinished; one that is due in more than a minute costs no more memory
+// than its sender's place in the list. Commands that have come due while no system ran are
 // delivered the oldest first.
 //
-// What comes to an aggregate from another comes in the order in which it was sent, so
-// one that cannot be delivered yet holds up those behind it, and nothing else. A Result
-// that fails is called again ten times, longer apart each time; then the command is
-// parked: [System.Parked] lists it, [System.Retry] has it tried again. A command that
-// the program cannot read any more is parked at once, and kept for one that can. What stands
-// around commands, see [Config.Around], stands around those that are sent too, and
-// what it refuses counts as refused.
+// Commands from one aggregate to another arrive in the order in which they were sent. One
+// that cannot be delivered yet holds up those behind it, and no others. A Result that fails
+// is called again ten times, with growing pauses; then the command is parked, like a dead
+// letter: [System.Parked] lists it, [System.Retry] has it tried again. A command that the
+// program cannot read is parked at once, and kept for a program that can. [Config.Around]
+// also wraps sent commands; its refusal is final.
 //
 // # What a caller is told
 //

@@ -16,9 +16,9 @@ import (
 // aside: an error must roll the whole back, the events included. The journal's other
 // writers wait meanwhile.
 //
-// Of what was recorded the handlers see what is known before the commit: the event's
-// ID is zero unless the writer chose it, and the time is that of this program. An
-// append that had been stored before changes nothing.
+// The handlers see the event as it is before the commit: its ID is zero unless the writer
+// chose it, and its time is that of this program. An append that had been stored before
+// changes nothing.
 //
 // Neither the policy nor the workers of the definition count here, and its source
 // chooses among what is appended from now on.
