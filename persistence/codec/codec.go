@@ -60,7 +60,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strings"
 	"sync"
@@ -324,13 +323,9 @@ func (c *Type) Decode(data []byte) (any, error) {
 	if (c.form == structPointer || element.Kind() == reflect.Struct) && string(bytes.TrimSpace(data)) == "null" {
 		return nil, fmt.Errorf("decode %s: not a JSON object", c.name)
 	}
-	target := reflect.New(element)
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if err := decoder.Decode(target.Interface()); err != nil {
+	target, err := fromJSON(data, element)
+	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", c.name, withoutContent(err))
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("decode %s: more than one JSON value", c.name)
 	}
 	if c.form == structPointer {
 		return target.Interface(), nil

@@ -292,6 +292,7 @@ func FuzzDecode(f *testing.F) {
 			require.NoError(t, err)
 			require.True(t, proto.Equal(message.(proto.Message), back.(proto.Message)))
 		}
+		requireAlike(t, data, reflect.TypeFor[Note]())
 		message, err := note.Decode(data)
 		if err != nil {
 			return

@@ -78,13 +78,14 @@ func storeOnce(value reflect.Value) (lost *compare.Difference, err error) {
 			lost, err = nil, &writeError{fmt.Errorf("a method panicked with a %T", reason)}
 		}
 	}()
-	source, target := reflect.New(value.Type()), reflect.New(value.Type())
+	source := reflect.New(value.Type())
 	source.Elem().Set(value)
 	data, err := json.Marshal(source.Interface())
 	if err != nil {
 		return nil, &writeError{err}
 	}
-	if err = json.Unmarshal(data, target.Interface()); err != nil {
+	target, err := fromJSON(data, value.Type())
+	if err != nil {
 		return nil, err
 	}
 	return compare.Lost(value.Interface(), target.Elem().Interface()), nil
@@ -304,8 +305,7 @@ func parsed(t reflect.Type, text string) (value reflect.Value, err error) {
 			err = fmt.Errorf("an unmarshaller panicked with a %T", reason)
 		}
 	}()
-	target := reflect.New(t)
-	err = json.Unmarshal([]byte(text), target.Interface())
+	target, err := fromJSON([]byte(text), t)
 	return target.Elem(), err
 }
 

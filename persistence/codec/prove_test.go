@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -502,10 +503,81 @@ func comesBack(t *testing.T, types anyType, check func(reflect.Type) error) {
 			back := reflect.New(of)
 			require.NoError(t, json.Unmarshal(data, back.Interface()), "%s", data)
 			require.True(t, compare.Equal(value.Interface(), back.Interface()), "%s\n%s\n%s", of, compare.First(value.Interface(), back.Interface()), data)
+			requireAlike(t, data, of)
+			requireAlike(t, distorted(t, data), of)
 		}
 	})
 	require.Positive(t, accepted)
 	require.Positive(t, refused)
+}
+
+// requireAlike requires that a type reads JSON as encoding/json does, also what it never
+// wrote itself.
+func requireAlike(t require.TestingT, data []byte, of reflect.Type) {
+	standard := reflect.New(of)
+	standardErr := json.Unmarshal(data, standard.Interface())
+
+	read, err := codec.FromJSON(data, of)
+
+	require.Equal(t, standardErr, err, "%s\n%s", of, data)
+	if err == nil {
+		require.True(t, reflect.DeepEqual(standard.Interface(), read.Interface()), "%s\n%s\n%s", of, compare.First(standard.Interface(), read.Interface()), data)
+	}
+}
+
+// distorted changes a piece of JSON: often to another value that is still JSON.
+func distorted(t *rapid.T, data []byte) []byte {
+	if len(data) == 0 {
+		return data
+	}
+	at := rapid.IntRange(0, len(data)-1).Draw(t, "at")
+	to := min(len(data), at+rapid.IntRange(0, 6).Draw(t, "length"))
+	piece := rapid.SampledFrom([]string{
+		"", " ", "null", "0", "-1", "1.5", "1e3", `"1"`, `""`, "true", "[]", "{}", `"F0":1,`, `,"f0":null`, `"f1":[1],`, "\xff", `\ud800`, `"x":{},"X":0,`, "}", "]", ",", "\n", "{", `"`,
+	}).Draw(t, "piece")
+	return slices.Concat(data[:at], []byte(piece), data[to:])
+}
+
+// Each line is read alike, or refused alike, by encoding/json and by what stands in for it.
+func TestOddJSONIsReadAlike(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		A int
+		B *string
+	}
+	type odd struct {
+		inner
+		Text    string            `json:"text"`
+		Number  json.Number       `json:"number"`
+		Quoted  int               `json:"quoted,string"`
+		Both    json.Number       `json:"both,string"`
+		Raw     json.RawMessage   `json:"raw"`
+		List    []int             `json:"list"`
+		Fixed   [2]int            `json:"fixed"`
+		Map     map[string]inner  `json:"map"`
+		Keys    map[int]string    `json:"keys"`
+		Bytes   []byte            `json:"bytes"`
+		Pointer *inner            `json:"pointer"`
+		At      time.Time         `json:"at"`
+		Any     any               `json:"any"`
+		Small   int8              `json:"small"`
+		Float   float32           `json:"float"`
+		Color   color             `json:"color"`
+		Texts   map[textKey]uint8 `json:"texts"`
+	}
+	for _, data := range []string{
+		`{}`, `null`, ` { } `, `{"TEXT":"a","Text":"b"}`, `{"text":"a","text":null}`, `{"text":"\ud800"}`, "{\"text\":\"\xff\"}", `{"text":1}`, `{"teXt":"\u00e9"}`,
+		`{"number":1}`, `{"number":"12"}`, `{"number":"x"}`, `{"number":""}`, `{"number":null}`, `{"number":1e999}`, `{"quoted":"1"}`, `{"quoted":1}`, `{"quoted":"x"}`, `{"quoted":null}`,
+		`{"quoted":"null"}`, `{"both":"1"}`, `{"both":1}`, `{"both":"\"1\""}`, `{"raw":[ 1 ]}`, `{"raw":null}`, `{"list":null}`, `{"list":[1,null,3]}`, `{"list":{}}`, `{"fixed":[1]}`, `{"fixed":[1,2,3]}`,
+		`{"list":[1,2],"list":[3]}`, `{"map":{"a":{"A":1},"a":{"B":"x"}}}`, `{"map":{"a":null}}`, `{"keys":{"1":"a","x":"b"}}`, `{"keys":{"01":"a"}}`, `{"bytes":"YQ=="}`, `{"bytes":"YQ"}`, `{"bytes":[1,2]}`, `{"bytes":"Y\nQ=="}`,
+		`{"pointer":{"A":1},"pointer":null}`, `{"pointer":{"A":1},"pointer":{"B":"x"}}`, `{"at":"2026-01-01T00:00:00Z"}`, `{"at":"2026-01-01T24:00:00Z"}`, `{"at":1}`, `{"any":{"a":[1,"x",null]}}`, `{"any":1e400}`,
+		`{"small":128}`, `{"small":1.0}`, `{"small":1e2}`, `{"small":-0}`, `{"float":1e39}`, `{"float":1e-50}`, `{"color":"red"}`, `{"color":9}`, `{"texts":{"a":256}}`, `{"a":1}`, `{"A":1,"B":"x"}`, `{"inner":{"A":1}}`,
+		`{"unknown":[{"deep":[1,{}]}]}`, `{"unknown":tru}`, `{"text":"a"`, `{"text":"a"}}`, `{"text":"a"} {}`, `[]`, `[{}]`, `"x"`, `1`, ``, ` `, "\ufeff{}", `{"text":"a",}`, `{'text':"a"}`, `{"text":"a\x00"}`, `{"ſmall":1}`, `{"K":1}`,
+	} {
+		requireAlike(t, []byte(data), reflect.TypeFor[odd]())
+		requireAlike(t, []byte(data), reflect.TypeFor[*odd]())
+		requireAlike(t, []byte(data), reflect.TypeFor[map[string]odd]())
+	}
 }
 
 // anyType draws types that are made of some, mostly of good ones.

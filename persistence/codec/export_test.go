@@ -1,0 +1,4 @@
+package codec
+
+// FromJSON is for tests of what is read.
+var FromJSON = fromJSON
