@@ -21,8 +21,6 @@ var complex = map[string]int{
 	"internal/torture.ledger.end":               16,
 	"persistence/codec.survey.flatten":          24,
 	"persistence/filter.Necessary.and":          16,
-	"persistence/postgres.link.group":           17,
-	"persistence/postgres.textOf":               18,
 	"persistence/schema.shapes.compare":         20,
 	"persistence/schema.structs.named":          16,
 	"persistence/sqlite.cursor.read":            16,

@@ -47,7 +47,6 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 	if encoding := conn.PgConn().ParameterStatus("client_encoding"); encoding != "UTF8" {
 		return nil, &persistence.InvalidError{Field: "transaction", Reason: "is of a session whose client_encoding is not UTF8, which garbles texts: set it in the pool's RuntimeParams"}
 	}
-	j.dialect.teach(conn.PgConn())
 	if err := j.join(ctx, conn); err != nil {
 		return nil, err
 	}
@@ -74,10 +73,9 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 // appendEach stores appends one after the other, in one round trip if it can. The
 // error is about the one that failed.
 func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, works []work) (outcomes []persistence.Outcome, failed int, err error) {
-	// On a connection that is not the journal's own the text is the name.
-	strict := statement{j.sql.appendStrict, j.sql.appendStrict}
+	strict := j.sql.appendStrict.unowned()
 	outcomes = make([]persistence.Outcome, len(works))
-	if len(works) > 1 && j.canPipeline(works) {
+	if len(works) > 1 && !slices.ContainsFunc(works, func(w work) bool { return len(w.item.Events) == 0 }) {
 		failed, err = j.appendAhead(ctx, conn, strict, works, outcomes)
 		return outcomes, failed, err
 	}
@@ -87,13 +85,6 @@ func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, works []work) 
 		}
 	}
 	return outcomes, 0, nil
-}
-
-// canPipeline reports whether there is nothing among the appends that another
-// statement is for, and the protocol has pipelines.
-func (j *Journal) canPipeline(works []work) bool {
-	return j.dialect.protocol != ProtocolSimple &&
-		!slices.ContainsFunc(works, func(w work) bool { return len(w.item.Events) == 0 })
 }
 
 // appendAhead sends all appends and then hears what became of them. The first that
@@ -145,7 +136,7 @@ func checkedResult(pipeline *pgconn.Pipeline, item *appender.Item) (outcome pers
 // join takes the order lock and checks that the transaction is one that events
 // can be stored in.
 func (j *Journal) join(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := collect(ctx, conn, statement{j.sql.order, j.sql.order}, [][]byte{int2Parameter(partition)})
+	rows, err := j.collect(ctx, conn, j.sql.order.unowned(), [][]byte{int2Parameter(partition)})
 	if err != nil {
 		return foreignError(ctx, &persistence.Append{}, err)
 	}
@@ -155,9 +146,6 @@ func (j *Journal) join(ctx context.Context, conn *pgx.Conn) error {
 	if string(rows[0][1]) != "read committed" {
 		// It would not see what was stored before it got the lock.
 		return &persistence.InvalidError{Field: "transaction", Reason: "must have the isolation level read committed"}
-	}
-	if j.dialect.protocol == ProtocolSimple && string(rows[0][2]) != "on" {
-		return &persistence.InvalidError{Field: "transaction", Reason: "is of a session whose array_nulls is off, which changes what arrays hold: set it in the pool's RuntimeParams"}
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func (j *Journal) findings(ctx context.Context, s statement, fine map[string]str
 
 func (j *Journal) checkSettings(ctx context.Context, long time.Duration) ([]persistence.Finding, error) {
 	event := pgx.Identifier{j.config.Schema, "event"}.Sanitize()
-	found, err := j.findings(ctx, statement{"stele_check_server", j.sql.checkServer}, map[string]string{
+	found, err := j.findings(ctx, j.sql.checkServer, map[string]string{
 		"transactions": "none is open for long", "order lock": "nobody waits for it",
 	}, int8Parameter(int64(long/time.Second)), []byte(event))
 	for i := range found {
@@ -126,7 +126,7 @@ func (j *Journal) checkWritable(ctx context.Context) ([]persistence.Finding, err
 
 // checkLog tells the size of the write-ahead log where the role may see it.
 func (j *Journal) checkLog(ctx context.Context) ([]persistence.Finding, error) {
-	found, err := j.findings(ctx, statement{"stele_check_wal", j.sql.checkWAL}, nil)
+	found, err := j.findings(ctx, j.sql.checkWAL, nil)
 	if answered, ok := errors.AsType[*serverError](err); ok && answered.Code == pgsession.NotPermitted {
 		return []persistence.Finding{{
 			Severity: persistence.Note, Check: "write-ahead log", Text: "the role does not see how large it is", Fix: "GRANT pg_monitor to it",
@@ -139,7 +139,7 @@ func (j *Journal) checkTables(ctx context.Context, options persistence.CheckOpti
 	finding := persistence.Finding{Check: "schema"}
 	err := j.withConn(ctx, func(conn *pgx.Conn) error {
 		var have int64
-		err := conn.QueryRow(ctx, j.sql.migration, pgx.QueryExecModeSimpleProtocol).Scan(&have)
+		err := conn.QueryRow(ctx, j.sql.migration.sql, pgx.QueryExecModeSimpleProtocol).Scan(&have)
 		switch {
 		case err != nil:
 			return err
@@ -173,7 +173,7 @@ func (j *Journal) checkTables(ctx context.Context, options persistence.CheckOpti
 }
 
 func (j *Journal) checkRights(ctx context.Context) ([]persistence.Finding, error) {
-	return j.findings(ctx, statement{"stele_check_rights", j.sql.checkRights}, map[string]string{
+	return j.findings(ctx, j.sql.checkRights, map[string]string{
 		"rights": "the role appends and cannot rewrite, and others can do nothing",
 	}, textArray(appFunctions), []byte(j.config.Schema), textArray(slices.Concat(appFunctions, adminFunctions, readFunctions)))
 }
@@ -251,7 +251,7 @@ func (j *Journal) poolerFinding(between, byTransaction, forgets bool) persistenc
 
 // checkStreams looks at the newest streams, or at all.
 func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
-	rows, err := j.ask(ctx, statement{"stele_last_stream", j.sql.lastStream})
+	rows, err := j.ask(ctx, j.sql.lastStream)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +262,7 @@ func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOpt
 	}
 	var faults []string
 	for after < last {
-		rows, err := j.ask(ctx, statement{"stele_check_streams", j.sql.checkStreams}, int8Parameter(after), int8Parameter(persistence.CheckedStreams), versions)
+		rows, err := j.ask(ctx, j.sql.checkStreams, int8Parameter(after), int8Parameter(persistence.CheckedStreams), versions)
 		if err != nil {
 			return nil, err
 		}

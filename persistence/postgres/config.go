@@ -28,6 +28,22 @@ const (
 	Relaxed
 )
 
+// Protocol says how statements are sent. What is stored and read is the same by
+// each; they differ in what stands between may understand, and in speed.
+type Protocol int
+
+const (
+	// ProtocolAuto is ProtocolPrepared, and ProtocolExec behind a pooler.
+	ProtocolAuto Protocol = iota
+	// ProtocolPrepared prepares each statement once on a connection. A pooler that pools
+	// by transaction must know prepared statements: PgBouncer does from 1.21 on with
+	// max_prepared_statements of at least 100.
+	ProtocolPrepared
+	// ProtocolExec sends each statement with its parameters in one unnamed request,
+	// which every pooler understands. The server makes a plan each time.
+	ProtocolExec
+)
+
 // Config says where a journal is and bounds what it uses. URL or Pool must be
 // set; everything else has a default.
 type Config struct {
@@ -175,8 +191,8 @@ func (c *Config) checkChoices(invalid func(field, reason string)) {
 	if c.EarlyRelease < EarlyAuto || c.EarlyRelease > EarlyOn {
 		invalid("early release", "is none of EarlyAuto, EarlyOff and EarlyOn")
 	}
-	if c.Protocol < ProtocolAuto || c.Protocol > ProtocolSimple {
-		invalid("protocol", "is none of ProtocolAuto, ProtocolPrepared, ProtocolExec and ProtocolSimple")
+	if c.Protocol < ProtocolAuto || c.Protocol > ProtocolExec {
+		invalid("protocol", "is none of ProtocolAuto, ProtocolPrepared and ProtocolExec")
 	}
 }
 
@@ -193,12 +209,8 @@ func (c *Config) prepare() {
 	}
 	reading := c.Pool.ConnConfig
 	reading.ConnectTimeout = c.ConnectTimeout
-	switch c.Protocol {
-	case ProtocolExec:
+	if c.Protocol == ProtocolExec {
 		reading.DefaultQueryExecMode = pgx.QueryExecModeExec
-	case ProtocolSimple:
-		reading.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	default: // as the driver likes best
 	}
 	c.writing = reading.Copy()
 	pgsession.Prepare(reading, c.session(pgsession.Primary))

@@ -113,7 +113,7 @@ func (j *Journal) releaseEarly(ctx context.Context, early bool) error {
 		value[0] = 1
 	}
 	return j.withConn(ctx, func(conn *pgx.Conn) error {
-		_, err := collect(ctx, conn, statement{"stele_release_early", j.sql.releaseEarly}, [][]byte{int2Parameter(partition), value})
+		_, err := j.collect(ctx, conn, j.sql.releaseEarly, [][]byte{int2Parameter(partition), value})
 		return err
 	})
 }
@@ -137,7 +137,7 @@ func (j *Journal) settledAt(ctx context.Context, conn *pgx.Conn, newest int64) e
 		return nil
 	}
 	visible := int64(0)
-	err := queryOn(ctx, conn, statement{"stele_barrier", j.sql.barrier}, [][]byte{int2Parameter(partition)}, func(row [][]byte) error {
+	err := j.queryOn(ctx, conn, j.sql.barrier, [][]byte{int2Parameter(partition)}, func(row [][]byte) error {
 		visible, _ = readInt8(row[0]) // NULL when there is no event
 		return nil
 	})

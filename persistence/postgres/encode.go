@@ -17,19 +17,19 @@ func (f *flight) encode(m *message, j *Journal, newest proof) {
 			encodeChecked(m, j, f, w)
 		case opAttempt:
 			version, _ := w.item.Expected.Version()
-			m.bind(nameAttempt, 3)
+			m.bind(j.sql.attempt, 3)
 			m.int8(w.stream.id)
 			m.int8(int64(version))
 			m.int8(int64(version) + int64(len(w.item.Events)))
 			m.endBind()
 		case opSearch:
-			m.bind(nameSearch, 3)
+			m.bind(j.sql.search, 3)
 			m.int8(w.stream.id)
 			m.bytes(w.item.Events[0].ID[:])
 			m.int8(w.below)
 			m.endBind()
 		case opHead:
-			m.bind(nameVersion, 4)
+			m.bind(j.sql.streamByName, 4)
 			m.string(string(w.item.Stream))
 			encodeProof(m, j, nil)
 			m.endBind()
@@ -37,7 +37,7 @@ func (f *flight) encode(m *message, j *Journal, newest proof) {
 	}
 	m.sync()
 	if f.flush {
-		m.bind(nameFlush, 0)
+		m.bind(j.sql.flush, 0)
 		m.endBind()
 		m.sync()
 	}
@@ -48,7 +48,7 @@ func encodeExact(m *message, j *Journal, f *flight, works []*work) {
 	for _, w := range works {
 		n += len(w.item.Events)
 	}
-	m.bind(nameExact, 15)
+	m.bind(j.sql.appendExact, 15)
 	m.int2(partition)
 	m.bool(f.early)
 	encodeStreams(m, works, n)
@@ -66,7 +66,7 @@ func encodeExact(m *message, j *Journal, f *flight, works []*work) {
 }
 
 func encodeChecked(m *message, j *Journal, f *flight, w *work) {
-	m.bind(nameChecked, 15)
+	m.bind(j.sql.appendChecked, 15)
 	checkedParameters(m, j, f.early, w)
 	m.endBind()
 }

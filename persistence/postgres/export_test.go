@@ -33,12 +33,12 @@ func ConnConfig(j *Journal) *pgx.ConnConfig { return j.config.Pool.ConnConfig.Co
 // files.
 func Reads(j *Journal) map[string]string {
 	return map[string]string{
-		"attempt": j.sql.attempt, "search": j.sql.search, "stream_find": j.sql.streamFind, "stream_by_name": j.sql.streamByName,
-		"stream_names": j.sql.streamNames, "head": j.sql.head,
-		"read_forward": j.sql.readForward, "read_backward": j.sql.readBackward, "choose_forward": j.sql.chooseForward, "choose_backward": j.sql.chooseBackward,
-		"read_all": j.sql.readAll, "read_all_backward": j.sql.readAllBackward, "read_whole": j.sql.readWhole, "choose_all": j.sql.chooseAll, "choose_all_backward": j.sql.chooseAllBackward,
-		"choose_tagged": j.sql.chooseTagged, "choose_tagged_backward": j.sql.chooseTaggedBackward,
-		"list": j.sql.list, "list_category": j.sql.listCategory, "categories": j.sql.categories, "snapshot_load": j.sql.snapshotLoad,
+		"attempt": j.sql.attempt.sql, "search": j.sql.search.sql, "stream_find": j.sql.streamFind.sql, "stream_by_name": j.sql.streamByName.sql,
+		"stream_names": j.sql.streamNames.sql, "head": j.sql.head.sql,
+		"read_forward": j.sql.readForward.sql, "read_backward": j.sql.readBackward.sql, "choose_forward": j.sql.chooseForward.sql, "choose_backward": j.sql.chooseBackward.sql,
+		"read_all": j.sql.readAll.sql, "read_all_backward": j.sql.readAllBackward.sql, "read_whole": j.sql.readWhole.sql, "choose_all": j.sql.chooseAll.sql, "choose_all_backward": j.sql.chooseAllBackward.sql,
+		"choose_tagged": j.sql.chooseTagged.sql, "choose_tagged_backward": j.sql.chooseTaggedBackward.sql,
+		"list": j.sql.list.sql, "list_category": j.sql.listCategory.sql, "categories": j.sql.categories.sql, "snapshot_load": j.sql.snapshotLoad.sql,
 	}
 }
 
@@ -60,29 +60,6 @@ func Flushed(j *Journal) int64 { return j.durable.Load() }
 // Examine is Check with another idea of what a long transaction is.
 func Examine(ctx context.Context, j *Journal, options persistence.CheckOptions, long time.Duration) ([]persistence.Finding, error) {
 	return j.examine(ctx, options, long)
-}
-
-// Ask runs a statement by a protocol, whatever the connection does else.
-func Ask(ctx context.Context, conn *pgx.Conn, protocol Protocol, sql string, parameters [][]byte) ([][][]byte, error) {
-	newDialect(protocol).teach(conn.PgConn())
-	return collect(ctx, conn, statement{sql, sql}, parameters)
-}
-
-// The binary forms of values.
-
-func Int8(v int64) []byte         { return int8Parameter(v) }
-func Int4(v int32) []byte         { return int4Parameter(v) }
-func Int2(v int16) []byte         { return int2Parameter(v) }
-func TextArray(v []string) []byte { return textArray(v) }
-func Int8Array(v []int64) []byte  { return int8Array(v) }
-func Int4Array(all []int32) []byte {
-	var m message
-	start := m.array(oidInt4, len(all))
-	for _, v := range all {
-		m.int4(v)
-	}
-	m.endArray(start)
-	return m.buf[4:]
 }
 
 // StageError is how an error of a commit that was to be sent is translated.

@@ -155,7 +155,7 @@ func (j *Journal) headOf(ctx context.Context, conn *pgx.Conn) (offset int64, err
 	newest := j.witness.newest()
 	var found []byte
 	parameters := j.proved(nil, int2Parameter(partition), int8Parameter(newest.position))
-	err = queryOn(ctx, conn, statement{"stele_head", j.sql.head}, parameters, func(row [][]byte) error {
+	err = j.queryOn(ctx, conn, j.sql.head, parameters, func(row [][]byte) error {
 		var ok bool
 		if offset, ok = readInt8(row[0]); !ok {
 			return errUndecodable

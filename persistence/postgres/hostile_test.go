@@ -22,29 +22,21 @@ import (
 const respected = "idle_in_transaction_session_timeout"
 
 var protocols = map[string]postgres.Protocol{
-	"prepared": postgres.ProtocolPrepared, "exec": postgres.ProtocolExec, "simple": postgres.ProtocolSimple,
+	"prepared": postgres.ProtocolPrepared, "exec": postgres.ProtocolExec,
 }
 
 // The whole suite holds for a role with the worst settings there are.
 func TestLongJournalOfAHostileRole(t *testing.T) {
 	t.Parallel()
-	for name, protocol := range protocols {
-		if name == "exec" {
-			continue // the suite behind a pooler holds it
+	journaltest.Durable{Store: func(t testing.TB) func(testing.TB) persistence.Journal {
+		t.Helper()
+		hostile, plain := pgtest.Hostile(t, pgtest.URL, respected)
+		open := opener(postgres.Config{URL: hostile, Durability: postgres.Relaxed})
+		return func(t testing.TB) persistence.Journal {
+			t.Helper()
+			return pooled{open(t), plain}
 		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			journaltest.Durable{Store: func(t testing.TB) func(testing.TB) persistence.Journal {
-				t.Helper()
-				hostile, plain := pgtest.Hostile(t, pgtest.URL, respected)
-				open := opener(postgres.Config{URL: hostile, Durability: postgres.Relaxed, Protocol: protocol})
-				return func(t testing.TB) persistence.Journal {
-					t.Helper()
-					return pooled{open(t), plain}
-				}
-			}, Crash: crash, Damage: damage}.Run(t)
-		})
-	}
+	}, Crash: crash, Damage: damage}.Run(t)
 }
 
 // What a role with hostile settings makes and stores is what others make, store and
@@ -157,11 +149,6 @@ func TestAppendTxRefusesAHostileSession(t *testing.T) {
 			require.ErrorContains(t, err, "client_encoding")
 			_, err = conn.Exec(t.Context(), "SET client_encoding = 'UTF8'", pgx.QueryExecModeExec)
 			require.NoError(t, err)
-			if protocol == postgres.ProtocolSimple {
-				require.ErrorContains(t, store(), "array_nulls")
-				_, err = conn.Exec(t.Context(), "SET array_nulls = on", pgx.QueryExecModeExec)
-				require.NoError(t, err)
-			}
 			require.NoError(t, store())
 		})
 	}
@@ -220,27 +207,17 @@ func TestAPoolerKeepsSettingsFromTheServer(t *testing.T) {
 			t.Parallel()
 			url := pgtest.URL(t)
 			execute(t, url, fmt.Sprintf("DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET %s', current_database()); END $$", setting))
-			for _, protocol := range protocols {
-				config := postgres.Config{URL: through(url), Durability: postgres.Relaxed, Pooler: true, Protocol: protocol}
-				if protocol == postgres.ProtocolPrepared {
-					continue // the pooler knows none
-				}
-				journal, err := postgres.Open(t.Context(), config)
+			journal, err := postgres.Open(t.Context(), postgres.Config{URL: through(url), Durability: postgres.Relaxed, Pooler: true})
+			if !fine {
 				name, _, _ := strings.Cut(setting, " ")
-				if !fine {
-					if name == "default_transaction_isolation" {
-						name = "transaction_isolation"
-					}
-					require.ErrorIs(t, err, persistence.ErrInvalid)
-					require.ErrorContains(t, err, name)
-					continue
-				}
-				require.NoError(t, err)
-				stream := persistence.StreamID(fmt.Sprintf("müller-%d", protocol))
-				require.NoError(t, appendOne(t, journal, stream, persistence.NoStream, "\\x00\xff").Err)
-				require.Equal(t, "\\x00\xff", string(readAll(t, journal, stream)[0].Payload))
-				require.NoError(t, journal.Close())
+				require.ErrorIs(t, err, persistence.ErrInvalid)
+				require.ErrorContains(t, err, strings.TrimPrefix(name, "default_"))
+				return
 			}
+			require.NoError(t, err)
+			require.NoError(t, appendOne(t, journal, "müller-1", persistence.NoStream, "\\x00\xff").Err)
+			require.Equal(t, "\\x00\xff", string(readAll(t, journal, "müller-1")[0].Payload))
+			require.NoError(t, journal.Close())
 		})
 	}
 }

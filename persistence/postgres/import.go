@@ -26,7 +26,7 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 	if err != nil {
 		return position, err
 	}
-	row, err := j.importing(ctx, statement{"stele_import_events", j.sql.importEvents}, j.proved(newest, importedEvents(events, ids)...), func(kind string, at int, detail int64) error {
+	row, err := j.importing(ctx, j.sql.importEvents, j.proved(newest, importedEvents(events, ids)...), func(kind string, at int, detail int64) error {
 		r := &events[at]
 		if kind == "id_reused" {
 			return &persistence.EventIDReusedError{Stream: r.Stream, ID: r.ID}
@@ -58,7 +58,7 @@ func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.Strea
 	if err != nil {
 		return err
 	}
-	_, err = j.importing(ctx, statement{"stele_import_streams", j.sql.importStreams}, j.proved(newest, importedStreams(streams, ids)...), func(kind string, at int, detail int64) error {
+	_, err = j.importing(ctx, j.sql.importStreams, j.proved(newest, importedStreams(streams, ids)...), func(kind string, at int, detail int64) error {
 		told := &streams[at]
 		if kind == "revision" {
 			return &persistence.RevisionError{Stream: told.Stream, Expected: told.Revision, Actual: persistence.Revision(detail)}

@@ -38,7 +38,6 @@ const (
 type Journal struct {
 	config    Config
 	sql       *statements
-	dialect   *dialect
 	id        persistence.JournalID
 	pool      *pgxpool.Pool
 	streams   *streams
@@ -75,10 +74,9 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 			return nil, err
 		}
 	}
-	j := &Journal{config: config, sql: newStatements(config.Schema), dialect: newDialect(config.Protocol), streams: newStreams(config.StreamNames), nudged: make(chan struct{}, 1)}
+	j := &Journal{config: config, sql: newStatements(config.Schema), streams: newStreams(config.StreamNames), nudged: make(chan struct{}, 1)}
 	connected := config.Pool.AfterConnect
 	config.Pool.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		j.dialect.teach(conn.PgConn())
 		if connected != nil {
 			if err := connected(ctx, conn); err != nil {
 				return err
@@ -87,7 +85,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 				return err
 			}
 		}
-		return j.witness.testify(ctx, conn, j.sql.eventAt)
+		return j.testify(ctx, conn)
 	}
 	if j.pool, err = pgxpool.NewWithConfig(ctx, config.Pool); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", unavailable("the pool cannot be made", err))
@@ -116,7 +114,7 @@ func (j *Journal) check(ctx context.Context) error {
 		return err
 	}
 	var have int64
-	err = connection.QueryRow(ctx, j.sql.migration).Scan(&have)
+	err = connection.QueryRow(ctx, j.sql.migration.sql).Scan(&have)
 	if noTables(err) {
 		have, err = 0, nil
 	}
@@ -127,7 +125,7 @@ func (j *Journal) check(ctx context.Context) error {
 	if have < newest() {
 		return &persistence.TablesError{Have: have, Want: newest(), Fix: fixSchema}
 	}
-	if err := connection.QueryRow(ctx, j.sql.identity).Scan((*[16]byte)(&j.id)); err != nil {
+	if err := connection.QueryRow(ctx, j.sql.identity.sql).Scan((*[16]byte)(&j.id)); err != nil {
 		return readError(ctx, err)
 	}
 	if j.config.EarlyRelease == EarlyOn {
@@ -146,7 +144,7 @@ func (j *Journal) check(ctx context.Context) error {
 func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 	var version int
 	var standby, readOnly, flushes, fullPages, synchronous bool
-	if err := conn.QueryRow(ctx, j.sql.server).Scan(&version, &standby, &readOnly, &flushes, &fullPages, &synchronous); err != nil {
+	if err := conn.QueryRow(ctx, j.sql.server.sql).Scan(&version, &standby, &readOnly, &flushes, &fullPages, &synchronous); err != nil {
 		return unavailable("the server's settings cannot be read", err)
 	}
 	invalid := func(reason string) error { return &persistence.InvalidError{Field: "server", Reason: reason} }
@@ -179,7 +177,7 @@ func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 // start begins the journal's three goroutines, which Close ends.
 func (j *Journal) start() {
 	j.committer = newCommitter(j)
-	j.committer.request.unprepared = j.unprepared()
+	j.committer.request.unnamed = !j.prepares()
 	j.queue = appender.New(appender.Config{
 		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents, Underway: depth,
 		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,

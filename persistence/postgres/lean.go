@@ -90,7 +90,7 @@ func encodeLean(m *message, j *Journal, f *flight, works []*work, newest proof) 
 			headers = headers || len(e.Headers) > 0
 		}
 	}
-	m.bind(nameLean, 22)
+	m.bind(j.sql.appendLean, 22)
 	m.int2(partition)
 	m.bool(f.early)
 	m.int8(newest.position)

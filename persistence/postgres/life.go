@@ -21,7 +21,7 @@ func (j *Journal) Create(ctx context.Context, stream persistence.StreamID, metad
 	if err := metadata.Check(); err != nil {
 		return err
 	}
-	row, err := j.change(ctx, stream, persistence.NoStream, nil, statement{"stele_create", j.sql.create},
+	row, err := j.change(ctx, stream, persistence.NoStream, nil, j.sql.create,
 		j.proved(nil, []byte(stream), int2Parameter(partition), persistence.EncodeMetadata(metadata))...)
 	switch {
 	case err != nil:
@@ -45,7 +45,7 @@ func (j *Journal) SetMetadata(ctx context.Context, stream persistence.StreamID, 
 	if err := expected.Check(); err != nil {
 		return 0, err
 	}
-	row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_set_metadata", j.sql.setMetadata},
+	row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.setMetadata,
 		j.proved(nil, []byte(stream), persistence.EncodeMetadata(metadata), int8Parameter(int64(expected)))...)
 	if err != nil {
 		return 0, err
@@ -68,7 +68,7 @@ func (j *Journal) Delete(ctx context.Context, stream persistence.StreamID, expec
 		return 0, err
 	}
 	id := persistence.NewEventID()
-	row, err := j.change(ctx, stream, expected, []persistence.EventID{id}, statement{"stele_delete", j.sql.deleteStream},
+	row, err := j.change(ctx, stream, expected, []persistence.EventID{id}, j.sql.deleteStream,
 		j.proved(nil, int2Parameter(partition), []byte(stream), int8Parameter(int64(expected)), id[:])...)
 	if err != nil {
 		return 0, err
@@ -95,7 +95,7 @@ func (j *Journal) Truncate(ctx context.Context, stream persistence.StreamID, bef
 	if before > persistence.MaxVersion {
 		return 0, &persistence.InvalidError{Field: "before", Reason: "is out of range"}
 	}
-	row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_truncate", j.sql.truncate}, j.proved(nil, []byte(stream), int8Parameter(int64(before)))...)
+	row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.truncate, j.proved(nil, []byte(stream), int8Parameter(int64(before)))...)
 	if err != nil {
 		return 0, permitted("truncate", err)
 	}
@@ -115,7 +115,7 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 		return 0, err
 	}
 	for from := int64(1); ; {
-		row, err := j.change(ctx, stream, persistence.Any, nil, statement{"stele_scavenge", j.sql.scavenge},
+		row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.scavenge,
 			j.proved(nil, []byte(stream), int8Parameter(from), int4Parameter(scavengeRows))...)
 		if err != nil {
 			return events, permitted("scavenge", err)
@@ -177,14 +177,12 @@ func (j *Journal) once(ctx context.Context, s statement, parameters [][]byte) (r
 }
 
 func (j *Journal) onceOn(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // as above
-	err = j.dialect.prepare(ctx, conn.PgConn(), s, func() error {
-		_, err := conn.Prepare(ctx, s.name, s.sql)
-		return err
-	})
-	if err != nil {
-		return nil, err, false
+	if j.prepares() {
+		if _, err := conn.Prepare(ctx, s.name, s.sql); err != nil {
+			return nil, err, false
+		}
 	}
-	rows, err := collect(ctx, conn, s, parameters)
+	rows, err := j.collect(ctx, conn, s, parameters)
 	if err == nil && len(rows) == 1 {
 		row = rows[0]
 	}
@@ -192,8 +190,8 @@ func (j *Journal) onceOn(ctx context.Context, conn *pgx.Conn, s statement, param
 }
 
 // collect is queryOn for few rows.
-func collect(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte) (all [][][]byte, err error) {
-	err = queryOn(ctx, conn, s, parameters, func(row [][]byte) error {
+func (j *Journal) collect(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte) (all [][][]byte, err error) {
+	err = j.queryOn(ctx, conn, s, parameters, func(row [][]byte) error {
 		all = append(all, cloneRow(row))
 		return nil
 	})

@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/stele-es/stele/internal/pgsession"
 )
@@ -24,8 +23,7 @@ type link struct {
 	frontend *pgproto3.Frontend
 	backend  backend
 	bound    time.Duration
-	early    bool        // writers released the order lock early when it was opened
-	types    *pgtype.Map // to read results that come as text
+	early    bool // writers released the order lock early when it was opened
 }
 
 // backend is the server's process of one connection. The start, in microseconds,
@@ -34,17 +32,6 @@ type backend struct {
 	pid   int32
 	start int64
 }
-
-// The names of a link's prepared statements.
-const (
-	nameLean    = "stele_append_lean"
-	nameFlush   = "stele_flush"
-	nameExact   = "stele_append"
-	nameChecked = "stele_append_checked"
-	nameAttempt = "stele_attempt"
-	nameSearch  = "stele_search"
-	nameVersion = "stele_stream_by_name"
-)
 
 // connect opens a link and ends the backends of lost ones. It returns those that
 // could not be ended in time.
@@ -59,7 +46,7 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 	if err != nil {
 		return nil, lost, err
 	}
-	l := &link{bound: j.config.StatementTimeout, types: pgtype.NewMap()}
+	l := &link{bound: j.config.StatementTimeout}
 	setup, cancel := context.WithTimeout(ctx, j.config.StatementTimeout)
 	defer cancel()
 	if l.early, err = j.setUp(setup, conn); err == nil {
@@ -83,15 +70,11 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 // setUp prepares the statements and asks whether writers release the order lock early.
 func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _ error) {
 	for _, s := range j.linkStatements() {
-		err := j.dialect.prepare(ctx, conn, s, func() error {
-			_, err := conn.Prepare(ctx, s.name, s.sql, nil)
-			return err
-		})
-		if err != nil {
+		if _, err := conn.Prepare(ctx, s.name, s.sql, nil); err != nil {
 			return false, err
 		}
 	}
-	rows, err := j.askOn(ctx, conn, j.sql.early)
+	rows, err := askOn(ctx, conn, j.sql.early)
 	if err != nil {
 		return false, err
 	}
@@ -103,7 +86,7 @@ func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _
 
 // identify asks who serves the connection, and ends the backends of lost ones.
 func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lost []backend) ([]backend, error) {
-	rows, err := j.askAsLogin(ctx, conn, j.sql.backend)
+	rows, err := askAsLogin(ctx, conn, j.sql.backend)
 	if err != nil {
 		return lost, err
 	}
@@ -120,11 +103,11 @@ func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lo
 
 // askAsLogin is askOn in a transaction of its own, for the role that has logged in: the
 // one that it acts as may not see and end its processes.
-func (j *Journal) askAsLogin(ctx context.Context, conn *pgconn.PgConn, sql string, parameters ...[]byte) ([][][]byte, error) {
+func askAsLogin(ctx context.Context, conn *pgconn.PgConn, s statement, parameters ...[]byte) ([][][]byte, error) {
 	if _, err := conn.Exec(ctx, pgsession.Writing+"; SET LOCAL ROLE NONE").ReadAll(); err != nil {
 		return nil, err
 	}
-	rows, err := j.askOn(ctx, conn, sql, parameters...)
+	rows, err := askOn(ctx, conn, s, parameters...)
 	if err != nil {
 		return nil, err // with which the connection is given up
 	}
@@ -132,34 +115,17 @@ func (j *Journal) askAsLogin(ctx context.Context, conn *pgconn.PgConn, sql strin
 	return rows, err
 }
 
-// linkStatements are what a link asks.
+// linkStatements are those that a link prepares: none where the protocol has none.
 func (j *Journal) linkStatements() []statement {
-	return []statement{
-		{nameLean, j.sql.appendLean},
-		{nameFlush, j.sql.flush},
-		{nameExact, j.sql.appendExact},
-		{nameChecked, j.sql.appendChecked},
-		{nameAttempt, j.sql.attempt},
-		{nameSearch, j.sql.search},
-		{nameVersion, j.sql.streamByName},
-	}
-}
-
-// unprepared are the statements of a link where they are not prepared.
-func (j *Journal) unprepared() *unprepared {
-	if j.dialect.protocol == ProtocolPrepared {
+	if !j.prepares() {
 		return nil
 	}
-	u := &unprepared{dialect: j.dialect, sql: map[string]string{}}
-	for _, s := range j.linkStatements() {
-		u.sql[s.name] = s.sql
-	}
-	return u
+	return []statement{j.sql.appendLean, j.sql.flush, j.sql.appendExact, j.sql.appendChecked, j.sql.attempt, j.sql.search, j.sql.streamByName}
 }
 
 // askOn runs a statement once on a connection that is to become a link.
-func (j *Journal) askOn(ctx context.Context, conn *pgconn.PgConn, sql string, parameters ...[]byte) (rows [][][]byte, err error) {
-	err = j.dialect.query(ctx, conn, pgtype.NewMap(), sql, parameters, func(row [][]byte) error {
+func askOn(ctx context.Context, conn *pgconn.PgConn, s statement, parameters ...[]byte) (rows [][][]byte, err error) {
+	err = eachRow(conn.ExecParams(ctx, s.sql, parameters, nil, inBinary, inBinary), func(row [][]byte) error {
 		rows = append(rows, cloneRow(row))
 		return nil
 	})
@@ -172,7 +138,7 @@ func (j *Journal) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend
 	var left []backend
 	for _, b := range lost {
 		wait := (j.config.StatementTimeout / 2).Milliseconds()
-		rows, err := j.askAsLogin(ctx, conn, j.sql.fence, int4Parameter(b.pid), int8Parameter(b.start), int8Parameter(wait))
+		rows, err := askAsLogin(ctx, conn, j.sql.fence, int4Parameter(b.pid), int8Parameter(b.start), int8Parameter(wait))
 		if err != nil {
 			return append(left, lost...), err
 		}
@@ -223,7 +189,6 @@ func (l *link) group(statements int) (answer, error) {
 	if err := l.conn.SetReadDeadline(time.Now().Add(l.bound)); err != nil {
 		return a, err
 	}
-	var texts []uint32 // the types of a result that comes as text
 	for at := 0; ; {
 		message, err := l.frontend.Receive()
 		if err != nil {
@@ -234,18 +199,7 @@ func (l *link) group(statements int) (answer, error) {
 			if at >= statements {
 				return a, errors.New("the server answers more than it was asked")
 			}
-			row := cloneRow(m.Values)
-			if texts != nil {
-				if row, err = inBinaryForm(l.types, texts, row); err != nil {
-					return a, err
-				}
-			}
-			a.rows[at] = append(a.rows[at], row)
-		case *pgproto3.RowDescription: // comes unasked for text only
-			texts = make([]uint32, len(m.Fields))
-			for i := range texts {
-				texts[i] = m.Fields[i].DataTypeOID
-			}
+			a.rows[at] = append(a.rows[at], cloneRow(m.Values))
 		case *pgproto3.CommandComplete:
 			at++
 		case *pgproto3.NoticeResponse:

@@ -34,10 +34,10 @@ func (j *Journal) List(ctx context.Context, options persistence.ListOptions) ite
 				return info, err
 			},
 		}
-		s := statement{"stele_list", j.sql.list}
+		s := j.sql.list
 		more := [][]byte{boolParameter(options.Deleted)}
 		if options.Category != "" {
-			s, more = statement{"stele_list_category", j.sql.listCategory}, append(more, []byte(options.Category))
+			s, more = j.sql.listCategory, append(more, []byte(options.Category))
 		}
 		if err := l.run(ctx, j, s, append(more, j.proof(nil)...)...); err != nil {
 			yield(persistence.StreamInfo{}, err)
@@ -58,7 +58,7 @@ func (j *Journal) Categories(ctx context.Context, options persistence.ListOption
 			name:   func(category string) string { return category },
 			decode: func(row [][]byte) (string, error) { return string(row[0]), nil },
 		}
-		if err := l.run(ctx, j, statement{"stele_categories", j.sql.categories}); err != nil {
+		if err := l.run(ctx, j, j.sql.categories); err != nil {
 			yield("", err)
 		}
 	}
@@ -125,7 +125,7 @@ func (l *listing[T]) run(ctx context.Context, j *Journal, s statement, more ...[
 func (l *listing[T]) page(ctx context.Context, j *Journal, s statement, parameters [][]byte) (page []T, err error) {
 	err = j.withConn(ctx, func(conn *pgx.Conn) error {
 		page = page[:0]
-		return queryOn(ctx, conn, s, parameters, func(row [][]byte) error {
+		return j.queryOn(ctx, conn, s, parameters, func(row [][]byte) error {
 			one, err := l.decode(row)
 			page = append(page, one)
 			return err

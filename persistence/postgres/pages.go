@@ -86,10 +86,7 @@ func checkRequest(r *persistence.PageRequest) error {
 // readPages sends one group of requests and reads their answers. Streams without
 // id are not asked for: they have no event, or the request is invalid.
 func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, known []*stream, pages []persistence.StreamPage) (err error) {
-	if j.dialect.protocol == ProtocolSimple {
-		return j.readPagesOneByOne(ctx, conn, requests, known, pages)
-	}
-	send, err := j.sender(ctx, conn, statement{"stele_read_forward", j.sql.readForward})
+	send, err := j.sender(ctx, conn, j.sql.readForward)
 	if err != nil {
 		return err
 	}
@@ -127,7 +124,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 		if !ok {
 			return errors.New("the server answers less than it was asked")
 		}
-		err = arena.page(&requests[i], &pages[i], func(row func([][]byte) error) error { return eachRow(result, row) })
+		err = arena.page(&requests[i], &pages[i], result)
 		if err != nil {
 			return err
 		}
@@ -137,7 +134,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 
 // sender returns how a statement is sent into a pipeline.
 func (j *Journal) sender(ctx context.Context, conn *pgx.Conn, s statement) (func(*pgconn.Pipeline, [][]byte), error) {
-	if j.dialect.protocol == ProtocolExec {
+	if !j.prepares() {
 		return func(p *pgconn.Pipeline, parameters [][]byte) {
 			p.SendQueryParams(s.sql, parameters, nil, inBinary, inBinary)
 		}, nil
@@ -148,30 +145,10 @@ func (j *Journal) sender(ctx context.Context, conn *pgx.Conn, s statement) (func
 	}, err
 }
 
-// readPagesOneByOne is for a protocol without pipelines.
-func (j *Journal) readPagesOneByOne(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, known []*stream, pages []persistence.StreamPage) error {
-	var arena rows
-	for i := range requests {
-		if known[i] == nil {
-			continue
-		}
-		pages[i] = persistence.StreamPage{} // an attempt before may have begun it
-		r := &requests[i]
-		parameters := j.proved(known[i], int8Parameter(known[i].id), int8Parameter(int64(r.From)), int8Parameter(int64(r.Limit)))
-		err := arena.page(r, &pages[i], func(row func([][]byte) error) error {
-			return queryOn(ctx, conn, statement{"stele_read_forward", j.sql.readForward}, parameters, row)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // page reads the answer to one request. Undecodable rows fail only this one.
-func (r *rows) page(request *persistence.PageRequest, page *persistence.StreamPage, each func(row func([][]byte) error) error) error {
+func (r *rows) page(request *persistence.PageRequest, page *persistence.StreamPage, result *pgconn.ResultReader) error {
 	start := len(r.events)
-	err := each(func(row [][]byte) error {
+	err := eachRow(result, func(row [][]byte) error {
 		if page.Err == nil {
 			page.Err = r.add(request.Stream, row)
 		}

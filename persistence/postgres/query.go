@@ -6,13 +6,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/stele-es/stele/internal/pgsession"
 )
-
-// statement is a prepared statement: its name on a connection and its text.
-type statement struct{ name, sql string }
 
 var errUndecodable = errors.New("a row is not what its statement promises")
 
@@ -54,15 +52,30 @@ func release(conn *pgxpool.Conn, err error) (spent bool) {
 // queryOn runs a statement and hands its rows over, whose values are only valid
 // until row returns. It stays below the driver's rows, which look a decoder up for
 // every value.
-func queryOn(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte, row func([][]byte) error) error {
-	if d := dialectOf(conn); d.protocol != ProtocolPrepared {
-		return d.query(ctx, conn.PgConn(), conn.TypeMap(), s.sql, parameters, row)
+func (j *Journal) queryOn(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte, row func([][]byte) error) error {
+	if !j.prepares() {
+		return eachRow(conn.PgConn().ExecParams(ctx, s.sql, parameters, nil, inBinary, inBinary), row)
 	}
 	description, err := conn.Prepare(ctx, s.name, s.sql) // a look-up from the second time on
 	if err != nil {
 		return err
 	}
 	return eachRow(conn.PgConn().ExecStatement(ctx, description, parameters, inBinary, inBinary), row)
+}
+
+// prepares reports whether statements are prepared, see [Protocol].
+func (j *Journal) prepares() bool { return j.config.Protocol == ProtocolPrepared }
+
+func eachRow(result *pgconn.ResultReader, row func([][]byte) error) (err error) {
+	for result.NextRow() {
+		if err == nil {
+			err = row(result.Values())
+		}
+	}
+	if _, closeErr := result.Close(); closeErr != nil {
+		return closeErr
+	}
+	return err
 }
 
 func int8Parameter(v int64) []byte {

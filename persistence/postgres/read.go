@@ -169,7 +169,7 @@ func (c *cursor) page(ctx context.Context) ([]persistence.Recorded, bool, error)
 	var r rows
 	err := c.on(ctx, func(conn *pgx.Conn) error {
 		r = rows{}
-		err := queryOn(ctx, conn, c.statement(), parameters, func(row [][]byte) error { return r.add(c.stream, row) })
+		err := c.journal.queryOn(ctx, conn, c.statement(), parameters, func(row [][]byte) error { return r.add(c.stream, row) })
 		if err != nil {
 			return err
 		}
@@ -191,13 +191,13 @@ func (c *cursor) statement() statement {
 	sql := &c.journal.sql.reading
 	switch {
 	case c.conditions == nil && !c.options.Backward:
-		return statement{"stele_read_forward", sql.readForward}
+		return sql.readForward
 	case c.conditions == nil:
-		return statement{"stele_read_backward", sql.readBackward}
+		return sql.readBackward
 	case !c.options.Backward:
-		return statement{"stele_choose_forward", sql.chooseForward}
+		return sql.chooseForward
 	}
-	return statement{"stele_choose_backward", sql.chooseBackward}
+	return sql.chooseBackward
 }
 
 // follows checks that no version is missing. Only the first event of a stream
@@ -235,7 +235,7 @@ func (j *Journal) info(ctx context.Context, on session, stream persistence.Strea
 	var info persistence.StreamInfo
 	exists := false
 	err := on(ctx, func(conn *pgx.Conn) error {
-		return queryOn(ctx, conn, statement{"stele_stream_by_name", j.sql.streamByName}, j.proved(nil, []byte(stream)), func(row [][]byte) (err error) {
+		return j.queryOn(ctx, conn, j.sql.streamByName, j.proved(nil, []byte(stream)), func(row [][]byte) (err error) {
 			info, exists, err = readInfo(row)
 			return err
 		})

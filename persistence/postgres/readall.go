@@ -176,7 +176,7 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, 
 	// One row more than is wanted tells whether the end is reached.
 	parameters := append([][]byte{int2Parameter(partition), int8Parameter(s.last), int8Parameter(int64(wanted) + 1)}, s.conditions...)
 	parameters = append(parameters, s.journal.proof(s.journal.streams.newest())...)
-	err = queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
+	err = s.journal.queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
 		if more = more || len(r.events) == wanted || len(r.events) > 0 && r.bytes+rowSize(row) > s.options.PageBytes; more {
 			return nil
 		}
@@ -213,19 +213,19 @@ func (s *scan) statement() statement {
 	sql := &s.journal.sql.reading
 	switch {
 	case s.options.Whole:
-		return statement{"stele_read_whole", sql.readWhole}
+		return sql.readWhole
 	case s.conditions == nil && !s.options.Backward:
-		return statement{"stele_read_all", sql.readAll}
+		return sql.readAll
 	case s.conditions == nil:
-		return statement{"stele_read_all_backward", sql.readAllBackward}
+		return sql.readAllBackward
 	case s.tagged && !s.options.Backward:
-		return statement{"stele_choose_tagged", sql.chooseTagged}
+		return sql.chooseTagged
 	case s.tagged:
-		return statement{"stele_choose_tagged_backward", sql.chooseTaggedBackward}
+		return sql.chooseTaggedBackward
 	case !s.options.Backward:
-		return statement{"stele_choose_all", sql.chooseAll}
+		return sql.chooseAll
 	}
-	return statement{"stele_choose_all_backward", sql.chooseAllBackward}
+	return sql.chooseAllBackward
 }
 
 // whole checks that no position is missing. Positions are given under a lock, so

@@ -16,7 +16,7 @@ func (j *Journal) RegisterSchema(ctx context.Context, encoding persistence.Encod
 	hash := sha256.New()
 	hash.Write([]byte{byte(encoding)})
 	hash.Write(body)
-	rows, err := j.ask(ctx, statement{"stele_schema_register", j.sql.schemaRegister}, j.proved(nil, hash.Sum(nil), int2Parameter(int16(encoding)), body)...)
+	rows, err := j.ask(ctx, j.sql.schemaRegister, j.proved(nil, hash.Sum(nil), int2Parameter(int16(encoding)), body)...)
 	if err != nil {
 		return 0, err
 	}
@@ -30,7 +30,7 @@ func (j *Journal) RegisterSchema(ctx context.Context, encoding persistence.Encod
 
 // Schemas fulfils [persistence.Schemas].
 func (j *Journal) Schemas(ctx context.Context) ([]persistence.Schema, error) {
-	rows, err := j.ask(ctx, statement{"stele_schemas", j.sql.schemas}, j.proof(nil)...)
+	rows, err := j.ask(ctx, j.sql.schemas, j.proof(nil)...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (j *Journal) Uses(ctx context.Context) ([]persistence.Use, error) {
 	}
 	uses := persistence.Uses{}
 	for after, last := int64(0), head.Of(partition).Offset; after < last; after += useRows {
-		rows, err := j.ask(ctx, statement{"stele_schema_uses", j.sql.schemaUses},
+		rows, err := j.ask(ctx, j.sql.schemaUses,
 			int2Parameter(partition), int8Parameter(after), int8Parameter(min(after+useRows, last)))
 		if err != nil {
 			return nil, err

@@ -30,7 +30,7 @@ func (j *Journal) LoadSnapshot(ctx context.Context, stream persistence.StreamID)
 	if err := stream.CheckName(); err != nil {
 		return persistence.Snapshot{}, false, err
 	}
-	rows, err := j.ask(ctx, statement{"stele_snapshot_load", j.sql.snapshotLoad}, j.proved(nil, []byte(stream))...)
+	rows, err := j.ask(ctx, j.sql.snapshotLoad, j.proved(nil, []byte(stream))...)
 	if err != nil || len(rows) == 0 {
 		return persistence.Snapshot{}, false, err
 	}
@@ -64,7 +64,7 @@ func (j *Journal) SaveSnapshot(ctx context.Context, snapshot persistence.Snapsho
 	if state == nil {
 		state = []byte{} // nil is NULL
 	}
-	_, err := j.ask(ctx, statement{"stele_snapshot_save", j.sql.snapshotSave},
+	_, err := j.ask(ctx, j.sql.snapshotSave,
 		j.proved(nil, []byte(snapshot.Stream), int8Parameter(int64(snapshot.Version)), snapshot.EventID[:], sum, []byte(snapshot.Fingerprint), state)...)
 	return err
 }
@@ -74,7 +74,7 @@ func (j *Journal) DeleteSnapshot(ctx context.Context, stream persistence.StreamI
 	if err := stream.CheckName(); err != nil {
 		return err
 	}
-	_, err := j.ask(ctx, statement{"stele_snapshot_delete", j.sql.snapshotDelete}, []byte(stream))
+	_, err := j.ask(ctx, j.sql.snapshotDelete, []byte(stream))
 	return err
 }
 
@@ -87,7 +87,7 @@ func (j *Journal) DeleteSnapshots(ctx context.Context, category string, before t
 	if !before.IsZero() {
 		at = int8Parameter(before.UnixMicro() - epoch)
 	}
-	rows, err := j.ask(ctx, statement{"stele_snapshots_forget", j.sql.snapshotsDelete}, []byte(category), at)
+	rows, err := j.ask(ctx, j.sql.snapshotsDelete, []byte(category), at)
 	return len(rows), err
 }
 
@@ -97,7 +97,7 @@ func (j *Journal) ask(ctx context.Context, s statement, parameters ...[]byte) (r
 		return nil, errLeft(ctx)
 	}
 	err = j.withConn(ctx, func(conn *pgx.Conn) (err error) {
-		rows, err = collect(ctx, conn, s, parameters)
+		rows, err = j.collect(ctx, conn, s, parameters)
 		return err
 	})
 	return rows, readError(ctx, err)

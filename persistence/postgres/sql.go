@@ -19,46 +19,53 @@ var sqlFiles embed.FS
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
+// statement is a statement: the name under which connections prepare it, and its text.
+type statement struct{ name, sql string }
+
+// unowned is the statement for a connection that is not the journal's own, where the
+// text is the name: others may have prepared another release's.
+func (s statement) unowned() statement { return statement{s.sql, s.sql} }
+
 // statements are the journal's SQL for one schema.
 type statements struct {
 	reading
 
-	appendLean, flush, barrier, releaseEarly         string
-	appendExact, appendChecked, attempt, search      string
-	streamIDs, streamFind, streamByName, streamNames string
-	head                                             string
-	identity, migration, migrations, describe        string
-	server, early, backend, fence                    string
+	appendLean, flush, barrier, releaseEarly         statement
+	appendExact, appendChecked, attempt, search      statement
+	streamIDs, streamFind, streamByName, streamNames statement
+	head                                             statement
+	identity, migration, migrations, describe        statement
+	server, early, backend, fence                    statement
 
-	list, listCategory, categories                        string
-	create, setMetadata, deleteStream, truncate, scavenge string
-	snapshotLoad, snapshotSave                            string
-	snapshotDelete, snapshotsDelete                       string
-	schemaRegister, schemas, schemaUses                   string
-	order, appendStrict                                   string
-	importEvents, importStreams                           string
+	list, listCategory, categories                        statement
+	create, setMetadata, deleteStream, truncate, scavenge statement
+	snapshotLoad, snapshotSave                            statement
+	snapshotDelete, snapshotsDelete                       statement
+	schemaRegister, schemas, schemaUses                   statement
+	order, appendStrict                                   statement
+	importEvents, importStreams                           statement
 
-	checkServer, checkWAL, checkRights, checkStreams, lastStream string
+	checkServer, checkWAL, checkRights, checkStreams, lastStream statement
 
-	eventAt string
+	eventAt statement
 }
 
 // reading are the statements for events: of a stream or all, in both directions,
 // plain or with the conditions of a filter.
 type reading struct {
-	readForward, readBackward, chooseForward, chooseBackward                                   string
-	readAll, readAllBackward, chooseAll, chooseAllBackward, chooseTagged, chooseTaggedBackward string
-	readWhole                                                                                  string
+	readForward, readBackward, chooseForward, chooseBackward                                   statement
+	readAll, readAllBackward, chooseAll, chooseAllBackward, chooseTagged, chooseTaggedBackward statement
+	readWhole                                                                                  statement
 }
 
 func newStatements(schema string) *statements {
 	fill := filler(schema)
-	load := func(name string) string {
+	load := func(name string) statement {
 		text, err := sqlFiles.ReadFile("sql/" + name + ".sql")
 		if err != nil {
 			panic("postgres: no embedded statement " + name) //nolint:forbidigo // the program is built wrong
 		}
-		return fill.Replace(withProof(withoutComments(string(text))))
+		return statement{"stele_" + name, fill.Replace(withProof(withoutComments(string(text))))}
 	}
 	return &statements{
 		reading: reading{

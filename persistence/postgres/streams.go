@@ -174,10 +174,10 @@ func (j *Journal) resolve(ctx context.Context, names []persistence.StreamID, cre
 
 func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, create bool) (map[persistence.StreamID]*stream, error) {
 	found := make(map[persistence.StreamID]*stream, len(names))
-	statement := statement{name: "stele_stream_find", sql: j.sql.streamFind}
+	statement := j.sql.streamFind
 	parameters := [][]byte{textArray(names)}
 	if create {
-		statement.name, statement.sql = "stele_stream_ids", j.sql.streamIDs
+		statement = j.sql.streamIDs
 		parameters = append(parameters, zeroArray(len(names)))
 	}
 	parameters = j.proved(nil, parameters...)
@@ -200,7 +200,7 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 		found[name] = &stream{id: id, name: name}
 		return nil
 	}
-	err := j.withConn(ctx, func(conn *pgx.Conn) error { return queryOn(ctx, conn, statement, parameters, add) })
+	err := j.withConn(ctx, func(conn *pgx.Conn) error { return j.queryOn(ctx, conn, statement, parameters, add) })
 	if err == nil && create && len(found) < len(names) {
 		err = errUndecodable
 	}
@@ -228,7 +228,7 @@ func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]p
 	slices.Sort(missing)
 	found, byID := map[persistence.StreamID]*stream{}, map[int64]persistence.StreamID{}
 	parameters := j.proved(nil, int8Array(slices.Compact(missing)))
-	err := queryOn(ctx, conn, statement{"stele_stream_names", j.sql.streamNames}, parameters, func(row [][]byte) error {
+	err := j.queryOn(ctx, conn, j.sql.streamNames, parameters, func(row [][]byte) error {
 		id, ok := readInt8(row[0])
 		if !ok {
 			return errUndecodable

@@ -129,7 +129,7 @@ func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outco
 		if tx.first == nil && len(items[i].Events) > 0 {
 			tx.first = &items[i].Append
 		}
-		outcomes[i], err = tx.journal.appendOn(tx.ctx, tx.conn.Conn(), statement{nameChecked, tx.journal.sql.appendChecked}, &items[i], ids[items[i].Stream])
+		outcomes[i], err = tx.journal.appendOn(tx.ctx, tx.conn.Conn(), tx.journal.sql.appendChecked, &items[i], ids[items[i].Stream])
 		if err != nil {
 			return nil, tx.failure(items[i].Stream, err)
 		}
@@ -187,7 +187,7 @@ func (tx *transaction) beginOn() (err error) {
 	if tx.tx, err = tx.conn.BeginTx(tx.ctx, pgx.TxOptions{BeginQuery: pgsession.Writing}); err != nil {
 		return tx.failure("", err)
 	}
-	if _, err := collect(tx.ctx, tx.conn.Conn(), statement{"stele_order", j.sql.order}, [][]byte{int2Parameter(partition)}); err != nil {
+	if _, err := j.collect(tx.ctx, tx.conn.Conn(), j.sql.order, [][]byte{int2Parameter(partition)}); err != nil {
 		return tx.failure("", err)
 	}
 	tx.holding.Begin()
@@ -312,7 +312,7 @@ func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persist
 // the statements that take any expectation. A refusal stands in the outcome.
 func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, item *appender.Item, stream *stream) (persistence.Outcome, error) {
 	if len(item.Events) == 0 {
-		rows, err := collect(ctx, conn, statement{j.sql.streamByName, j.sql.streamByName}, j.proved(nil, []byte(item.Stream)))
+		rows, err := j.collect(ctx, conn, j.sql.streamByName.unowned(), j.proved(nil, []byte(item.Stream)))
 		if err != nil {
 			return persistence.Outcome{}, err
 		}
@@ -324,7 +324,7 @@ func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, ite
 	}
 	var m message
 	checkedParameters(&m, j, false, &work{item: item, stream: stream})
-	rows, err := collect(ctx, conn, s, m.parameters())
+	rows, err := j.collect(ctx, conn, s, m.parameters())
 	if err != nil {
 		return persistence.Outcome{}, err
 	}

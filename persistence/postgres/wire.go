@@ -16,18 +16,8 @@ type message struct {
 	buf   []byte
 	start int // of the length of the message under construction
 
-	// How statements are sent that are not prepared; else nil.
-	unprepared *unprepared
-	text       *text // the one under construction
-	from       int   // where its parameters begin
-	open       bool  // a request of text is under construction
-}
-
-// unprepared are the statements of a link by name, for protocols that do not
-// prepare them.
-type unprepared struct {
-	dialect *dialect
-	sql     map[string]string
+	// unnamed says that statements are sent with their text, because they are not prepared.
+	unnamed bool
 }
 
 // Type numbers of the elements of array parameters.
@@ -52,21 +42,17 @@ func (m *message) end() {
 	binary.BigEndian.PutUint32(m.buf[m.start:], uint32(len(m.buf)-m.start))
 }
 
-// bind begins the Bind message of a prepared statement: its parameters follow,
-// then endBind. All parameters and results are binary.
-func (m *message) bind(statement string, parameters int) {
-	if m.unprepared != nil {
-		sql := m.unprepared.sql[statement]
-		if m.unprepared.dialect.protocol == ProtocolSimple {
-			m.bindText(m.unprepared.dialect.known(sql))
-			return
-		}
-		statement = "" // the unnamed one
-		m.parse(sql)
+// bind begins the Bind message of a statement: its parameters follow, then endBind. All
+// parameters and results are binary.
+func (m *message) bind(s statement, parameters int) {
+	name := s.name
+	if m.unnamed {
+		name = ""
+		m.parse(s.sql)
 	}
 	m.begin('B')
 	m.buf = append(m.buf, 0) // the unnamed portal
-	m.buf = append(m.buf, statement...)
+	m.buf = append(m.buf, name...)
 	m.buf = append(m.buf, 0)
 	m.buf = append(m.buf, 0, 1, 0, 1)
 	m.buf = binary.BigEndian.AppendUint16(m.buf, uint16(parameters))
@@ -81,32 +67,8 @@ func (m *message) parse(sql string) {
 	m.end()
 }
 
-// bindText begins a statement that is sent as text. Those up to a sync are one
-// request, which the server does as one transaction.
-func (m *message) bindText(t *text) {
-	if !m.open {
-		m.begin('Q')
-		m.open = true
-	}
-	m.text, m.from = t, len(m.buf)
-}
-
-func (m *message) endBindText() {
-	parameters := (&message{buf: slices.Clone(m.buf[m.from:])}).parameters()
-	filled, err := m.text.fill(m.buf[:m.from], parameters)
-	if err != nil {
-		panic("postgres: a parameter is not what its statement takes") //nolint:forbidigo // the program is wrong
-	}
-	m.buf = append(filled, ';')
-	m.text = nil
-}
-
 // endBind also asks for the execution, without limit of rows.
 func (m *message) endBind() {
-	if m.text != nil {
-		m.endBindText()
-		return
-	}
 	m.buf = append(m.buf, 0, 1, 0, 1)
 	m.end()
 	m.begin('E')
@@ -115,12 +77,6 @@ func (m *message) endBind() {
 }
 
 func (m *message) sync() {
-	if m.open {
-		m.buf = append(m.buf, 0)
-		m.end()
-		m.open = false
-		return
-	}
 	m.begin('S')
 	m.end()
 }

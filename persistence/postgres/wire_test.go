@@ -19,7 +19,7 @@ import (
 )
 
 // proving is the journal of the requests.
-var proving = &Journal{id: persistence.JournalID(persistence.NewEventID())}
+var proving = &Journal{id: persistence.JournalID(persistence.NewEventID()), sql: newStatements("stele")}
 
 // The driver reads back what is encoded by hand.
 func TestRequestsAreWhatTheDriverReads(t *testing.T) {
@@ -41,14 +41,14 @@ func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 		d.checked(f, works[0])
 		w := works[0]
 		version, _ := w.item.Expected.Version()
-		require.Equal(r, []any{w.stream.id, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(nameAttempt, 3)))
-		search := d.bind(nameSearch, 3)
+		require.Equal(r, []any{w.stream.id, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(proving.sql.attempt, 3)))
+		search := d.bind(proving.sql.search, 3)
 		require.Equal(r, []any{w.stream.id, w.below}, d.int8s([][]byte{search[0], search[2]}))
 		require.Equal(r, w.item.Events[0].ID[:], search[1])
-		require.Equal(r, string(w.item.Stream), string(d.bind(nameVersion, 4)[0]))
+		require.Equal(r, string(w.item.Stream), string(d.bind(proving.sql.streamByName, 4)[0]))
 		require.IsType(r, &pgproto3.Sync{}, d.receive())
 		if f.flush {
-			d.bind(nameFlush, 0)
+			d.bind(proving.sql.flush, 0)
 			require.IsType(r, &pgproto3.Sync{}, d.receive())
 		}
 		_, err := d.backend.Receive()
@@ -93,10 +93,10 @@ func (d *driver) receive() pgproto3.FrontendMessage {
 }
 
 // bind reads a Bind and its Execute and returns the parameters.
-func (d *driver) bind(statement string, parameters int) [][]byte {
+func (d *driver) bind(s statement, parameters int) [][]byte {
 	bound, ok := d.receive().(*pgproto3.Bind)
 	require.True(d.t, ok)
-	require.Equal(d.t, statement, bound.PreparedStatement)
+	require.Equal(d.t, s.name, bound.PreparedStatement)
 	require.Equal(d.t, []int16{1}, bound.ParameterFormatCodes)
 	require.Equal(d.t, []int16{1}, bound.ResultFormatCodes)
 	require.Len(d.t, bound.Parameters, parameters)
@@ -121,7 +121,7 @@ func decode[T any](d *driver, oid uint32, value []byte) (v T) {
 }
 
 func (d *driver) lean(f *flight, works []*work, newest proof) {
-	values := d.bind(nameLean, 22)
+	values := d.bind(proving.sql.appendLean, 22)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	require.Equal(d.t, []any{newest.position, f.before.stream, f.before.version}, d.int8s([][]byte{values[2], values[4], values[5]}))
@@ -191,7 +191,7 @@ func (d *driver) proof(works []*work, values [][]byte) {
 }
 
 func (d *driver) exact(f *flight, works []*work) {
-	values := d.bind(nameExact, 15)
+	values := d.bind(proving.sql.appendExact, 15)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	var streams, expected, versions []int64
@@ -210,7 +210,7 @@ func (d *driver) exact(f *flight, works []*work) {
 }
 
 func (d *driver) checked(f *flight, w *work) {
-	values := d.bind(nameChecked, 15)
+	values := d.bind(proving.sql.appendChecked, 15)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	require.Equal(d.t, []any{w.stream.id, int64(w.item.Expected)}, d.int8s(values[2:4]))

@@ -74,14 +74,15 @@ func (e witnessed) foundAs(id []byte) error {
 // testify asks a new connection for the newest event that was read. Servers are replaced
 // behind connections that break. Behind a pooler they are replaced without a sign, so the
 // head is asked for together with the newest event, see [Journal.headOf].
-func (w *witness) testify(ctx context.Context, conn *pgx.Conn, sql string) error {
+func (j *Journal) testify(ctx context.Context, conn *pgx.Conn) error {
+	w := &j.witness
 	w.mu.Lock()
 	read := w.read
 	w.mu.Unlock()
 	if read.position == 0 {
 		return nil
 	}
-	rows, err := collect(ctx, conn, statement{"stele_event_at", sql}, [][]byte{int2Parameter(partition), int8Parameter(read.position)})
+	rows, err := j.collect(ctx, conn, j.sql.eventAt, [][]byte{int2Parameter(partition), int8Parameter(read.position)})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -17,12 +18,12 @@ import (
 // The suite holds whatever way statements are sent, when the order lock is released
 // before the flush, with the rights of a program, and behind a pooler.
 
-func TestLongJournalByTextThatReleasesEarly(t *testing.T) {
+func TestLongJournalThatReleasesEarly(t *testing.T) {
 	t.Parallel()
 	journaltest.Durable{Store: func(t testing.TB) func(testing.TB) persistence.Journal {
 		t.Helper()
 		config := pgtest.Config(t)
-		config.Protocol, config.EarlyRelease = postgres.ProtocolSimple, postgres.EarlyOn
+		config.EarlyRelease = postgres.EarlyOn
 		return opener(config)
 	}, Crash: crash, Damage: damage}.Run(t)
 }
@@ -113,6 +114,35 @@ func TestCheckOfPoolers(t *testing.T) {
 
 	needless := open(t, postgres.Config{URL: url, Durability: postgres.Relaxed, Pooler: true})
 	found(t, examined(t, needless, "pooler", false), persistence.Note, "Config.Pooler says otherwise")
+}
+
+// Every mode of PgBouncer that has transactions will do without prepared statements. The
+// mode without them cannot hold a journal, whatever the protocol.
+func TestModesOfAPooler(t *testing.T) {
+	t.Parallel()
+	for mode, fine := range map[string]bool{"session": true, "transaction": true, "statement": false} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			through := pgtest.Pooler(t, "pool_mode = "+mode)
+			journal := open(t, postgres.Config{URL: through(pgtest.URL(t)), Durability: postgres.Relaxed, Pooler: true})
+
+			err := appendOne(t, journal, "s-1", persistence.NoStream, "x").Err
+
+			if !fine {
+				require.ErrorIs(t, err, persistence.ErrUnavailable)
+				require.ErrorContains(t, err, "statement pooling mode")
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, appendOne(t, journal, "s-1", persistence.Exact(1), "y").Err)
+			require.NoError(t, journal.Transact(t.Context(), func(_ context.Context, tx persistence.Transaction) error {
+				_, err := tx.Append(one("s-2", persistence.NoStream), one("s-1", persistence.Exact(2)))
+				return err
+			}))
+			require.Len(t, readAll(t, journal, "s-1"), 3)
+			require.Equal(t, persistence.Fine, examined(t, journal, "pooler", false)[0].Severity)
+		})
+	}
 }
 
 // Migrations go through a pooler, and at once.
