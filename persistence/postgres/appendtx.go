@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // AppendTx stores appends in a transaction of the caller, so that the caller's rows
@@ -73,7 +73,7 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 // appendEach stores appends one after the other, in one round trip if it can. The
 // error is about the one that failed.
 func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, works []work) (outcomes []persistence.Outcome, failed int, err error) {
-	strict := j.sql.appendStrict.unowned()
+	strict := unowned(j.sql.appendStrict)
 	outcomes = make([]persistence.Outcome, len(works))
 	if len(works) > 1 && !slices.ContainsFunc(works, func(w work) bool { return len(w.item.Events) == 0 }) {
 		failed, err = j.appendAhead(ctx, conn, strict, works, outcomes)
@@ -89,8 +89,8 @@ func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, works []work) 
 
 // appendAhead sends all appends and then hears what became of them. The first that
 // fails ends it, as it has ended the transaction.
-func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s statement, works []work, outcomes []persistence.Outcome) (failed int, err error) {
-	send, err := j.sender(ctx, conn, s)
+func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s wire.Statement, works []work, outcomes []persistence.Outcome) (failed int, err error) {
+	prepared, err := j.prepare(ctx, conn, s)
 	if err != nil {
 		return 0, err
 	}
@@ -101,42 +101,30 @@ func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s statement, 
 		}
 	}()
 	for i := range works {
-		var m message // the pipeline may keep it until it is sent
-		checkedParameters(&m, j, false, &works[i])
-		send(pipeline, m.parameters())
+		var m wire.Values // the pipeline may keep it until it is sent
+		encodeChecked(&m, j, false, &works[i])
+		wire.Queue(pipeline, s, prepared, m.Parameters())
 	}
 	if err := pipeline.Sync(); err != nil {
 		return 0, err
 	}
 	for i := range works {
-		if outcomes[i], err = checkedResult(pipeline, works[i].item); err != nil {
+		outcomes[i] = persistence.Outcome{Err: contradiction(works[i].item.Stream)}
+		err := wire.Next(pipeline, func(row [][]byte) error {
+			outcomes[i] = checkedOutcome(works[i].item, row)
+			return nil
+		})
+		if err != nil {
 			return i, err
 		}
 	}
 	return 0, nil
 }
 
-func checkedResult(pipeline *pgconn.Pipeline, item *appender.Item) (outcome persistence.Outcome, err error) {
-	results, err := pipeline.GetResults()
-	if err != nil {
-		return outcome, err
-	}
-	result, ok := results.(*pgconn.ResultReader)
-	if !ok {
-		return outcome, errUndecodable
-	}
-	outcome = persistence.Outcome{Err: contradiction(item.Stream)}
-	err = eachRow(result, func(row [][]byte) error {
-		outcome = checkedOutcome(item, row)
-		return nil
-	})
-	return outcome, err
-}
-
 // join takes the order lock and checks that the transaction is one that events
 // can be stored in.
 func (j *Journal) join(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := j.collect(ctx, conn, j.sql.order.unowned(), [][]byte{int2Parameter(partition)})
+	rows, err := j.collect(ctx, conn, unowned(j.sql.order), [][]byte{wire.Int2(partition)})
 	if err != nil {
 		return foreignError(ctx, &persistence.Append{}, err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // longTransaction is how long others may leave a transaction open.
@@ -72,7 +73,7 @@ func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions,
 
 // findings runs a statement that answers with findings: check, severity, text and
 // fix. What it says nothing about is fine.
-func (j *Journal) findings(ctx context.Context, s statement, fine map[string]string, parameters ...[]byte) ([]persistence.Finding, error) {
+func (j *Journal) findings(ctx context.Context, s wire.Statement, fine map[string]string, parameters ...[]byte) ([]persistence.Finding, error) {
 	rows, err := j.ask(ctx, s, parameters...)
 	if err != nil {
 		return nil, err
@@ -97,7 +98,7 @@ func (j *Journal) checkSettings(ctx context.Context, long time.Duration) ([]pers
 	event := pgx.Identifier{j.config.Schema, "event"}.Sanitize()
 	found, err := j.findings(ctx, j.sql.checkServer, map[string]string{
 		"transactions": "none is open for long", "order lock": "nobody waits for it",
-	}, int8Parameter(int64(long/time.Second)), []byte(event))
+	}, wire.Int8(int64(long/time.Second)), []byte(event))
 	for i := range found {
 		f := &found[i]
 		if f.Check == "durability" && f.Severity == persistence.Fault && j.config.Durability == Relaxed {
@@ -139,7 +140,7 @@ func (j *Journal) checkTables(ctx context.Context, options persistence.CheckOpti
 	finding := persistence.Finding{Check: "schema"}
 	err := j.withConn(ctx, func(conn *pgx.Conn) error {
 		var have int64
-		err := conn.QueryRow(ctx, j.sql.migration.sql, pgx.QueryExecModeSimpleProtocol).Scan(&have)
+		err := conn.QueryRow(ctx, j.sql.migration.SQL, pgx.QueryExecModeSimpleProtocol).Scan(&have)
 		switch {
 		case err != nil:
 			return err
@@ -175,7 +176,7 @@ func (j *Journal) checkTables(ctx context.Context, options persistence.CheckOpti
 func (j *Journal) checkRights(ctx context.Context) ([]persistence.Finding, error) {
 	return j.findings(ctx, j.sql.checkRights, map[string]string{
 		"rights": "the role appends and cannot rewrite, and others can do nothing",
-	}, textArray(appFunctions), []byte(j.config.Schema), textArray(slices.Concat(appFunctions, adminFunctions, readFunctions)))
+	}, wire.Texts(appFunctions), []byte(j.config.Schema), wire.Texts(slices.Concat(appFunctions, adminFunctions, readFunctions)))
 }
 
 // checkPooler finds poolers by what they cannot hide: that the server's process is
@@ -255,19 +256,19 @@ func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOpt
 	if err != nil {
 		return nil, err
 	}
-	last, _ := readInt8(rows[0][0]) // NULL without a stream
+	last, _ := wire.ReadInt8(rows[0][0]) // NULL without a stream
 	after, versions := int64(0), []byte(nil)
 	if !options.Full {
-		after, versions = max(0, last-persistence.CheckedStreams), int8Parameter(persistence.CheckedVersions)
+		after, versions = max(0, last-persistence.CheckedStreams), wire.Int8(persistence.CheckedVersions)
 	}
 	var faults []string
 	for after < last {
-		rows, err := j.ask(ctx, j.sql.checkStreams, int8Parameter(after), int8Parameter(persistence.CheckedStreams), versions)
+		rows, err := j.ask(ctx, j.sql.checkStreams, wire.Int8(after), wire.Int8(persistence.CheckedStreams), versions)
 		if err != nil {
 			return nil, err
 		}
 		var ok bool
-		if after, ok = readInt8(rows[0][0]); !ok {
+		if after, ok = wire.ReadInt8(rows[0][0]); !ok {
 			break // the last ones were never committed
 		}
 		if rows[0][1] != nil {

@@ -2,15 +2,14 @@ package postgres
 
 import (
 	"cmp"
-	"encoding/binary"
 	"math"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/filter"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // conditions are what the server looks at for a filter, as parameters; NULL is no
@@ -45,9 +44,9 @@ func newConditions(f persistence.Filter) conditions {
 	n := known.Necessary()
 	c := conditions{
 		types: textSet(n.Types), streams: textSet(n.Streams), categories: textSet(n.Categories), ids: idSet(n.IDs),
-		minVersion: bound(n.Versions.Min, versionBits), maxVersion: bound(n.Versions.Max, versionBits),
-		minOffset: bound(n.Offsets.Min, offsetBits), maxOffset: bound(n.Offsets.Max, offsetBits),
-		minTime: bound(n.Times.Min, timeBits), maxTime: bound(n.Times.Max, timeBits),
+		minVersion: bound(n.Versions.Min, versionValue), maxVersion: bound(n.Versions.Max, versionValue),
+		minOffset: bound(n.Offsets.Min, wire.Int8), maxOffset: bound(n.Offsets.Max, wire.Int8),
+		minTime: bound(n.Times.Min, wire.Time), maxTime: bound(n.Times.Max, wire.Time),
 	}
 	if len(n.Tags) > 0 {
 		fewest := slices.MinFunc(n.Tags, func(a, b []string) int { return cmp.Compare(len(a), len(b)) })
@@ -86,20 +85,14 @@ func textSet[T ~string](set []T) []byte {
 	texts := slices.DeleteFunc(slices.Clone(set), func(text T) bool {
 		return strings.IndexByte(string(text), 0) >= 0 || !utf8.ValidString(string(text))
 	})
-	return textArray(texts)
+	return wire.Texts(texts)
 }
 
 func idSet(set []persistence.EventID) []byte {
 	if set == nil {
 		return nil
 	}
-	var m message
-	start := m.array(oidUUID, len(set))
-	for i := range set {
-		m.bytes(set[i][:])
-	}
-	m.endArray(start)
-	return m.buf[4:]
+	return wire.Array(wire.TypeUUID, set, func(v *wire.Values, id persistence.EventID) { v.Data(id[:]) })
 }
 
 // metadataSet is a key as text and the values that it may have as a jsonb array,
@@ -126,14 +119,12 @@ func metadataSet(needs map[string][]persistence.Value) (key, values []byte) {
 	return []byte(best), append(values, ']')
 }
 
-// bound is bigint or timestamptz, or NULL for an open end.
-func bound[T any](end *T, bits func(T) int64) []byte {
+// bound is a value, or NULL for an open end.
+func bound[T any](end *T, value func(T) []byte) []byte {
 	if end == nil {
 		return nil
 	}
-	return binary.BigEndian.AppendUint64(nil, uint64(bits(*end)))
+	return value(*end)
 }
 
-func versionBits(v persistence.Version) int64 { return int64(v) }
-func offsetBits(n int64) int64                { return n }
-func timeBits(at time.Time) int64             { return at.UnixMicro() - epoch }
+func versionValue(v persistence.Version) []byte { return wire.Int8(int64(v)) }

@@ -13,6 +13,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // depth is how many batches are under way at a time: the server works on one
@@ -33,8 +34,8 @@ type committer struct {
 	batches int  // so far; used by commit only
 
 	// sending orders what is written to the link as inFlight is ordered.
-	sending sync.Mutex
-	request message // reused, under sending
+	sending  sync.Mutex
+	requests wire.Requests // reused, under sending
 
 	// early says that writers release the order lock early: then the log is flushed
 	// behind every flight.
@@ -166,13 +167,10 @@ func (c *committer) write(f *flight) {
 	c.mu.Lock()
 	newest := c.newest
 	c.mu.Unlock()
-	c.request.buf = c.request.buf[:0]
-	f.encode(&c.request, c.journal, newest)
-	if err := f.link.send(c.request.buf); err != nil {
-		f.link.close(false)
-	}
-	if cap(c.request.buf) > 4<<20 {
-		c.request.buf = nil // an unusual batch must not hold its memory for ever
+	c.requests.Reset(4 << 20)
+	f.encode(&c.requests, c.journal, newest)
+	if err := f.link.Send(c.requests.Bytes()); err != nil {
+		f.link.Close(false)
 	}
 }
 
@@ -193,18 +191,18 @@ func (c *committer) receive(ctx context.Context) {
 			continue
 		}
 		answer, err := f.link.receive(len(f.calls), f.flush)
-		if err == nil && (answer.warned || answer.err != nil && !f.proves(answer.err)) {
+		if err == nil && (answer.Warned || answer.Err != nil && !f.proves(answer.Err)) {
 			err = errUnproven
 		}
 		if err != nil {
 			c.lose(f.link, err, nil)
 			continue
 		}
-		spent := answer.err != nil && (pgsession.Spent(answer.err.Code) || answer.err.Code == otherStream)
+		spent := answer.Err != nil && (pgsession.Spent(answer.Err.Code) || answer.Err.Code == otherStream)
 		if spent && !f.again {
 			// Surely nothing of it was stored, and another session may store it.
 			f.again = true
-			c.lose(f.link, answer.err, f)
+			c.lose(f.link, answer.Err, f)
 			continue
 		}
 		if !spent {
@@ -213,7 +211,7 @@ func (c *committer) receive(ctx context.Context) {
 		link := f.link
 		c.settle(f, answer)
 		if spent {
-			c.lose(link, answer.err, nil)
+			c.lose(link, answer.Err, nil)
 		}
 	}
 }
@@ -233,11 +231,11 @@ func (c *committer) head() *flight {
 }
 
 // settle ends a flight whose answer is there, and launches what it led to.
-func (c *committer) settle(f *flight, a answer) {
+func (c *committer) settle(f *flight, a wire.Answer) {
 	appender.Again(func() { c.settleOnce(f, a) })
 }
 
-func (c *committer) settleOnce(f *flight, a answer) {
+func (c *committer) settleOnce(f *flight, a wire.Answer) {
 	next := f.settle(c, a)
 	c.journal.flushed(f.newest)
 	c.journal.heads.publish(f.newest)
@@ -259,7 +257,7 @@ func (c *committer) release(f *flight) {
 // lose gives a link up. Everything sent on it may have been done, but for a flight
 // that was refused.
 func (c *committer) lose(l *link, err error, refused *flight) {
-	l.close(false)                // ends a write that is under way, which holds sending
+	l.Close(false)                // ends a write that is under way, which holds sending
 	if !c.journal.config.Pooler { // else the number is the pooler's, or nobody's
 		c.lost = append(c.lost, l.backend)
 	}
@@ -440,7 +438,7 @@ func (c *committer) hangUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link != nil {
-		c.link.close(false)
+		c.link.Close(false)
 	}
 }
 
@@ -451,7 +449,7 @@ func (c *committer) close() {
 	c.closed = true
 	c.arrived.Broadcast()
 	if c.link != nil {
-		c.link.close(len(c.inFlight) == 0)
+		c.link.Close(len(c.inFlight) == 0)
 		c.link = nil
 	}
 }

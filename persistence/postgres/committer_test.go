@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // A tenth of the batches may be refused by the lean function, then the exact one is
@@ -72,8 +74,8 @@ func TestFlightsDoNotOvertake(t *testing.T) {
 		}
 	}()
 	c := newCommitter(&Journal{streams: newStreams(10)})
-	c.link = &link{conn: client, bound: time.Second}
-	defer c.link.close(false)
+	c.link = &link{Conn: wire.New(client, time.Second)}
+	defer c.link.Close(false)
 	stale := &flight{epoch: c.journal.streams.current()}
 	c.launch(stale)
 	require.NotNil(t, stale.link)
@@ -96,8 +98,8 @@ func TestFlightsWaitForWhatTheyBuildOn(t *testing.T) {
 	defer server.Close()
 	go func() { _, _ = io.Copy(io.Discard, server) }() // ends with the pipe
 	c := newCommitter(&Journal{streams: newStreams(10)})
-	c.link = &link{conn: client, bound: time.Second}
-	defer c.link.close(false)
+	c.link = &link{Conn: wire.New(client, time.Second)}
+	defer c.link.Close(false)
 	settling := &flight{order: 1}
 	c.launch(settling)
 	builds, builds2 := &flight{order: 2, follows: true}, &flight{order: 3, follows: true}

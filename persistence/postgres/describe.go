@@ -33,7 +33,7 @@ func describe(ctx context.Context, conn *pgx.Conn, schema string) (_ []object, e
 	if _, err := conn.PgConn().Exec(ctx, seen).ReadAll(); err != nil {
 		return nil, err
 	}
-	rows, err := conn.Query(ctx, newStatements(schema).describe.sql, pgx.QueryExecModeSimpleProtocol, schema)
+	rows, err := conn.Query(ctx, newStatements(schema).describe.SQL, pgx.QueryExecModeSimpleProtocol, schema)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // EarlyRelease says when writers give the order lock up: after their commit is
@@ -113,7 +114,7 @@ func (j *Journal) releaseEarly(ctx context.Context, early bool) error {
 		value[0] = 1
 	}
 	return j.withConn(ctx, func(conn *pgx.Conn) error {
-		_, err := j.collect(ctx, conn, j.sql.releaseEarly, [][]byte{int2Parameter(partition), value})
+		_, err := j.collect(ctx, conn, j.sql.releaseEarly, [][]byte{wire.Int2(partition), value})
 		return err
 	})
 }
@@ -137,8 +138,8 @@ func (j *Journal) settledAt(ctx context.Context, conn *pgx.Conn, newest int64) e
 		return nil
 	}
 	visible := int64(0)
-	err := j.queryOn(ctx, conn, j.sql.barrier, [][]byte{int2Parameter(partition)}, func(row [][]byte) error {
-		visible, _ = readInt8(row[0]) // NULL when there is no event
+	err := j.queryOn(ctx, conn, j.sql.barrier, [][]byte{wire.Int2(partition)}, func(row [][]byte) error {
+		visible, _ = wire.ReadInt8(row[0]) // NULL when there is no event
 		return nil
 	})
 	if err != nil {

@@ -1,110 +1,114 @@
 package postgres
 
-import "github.com/stele-es/stele/persistence"
+import (
+	"slices"
+
+	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
+)
 
 // encode writes the requests of the flight. The newest event that the link has
 // stored proves what the flight's appends rest on.
-func (f *flight) encode(m *message, j *Journal, newest proof) {
+func (f *flight) encode(r *wire.Requests, j *Journal, newest proof) {
 	for i := range f.calls {
 		c := &f.calls[i]
 		w := c.works[0]
 		switch c.op {
 		case opLean:
-			encodeLean(m, j, f, c.works, newest)
+			encodeLean(r, j, f, c.works, newest)
 		case opExact:
-			encodeExact(m, j, f, c.works)
+			encodeExact(r, j, f, c.works)
 		case opChecked:
-			encodeChecked(m, j, f, w)
+			r.Bind(j.sql.appendChecked)
+			encodeChecked(&r.Values, j, f.early, w)
 		case opAttempt:
 			version, _ := w.item.Expected.Version()
-			m.bind(j.sql.attempt, 3)
-			m.int8(w.stream.id)
-			m.int8(int64(version))
-			m.int8(int64(version) + int64(len(w.item.Events)))
-			m.endBind()
+			r.Bind(j.sql.attempt)
+			r.Int8(w.stream.id)
+			r.Int8(int64(version))
+			r.Int8(int64(version) + int64(len(w.item.Events)))
 		case opSearch:
-			m.bind(j.sql.search, 3)
-			m.int8(w.stream.id)
-			m.bytes(w.item.Events[0].ID[:])
-			m.int8(w.below)
-			m.endBind()
+			r.Bind(j.sql.search)
+			r.Int8(w.stream.id)
+			r.Data(w.item.Events[0].ID[:])
+			r.Int8(w.below)
 		case opHead:
-			m.bind(j.sql.streamByName, 4)
-			m.string(string(w.item.Stream))
-			encodeProof(m, j, nil)
-			m.endBind()
+			r.Bind(j.sql.streamByName)
+			r.Text(string(w.item.Stream))
+			encodeProof(&r.Values, j, nil)
 		}
+		r.Execute()
 	}
-	m.sync()
+	r.Sync()
 	if f.flush {
-		m.bind(j.sql.flush, 0)
-		m.endBind()
-		m.sync()
+		r.Bind(j.sql.flush)
+		r.Execute()
+		r.Sync()
 	}
 }
 
-func encodeExact(m *message, j *Journal, f *flight, works []*work) {
-	n := 0
-	for _, w := range works {
-		n += len(w.item.Events)
-	}
-	m.bind(j.sql.appendExact, 15)
-	m.int2(partition)
-	m.bool(f.early)
-	encodeStreams(m, works, n)
-	start := m.array(oidInt8, n)
-	for _, w := range works {
-		for range w.item.Events {
-			m.int8(int64(w.item.Expected))
-		}
-	}
-	m.endArray(start)
-	encodeVersions(m, works, n)
-	encodeEvents(m, works, n)
-	encodeProof(m, j, highest(works))
-	m.endBind()
+// encodeLean writes the call of append_lean: its 19 arguments in their order, and the
+// proof of the statement. Columns that no event has are left out.
+func encodeLean(r *wire.Requests, j *Journal, f *flight, works []*work, newest proof) {
+	r.Bind(j.sql.appendLean)
+	c := columnsOf(&r.Values, works)
+	r.Int2(partition)
+	r.Bool(f.early)
+	r.Int8(newest.position)
+	r.Data(newest.id[:])
+	r.Int8(f.before.stream)
+	r.Int8(f.before.version)
+	r.Data(f.before.id[:])
+	c.unprovenStreams()
+	c.unprovenVersions()
+	r.Int4(int32(c.schema))
+	c.streams()
+	c.versions()
+	c.ids()
+	c.types()
+	c.payloads()
+	c.only(c.someHeaders).headers()
+	c.only(c.someMetadata).metadata(wire.TypeJSON)
+	c.only(c.someTags).tags()
+	c.only(c.otherSchemas).schemas()
+	encodeProof(&r.Values, j, highest(works))
 }
 
-func encodeChecked(m *message, j *Journal, f *flight, w *work) {
-	m.bind(j.sql.appendChecked, 15)
-	checkedParameters(m, j, f.early, w)
-	m.endBind()
+// encodeExact writes the call of append.
+func encodeExact(r *wire.Requests, j *Journal, f *flight, works []*work) {
+	r.Bind(j.sql.appendExact)
+	c := columnsOf(&r.Values, works)
+	r.Int2(partition)
+	r.Bool(f.early)
+	c.streams()
+	c.expected()
+	c.versions()
+	c.events()
+	encodeProof(&r.Values, j, highest(works))
 }
 
-// checkedParameters are those of the function that takes any expectation. Who
-// releases the order lock early flushes behind it.
-func checkedParameters(m *message, j *Journal, early bool, w *work) {
-	m.int2(partition)
-	m.bool(early)
-	m.int8(w.stream.id)
-	m.int8(int64(w.item.Expected))
-	m.bool(w.item.Named)
-	encodeEvents(m, []*work{w}, len(w.item.Events))
-	encodeProof(m, j, w.stream)
-}
-
-// encodeEvents writes the columns that the exact function and the one for any
-// expectation take.
-func encodeEvents(m *message, works []*work, n int) {
-	encodeIDs(m, works, n)
-	encodeSchemas(m, works, n)
-	encodeTypes(m, works, n)
-	encodePayloads(m, works, n)
-	encodeHeaders(m, works, n)
-	encodeMetadata(m, works, n, oidText)
-	encodeTags(m, works, n)
+// encodeChecked writes the arguments of append_checked and append_strict, which take any
+// expectation. Whoever releases the order lock early flushes behind it.
+func encodeChecked(v *wire.Values, j *Journal, early bool, w *work) {
+	v.Int2(partition)
+	v.Bool(early)
+	v.Int8(w.stream.id)
+	v.Int8(int64(w.item.Expected))
+	v.Bool(w.item.Named)
+	columnsOf(v, []*work{w}).events()
+	encodeProof(v, j, w.stream)
 }
 
 // encodeProof writes the last parameters of a statement, see [Journal.proof].
-func encodeProof(m *message, j *Journal, s *stream) {
-	m.bytes(j.id[:])
+func encodeProof(v *wire.Values, j *Journal, s *stream) {
+	v.Data(j.id[:])
 	if s == nil {
-		m.int8(0)
-		m.string("")
+		v.Int8(0)
+		v.Text("")
 		return
 	}
-	m.int8(s.id)
-	m.string(string(s.name))
+	v.Int8(s.id)
+	v.Text(string(s.name))
 }
 
 // highest is the stream of the works with the highest id.
@@ -118,56 +122,145 @@ func highest(works []*work) *stream {
 	return highest
 }
 
-// The writers of columns write an array of n elements: one for each event, or none
-// when n is 0.
+// columns writes the events of some appends as arrays, one for each column.
+type columns struct {
+	*wire.Values
+	works []*work
+	count int // of the events
+	// unproven counts the appends for which the server looks for the event before.
+	unproven int
 
-func encodeStreams(m *message, works []*work, n int) {
-	column(m, works, n, oidInt8, func(w *work, _ int, _ *persistence.Event) { m.int8(w.stream.id) })
+	// schema is that of the first event; otherSchemas says that not all have it.
+	schema       persistence.SchemaID
+	otherSchemas bool
+	// The columns that some events have.
+	someHeaders, someMetadata, someTags bool
 }
 
-func encodeVersions(m *message, works []*work, n int) {
-	column(m, works, n, oidInt8, func(w *work, i int, _ *persistence.Event) { m.int8(int64(w.item.Expected) + int64(i) + 1) })
+func columnsOf(v *wire.Values, works []*work) columns {
+	c := columns{Values: v, works: works, schema: works[0].item.Events[0].Schema}
+	for _, w := range works {
+		c.count += len(w.item.Events)
+		if !w.proven {
+			c.unproven++
+		}
+		for i := range w.item.Events {
+			e := &w.item.Events[i]
+			c.otherSchemas = c.otherSchemas || e.Schema != c.schema
+			c.someHeaders = c.someHeaders || len(e.Headers) > 0
+			c.someMetadata = c.someMetadata || len(e.Metadata) > 0
+			c.someTags = c.someTags || len(e.Tags) > 0
+		}
+	}
+	return c
 }
 
-func encodeIDs(m *message, works []*work, n int) {
-	column(m, works, n, oidUUID, func(_ *work, _ int, e *persistence.Event) { m.bytes(e.ID[:]) })
+// only is the columns of no event unless one is needed.
+func (c columns) only(needed bool) columns {
+	if !needed {
+		c.works, c.count = nil, 0
+	}
+	return c
 }
 
-func encodeSchemas(m *message, works []*work, n int) {
-	column(m, works, n, oidInt4, func(_ *work, _ int, e *persistence.Event) { m.int4(int32(e.Schema)) })
+// events writes the columns that append and append_checked take.
+func (c columns) events() {
+	c.ids()
+	c.schemas()
+	c.types()
+	c.payloads()
+	c.headers()
+	c.metadata(wire.TypeText)
+	c.tags()
 }
 
-func encodeTypes(m *message, works []*work, n int) {
-	column(m, works, n, oidText, func(_ *work, _ int, e *persistence.Event) { m.string(e.Type) })
+func (c columns) streams() {
+	c.each(wire.TypeInt8, func(w *work, _ int, _ *persistence.Event) { c.Int8(w.stream.id) })
 }
 
-func encodePayloads(m *message, works []*work, n int) {
-	column(m, works, n, oidBytea, func(_ *work, _ int, e *persistence.Event) { m.bytes(e.Payload) })
+func (c columns) expected() {
+	c.each(wire.TypeInt8, func(w *work, _ int, _ *persistence.Event) { c.Int8(int64(w.item.Expected)) })
 }
 
-func encodeHeaders(m *message, works []*work, n int) {
-	column(m, works, n, oidBytea, func(_ *work, _ int, e *persistence.Event) { m.bytes(e.Headers) })
+func (c columns) versions() {
+	c.each(wire.TypeInt8, func(w *work, i int, _ *persistence.Event) { c.Int8(int64(w.item.Expected) + int64(i) + 1) })
 }
 
-// encodeMetadata writes metadata as text or as json, which differ by their names.
-func encodeMetadata(m *message, works []*work, n int, oid uint32) {
-	column(m, works, n, oid, func(_ *work, _ int, e *persistence.Event) {
-		m.metadata(e.Metadata)
+func (c columns) ids() {
+	c.each(wire.TypeUUID, func(_ *work, _ int, e *persistence.Event) { c.Data(e.ID[:]) })
+}
+
+func (c columns) schemas() {
+	c.each(wire.TypeInt4, func(_ *work, _ int, e *persistence.Event) { c.Int4(int32(e.Schema)) })
+}
+
+func (c columns) types() {
+	c.each(wire.TypeText, func(_ *work, _ int, e *persistence.Event) { c.Text(e.Type) })
+}
+
+func (c columns) payloads() {
+	c.each(wire.TypeBytea, func(_ *work, _ int, e *persistence.Event) { c.Data(e.Payload) })
+}
+
+func (c columns) headers() {
+	c.each(wire.TypeBytea, func(_ *work, _ int, e *persistence.Event) { c.Data(e.Headers) })
+}
+
+// metadata writes metadata as text or as json, which differ by their types only.
+func (c columns) metadata(element wire.Type) {
+	c.each(element, func(_ *work, _ int, e *persistence.Event) {
+		if len(e.Metadata) == 0 {
+			c.Null()
+			return
+		}
+		c.Append(func(to []byte) []byte { return persistence.AppendMetadata(to, e.Metadata) })
 	})
 }
 
-func encodeTags(m *message, works []*work, n int) {
-	column(m, works, n, oidText, func(_ *work, _ int, e *persistence.Event) { m.tags(e.Tags) })
+// tags writes each set of tags as one text, sorted so that equal sets are equal in the
+// server. A tag holds no control character, so a line feed can stand between two.
+func (c columns) tags() {
+	c.each(wire.TypeText, func(_ *work, _ int, e *persistence.Event) {
+		if len(e.Tags) == 0 {
+			c.Null()
+			return
+		}
+		c.Append(func(to []byte) []byte {
+			for i, tag := range slices.Sorted(slices.Values(e.Tags)) {
+				if i > 0 {
+					to = append(to, '\n')
+				}
+				to = append(to, tag...)
+			}
+			return to
+		})
+	})
 }
 
-func column(m *message, works []*work, n int, oid uint32, write func(w *work, i int, e *persistence.Event)) {
-	start := m.array(oid, n)
-	if n > 0 {
-		for _, w := range works {
-			for i := range w.item.Events {
-				write(w, i, &w.item.Events[i])
-			}
+// each writes an array with a value for each event.
+func (c columns) each(element wire.Type, value func(w *work, i int, e *persistence.Event)) {
+	start := c.Array(element, c.count)
+	for _, w := range c.works {
+		for i := range w.item.Events {
+			value(w, i, &w.item.Events[i])
 		}
 	}
-	m.endArray(start)
+	c.EndArray(start)
+}
+
+// unprovenStreams and unprovenVersions write the events before those appends for which the
+// server has to look.
+
+func (c columns) unprovenStreams() { c.eachUnproven(func(w *work) { c.Int8(w.stream.id) }) }
+
+func (c columns) unprovenVersions() { c.eachUnproven(func(w *work) { c.Int8(int64(w.item.Expected)) }) }
+
+func (c columns) eachUnproven(value func(w *work)) {
+	start := c.Array(wire.TypeInt8, c.unproven)
+	for _, w := range c.works {
+		if !w.proven {
+			value(w)
+		}
+	}
+	c.EndArray(start)
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/puddle/v2"
 
 	"github.com/stele-es/stele/internal/pgsession"
@@ -127,11 +126,6 @@ func readError(ctx context.Context, err error) error {
 		return notPermitted(err)
 	}
 	return unavailable("the server did not answer", err)
-}
-
-// syncWaitCancelled recognises the warning of a commit that is on this server only.
-func syncWaitCancelled(notice *pgproto3.NoticeResponse) bool {
-	return pgsession.WeakCommit(notice.Code, notice.SeverityUnlocalized, notice.Severity)
 }
 
 func errLeft(ctx context.Context) error {

@@ -33,12 +33,12 @@ func ConnConfig(j *Journal) *pgx.ConnConfig { return j.config.Pool.ConnConfig.Co
 // files.
 func Reads(j *Journal) map[string]string {
 	return map[string]string{
-		"attempt": j.sql.attempt.sql, "search": j.sql.search.sql, "stream_find": j.sql.streamFind.sql, "stream_by_name": j.sql.streamByName.sql,
-		"stream_names": j.sql.streamNames.sql, "head": j.sql.head.sql,
-		"read_forward": j.sql.readForward.sql, "read_backward": j.sql.readBackward.sql, "choose_forward": j.sql.chooseForward.sql, "choose_backward": j.sql.chooseBackward.sql,
-		"read_all": j.sql.readAll.sql, "read_all_backward": j.sql.readAllBackward.sql, "read_whole": j.sql.readWhole.sql, "choose_all": j.sql.chooseAll.sql, "choose_all_backward": j.sql.chooseAllBackward.sql,
-		"choose_tagged": j.sql.chooseTagged.sql, "choose_tagged_backward": j.sql.chooseTaggedBackward.sql,
-		"list": j.sql.list.sql, "list_category": j.sql.listCategory.sql, "categories": j.sql.categories.sql, "snapshot_load": j.sql.snapshotLoad.sql,
+		"attempt": j.sql.attempt.SQL, "search": j.sql.search.SQL, "stream_find": j.sql.streamFind.SQL, "stream_by_name": j.sql.streamByName.SQL,
+		"stream_names": j.sql.streamNames.SQL, "head": j.sql.head.SQL,
+		"read_forward": j.sql.readForward.SQL, "read_backward": j.sql.readBackward.SQL, "choose_forward": j.sql.chooseForward.SQL, "choose_backward": j.sql.chooseBackward.SQL,
+		"read_all": j.sql.readAll.SQL, "read_all_backward": j.sql.readAllBackward.SQL, "read_whole": j.sql.readWhole.SQL, "choose_all": j.sql.chooseAll.SQL, "choose_all_backward": j.sql.chooseAllBackward.SQL,
+		"choose_tagged": j.sql.chooseTagged.SQL, "choose_tagged_backward": j.sql.chooseTaggedBackward.SQL,
+		"list": j.sql.list.SQL, "list_category": j.sql.listCategory.SQL, "categories": j.sql.categories.SQL, "snapshot_load": j.sql.snapshotLoad.SQL,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // flight is a group of statements that is sent together and is one transaction
@@ -232,19 +233,19 @@ func (f *flight) proves(err *serverError) bool { return pgsession.Definite(err.C
 
 // settle ends the appends that the answer decides, and returns the flights that
 // the others need.
-func (f *flight) settle(c *committer, a answer) []*flight {
-	if a.err != nil {
-		return f.settleRefused(a.err)
+func (f *flight) settle(c *committer, a wire.Answer) []*flight {
+	if a.Err != nil {
+		return f.settleRefused(a.Err)
 	}
 	var next []call
 	for i, call := range f.calls {
 		switch call.op {
 		case opLean:
-			next = append(next, f.settleLean(c, call.works, a.rows[i])...)
+			next = append(next, f.settleLean(c, call.works, a.Rows[i])...)
 		case opExact:
-			next = append(next, f.settleExact(c, call.works, a.rows[i])...)
+			next = append(next, f.settleExact(c, call.works, a.Rows[i])...)
 		default:
-			if op, more := f.settleOne(c, call.op, call.works[0], a.rows[i]); more {
+			if op, more := f.settleOne(c, call.op, call.works[0], a.Rows[i]); more {
 				next = append(next, one(op, call.works[0]))
 			}
 		}
@@ -319,9 +320,9 @@ func readExact(works []*work, rows [][][]byte) (base int64, refused []bool, ok b
 	if len(rows) != 1 || len(rows[0]) != 3 {
 		return 0, nil, false
 	}
-	base, ok1 := readInt8(rows[0][0])
-	inserted, ok2 := readInt4(rows[0][1])
-	ordinals, ok3 := readInt4Array(rows[0][2])
+	base, ok1 := wire.ReadInt8(rows[0][0])
+	inserted, ok2 := wire.ReadInt4(rows[0][1])
+	ordinals, ok3 := wire.ReadInt4s(rows[0][2])
 	if !ok1 || !ok2 || !ok3 {
 		return 0, nil, false
 	}
@@ -396,8 +397,8 @@ func (f *flight) settleAttempt(c *committer, w *work, rows [][][]byte) (next op,
 	}
 	switch {
 	case own:
-		first, ok1 := readInt8(rows[0][0])
-		position, ok2 := readInt8(rows[0][2])
+		first, ok1 := wire.ReadInt8(rows[0][0])
+		position, ok2 := wire.ReadInt8(rows[0][2])
 		if !ok1 || !ok2 {
 			w.corrupt("a row is not what its statement promises")
 			return 0, false
@@ -422,14 +423,14 @@ func (f *flight) settleSearch(c *committer, w *work, rows [][][]byte) (next op, 
 		w.corrupt("a row is not what its statement promises")
 		return 0, false
 	}
-	if version, found := readInt8(rows[0][0]); found {
-		position, _ := readInt8(rows[0][1])
+	if version, found := wire.ReadInt8(rows[0][0]); found {
+		position, _ := wire.ReadInt8(rows[0][1])
 		c.witness(w, position)
 		f.stored(w, version, position, false)
 		return 0, false
 	}
-	lowest, some := readInt8(rows[0][2])
-	position, _ := readInt8(rows[0][3])
+	lowest, some := wire.ReadInt8(rows[0][2])
+	position, _ := wire.ReadInt8(rows[0][3])
 	if some && lowest > 1 && position > w.floor {
 		w.below = lowest
 		return opSearch, true
@@ -476,8 +477,8 @@ func readEnd(rows [][][]byte) (end, bool) {
 	if len(rows) == 0 {
 		return end{first: 1}, true
 	}
-	version, ok1 := readInt8(rows[0][1])
-	first, ok2 := readInt8(rows[0][2])
+	version, ok1 := wire.ReadInt8(rows[0][1])
+	first, ok2 := wire.ReadInt8(rows[0][2])
 	if !ok1 || !ok2 || version < 0 || first < 1 || len(rows[0][4]) != 1 {
 		return end{}, false
 	}

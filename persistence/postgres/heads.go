@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // heads is the newest position that this process knows of, and wakes those who
@@ -154,10 +155,10 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 func (j *Journal) headOf(ctx context.Context, conn *pgx.Conn) (offset int64, err error) {
 	newest := j.witness.newest()
 	var found []byte
-	parameters := j.proved(nil, int2Parameter(partition), int8Parameter(newest.position))
+	parameters := j.proved(nil, wire.Int2(partition), wire.Int8(newest.position))
 	err = j.queryOn(ctx, conn, j.sql.head, parameters, func(row [][]byte) error {
 		var ok bool
-		if offset, ok = readInt8(row[0]); !ok {
+		if offset, ok = wire.ReadInt8(row[0]); !ok {
 			return errUndecodable
 		}
 		found = bytes.Clone(row[1])

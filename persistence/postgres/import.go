@@ -10,6 +10,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // Import fulfils [persistence.Importer]. It is for the role of administrators, see
@@ -36,7 +37,7 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 	if err != nil {
 		return position, err
 	}
-	last, ok := readInt8(row[0])
+	last, ok := wire.ReadInt8(row[0])
 	if !ok {
 		return position, contradiction("")
 	}
@@ -100,7 +101,7 @@ func hasKey[K comparable, V any](all map[K]V, key K) bool {
 
 // importing sends an import. What the server refuses is told by its kind, the
 // index of what does not fit, and the version or revision that is there.
-func (j *Journal) importing(ctx context.Context, s statement, parameters [][]byte, refused func(kind string, at int, detail int64) error) ([][]byte, error) {
+func (j *Journal) importing(ctx context.Context, s wire.Statement, parameters [][]byte, refused func(kind string, at int, detail int64) error) ([][]byte, error) {
 	row, err, sent := j.once(ctx, s, parameters)
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && sent && answered.Code == "ST001" {
 		at, atErr := strconv.Atoi(answered.Hint)
@@ -119,14 +120,14 @@ func (j *Journal) importing(ctx context.Context, s statement, parameters [][]byt
 }
 
 func importedEvents(events []persistence.Recorded, ids []int64) [][]byte {
-	var m message
-	m.int2(partition)
-	column := func(oid uint32, add func(i int)) {
-		start := m.array(oid, len(events))
+	var m wire.Values
+	m.Int2(partition)
+	column := func(element wire.Type, add func(i int)) {
+		start := m.Array(element, len(events))
 		for i := range events {
 			add(i)
 		}
-		m.endArray(start)
+		m.EndArray(start)
 	}
 	firsts := map[persistence.StreamID]persistence.Version{}
 	for i := range events {
@@ -134,41 +135,41 @@ func importedEvents(events []persistence.Recorded, ids []int64) [][]byte {
 			firsts[events[i].Stream] = events[i].Version
 		}
 	}
-	column(oidInt8, func(i int) { m.int8(ids[i]) })
-	column(oidInt8, func(i int) { m.int8(int64(firsts[events[i].Stream])) })
-	column(oidInt8, func(i int) { m.int8(int64(events[i].Version)) })
-	column(oidTime, func(i int) { m.int8(events[i].At.UnixMicro() - epoch) })
-	column(oidBool, func(i int) { m.bool(events[i].Named) })
+	column(wire.TypeInt8, func(i int) { m.Int8(ids[i]) })
+	column(wire.TypeInt8, func(i int) { m.Int8(int64(firsts[events[i].Stream])) })
+	column(wire.TypeInt8, func(i int) { m.Int8(int64(events[i].Version)) })
+	column(wire.TypeTimestampTZ, func(i int) { m.Time(events[i].At) })
+	column(wire.TypeBool, func(i int) { m.Bool(events[i].Named) })
 	bare := make([]persistence.Event, len(events))
 	for i := range events {
 		bare[i] = events[i].Event
 	}
-	encodeEvents(&m, []*work{{item: &appender.Item{Append: persistence.Append{Events: bare}}}}, len(events))
-	return m.parameters()
+	columnsOf(&m, []*work{{item: &appender.Item{Append: persistence.Append{Events: bare}}}}).events()
+	return m.Parameters()
 }
 
 func importedStreams(streams []persistence.StreamInfo, ids []int64) [][]byte {
-	var m message
-	m.int2(partition)
-	column := func(oid uint32, add func(i int)) {
-		start := m.array(oid, len(streams))
+	var m wire.Values
+	m.Int2(partition)
+	column := func(element wire.Type, add func(i int)) {
+		start := m.Array(element, len(streams))
 		for i := range streams {
 			add(i)
 		}
-		m.endArray(start)
+		m.EndArray(start)
 	}
-	column(oidInt8, func(i int) { m.int8(ids[i]) })
-	column(oidInt8, func(i int) { m.int8(int64(streams[i].Version)) })
-	column(oidInt8, func(i int) { m.int8(int64(streams[i].First)) })
-	column(oidInt8, func(i int) { m.int8(int64(streams[i].Begin)) })
-	column(oidBool, func(i int) { m.bool(streams[i].Empty()) })
-	column(oidInt8, func(i int) { m.int8(int64(streams[i].Revision)) })
-	column(oidText, func(i int) {
+	column(wire.TypeInt8, func(i int) { m.Int8(ids[i]) })
+	column(wire.TypeInt8, func(i int) { m.Int8(int64(streams[i].Version)) })
+	column(wire.TypeInt8, func(i int) { m.Int8(int64(streams[i].First)) })
+	column(wire.TypeInt8, func(i int) { m.Int8(int64(streams[i].Begin)) })
+	column(wire.TypeBool, func(i int) { m.Bool(streams[i].Empty()) })
+	column(wire.TypeInt8, func(i int) { m.Int8(int64(streams[i].Revision)) })
+	column(wire.TypeText, func(i int) {
 		if metadata := persistence.EncodeMetadata(streams[i].Metadata); metadata != nil {
-			m.bytes(metadata)
+			m.Data(metadata)
 		} else {
-			m.null()
+			m.Null()
 		}
 	})
-	return m.parameters()
+	return m.Parameters()
 }

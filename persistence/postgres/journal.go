@@ -114,7 +114,7 @@ func (j *Journal) check(ctx context.Context) error {
 		return err
 	}
 	var have int64
-	err = connection.QueryRow(ctx, j.sql.migration.sql).Scan(&have)
+	err = connection.QueryRow(ctx, j.sql.migration.SQL).Scan(&have)
 	if noTables(err) {
 		have, err = 0, nil
 	}
@@ -125,7 +125,7 @@ func (j *Journal) check(ctx context.Context) error {
 	if have < newest() {
 		return &persistence.TablesError{Have: have, Want: newest(), Fix: fixSchema}
 	}
-	if err := connection.QueryRow(ctx, j.sql.identity.sql).Scan((*[16]byte)(&j.id)); err != nil {
+	if err := connection.QueryRow(ctx, j.sql.identity.SQL).Scan((*[16]byte)(&j.id)); err != nil {
 		return readError(ctx, err)
 	}
 	if j.config.EarlyRelease == EarlyOn {
@@ -144,7 +144,7 @@ func (j *Journal) check(ctx context.Context) error {
 func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 	var version int
 	var standby, readOnly, flushes, fullPages, synchronous bool
-	if err := conn.QueryRow(ctx, j.sql.server.sql).Scan(&version, &standby, &readOnly, &flushes, &fullPages, &synchronous); err != nil {
+	if err := conn.QueryRow(ctx, j.sql.server.SQL).Scan(&version, &standby, &readOnly, &flushes, &fullPages, &synchronous); err != nil {
 		return unavailable("the server's settings cannot be read", err)
 	}
 	invalid := func(reason string) error { return &persistence.InvalidError{Field: "server", Reason: reason} }
@@ -177,7 +177,7 @@ func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 // start begins the journal's three goroutines, which Close ends.
 func (j *Journal) start() {
 	j.committer = newCommitter(j)
-	j.committer.request.unnamed = !j.prepares()
+	j.committer.requests.Unnamed = !j.prepares()
 	j.queue = appender.New(appender.Config{
 		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents, Underway: depth,
 		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,

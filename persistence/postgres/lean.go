@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // The lean way to append: the server looks for nothing that the link can prove.
@@ -72,68 +73,6 @@ func (f *flight) standAlone() {
 	f.calls = calls
 }
 
-// encodeLean writes the call of the lean function. Columns that no event has are
-// left out.
-func encodeLean(m *message, j *Journal, f *flight, works []*work, newest proof) {
-	n, schema, mixed, metadata, tags, headers := 0, works[0].item.Events[0].Schema, false, false, false, false
-	unproven := 0
-	for _, w := range works {
-		n += len(w.item.Events)
-		if !w.proven {
-			unproven++
-		}
-		for i := range w.item.Events {
-			e := &w.item.Events[i]
-			mixed = mixed || e.Schema != schema
-			metadata = metadata || len(e.Metadata) > 0
-			tags = tags || len(e.Tags) > 0
-			headers = headers || len(e.Headers) > 0
-		}
-	}
-	m.bind(j.sql.appendLean, 22)
-	m.int2(partition)
-	m.bool(f.early)
-	m.int8(newest.position)
-	m.bytes(newest.id[:])
-	m.int8(f.before.stream)
-	m.int8(f.before.version)
-	m.bytes(f.before.id[:])
-	start := m.array(oidInt8, unproven)
-	for _, w := range works {
-		if !w.proven {
-			m.int8(w.stream.id)
-		}
-	}
-	m.endArray(start)
-	start = m.array(oidInt8, unproven)
-	for _, w := range works {
-		if !w.proven {
-			m.int8(int64(w.item.Expected))
-		}
-	}
-	m.endArray(start)
-	m.int4(int32(schema))
-	encodeStreams(m, works, n)
-	encodeVersions(m, works, n)
-	encodeIDs(m, works, n)
-	encodeTypes(m, works, n)
-	encodePayloads(m, works, n)
-	encodeHeaders(m, works, only(headers, n))
-	encodeMetadata(m, works, only(metadata, n), oidJSON)
-	encodeTags(m, works, only(tags, n))
-	encodeSchemas(m, works, only(mixed, n))
-	encodeProof(m, j, highest(works))
-	m.endBind()
-}
-
-// only is n when a column is needed, else 0.
-func only(needed bool, n int) int {
-	if needed {
-		return n
-	}
-	return 0
-}
-
 // What the lean function may say.
 const (
 	leanStored      = 0
@@ -147,8 +86,8 @@ func (f *flight) settleLean(c *committer, works []*work, rows [][][]byte) (next 
 	var base int64
 	if ok {
 		var ok1, ok2 bool
-		base, ok1 = readInt8(rows[0][0])
-		refused, ok2 = readInt2(rows[0][1])
+		base, ok1 = wire.ReadInt8(rows[0][0])
+		refused, ok2 = wire.ReadInt2(rows[0][1])
 		early, ok = rows[0][2][0] != 0, ok1 && ok2
 	}
 	if !ok {

@@ -8,6 +8,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // scavengeRows bounds the events that one transaction empties.
@@ -22,7 +23,7 @@ func (j *Journal) Create(ctx context.Context, stream persistence.StreamID, metad
 		return err
 	}
 	row, err := j.change(ctx, stream, persistence.NoStream, nil, j.sql.create,
-		j.proved(nil, []byte(stream), int2Parameter(partition), persistence.EncodeMetadata(metadata))...)
+		j.proved(nil, []byte(stream), wire.Int2(partition), persistence.EncodeMetadata(metadata))...)
 	switch {
 	case err != nil:
 		return err
@@ -46,11 +47,11 @@ func (j *Journal) SetMetadata(ctx context.Context, stream persistence.StreamID, 
 		return 0, err
 	}
 	row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.setMetadata,
-		j.proved(nil, []byte(stream), persistence.EncodeMetadata(metadata), int8Parameter(int64(expected)))...)
+		j.proved(nil, []byte(stream), persistence.EncodeMetadata(metadata), wire.Int8(int64(expected)))...)
 	if err != nil {
 		return 0, err
 	}
-	revision, ok := readInt8(row[1])
+	revision, ok := wire.ReadInt8(row[1])
 	switch outcome := string(row[0]); {
 	case outcome == "not_found":
 		return 0, &persistence.StreamNotFoundError{Stream: stream}
@@ -69,12 +70,12 @@ func (j *Journal) Delete(ctx context.Context, stream persistence.StreamID, expec
 	}
 	id := persistence.NewEventID()
 	row, err := j.change(ctx, stream, expected, []persistence.EventID{id}, j.sql.deleteStream,
-		j.proved(nil, int2Parameter(partition), []byte(stream), int8Parameter(int64(expected)), id[:])...)
+		j.proved(nil, wire.Int2(partition), []byte(stream), wire.Int8(int64(expected)), id[:])...)
 	if err != nil {
 		return 0, err
 	}
-	last, ok1 := readInt8(row[1])
-	position, ok2 := readInt8(row[2])
+	last, ok1 := wire.ReadInt8(row[1])
+	position, ok2 := wire.ReadInt8(row[2])
 	switch outcome := string(row[0]); {
 	case outcome == "not_found":
 		return 0, &persistence.StreamNotFoundError{Stream: stream}
@@ -95,14 +96,14 @@ func (j *Journal) Truncate(ctx context.Context, stream persistence.StreamID, bef
 	if before > persistence.MaxVersion {
 		return 0, &persistence.InvalidError{Field: "before", Reason: "is out of range"}
 	}
-	row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.truncate, j.proved(nil, []byte(stream), int8Parameter(int64(before)))...)
+	row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.truncate, j.proved(nil, []byte(stream), wire.Int8(int64(before)))...)
 	if err != nil {
 		return 0, permitted("truncate", err)
 	}
 	if row[0] == nil {
 		return 0, &persistence.StreamNotFoundError{Stream: stream}
 	}
-	first, ok := readInt8(row[0])
+	first, ok := wire.ReadInt8(row[0])
 	if !ok {
 		return 0, contradiction(stream)
 	}
@@ -116,13 +117,13 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 	}
 	for from := int64(1); ; {
 		row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.scavenge,
-			j.proved(nil, []byte(stream), int8Parameter(from), int4Parameter(scavengeRows))...)
+			j.proved(nil, []byte(stream), wire.Int8(from), wire.Int4(scavengeRows))...)
 		if err != nil {
 			return events, permitted("scavenge", err)
 		}
-		seen, ok1 := readInt8(row[0])
-		husks, ok2 := readInt8(row[1])
-		next, ok3 := readInt8(row[2])
+		seen, ok1 := wire.ReadInt8(row[0])
+		husks, ok2 := wire.ReadInt8(row[1])
+		next, ok3 := wire.ReadInt8(row[2])
 		if !ok1 || !ok2 || !ok3 {
 			return events, contradiction(stream)
 		}
@@ -136,7 +137,7 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 // change runs a statement that is a transaction of its own and answers with one
 // row. What fails before it is sent was not done; what fails later may have been,
 // unless the server's error proves otherwise.
-func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, s statement, parameters ...[]byte) (row [][]byte, err error) {
+func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, s wire.Statement, parameters ...[]byte) (row [][]byte, err error) {
 	if err := appender.Outside(ctx, j); err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expec
 // once sends a statement at most once, as far as it can have been done, and returns
 // its row, if it answers with one. An error from before it was sent is translated, one
 // from afterwards is the driver's.
-func (j *Journal) once(ctx context.Context, s statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // sent says what err is
+func (j *Journal) once(ctx context.Context, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // sent says what err is
 	for retried := false; ; retried = true {
 		if ctx.Err() != nil {
 			return nil, errLeft(ctx), false
@@ -176,24 +177,13 @@ func (j *Journal) once(ctx context.Context, s statement, parameters [][]byte) (r
 	}
 }
 
-func (j *Journal) onceOn(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // as above
-	if j.prepares() {
-		if _, err := conn.Prepare(ctx, s.name, s.sql); err != nil {
-			return nil, err, false
-		}
+func (j *Journal) onceOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // as above
+	if _, err := j.prepare(ctx, conn, s); err != nil {
+		return nil, err, false
 	}
 	rows, err := j.collect(ctx, conn, s, parameters)
 	if err == nil && len(rows) == 1 {
 		row = rows[0]
 	}
 	return row, err, true
-}
-
-// collect is queryOn for few rows.
-func (j *Journal) collect(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte) (all [][][]byte, err error) {
-	err = j.queryOn(ctx, conn, s, parameters, func(row [][]byte) error {
-		all = append(all, cloneRow(row))
-		return nil
-	})
-	return all, err
 }

@@ -3,27 +3,18 @@ package postgres
 import (
 	"context"
 	"errors"
-	"net"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/stele-es/stele/internal/pgsession"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// link is the connection that appends go through. Requests are sent by one
-// goroutine and answers received by another, so that the server has the next
-// batch at hand when it is done with one.
-//
-// It never sends a cancel request and is never bound to a caller's context: an
-// append that is under way may have been stored already.
+// link is the connection that appends go through.
 type link struct {
-	conn     net.Conn
-	frontend *pgproto3.Frontend
-	backend  backend
-	bound    time.Duration
-	early    bool // writers released the order lock early when it was opened
+	*wire.Conn
+	backend backend
+	early   bool // writers released the order lock early when it was opened
 }
 
 // backend is the server's process of one connection. The start, in microseconds,
@@ -46,31 +37,26 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 	if err != nil {
 		return nil, lost, err
 	}
-	l := &link{bound: j.config.StatementTimeout}
+	l := new(link)
 	setup, cancel := context.WithTimeout(ctx, j.config.StatementTimeout)
 	defer cancel()
 	if l.early, err = j.setUp(setup, conn); err == nil {
 		lost, err = j.identify(setup, conn, l, lost)
 	}
 	if err == nil {
-		err = conn.SyncConn(setup)
+		l.Conn, err = wire.Take(setup, conn, j.config.StatementTimeout)
 	}
 	if err != nil {
 		_ = conn.Close(setup) // the error that led here says more
 		return nil, lost, err
 	}
-	hijacked, err := conn.Hijack()
-	if err != nil {
-		return nil, lost, err
-	}
-	l.conn, l.frontend = hijacked.Conn, hijacked.Frontend
-	return l, lost, l.conn.SetDeadline(time.Time{})
+	return l, lost, nil
 }
 
 // setUp prepares the statements and asks whether writers release the order lock early.
 func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _ error) {
 	for _, s := range j.linkStatements() {
-		if _, err := conn.Prepare(ctx, s.name, s.sql, nil); err != nil {
+		if _, err := conn.Prepare(ctx, s.Name, s.SQL, nil); err != nil {
 			return false, err
 		}
 	}
@@ -94,8 +80,8 @@ func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lo
 		return lost, errors.New("the server does not say who serves the connection")
 	}
 	var ok1, ok2 bool
-	l.backend.pid, ok1 = readInt4(rows[0][0])
-	if l.backend.start, ok2 = readInt8(rows[0][1]); !ok1 || !ok2 {
+	l.backend.pid, ok1 = wire.ReadInt4(rows[0][0])
+	if l.backend.start, ok2 = wire.ReadInt8(rows[0][1]); !ok1 || !ok2 {
 		return lost, errUndecodable
 	}
 	return j.fence(ctx, conn, lost)
@@ -103,7 +89,7 @@ func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lo
 
 // askAsLogin is askOn in a transaction of its own, for the role that has logged in: the
 // one that it acts as may not see and end its processes.
-func askAsLogin(ctx context.Context, conn *pgconn.PgConn, s statement, parameters ...[]byte) ([][][]byte, error) {
+func askAsLogin(ctx context.Context, conn *pgconn.PgConn, s wire.Statement, parameters ...[]byte) ([][][]byte, error) {
 	if _, err := conn.Exec(ctx, pgsession.Writing+"; SET LOCAL ROLE NONE").ReadAll(); err != nil {
 		return nil, err
 	}
@@ -116,17 +102,17 @@ func askAsLogin(ctx context.Context, conn *pgconn.PgConn, s statement, parameter
 }
 
 // linkStatements are those that a link prepares: none where the protocol has none.
-func (j *Journal) linkStatements() []statement {
+func (j *Journal) linkStatements() []wire.Statement {
 	if !j.prepares() {
 		return nil
 	}
-	return []statement{j.sql.appendLean, j.sql.flush, j.sql.appendExact, j.sql.appendChecked, j.sql.attempt, j.sql.search, j.sql.streamByName}
+	return []wire.Statement{j.sql.appendLean, j.sql.flush, j.sql.appendExact, j.sql.appendChecked, j.sql.attempt, j.sql.search, j.sql.streamByName}
 }
 
 // askOn runs a statement once on a connection that is to become a link.
-func askOn(ctx context.Context, conn *pgconn.PgConn, s statement, parameters ...[]byte) (rows [][][]byte, err error) {
-	err = eachRow(conn.ExecParams(ctx, s.sql, parameters, nil, inBinary, inBinary), func(row [][]byte) error {
-		rows = append(rows, cloneRow(row))
+func askOn(ctx context.Context, conn *pgconn.PgConn, s wire.Statement, parameters ...[]byte) (rows [][][]byte, err error) {
+	err = wire.Query(ctx, conn, s, nil, parameters, func(row [][]byte) error {
+		rows = append(rows, wire.CloneRow(row))
 		return nil
 	})
 	return rows, err
@@ -138,7 +124,7 @@ func (j *Journal) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend
 	var left []backend
 	for _, b := range lost {
 		wait := (j.config.StatementTimeout / 2).Milliseconds()
-		rows, err := askAsLogin(ctx, conn, j.sql.fence, int4Parameter(b.pid), int8Parameter(b.start), int8Parameter(wait))
+		rows, err := askAsLogin(ctx, conn, j.sql.fence, wire.Int4(b.pid), wire.Int8(b.start), wire.Int8(wait))
 		if err != nil {
 			return append(left, lost...), err
 		}
@@ -149,88 +135,17 @@ func (j *Journal) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend
 	return left, nil
 }
 
-// send writes requests. After an error the link is of no use, and how much of
-// the requests the server got is not known.
-func (l *link) send(requests []byte) error {
-	if err := l.conn.SetWriteDeadline(time.Now().Add(l.bound)); err != nil {
-		return err
-	}
-	_, err := l.conn.Write(requests)
-	return err
-}
-
-// answer is what the server said to the requests up to one Sync.
-type answer struct {
-	rows [][][][]byte // of each statement, of each row, the values
-	// err is the server's error; it undid all statements.
-	err *serverError
-	// warned says that the commit may not be as durable as it should be.
-	warned bool
-}
-
-// receive reads the answer to one group of statements, and then to the request to
-// flush what they stored, if there was one.
-func (l *link) receive(statements int, flushed bool) (answer, error) {
-	a, err := l.group(statements)
+// receive reads the answer to one group of statements, and then to the request to flush
+// what they stored, if there was one.
+func (l *link) receive(statements int, flushed bool) (wire.Answer, error) {
+	a, err := l.Receive(statements)
 	if err != nil || !flushed {
 		return a, err
 	}
-	flush, err := l.group(1)
-	if err == nil && flush.err != nil {
-		err = flush.err
+	flush, err := l.Receive(1)
+	if err == nil && flush.Err != nil {
+		err = flush.Err
 	}
-	a.warned = a.warned || flush.warned
+	a.Warned = a.Warned || flush.Warned
 	return a, err
-}
-
-// group reads the answer to the statements up to one Sync.
-func (l *link) group(statements int) (answer, error) {
-	a := answer{rows: make([][][][]byte, statements)}
-	if err := l.conn.SetReadDeadline(time.Now().Add(l.bound)); err != nil {
-		return a, err
-	}
-	for at := 0; ; {
-		message, err := l.frontend.Receive()
-		if err != nil {
-			return a, err
-		}
-		switch m := message.(type) {
-		case *pgproto3.DataRow:
-			if at >= statements {
-				return a, errors.New("the server answers more than it was asked")
-			}
-			a.rows[at] = append(a.rows[at], cloneRow(m.Values))
-		case *pgproto3.CommandComplete:
-			at++
-		case *pgproto3.NoticeResponse:
-			a.warned = a.warned || syncWaitCancelled(m)
-		case *pgproto3.ErrorResponse:
-			a.err = pgsession.NewServerError(m.Code, m.Message)
-		case *pgproto3.ReadyForQuery:
-			if a.err == nil && at != statements {
-				return a, errors.New("the server answers less than it was asked")
-			}
-			return a, nil
-		}
-	}
-}
-
-func cloneRow(values [][]byte) [][]byte {
-	row := make([][]byte, len(values))
-	for i, value := range values {
-		if value != nil {
-			row[i] = append([]byte{}, value...)
-		}
-	}
-	return row
-}
-
-// close says good-bye when the link is idle, and otherwise just goes.
-func (l *link) close(idle bool) {
-	if idle {
-		var m message
-		m.terminate()
-		_ = l.send(m.buf) // a courtesy
-	}
-	_ = l.conn.Close() // nothing can be done about it
 }

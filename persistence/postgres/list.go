@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // listRows is how many names are read at a time.
@@ -35,7 +36,7 @@ func (j *Journal) List(ctx context.Context, options persistence.ListOptions) ite
 			},
 		}
 		s := j.sql.list
-		more := [][]byte{boolParameter(options.Deleted)}
+		more := [][]byte{wire.Bool(options.Deleted)}
 		if options.Category != "" {
 			s, more = j.sql.listCategory, append(more, []byte(options.Category))
 		}
@@ -75,7 +76,7 @@ type listing[T any] struct {
 
 // run takes a statement whose parameters are a name to begin behind, one to begin
 // at, and how many, and whatever else it needs.
-func (l *listing[T]) run(ctx context.Context, j *Journal, s statement, more ...[]byte) error {
+func (l *listing[T]) run(ctx context.Context, j *Journal, s wire.Statement, more ...[]byte) error {
 	after, offset, left := l.options.After, l.options.Offset, l.options.Limit
 	// All names that match begin so, which makes them one run of the index.
 	beginning := l.options.Prefix
@@ -93,7 +94,7 @@ func (l *listing[T]) run(ctx context.Context, j *Journal, s statement, more ...[
 		if ctx.Err() != nil {
 			return errLeft(ctx)
 		}
-		page, err := l.page(ctx, j, s, append([][]byte{[]byte(after), []byte(beginning), int8Parameter(int64(limit))}, more...))
+		page, err := l.page(ctx, j, s, append([][]byte{[]byte(after), []byte(beginning), wire.Int8(int64(limit))}, more...))
 		if err != nil {
 			return err
 		}
@@ -122,7 +123,7 @@ func (l *listing[T]) run(ctx context.Context, j *Journal, s statement, more ...[
 	}
 }
 
-func (l *listing[T]) page(ctx context.Context, j *Journal, s statement, parameters [][]byte) (page []T, err error) {
+func (l *listing[T]) page(ctx context.Context, j *Journal, s wire.Statement, parameters [][]byte) (page []T, err error) {
 	err = j.withConn(ctx, func(conn *pgx.Conn) error {
 		page = page[:0]
 		return j.queryOn(ctx, conn, s, parameters, func(row [][]byte) error {

@@ -235,7 +235,7 @@ func listMigrations(ctx context.Context, conn *pgx.Conn, sql *statements, schema
 		Number int64
 		At     time.Time
 	}
-	rows, _ := conn.Query(ctx, sql.migrations.sql) // its error comes with the rows
+	rows, _ := conn.Query(ctx, sql.migrations.SQL) // its error comes with the rows
 	seen, err := pgx.CollectRows(rows, pgx.RowToStructByPos[applied])
 	if err != nil && !noTables(err) {
 		return nil, err
@@ -282,7 +282,7 @@ func Validate(ctx context.Context, config Config) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 	sql := newStatements(config.Schema)
 	var have int64
-	if err := conn.QueryRow(ctx, sql.migration.sql).Scan(&have); err != nil && !noTables(err) {
+	if err := conn.QueryRow(ctx, sql.migration.SQL).Scan(&have); err != nil && !noTables(err) {
 		return fmt.Errorf("validate the schema: %w", unavailable("the schema's version cannot be read", err))
 	}
 	wrong := &persistence.TablesError{Have: have, Want: newest(), Fix: fixSchema}

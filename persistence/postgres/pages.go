@@ -2,12 +2,12 @@ package postgres
 
 import (
 	"context"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // pipelined bounds the statements of ReadPages that are sent before their
@@ -86,7 +86,7 @@ func checkRequest(r *persistence.PageRequest) error {
 // readPages sends one group of requests and reads their answers. Streams without
 // id are not asked for: they have no event, or the request is invalid.
 func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, known []*stream, pages []persistence.StreamPage) (err error) {
-	send, err := j.sender(ctx, conn, j.sql.readForward)
+	prepared, err := j.prepare(ctx, conn, j.sql.readForward)
 	if err != nil {
 		return err
 	}
@@ -97,18 +97,19 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 		}
 	}()
 	asked := make([]int, 0, len(requests))
-	var m message
+	var m wire.Values
 	for i := range requests {
 		if known[i] == nil {
 			continue
 		}
 		asked = append(asked, i)
 		r := &requests[i]
-		m.buf = m.buf[:0]
-		m.int8(known[i].id)
-		m.int8(int64(r.From))
-		m.int8(int64(r.Limit))
-		send(pipeline, [][]byte{m.buf[4:12], m.buf[16:24], m.buf[28:36], j.id[:], m.buf[4:12], []byte(known[i].name)})
+		m.Reset(1 << 10)
+		m.Int8(known[i].id)
+		m.Int8(int64(r.From))
+		m.Int8(int64(r.Limit))
+		encodeProof(&m, j, known[i])
+		wire.Queue(pipeline, j.sql.readForward, prepared, m.Parameters())
 	}
 	if err := pipeline.Sync(); err != nil {
 		return err
@@ -116,15 +117,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	var arena rows
 	for _, i := range asked {
 		pages[i] = persistence.StreamPage{} // an attempt before may have begun it
-		results, err := pipeline.GetResults()
-		if err != nil {
-			return err
-		}
-		result, ok := results.(*pgconn.ResultReader)
-		if !ok {
-			return errors.New("the server answers less than it was asked")
-		}
-		err = arena.page(&requests[i], &pages[i], result)
+		err := arena.page(&requests[i], &pages[i], pipeline)
 		if err != nil {
 			return err
 		}
@@ -132,23 +125,10 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	return nil
 }
 
-// sender returns how a statement is sent into a pipeline.
-func (j *Journal) sender(ctx context.Context, conn *pgx.Conn, s statement) (func(*pgconn.Pipeline, [][]byte), error) {
-	if !j.prepares() {
-		return func(p *pgconn.Pipeline, parameters [][]byte) {
-			p.SendQueryParams(s.sql, parameters, nil, inBinary, inBinary)
-		}, nil
-	}
-	description, err := conn.Prepare(ctx, s.name, s.sql) // a look-up from the second time on
-	return func(p *pgconn.Pipeline, parameters [][]byte) {
-		p.SendQueryStatement(description, parameters, inBinary, inBinary)
-	}, err
-}
-
 // page reads the answer to one request. Undecodable rows fail only this one.
-func (r *rows) page(request *persistence.PageRequest, page *persistence.StreamPage, result *pgconn.ResultReader) error {
+func (r *rows) page(request *persistence.PageRequest, page *persistence.StreamPage, pipeline *pgconn.Pipeline) error {
 	start := len(r.events)
-	err := eachRow(result, func(row [][]byte) error {
+	err := wire.Next(pipeline, func(row [][]byte) error {
 		if page.Err == nil {
 			page.Err = r.add(request.Stream, row)
 		}

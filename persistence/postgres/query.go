@@ -10,12 +10,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/stele-es/stele/internal/pgsession"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 var errUndecodable = errors.New("a row is not what its statement promises")
-
-// inBinary is the format of all parameters and results.
-var inBinary = []int16{1}
 
 // withConn calls do with a connection of the pool. After a restart of the server
 // the pool is full of dead ones, and after a change of its tables or its settings of
@@ -49,55 +47,39 @@ func release(conn *pgxpool.Conn, err error) (spent bool) {
 	return spent
 }
 
-// queryOn runs a statement and hands its rows over, whose values are only valid
-// until row returns. It stays below the driver's rows, which look a decoder up for
-// every value.
-func (j *Journal) queryOn(ctx context.Context, conn *pgx.Conn, s statement, parameters [][]byte, row func([][]byte) error) error {
-	if !j.prepares() {
-		return eachRow(conn.PgConn().ExecParams(ctx, s.sql, parameters, nil, inBinary, inBinary), row)
-	}
-	description, err := conn.Prepare(ctx, s.name, s.sql) // a look-up from the second time on
+// queryOn runs a statement and hands its rows over, whose values are only valid until
+// row returns.
+func (j *Journal) queryOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, parameters [][]byte, row func([][]byte) error) error {
+	prepared, err := j.prepare(ctx, conn, s)
 	if err != nil {
 		return err
 	}
-	return eachRow(conn.PgConn().ExecStatement(ctx, description, parameters, inBinary, inBinary), row)
+	return wire.Query(ctx, conn.PgConn(), s, prepared, parameters, row)
 }
 
-// prepares reports whether statements are prepared, see [Protocol].
+// collect is queryOn for few rows.
+func (j *Journal) collect(ctx context.Context, conn *pgx.Conn, s wire.Statement, parameters [][]byte) (all [][][]byte, err error) {
+	err = j.queryOn(ctx, conn, s, parameters, func(row [][]byte) error {
+		all = append(all, wire.CloneRow(row))
+		return nil
+	})
+	return all, err
+}
+
+// prepare prepares a statement on a connection, which is a look-up from the second time
+// on. The description is nil where the protocol prepares none, see [Protocol].
+func (j *Journal) prepare(ctx context.Context, conn *pgx.Conn, s wire.Statement) (*pgconn.StatementDescription, error) {
+	if !j.prepares() {
+		return nil, nil
+	}
+	return conn.Prepare(ctx, s.Name, s.SQL)
+}
+
 func (j *Journal) prepares() bool { return j.config.Protocol == ProtocolPrepared }
 
-func eachRow(result *pgconn.ResultReader, row func([][]byte) error) (err error) {
-	for result.NextRow() {
-		if err == nil {
-			err = row(result.Values())
-		}
-	}
-	if _, closeErr := result.Close(); closeErr != nil {
-		return closeErr
-	}
-	return err
-}
-
-func int8Parameter(v int64) []byte {
-	var m message
-	m.int8(v)
-	return m.buf[4:]
-}
-
-func int2Parameter(v int16) []byte {
-	var m message
-	m.int2(v)
-	return m.buf[4:]
-}
-
-func int4Parameter(v int32) []byte {
-	var m message
-	m.int4(v)
-	return m.buf[4:]
-}
-
-func boolParameter(v bool) []byte {
-	var m message
-	m.bool(v)
-	return m.buf[4:]
+// unowned is a statement for a connection that is not the journal's own, where the text
+// is the name: another release may have prepared its own by the same name.
+func unowned(s wire.Statement) wire.Statement {
+	s.Name = s.SQL
+	return s
 }

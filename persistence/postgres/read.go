@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // pageRows bounds the rows that are read at a time when the caller sets none.
@@ -164,7 +165,7 @@ func (c *cursor) page(ctx context.Context) ([]persistence.Recorded, bool, error)
 	if c.options.Filter == nil {
 		limit = min(limit, c.left)
 	}
-	parameters := append([][]byte{int8Parameter(c.known.id), int8Parameter(c.next), int8Parameter(int64(limit))}, c.conditions...)
+	parameters := append([][]byte{wire.Int8(c.known.id), wire.Int8(c.next), wire.Int8(int64(limit))}, c.conditions...)
 	parameters = append(parameters, c.journal.proof(c.known)...)
 	var r rows
 	err := c.on(ctx, func(conn *pgx.Conn) error {
@@ -187,7 +188,7 @@ func (c *cursor) page(ctx context.Context) ([]persistence.Recorded, bool, error)
 	return r.events, len(r.events) == limit && (!c.options.Backward || c.next > 0), nil
 }
 
-func (c *cursor) statement() statement {
+func (c *cursor) statement() wire.Statement {
 	sql := &c.journal.sql.reading
 	switch {
 	case c.conditions == nil && !c.options.Backward:
@@ -251,10 +252,10 @@ func (j *Journal) info(ctx context.Context, on session, stream persistence.Strea
 
 // readInfo decodes what is known of a stream, and whether it exists.
 func readInfo(row [][]byte) (info persistence.StreamInfo, exists bool, err error) {
-	version, ok1 := readInt8(row[1])
-	first, ok2 := readInt8(row[2])
-	begin, ok3 := readInt8(row[3])
-	revision, ok4 := readInt8(row[5])
+	version, ok1 := wire.ReadInt8(row[1])
+	first, ok2 := wire.ReadInt8(row[2])
+	begin, ok3 := wire.ReadInt8(row[3])
+	revision, ok4 := wire.ReadInt8(row[5])
 	if !ok1 || !ok2 || !ok3 || !ok4 || len(row[4]) != 1 {
 		return info, false, errUndecodable
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // ReadAll fulfils [persistence.Reader]. It holds no connection while it yields.
@@ -174,7 +175,7 @@ func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err e
 func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, more bool, err error) {
 	r = newRows(s.expected(wanted))
 	// One row more than is wanted tells whether the end is reached.
-	parameters := append([][]byte{int2Parameter(partition), int8Parameter(s.last), int8Parameter(int64(wanted) + 1)}, s.conditions...)
+	parameters := append([][]byte{wire.Int2(partition), wire.Int8(s.last), wire.Int8(int64(wanted) + 1)}, s.conditions...)
 	parameters = append(parameters, s.journal.proof(s.journal.streams.newest())...)
 	err = s.journal.queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
 		if more = more || len(r.events) == wanted || len(r.events) > 0 && r.bytes+rowSize(row) > s.options.PageBytes; more {
@@ -182,7 +183,7 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, 
 		}
 		if s.tagged {
 			var ok bool
-			if s.head, ok = readInt8(row[len(row)-1]); !ok {
+			if s.head, ok = wire.ReadInt8(row[len(row)-1]); !ok {
 				return errUndecodable
 			}
 			if row = row[:len(row)-1]; row[1] == nil {
@@ -209,7 +210,7 @@ func (s *scan) expected(wanted int) int {
 	return int(max(0, min(int64(wanted), s.journal.heads.offset.Load()-s.last)))
 }
 
-func (s *scan) statement() statement {
+func (s *scan) statement() wire.Statement {
 	sql := &s.journal.sql.reading
 	switch {
 	case s.options.Whole:

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // rows turns result rows into events. What the driver hands over is only valid
@@ -29,10 +30,10 @@ func newRows(count int) *rows {
 // stream, or the first version that can be read of the given one; behind it may
 // stand whether the event's id is a key.
 func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
-	version, ok1 := readInt8(row[0])
-	position, ok2 := readInt8(row[1])
-	at, ok3 := readTime(row[2])
-	schema, ok4 := readInt4(row[4])
+	version, ok1 := wire.ReadInt8(row[0])
+	position, ok2 := wire.ReadInt8(row[1])
+	at, ok3 := wire.ReadTime(row[2])
+	schema, ok4 := wire.ReadInt4(row[4])
 	if !ok1 || !ok2 || !ok3 || !ok4 || len(row[3]) != 16 {
 		return &persistence.CorruptError{Stream: stream, Reason: errUndecodable.Error()}
 	}
@@ -48,7 +49,7 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 	if e.Metadata, err = persistence.DecodeMetadata(row[8]); err != nil {
 		return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: "its metadata cannot be decoded", Err: err}
 	}
-	tags, ok := readArray(row[9], oidText)
+	tags, ok := wire.ReadArray(row[9], wire.TypeText)
 	if !ok {
 		return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: "its tags cannot be decoded"}
 	}
@@ -59,7 +60,7 @@ func (r *rows) add(stream persistence.StreamID, row [][]byte) error {
 		}
 	}
 	if len(row) > 10 {
-		id, ok := readInt8(row[10])
+		id, ok := wire.ReadInt8(row[10])
 		if !ok {
 			return &persistence.CorruptError{Stream: stream, Version: e.Version, Reason: errUndecodable.Error()}
 		}

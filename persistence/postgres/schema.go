@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // RegisterSchema fulfils [persistence.Schemas]. A schema is found by the SHA-256
@@ -16,12 +17,12 @@ func (j *Journal) RegisterSchema(ctx context.Context, encoding persistence.Encod
 	hash := sha256.New()
 	hash.Write([]byte{byte(encoding)})
 	hash.Write(body)
-	rows, err := j.ask(ctx, j.sql.schemaRegister, j.proved(nil, hash.Sum(nil), int2Parameter(int16(encoding)), body)...)
+	rows, err := j.ask(ctx, j.sql.schemaRegister, j.proved(nil, hash.Sum(nil), wire.Int2(int16(encoding)), body)...)
 	if err != nil {
 		return 0, err
 	}
 	if len(rows) == 1 {
-		if id, ok := readInt4(rows[0][0]); ok {
+		if id, ok := wire.ReadInt4(rows[0][0]); ok {
 			return persistence.SchemaID(id), nil
 		}
 	}
@@ -36,7 +37,7 @@ func (j *Journal) Schemas(ctx context.Context) ([]persistence.Schema, error) {
 	}
 	schemas := make([]persistence.Schema, len(rows))
 	for i, row := range rows {
-		id, ok := readInt4(row[0])
+		id, ok := wire.ReadInt4(row[0])
 		if !ok || len(row[1]) != 2 {
 			return nil, &persistence.CorruptError{Reason: errUndecodable.Error()}
 		}
@@ -57,13 +58,13 @@ func (j *Journal) Uses(ctx context.Context) ([]persistence.Use, error) {
 	uses := persistence.Uses{}
 	for after, last := int64(0), head.Of(partition).Offset; after < last; after += useRows {
 		rows, err := j.ask(ctx, j.sql.schemaUses,
-			int2Parameter(partition), int8Parameter(after), int8Parameter(min(after+useRows, last)))
+			wire.Int2(partition), wire.Int8(after), wire.Int8(min(after+useRows, last)))
 		if err != nil {
 			return nil, err
 		}
 		for _, row := range rows {
-			schema, ok1 := readInt4(row[2])
-			events, ok2 := readInt8(row[3])
+			schema, ok1 := wire.ReadInt4(row[2])
+			events, ok2 := wire.ReadInt8(row[3])
 			if !ok1 || !ok2 {
 				return nil, &persistence.CorruptError{Reason: errUndecodable.Error()}
 			}

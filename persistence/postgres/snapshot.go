@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -35,9 +36,9 @@ func (j *Journal) LoadSnapshot(ctx context.Context, stream persistence.StreamID)
 		return persistence.Snapshot{}, false, err
 	}
 	row := rows[0]
-	version, ok1 := readInt8(row[0])
-	at, ok2 := readTime(row[2])
-	sum, ok3 := readInt4(row[3])
+	version, ok1 := wire.ReadInt8(row[0])
+	at, ok2 := wire.ReadTime(row[2])
+	sum, ok3 := wire.ReadInt4(row[3])
 	if !ok1 || !ok2 || !ok3 || len(row[1]) != 16 {
 		return persistence.Snapshot{}, false, nil
 	}
@@ -65,7 +66,7 @@ func (j *Journal) SaveSnapshot(ctx context.Context, snapshot persistence.Snapsho
 		state = []byte{} // nil is NULL
 	}
 	_, err := j.ask(ctx, j.sql.snapshotSave,
-		j.proved(nil, []byte(snapshot.Stream), int8Parameter(int64(snapshot.Version)), snapshot.EventID[:], sum, []byte(snapshot.Fingerprint), state)...)
+		j.proved(nil, []byte(snapshot.Stream), wire.Int8(int64(snapshot.Version)), snapshot.EventID[:], sum, []byte(snapshot.Fingerprint), state)...)
 	return err
 }
 
@@ -85,14 +86,14 @@ func (j *Journal) DeleteSnapshots(ctx context.Context, category string, before t
 	}
 	var at []byte // NULL
 	if !before.IsZero() {
-		at = int8Parameter(before.UnixMicro() - epoch)
+		at = wire.Time(before)
 	}
 	rows, err := j.ask(ctx, j.sql.snapshotsDelete, []byte(category), at)
 	return len(rows), err
 }
 
 // ask runs a statement that may be repeated without harm.
-func (j *Journal) ask(ctx context.Context, s statement, parameters ...[]byte) (rows [][][]byte, err error) {
+func (j *Journal) ask(ctx context.Context, s wire.Statement, parameters ...[]byte) (rows [][][]byte, err error) {
 	if ctx.Err() != nil {
 		return nil, errLeft(ctx)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 //go:embed sql/*.sql
@@ -19,53 +21,47 @@ var sqlFiles embed.FS
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// statement is a statement: the name under which connections prepare it, and its text.
-type statement struct{ name, sql string }
-
-// unowned is the statement for a connection that is not the journal's own, where the
-// text is the name: others may have prepared another release's.
-func (s statement) unowned() statement { return statement{s.sql, s.sql} }
-
 // statements are the journal's SQL for one schema.
 type statements struct {
 	reading
 
-	appendLean, flush, barrier, releaseEarly         statement
-	appendExact, appendChecked, attempt, search      statement
-	streamIDs, streamFind, streamByName, streamNames statement
-	head                                             statement
-	identity, migration, migrations, describe        statement
-	server, early, backend, fence                    statement
+	appendLean, flush, barrier, releaseEarly         wire.Statement
+	appendExact, appendChecked, attempt, search      wire.Statement
+	streamIDs, streamFind, streamByName, streamNames wire.Statement
+	head                                             wire.Statement
+	identity, migration, migrations, describe        wire.Statement
+	server, early, backend, fence                    wire.Statement
 
-	list, listCategory, categories                        statement
-	create, setMetadata, deleteStream, truncate, scavenge statement
-	snapshotLoad, snapshotSave                            statement
-	snapshotDelete, snapshotsDelete                       statement
-	schemaRegister, schemas, schemaUses                   statement
-	order, appendStrict                                   statement
-	importEvents, importStreams                           statement
+	list, listCategory, categories                        wire.Statement
+	create, setMetadata, deleteStream, truncate, scavenge wire.Statement
+	snapshotLoad, snapshotSave                            wire.Statement
+	snapshotDelete, snapshotsDelete                       wire.Statement
+	schemaRegister, schemas, schemaUses                   wire.Statement
+	order, appendStrict                                   wire.Statement
+	importEvents, importStreams                           wire.Statement
 
-	checkServer, checkWAL, checkRights, checkStreams, lastStream statement
+	checkServer, checkWAL, checkRights, checkStreams, lastStream wire.Statement
 
-	eventAt statement
+	eventAt wire.Statement
 }
 
 // reading are the statements for events: of a stream or all, in both directions,
 // plain or with the conditions of a filter.
 type reading struct {
-	readForward, readBackward, chooseForward, chooseBackward                                   statement
-	readAll, readAllBackward, chooseAll, chooseAllBackward, chooseTagged, chooseTaggedBackward statement
-	readWhole                                                                                  statement
+	readForward, readBackward, chooseForward, chooseBackward                                   wire.Statement
+	readAll, readAllBackward, chooseAll, chooseAllBackward, chooseTagged, chooseTaggedBackward wire.Statement
+	readWhole                                                                                  wire.Statement
 }
 
 func newStatements(schema string) *statements {
 	fill := filler(schema)
-	load := func(name string) statement {
+	load := func(name string) wire.Statement {
 		text, err := sqlFiles.ReadFile("sql/" + name + ".sql")
 		if err != nil {
 			panic("postgres: no embedded statement " + name) //nolint:forbidigo // the program is built wrong
 		}
-		return statement{"stele_" + name, fill.Replace(withProof(withoutComments(string(text))))}
+		sql := fill.Replace(withProof(withoutComments(string(text))))
+		return wire.Statement{Name: "stele_" + name, SQL: sql, Parameters: parametersOf(sql)}
 	}
 	return &statements{
 		reading: reading{
@@ -95,13 +91,18 @@ func newStatements(schema string) *statements {
 // opened, and about the streams that are remembered, by its last three parameters; see
 // unproven in the migrations. What is true costs two probes of an index, once.
 func withProof(text string) string {
-	last := 0
-	for _, found := range numbered.FindAllStringSubmatch(text, -1) {
-		number, _ := strconv.Atoi(found[1]) // digits
-		last = max(last, number)
-	}
+	last := parametersOf(text)
 	return strings.ReplaceAll(text, "{proof}", fmt.Sprintf(`CASE WHEN (SELECT j.id = $%[1]d::uuid AND ($%[2]d::bigint = 0 OR (SELECT s.name = $%[3]d::text FROM {schema}.stream s WHERE s.stream_id = $%[2]d::bigint))
   FROM {schema}.journal j WHERE j.one) THEN true ELSE {schema}.unproven($%[1]d::uuid) END`, last+1, last+2, last+3))
+}
+
+// parametersOf is the highest number of a parameter in a statement.
+func parametersOf(text string) (highest int) {
+	for _, found := range numbered.FindAllStringSubmatch(text, -1) {
+		number, _ := strconv.Atoi(found[1]) // digits
+		highest = max(highest, number)
+	}
+	return highest
 }
 
 var numbered = regexp.MustCompile(`\$(\d+)`)

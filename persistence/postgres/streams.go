@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // streams remembers which id a stream has, both ways. An id never changes, so
@@ -60,9 +61,9 @@ func (s *streams) reset() {
 // or only on the journal.
 func (j *Journal) proof(s *stream) [][]byte {
 	if s == nil {
-		return [][]byte{j.id[:], int8Parameter(0), {}}
+		return [][]byte{j.id[:], wire.Int8(0), {}}
 	}
-	return [][]byte{j.id[:], int8Parameter(s.id), []byte(s.name)}
+	return [][]byte{j.id[:], wire.Int8(s.id), []byte(s.name)}
 }
 
 // proved are parameters with a proof behind them.
@@ -175,7 +176,7 @@ func (j *Journal) resolve(ctx context.Context, names []persistence.StreamID, cre
 func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, create bool) (map[persistence.StreamID]*stream, error) {
 	found := make(map[persistence.StreamID]*stream, len(names))
 	statement := j.sql.streamFind
-	parameters := [][]byte{textArray(names)}
+	parameters := [][]byte{wire.Texts(names)}
 	if create {
 		statement = j.sql.streamIDs
 		parameters = append(parameters, zeroArray(len(names)))
@@ -183,8 +184,8 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 	parameters = j.proved(nil, parameters...)
 	add := func(row [][]byte) error {
 		if create {
-			ordinal, ok := readInt8(row[0])
-			id, ok2 := readInt8(row[1])
+			ordinal, ok := wire.ReadInt8(row[0])
+			id, ok2 := wire.ReadInt8(row[1])
 			if !ok || !ok2 || ordinal < 1 || int(ordinal) > len(names) {
 				return errUndecodable
 			}
@@ -192,7 +193,7 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 			found[name] = &stream{id: id, name: name}
 			return nil
 		}
-		id, ok := readInt8(row[0])
+		id, ok := wire.ReadInt8(row[0])
 		if !ok {
 			return errUndecodable
 		}
@@ -227,9 +228,9 @@ func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]p
 	}
 	slices.Sort(missing)
 	found, byID := map[persistence.StreamID]*stream{}, map[int64]persistence.StreamID{}
-	parameters := j.proved(nil, int8Array(slices.Compact(missing)))
+	parameters := j.proved(nil, wire.Int8s(slices.Compact(missing)))
 	err := j.queryOn(ctx, conn, j.sql.streamNames, parameters, func(row [][]byte) error {
-		id, ok := readInt8(row[0])
+		id, ok := wire.ReadInt8(row[0])
 		if !ok {
 			return errUndecodable
 		}
@@ -249,33 +250,7 @@ func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]p
 	return names, nil
 }
 
-func textArray[T ~string](names []T) []byte {
-	var m message
-	start := m.array(oidText, len(names))
-	for _, name := range names {
-		m.string(string(name))
-	}
-	m.endArray(start)
-	return m.buf[4:] // without the length, which the driver writes
-}
-
-func int8Array(ids []int64) []byte {
-	var m message
-	start := m.array(oidInt8, len(ids))
-	for _, id := range ids {
-		m.int8(id)
-	}
-	m.endArray(start)
-	return m.buf[4:]
-}
-
 // zeroArray is smallint[]: every stream is made in the one partition.
 func zeroArray(n int) []byte {
-	var m message
-	start := m.array(oidInt2, n)
-	for range n {
-		m.int2(partition)
-	}
-	m.endArray(start)
-	return m.buf[4:]
+	return wire.Array(wire.TypeInt2, make([]int16, n), (*wire.Values).Int2)
 }

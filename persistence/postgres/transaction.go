@@ -14,6 +14,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // transactor has the one connection of a journal's transactions. They would take
@@ -187,7 +188,7 @@ func (tx *transaction) beginOn() (err error) {
 	if tx.tx, err = tx.conn.BeginTx(tx.ctx, pgx.TxOptions{BeginQuery: pgsession.Writing}); err != nil {
 		return tx.failure("", err)
 	}
-	if _, err := j.collect(tx.ctx, tx.conn.Conn(), j.sql.order, [][]byte{int2Parameter(partition)}); err != nil {
+	if _, err := j.collect(tx.ctx, tx.conn.Conn(), j.sql.order, [][]byte{wire.Int2(partition)}); err != nil {
 		return tx.failure("", err)
 	}
 	tx.holding.Begin()
@@ -310,9 +311,9 @@ func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persist
 
 // appendOn stores an append on a connection that holds the order lock, by one of
 // the statements that take any expectation. A refusal stands in the outcome.
-func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, item *appender.Item, stream *stream) (persistence.Outcome, error) {
+func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, item *appender.Item, stream *stream) (persistence.Outcome, error) {
 	if len(item.Events) == 0 {
-		rows, err := j.collect(ctx, conn, j.sql.streamByName.unowned(), j.proved(nil, []byte(item.Stream)))
+		rows, err := j.collect(ctx, conn, unowned(j.sql.streamByName), j.proved(nil, []byte(item.Stream)))
 		if err != nil {
 			return persistence.Outcome{}, err
 		}
@@ -322,9 +323,9 @@ func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, ite
 		}
 		return found.outcome(item), nil
 	}
-	var m message
-	checkedParameters(&m, j, false, &work{item: item, stream: stream})
-	rows, err := j.collect(ctx, conn, s, m.parameters())
+	var m wire.Values
+	encodeChecked(&m, j, false, &work{item: item, stream: stream})
+	rows, err := j.collect(ctx, conn, s, m.Parameters())
 	if err != nil {
 		return persistence.Outcome{}, err
 	}
@@ -336,11 +337,11 @@ func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s statement, ite
 
 // checkedOutcome decodes what became of an append.
 func checkedOutcome(item *appender.Item, row [][]byte) persistence.Outcome {
-	last, ok := readInt8(row[1])
+	last, ok := wire.ReadInt8(row[1])
 	switch outcome := string(row[0]); {
 	case !ok:
 	case outcome == "ok", outcome == "duplicate":
-		position, ok := readInt8(row[2])
+		position, ok := wire.ReadInt8(row[2])
 		if !ok {
 			break
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // witness remembers the newest event that a reader of the sequence has been given, and
@@ -82,7 +83,7 @@ func (j *Journal) testify(ctx context.Context, conn *pgx.Conn) error {
 	if read.position == 0 {
 		return nil
 	}
-	rows, err := j.collect(ctx, conn, j.sql.eventAt, [][]byte{int2Parameter(partition), int8Parameter(read.position)})
+	rows, err := j.collect(ctx, conn, j.sql.eventAt, [][]byte{wire.Int2(partition), wire.Int8(read.position)})
 	if err != nil {
 		return err
 	}

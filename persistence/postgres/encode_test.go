@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // proving is the journal of the requests.
@@ -26,29 +26,29 @@ func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		works := rapid.SliceOfN(rapid.Custom(drawWork), 1, 5).Draw(r, "works")
-		var m message
-
+		var requests wire.Requests
 		f := &flight{
 			calls:  []call{{opLean, works}, {opExact, works}, {opChecked, works[:1]}, {opAttempt, works[:1]}, {opSearch, works[:1]}, {opHead, works[:1]}},
 			before: proof{stream: 3, version: 4, id: persistence.NewEventID()}, flush: rapid.Bool().Draw(r, "flush"), early: rapid.Bool().Draw(r, "early"),
 		}
 		newest := proof{position: 5, id: persistence.NewEventID()}
-		f.encode(&m, proving, newest)
 
-		d := &driver{r, pgproto3.NewBackend(bytes.NewReader(m.buf), nil), pgtype.NewMap()}
+		f.encode(&requests, proving, newest)
+
+		d := &driver{r, pgproto3.NewBackend(bytes.NewReader(requests.Bytes()), nil), pgtype.NewMap()}
 		d.lean(f, works, newest)
 		d.exact(f, works)
 		d.checked(f, works[0])
 		w := works[0]
 		version, _ := w.item.Expected.Version()
-		require.Equal(r, []any{w.stream.id, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(proving.sql.attempt, 3)))
-		search := d.bind(proving.sql.search, 3)
+		require.Equal(r, []any{w.stream.id, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(proving.sql.attempt)))
+		search := d.bind(proving.sql.search)
 		require.Equal(r, []any{w.stream.id, w.below}, d.int8s([][]byte{search[0], search[2]}))
 		require.Equal(r, w.item.Events[0].ID[:], search[1])
-		require.Equal(r, string(w.item.Stream), string(d.bind(proving.sql.streamByName, 4)[0]))
+		require.Equal(r, string(w.item.Stream), string(d.bind(proving.sql.streamByName)[0]))
 		require.IsType(r, &pgproto3.Sync{}, d.receive())
 		if f.flush {
-			d.bind(proving.sql.flush, 0)
+			d.bind(proving.sql.flush)
 			require.IsType(r, &pgproto3.Sync{}, d.receive())
 		}
 		_, err := d.backend.Receive()
@@ -93,14 +93,14 @@ func (d *driver) receive() pgproto3.FrontendMessage {
 }
 
 // bind reads a Bind and its Execute and returns the parameters.
-func (d *driver) bind(s statement, parameters int) [][]byte {
+func (d *driver) bind(s wire.Statement) [][]byte {
 	bound, ok := d.receive().(*pgproto3.Bind)
 	require.True(d.t, ok)
-	require.Equal(d.t, s.name, bound.PreparedStatement)
+	require.Equal(d.t, s.Name, bound.PreparedStatement)
 	require.Equal(d.t, []int16{1}, bound.ParameterFormatCodes)
 	require.Equal(d.t, []int16{1}, bound.ResultFormatCodes)
-	require.Len(d.t, bound.Parameters, parameters)
-	values := make([][]byte, parameters)
+	require.Len(d.t, bound.Parameters, s.Parameters)
+	values := make([][]byte, s.Parameters)
 	for i, value := range bound.Parameters {
 		values[i] = bytes.Clone(value)
 	}
@@ -121,7 +121,7 @@ func decode[T any](d *driver, oid uint32, value []byte) (v T) {
 }
 
 func (d *driver) lean(f *flight, works []*work, newest proof) {
-	values := d.bind(proving.sql.appendLean, 22)
+	values := d.bind(proving.sql.appendLean)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	require.Equal(d.t, []any{newest.position, f.before.stream, f.before.version}, d.int8s([][]byte{values[2], values[4], values[5]}))
@@ -146,32 +146,28 @@ func (d *driver) lean(f *flight, works []*work, newest proof) {
 	require.EqualValues(d.t, first, decode[int32](d, pgtype.Int4OID, values[9]))
 	require.Equal(d.t, streams, decode[[]int64](d, pgtype.Int8ArrayOID, values[10]))
 	require.Equal(d.t, versions, decode[[]int64](d, pgtype.Int8ArrayOID, values[11]))
-	absent := func(oid uint32) []byte { // a column that no event has stands for one of empty or NULL values
-		var m message
-		start := m.array(oid, events)
-		for range events {
-			switch oid {
-			case oidBytea:
-				m.bytes(nil)
-			case oidInt4:
-				m.int4(int32(first))
+	absent := func(element wire.Type) []byte { // a column that no event has stands for one of empty or NULL values
+		return wire.Array(element, make([]struct{}, events), func(v *wire.Values, _ struct{}) {
+			switch element {
+			case wire.TypeBytea:
+				v.Data(nil)
+			case wire.TypeInt4:
+				v.Int4(int32(first))
 			default:
-				m.null()
+				v.Null()
 			}
-		}
-		m.endArray(start)
-		return m.buf[4:]
+		})
 	}
 	id, kind, payload, headers, metadata, tags, schema := values[12], values[13], values[14], values[15], values[16], values[17], values[18]
 	require.Equal(d.t, mixed, len(decode[[]int32](d, pgtype.Int4ArrayOID, schema)) > 0)
-	for value, oid := range map[*[]byte]uint32{&schema: oidInt4, &headers: oidBytea, &metadata: oidText, &tags: oidText} {
+	for value, element := range map[*[]byte]wire.Type{&schema: wire.TypeInt4, &headers: wire.TypeBytea, &metadata: wire.TypeText, &tags: wire.TypeText} {
 		if len(*value) == 12 {
-			*value = absent(oid)
+			*value = absent(element)
 		}
 	}
-	if binary.BigEndian.Uint32(metadata[8:]) == oidJSON { // which looks like text otherwise
+	if wire.Type(binary.BigEndian.Uint32(metadata[8:])) == wire.TypeJSON { // which looks like text otherwise
 		metadata = bytes.Clone(metadata)
-		binary.BigEndian.PutUint32(metadata[8:], oidText)
+		binary.BigEndian.PutUint32(metadata[8:], uint32(wire.TypeText))
 	}
 	d.events(works, [][]byte{id, schema, kind, payload, headers, metadata, tags})
 	d.proof(works, values[19:])
@@ -191,7 +187,7 @@ func (d *driver) proof(works []*work, values [][]byte) {
 }
 
 func (d *driver) exact(f *flight, works []*work) {
-	values := d.bind(proving.sql.appendExact, 15)
+	values := d.bind(proving.sql.appendExact)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	var streams, expected, versions []int64
@@ -210,7 +206,7 @@ func (d *driver) exact(f *flight, works []*work) {
 }
 
 func (d *driver) checked(f *flight, w *work) {
-	values := d.bind(proving.sql.appendChecked, 15)
+	values := d.bind(proving.sql.appendChecked)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	require.Equal(d.t, []any{w.stream.id, int64(w.item.Expected)}, d.int8s(values[2:4]))
@@ -256,44 +252,14 @@ func (d *driver) events(works []*work, values [][]byte) {
 	}
 }
 
-func TestEmptyArraysAreEmpty(t *testing.T) {
-	t.Parallel()
-	var names []string
-	require.NoError(t, pgtype.NewMap().Scan(pgtype.TextArrayOID, pgtype.BinaryFormatCode, textArray[string](nil), &names))
-	require.Empty(t, names)
-	var ids []int64
-	require.NoError(t, pgtype.NewMap().Scan(pgtype.Int8ArrayOID, pgtype.BinaryFormatCode, int8Array([]int64{3, -4}), &ids))
-	require.Equal(t, []int64{3, -4}, ids)
-}
-
-// What a server answers is read as the driver writes it, and whatever else it
-// may be is refused without a panic.
-func FuzzReadInt4Array(f *testing.F) {
-	for _, values := range [][]int32{nil, {}, {1}, {1, 2, 3}, {-1, 1 << 30}} {
-		encoded, err := pgtype.NewMap().Encode(pgtype.Int4ArrayOID, pgtype.BinaryFormatCode, values, nil)
-		require.NoError(f, err)
-		f.Add(encoded)
-	}
-	f.Add([]byte("\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x17\x7f\xff\xff\xff\x00\x00\x00\x01"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		values, ok := readInt4Array(data)
-		if !ok {
-			return
-		}
-		var driver []int32
-		require.NoError(t, pgtype.NewMap().Scan(pgtype.Int4ArrayOID, pgtype.BinaryFormatCode, data, &driver))
-		require.Equal(t, fmt.Sprint(driver), fmt.Sprint(values))
-	})
-}
-
 // FuzzRow has rows of any bytes decoded: an event that is right, or an error.
 func FuzzRow(f *testing.F) {
 	number := []byte{0, 0, 0, 0, 0, 0, 0, 7}
 	id := persistence.NewEventID()
-	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "type", []byte("payload"), []byte("headers"), []byte("{\"a\": 1}"), textArray([]persistence.StreamID{"a", ""}), number)
-	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "", []byte{}, []byte{}, []byte{}, textArray[string](nil), number)
+	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "type", []byte("payload"), []byte("headers"), []byte("{\"a\": 1}"), wire.Texts([]persistence.StreamID{"a", ""}), number)
+	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "", []byte{}, []byte{}, []byte{}, wire.Texts[string](nil), number)
 	f.Add(number, number, []byte("\x7f\xff\xff\xff\xff\xff\xff\xff"), id[:], []byte{0, 0, 0, 3}, "type", bytes.Repeat([]byte{1}, chunkSize), []byte{}, []byte("{\"a\": [1]}"), []byte{}, number)
-	f.Add([]byte{1}, []byte{}, number, id[:3], []byte{0}, "type", []byte{}, []byte{}, []byte{2}, int8Array([]int64{1}), []byte{9})
+	f.Add([]byte{1}, []byte{}, number, id[:3], []byte{0}, "type", []byte{}, []byte{}, []byte{2}, wire.Int8s([]int64{1}), []byte{9})
 	f.Fuzz(func(t *testing.T, version, position, at, id, schema []byte, name string, payload, headers, metadata, tags, stream []byte) {
 		r := rows{}
 		for range 2 { // the second shares the chunk of the first
@@ -338,11 +304,7 @@ func FuzzReadExact(f *testing.F) {
 		}
 		encoded, err := pgtype.NewMap().Encode(pgtype.Int4ArrayOID, pgtype.BinaryFormatCode, refused, nil)
 		require.NoError(t, err)
-		var m message
-		m.int8(base)
-		m.int4(inserted)
-
-		got, flags, ok := readExact(works, [][][]byte{{m.buf[4:12], m.buf[16:20], encoded}})
+		got, flags, ok := readExact(works, [][][]byte{{wire.Int8(base), wire.Int4(inserted), encoded}})
 
 		if !ok {
 			return
