@@ -80,7 +80,7 @@ func steps(schema string, more ...string) []step {
 	fill := filler(schema, more...)
 	all := []step{{have: `SELECT to_regclass({table}) IS NOT NULL`, do: firstStep}}
 	for _, name := range migrationNames() {
-		text, err := migrationFiles.ReadFile("migrations/" + name)
+		text, err := migrationFiles.ReadFile("migration/" + name)
 		if err != nil {
 			panic("postgres: no embedded migration " + name) //nolint:forbidigo // the program is built wrong
 		}

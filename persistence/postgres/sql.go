@@ -18,7 +18,7 @@ import (
 //go:embed sql/*.sql
 var sqlFiles embed.FS
 
-//go:embed migrations/*.sql
+//go:embed migration/*.sql
 var migrationFiles embed.FS
 
 // statements are the journal's SQL for one schema.
@@ -163,7 +163,7 @@ func Migrations(schema string) (fs.FS, error) {
 }
 
 func migrations(schema string) fs.FS {
-	files, err := fs.Sub(migrationFiles, "migrations")
+	files, err := fs.Sub(migrationFiles, "migration")
 	if err != nil {
 		panic("postgres: no embedded migrations") //nolint:forbidigo // the program is built wrong
 	}
@@ -212,7 +212,7 @@ type filledInfo struct {
 func (i filledInfo) Size() int64 { return i.size }
 
 func migrationNames() []string {
-	entries, err := migrationFiles.ReadDir("migrations")
+	entries, err := migrationFiles.ReadDir("migration")
 	if err != nil {
 		panic("postgres: no embedded migrations") //nolint:forbidigo // the program is built wrong
 	}

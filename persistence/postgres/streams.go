@@ -2,255 +2,188 @@ package postgres
 
 import (
 	"context"
-	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// streams remembers which id a stream has, both ways. An id never changes, so
-// entries are never wrong; only a server that has lost its newest data can give
-// an id to another name. Statements prove that it has not, by the highest id that
-// they rest on; else all is forgotten.
-//
-// There are two generations: what is used moves to the young one, and when that
-// is full the old one is forgotten. That keeps what is used without a list.
-type streams struct {
-	limit int // of one generation
+// scavengeRows bounds the events that one transaction empties.
+const scavengeRows = 1000
 
-	mu         sync.Mutex
-	epoch      uint64
-	young, old generation
-	highest    *stream // of all that the epoch has seen
-}
-
-// stream is what is known of one.
-type stream struct {
-	id   int64
-	name persistence.StreamID
-	// stored is the highest version that the appends of this epoch have stored.
-	stored atomic.Int64
-}
-
-type generation struct {
-	byName map[persistence.StreamID]*stream
-	byID   map[int64]*stream
-}
-
-func newGeneration() generation {
-	return generation{byName: map[persistence.StreamID]*stream{}, byID: map[int64]*stream{}}
-}
-
-func newStreams(limit int) *streams {
-	return &streams{limit: max(1, limit/2), young: newGeneration(), old: newGeneration()}
-}
-
-// reset forgets everything; another epoch begins.
-func (s *streams) reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.epoch++
-	s.young, s.old, s.highest = newGeneration(), newGeneration(), nil
-}
-
-// proof is the last parameters of a statement that rests on what is known of a stream,
-// or only on the journal.
-func (j *Journal) proof(s *stream) [][]byte {
-	if s == nil {
-		return [][]byte{j.id[:], wire.Int8(0), {}}
+// Create fulfils [persistence.Streams].
+func (j *Journal) Create(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata) error {
+	if err := stream.CheckName(); err != nil {
+		return err
 	}
-	return [][]byte{j.id[:], wire.Int8(s.id), []byte(s.name)}
+	if err := metadata.Check(); err != nil {
+		return err
+	}
+	row, err := j.change(ctx, stream, persistence.NoStream, nil, j.sql.create,
+		j.proved(nil, []byte(stream), wire.Int2(partition), persistence.EncodeMetadata(metadata))...)
+	switch {
+	case err != nil:
+		return err
+	case len(row[0]) != 1:
+		return contradiction(stream)
+	case row[0][0] == 0:
+		return &persistence.StreamExistsError{Stream: stream}
+	}
+	return nil
 }
 
-// proved are parameters with a proof behind them.
-func (j *Journal) proved(s *stream, parameters ...[]byte) [][]byte {
-	return append(parameters, j.proof(s)...)
-}
-
-// newest is the stream with the highest id of all that are known.
-func (s *streams) newest() *stream {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.highest
-}
-
-// highestOf is the stream with the highest id, nil of none.
-func highestOf(all []*stream) (highest *stream) {
-	for _, s := range all {
-		if s != nil && (highest == nil || s.id > highest.id) {
-			highest = s
-		}
+// SetMetadata fulfils [persistence.Streams].
+func (j *Journal) SetMetadata(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata, expected persistence.Revision) (persistence.Revision, error) {
+	if err := stream.CheckName(); err != nil {
+		return 0, err
 	}
-	return highest
-}
-
-// current is the number of the epoch; ids of another one must be asked for again.
-func (s *streams) current() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.epoch
-}
-
-// named returns a stream by its name, nil when it is not known. The caller holds mu.
-func (s *streams) named(name persistence.StreamID) *stream {
-	if known := s.young.byName[name]; known != nil {
-		return known
+	if err := metadata.Check(); err != nil {
+		return 0, err
 	}
-	return s.keep(s.old.byName[name])
-}
-
-// numbered returns a stream by its id, nil when it is not known. The caller holds mu.
-func (s *streams) numbered(id int64) *stream {
-	if known := s.young.byID[id]; known != nil {
-		return known
+	if err := expected.Check(); err != nil {
+		return 0, err
 	}
-	return s.keep(s.old.byID[id])
-}
-
-// keep makes a stream one of the young, if there is one.
-func (s *streams) keep(known *stream) *stream {
-	if known == nil {
-		return nil
-	}
-	if len(s.young.byName) >= s.limit {
-		s.old, s.young = s.young, newGeneration()
-	}
-	s.young.byName[known.name], s.young.byID[known.id] = known, known
-	if s.highest == nil || known.id > s.highest.id {
-		s.highest = known
-	}
-	return known
-}
-
-// remember stores what was asked for in an epoch, unless that is over, and returns
-// it. It changes found so that both are the same.
-func (s *streams) remember(epoch uint64, found map[persistence.StreamID]*stream) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.epoch != epoch {
-		return
-	}
-	for name, answered := range found {
-		if known := s.named(name); known != nil {
-			found[name] = known // somebody else has asked meanwhile
-			continue
-		}
-		s.keep(answered)
-	}
-}
-
-// resolve returns streams, in the order of the names. It makes those that are
-// missing in the database when create is set; else they are nil. The epoch tells
-// how long they hold.
-func (j *Journal) resolve(ctx context.Context, names []persistence.StreamID, create bool) (all []*stream, epoch uint64, err error) {
-	all = make([]*stream, len(names))
-	var missing []persistence.StreamID
-	j.streams.mu.Lock()
-	epoch = j.streams.epoch
-	for i, name := range names {
-		if all[i] = j.streams.named(name); all[i] == nil {
-			missing = append(missing, name)
-		}
-	}
-	j.streams.mu.Unlock()
-	if len(missing) == 0 {
-		return all, epoch, nil
-	}
-	found, err := j.askIDs(ctx, missing, create)
+	row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.setMetadata,
+		j.proved(nil, []byte(stream), persistence.EncodeMetadata(metadata), wire.Int8(int64(expected)))...)
 	if err != nil {
-		return nil, epoch, err
+		return 0, err
 	}
-	j.streams.remember(epoch, found)
-	for i, name := range names {
-		if all[i] == nil {
-			all[i] = found[name]
-		}
+	revision, ok := wire.ReadInt8(row[1])
+	switch outcome := string(row[0]); {
+	case outcome == "not_found":
+		return 0, &persistence.StreamNotFoundError{Stream: stream}
+	case outcome == "conflict" && ok:
+		return 0, &persistence.RevisionError{Stream: stream, Expected: expected, Actual: persistence.Revision(revision)}
+	case outcome == "ok" && ok:
+		return persistence.Revision(revision), nil
 	}
-	return all, epoch, nil
+	return 0, contradiction(stream)
 }
 
-func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, create bool) (map[persistence.StreamID]*stream, error) {
-	found := make(map[persistence.StreamID]*stream, len(names))
-	statement := j.sql.streamFind
-	parameters := [][]byte{wire.Texts(names)}
-	if create {
-		statement = j.sql.streamIDs
-		parameters = append(parameters, zeroArray(len(names)))
+// Delete fulfils [persistence.Streams].
+func (j *Journal) Delete(ctx context.Context, stream persistence.StreamID, expected persistence.Expected) (persistence.Version, error) {
+	if err := (&persistence.Append{Stream: stream, Expected: expected}).Check(); err != nil {
+		return 0, err
 	}
-	parameters = j.proved(nil, parameters...)
-	add := func(row [][]byte) error {
-		if create {
-			ordinal, ok := wire.ReadInt8(row[0])
-			id, ok2 := wire.ReadInt8(row[1])
-			if !ok || !ok2 || ordinal < 1 || int(ordinal) > len(names) {
-				return errUndecodable
-			}
-			name := names[ordinal-1]
-			found[name] = &stream{id: id, name: name}
-			return nil
-		}
-		id, ok := wire.ReadInt8(row[0])
-		if !ok {
-			return errUndecodable
-		}
-		name := persistence.StreamID(row[1])
-		found[name] = &stream{id: id, name: name}
-		return nil
-	}
-	err := j.withConn(ctx, func(conn *pgx.Conn) error { return j.queryOn(ctx, conn, statement, parameters, add) })
-	if err == nil && create && len(found) < len(names) {
-		err = errUndecodable
-	}
-	return found, err
-}
-
-// namesOf returns the names of streams in the order of their ids, "" when there is
-// no such stream.
-func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]persistence.StreamID, error) {
-	names := make([]persistence.StreamID, len(ids))
-	var missing []int64
-	j.streams.mu.Lock()
-	epoch := j.streams.epoch
-	for i, id := range ids {
-		if known := j.streams.numbered(id); known != nil {
-			names[i] = known.name
-		} else {
-			missing = append(missing, id)
-		}
-	}
-	j.streams.mu.Unlock()
-	if len(missing) == 0 {
-		return names, nil
-	}
-	slices.Sort(missing)
-	found, byID := map[persistence.StreamID]*stream{}, map[int64]persistence.StreamID{}
-	parameters := j.proved(nil, wire.Int8s(slices.Compact(missing)))
-	err := j.queryOn(ctx, conn, j.sql.streamNames, parameters, func(row [][]byte) error {
-		id, ok := wire.ReadInt8(row[0])
-		if !ok {
-			return errUndecodable
-		}
-		name := persistence.StreamID(row[1])
-		byID[id], found[name] = name, &stream{id: id, name: name}
-		return nil
-	})
+	id := persistence.NewEventID()
+	row, err := j.change(ctx, stream, expected, []persistence.EventID{id}, j.sql.deleteStream,
+		j.proved(nil, wire.Int2(partition), []byte(stream), wire.Int8(int64(expected)), id[:])...)
 	if err != nil {
+		return 0, err
+	}
+	last, ok1 := wire.ReadInt8(row[1])
+	position, ok2 := wire.ReadInt8(row[2])
+	switch outcome := string(row[0]); {
+	case outcome == "not_found":
+		return 0, &persistence.StreamNotFoundError{Stream: stream}
+	case outcome == "conflict" && ok1:
+		return 0, &persistence.ConflictError{Stream: stream, Expected: expected, Actual: persistence.Version(last)}
+	case outcome == "ok" && ok1 && ok2:
+		j.heads.publish(position)
+		return persistence.Version(last), nil
+	}
+	return 0, contradiction(stream)
+}
+
+// Truncate fulfils [persistence.Streams].
+func (j *Journal) Truncate(ctx context.Context, stream persistence.StreamID, before persistence.Version) (persistence.Version, error) {
+	if err := stream.CheckName(); err != nil {
+		return 0, err
+	}
+	if before > persistence.MaxVersion {
+		return 0, &persistence.InvalidError{Field: "before", Reason: "is out of range"}
+	}
+	row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.truncate, j.proved(nil, []byte(stream), wire.Int8(int64(before)))...)
+	if err != nil {
+		return 0, permitted("truncate", err)
+	}
+	if row[0] == nil {
+		return 0, &persistence.StreamNotFoundError{Stream: stream}
+	}
+	first, ok := wire.ReadInt8(row[0])
+	if !ok {
+		return 0, contradiction(stream)
+	}
+	return persistence.Version(first), nil
+}
+
+// Scavenge fulfils [persistence.Scavenger].
+func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (events int, err error) {
+	if err := stream.CheckName(); err != nil {
+		return 0, err
+	}
+	for from := int64(1); ; {
+		row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.scavenge,
+			j.proved(nil, []byte(stream), wire.Int8(from), wire.Int4(scavengeRows))...)
+		if err != nil {
+			return events, permitted("scavenge", err)
+		}
+		seen, ok1 := wire.ReadInt8(row[0])
+		husks, ok2 := wire.ReadInt8(row[1])
+		next, ok3 := wire.ReadInt8(row[2])
+		if !ok1 || !ok2 || !ok3 {
+			return events, contradiction(stream)
+		}
+		events += int(husks)
+		if from = next; seen < scavengeRows {
+			return events, nil
+		}
+	}
+}
+
+// change runs a statement that is a transaction of its own and answers with one
+// row. What fails before it is sent was not done; what fails later may have been,
+// unless the server's error proves otherwise.
+func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, s wire.Statement, parameters ...[]byte) (row [][]byte, err error) {
+	if err := appender.Outside(ctx, j); err != nil {
 		return nil, err
 	}
-	j.streams.remember(epoch, found)
-	for i, id := range ids {
-		if names[i] == "" {
-			names[i] = byID[id]
-		}
+	row, err, sent := j.once(ctx, s, parameters)
+	switch {
+	case sent && err != nil:
+		return nil, stageError(stream, expected, ids, err)
+	case err == nil && row == nil:
+		return nil, contradiction(stream)
 	}
-	return names, nil
+	return row, err
 }
 
-// zeroArray is smallint[]: every stream is made in the one partition.
-func zeroArray(n int) []byte {
-	return wire.Array(wire.TypeInt2, make([]int16, n), (*wire.Values).Int2)
+// once sends a statement at most once, as far as it can have been done, and returns
+// its row, if it answers with one. An error from before it was sent is translated, one
+// from afterwards is the driver's.
+func (j *Journal) once(ctx context.Context, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // sent says what err is
+	for retried := false; ; retried = true {
+		if ctx.Err() != nil {
+			return nil, errLeft(ctx), false
+		}
+		conn, err := j.pool.Acquire(ctx)
+		if err != nil {
+			return nil, notBegun(ctx, err), false
+		}
+		row, err, sent := j.onceOn(ctx, conn.Conn(), s, parameters)
+		spent := release(conn, err)
+		done := sent && !pgsession.Definite(pgsession.Code(err))
+		switch {
+		case err != nil && spent && !done && !retried && ctx.Err() == nil:
+			j.pool.Reset() // the others are no better
+		case err != nil && !sent:
+			return nil, notBegun(ctx, err), false
+		default:
+			return row, err, sent
+		}
+	}
+}
+
+func (j *Journal) onceOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // as above
+	if _, err := j.prepare(ctx, conn, s); err != nil {
+		return nil, err, false
+	}
+	rows, err := j.collect(ctx, conn, s, parameters)
+	if err == nil && len(rows) == 1 {
+		row = rows[0]
+	}
+	return row, err, true
 }
