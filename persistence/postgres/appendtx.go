@@ -157,13 +157,3 @@ func foreignError(ctx context.Context, a *persistence.Append, err error) error {
 	}
 	return refusal(a.Stream, pgsession.NewServerError(answered.Code, answered.Message))
 }
-
-// Nudge says that somebody else may have stored events, such as a transaction
-// that [Journal.AppendTx] has joined: readers who wait need not wait for the next
-// poll. It returns at once.
-func (j *Journal) Nudge() {
-	select {
-	case j.nudged <- struct{}{}:
-	default: // the last one is still to be heard
-	}
-}

@@ -464,31 +464,3 @@ func (w *work) settleHead(rows [][][]byte) (next op, more bool) {
 	}
 	return 0, false
 }
-
-// end is where a stream ends, which is all that an append without events asks for.
-type end struct {
-	version, first persistence.Version
-	created        bool
-}
-
-// readEnd decodes what stream_by_name.sql finds. A stream without a row is at its
-// beginning.
-func readEnd(rows [][][]byte) (end, bool) {
-	if len(rows) == 0 {
-		return end{first: 1}, true
-	}
-	version, ok1 := wire.ReadInt8(rows[0][1])
-	first, ok2 := wire.ReadInt8(rows[0][2])
-	if !ok1 || !ok2 || version < 0 || first < 1 || len(rows[0][4]) != 1 {
-		return end{}, false
-	}
-	return end{persistence.Version(version), persistence.Version(first), rows[0][4][0] != 0}, true
-}
-
-// outcome is that of an append without events.
-func (e end) outcome(item *appender.Item) persistence.Outcome {
-	if !item.Expected.Admits(e.version, e.first, e.created) {
-		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: e.version}}
-	}
-	return persistence.Outcome{Last: e.version}
-}

@@ -169,3 +169,13 @@ func (j *Journal) headOf(ctx context.Context, conn *pgx.Conn) (offset int64, err
 	}
 	return offset, err
 }
+
+// Nudge says that somebody else may have stored events, such as a transaction
+// that [Journal.AppendTx] has joined: readers who wait need not wait for the next
+// poll. It returns at once.
+func (j *Journal) Nudge() {
+	select {
+	case j.nudged <- struct{}{}:
+	default: // the last one is still to be heard
+	}
+}

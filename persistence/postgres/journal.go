@@ -195,27 +195,6 @@ func (j *Journal) start() {
 // Identity returns the journal's id.
 func (j *Journal) Identity() persistence.JournalID { return j.id }
 
-// Submit fulfils [persistence.Submitter]. While the server is away it refuses at
-// once.
-func (j *Journal) Submit(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
-	if err := j.committer.breaker.refuse(); err != nil {
-		return err
-	}
-	return j.queue.Submit(a, chain, done)
-}
-
-// Append fulfils [persistence.Appender]. While the server is away it refuses at
-// once.
-func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
-	if err := appender.Outside(ctx, j); err != nil {
-		return nil, err
-	}
-	if err := j.committer.breaker.refuse(); err != nil {
-		return nil, err
-	}
-	return j.queue.Append(ctx, appends...)
-}
-
 // Close fulfils [persistence.Journal]; it takes at most about
 // Config.CloseTimeout.
 func (j *Journal) Close() error {

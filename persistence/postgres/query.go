@@ -9,7 +9,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
+	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -82,4 +84,70 @@ func (j *Journal) prepares() bool { return j.config.Protocol == ProtocolPrepared
 func unowned(s wire.Statement) wire.Statement {
 	s.Name = s.SQL
 	return s
+}
+
+// change runs a statement that is a transaction of its own and answers with one
+// row. What fails before it is sent was not done; what fails later may have been,
+// unless the server's error proves otherwise.
+func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, s wire.Statement, parameters ...[]byte) (row [][]byte, err error) {
+	if err := appender.Outside(ctx, j); err != nil {
+		return nil, err
+	}
+	row, err, sent := j.once(ctx, s, parameters)
+	switch {
+	case sent && err != nil:
+		return nil, stageError(stream, expected, ids, err)
+	case err == nil && row == nil:
+		return nil, contradiction(stream)
+	}
+	return row, err
+}
+
+// once sends a statement at most once, as far as it can have been done, and returns
+// its row, if it answers with one. An error from before it was sent is translated, one
+// from afterwards is the driver's.
+func (j *Journal) once(ctx context.Context, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // sent says what err is
+	for retried := false; ; retried = true {
+		if ctx.Err() != nil {
+			return nil, errLeft(ctx), false
+		}
+		conn, err := j.pool.Acquire(ctx)
+		if err != nil {
+			return nil, notBegun(ctx, err), false
+		}
+		row, err, sent := j.onceOn(ctx, conn.Conn(), s, parameters)
+		spent := release(conn, err)
+		done := sent && !pgsession.Definite(pgsession.Code(err))
+		switch {
+		case err != nil && spent && !done && !retried && ctx.Err() == nil:
+			j.pool.Reset() // the others are no better
+		case err != nil && !sent:
+			return nil, notBegun(ctx, err), false
+		default:
+			return row, err, sent
+		}
+	}
+}
+
+func (j *Journal) onceOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // as above
+	if _, err := j.prepare(ctx, conn, s); err != nil {
+		return nil, err, false
+	}
+	rows, err := j.collect(ctx, conn, s, parameters)
+	if err == nil && len(rows) == 1 {
+		row = rows[0]
+	}
+	return row, err, true
+}
+
+// ask runs a statement that may be repeated without harm.
+func (j *Journal) ask(ctx context.Context, s wire.Statement, parameters ...[]byte) (rows [][][]byte, err error) {
+	if ctx.Err() != nil {
+		return nil, errLeft(ctx)
+	}
+	err = j.withConn(ctx, func(conn *pgx.Conn) (err error) {
+		rows, err = j.collect(ctx, conn, s, parameters)
+		return err
+	})
+	return rows, readError(ctx, err)
 }

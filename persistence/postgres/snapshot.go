@@ -6,8 +6,6 @@ import (
 	"hash/crc32"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
@@ -90,16 +88,4 @@ func (j *Journal) DeleteSnapshots(ctx context.Context, category string, before t
 	}
 	rows, err := j.ask(ctx, j.sql.snapshotsDelete, []byte(category), at)
 	return len(rows), err
-}
-
-// ask runs a statement that may be repeated without harm.
-func (j *Journal) ask(ctx context.Context, s wire.Statement, parameters ...[]byte) (rows [][][]byte, err error) {
-	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
-	}
-	err = j.withConn(ctx, func(conn *pgx.Conn) (err error) {
-		rows, err = j.collect(ctx, conn, s, parameters)
-		return err
-	})
-	return rows, readError(ctx, err)
 }

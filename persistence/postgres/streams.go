@@ -5,8 +5,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/stele-es/stele/internal/appender"
-	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
@@ -134,56 +132,58 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 	}
 }
 
-// change runs a statement that is a transaction of its own and answers with one
-// row. What fails before it is sent was not done; what fails later may have been,
-// unless the server's error proves otherwise.
-func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, s wire.Statement, parameters ...[]byte) (row [][]byte, err error) {
-	if err := appender.Outside(ctx, j); err != nil {
-		return nil, err
+// Stream fulfils [persistence.Reader].
+func (j *Journal) Stream(ctx context.Context, stream persistence.StreamID) (persistence.StreamInfo, error) {
+	return j.info(ctx, j.withConn, stream)
+}
+
+func (j *Journal) info(ctx context.Context, on session, stream persistence.StreamID) (persistence.StreamInfo, error) {
+	if err := stream.CheckName(); err != nil {
+		return persistence.StreamInfo{}, err
 	}
-	row, err, sent := j.once(ctx, s, parameters)
+	var info persistence.StreamInfo
+	exists := false
+	err := on(ctx, func(conn *pgx.Conn) error {
+		return j.queryOn(ctx, conn, j.sql.streamByName, j.proved(nil, []byte(stream)), func(row [][]byte) (err error) {
+			info, exists, err = readInfo(row)
+			return err
+		})
+	})
 	switch {
-	case sent && err != nil:
-		return nil, stageError(stream, expected, ids, err)
-	case err == nil && row == nil:
-		return nil, contradiction(stream)
+	case err != nil:
+		return persistence.StreamInfo{}, readError(ctx, err)
+	case !exists:
+		return persistence.StreamInfo{}, &persistence.StreamNotFoundError{Stream: stream}
 	}
-	return row, err
+	return info, nil
 }
 
-// once sends a statement at most once, as far as it can have been done, and returns
-// its row, if it answers with one. An error from before it was sent is translated, one
-// from afterwards is the driver's.
-func (j *Journal) once(ctx context.Context, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // sent says what err is
-	for retried := false; ; retried = true {
-		if ctx.Err() != nil {
-			return nil, errLeft(ctx), false
-		}
-		conn, err := j.pool.Acquire(ctx)
-		if err != nil {
-			return nil, notBegun(ctx, err), false
-		}
-		row, err, sent := j.onceOn(ctx, conn.Conn(), s, parameters)
-		spent := release(conn, err)
-		done := sent && !pgsession.Definite(pgsession.Code(err))
-		switch {
-		case err != nil && spent && !done && !retried && ctx.Err() == nil:
-			j.pool.Reset() // the others are no better
-		case err != nil && !sent:
-			return nil, notBegun(ctx, err), false
-		default:
-			return row, err, sent
-		}
+// readInfo decodes what is known of a stream, and whether it exists.
+func readInfo(row [][]byte) (info persistence.StreamInfo, exists bool, err error) {
+	version, ok1 := wire.ReadInt8(row[1])
+	first, ok2 := wire.ReadInt8(row[2])
+	begin, ok3 := wire.ReadInt8(row[3])
+	revision, ok4 := wire.ReadInt8(row[5])
+	if !ok1 || !ok2 || !ok3 || !ok4 || len(row[4]) != 1 {
+		return info, false, errUndecodable
 	}
+	info = persistence.StreamInfo{
+		Stream: persistence.StreamID(row[7]), Version: persistence.Version(version),
+		First: persistence.Version(first), Begin: persistence.Version(begin), Revision: persistence.Revision(revision),
+	}
+	if info.Metadata, err = readMetadata(row[6]); err != nil {
+		return info, false, &persistence.CorruptError{Stream: info.Stream, Reason: "its metadata cannot be decoded", Err: err}
+	}
+	return info, row[4][0] != 0 || version >= first, nil
 }
 
-func (j *Journal) onceOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // as above
-	if _, err := j.prepare(ctx, conn, s); err != nil {
-		return nil, err, false
+// readMetadata decodes the metadata of a stream, which is jsonb. NULL is no metadata.
+func readMetadata(data []byte) (persistence.Metadata, error) {
+	if data == nil {
+		return nil, nil
 	}
-	rows, err := j.collect(ctx, conn, s, parameters)
-	if err == nil && len(rows) == 1 {
-		row = rows[0]
+	if len(data) == 0 || data[0] != 1 { // the version of jsonb's form
+		return nil, errUndecodable
 	}
-	return row, err, true
+	return persistence.DecodeMetadata(data[1:])
 }

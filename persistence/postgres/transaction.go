@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -267,100 +265,4 @@ func (tx *transaction) giveBack() {
 	}
 	tx.conn.Release()
 	tx.conn, tx.tx = nil, nil
-}
-
-// ownItems checks appends and gives their events ids, in copies.
-func ownItems(appends []persistence.Append) ([]appender.Item, error) {
-	items := make([]appender.Item, len(appends))
-	for i := range appends {
-		a := appends[i]
-		if err := a.Check(); err != nil {
-			return nil, err
-		}
-		named := a.Named()
-		a.Events = slices.Clone(a.Events)
-		for k := range a.Events {
-			if !named {
-				a.Events[k].ID = persistence.NewEventID()
-			}
-		}
-		items[i] = appender.Item{Append: a, Named: named}
-	}
-	return items, nil
-}
-
-// idsOf returns the ids of the streams that appends write to, and makes those
-// that are missing.
-func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persistence.StreamID]*stream, error) {
-	ids := map[persistence.StreamID]*stream{}
-	for i := range items {
-		if len(items[i].Events) > 0 { // an empty append must not make a stream
-			ids[items[i].Stream] = nil
-		}
-	}
-	names := slices.Sorted(maps.Keys(ids))
-	found, _, err := j.resolve(ctx, names, true)
-	if err != nil {
-		return nil, err
-	}
-	for i, name := range names {
-		ids[name] = found[i]
-	}
-	return ids, nil
-}
-
-// appendOn stores an append on a connection that holds the order lock, by one of
-// the statements that take any expectation. A refusal stands in the outcome.
-func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, item *appender.Item, stream *stream) (persistence.Outcome, error) {
-	if len(item.Events) == 0 {
-		rows, err := j.collect(ctx, conn, unowned(j.sql.streamByName), j.proved(nil, []byte(item.Stream)))
-		if err != nil {
-			return persistence.Outcome{}, err
-		}
-		found, ok := readEnd(rows)
-		if !ok {
-			return persistence.Outcome{}, errUndecodable
-		}
-		return found.outcome(item), nil
-	}
-	var m wire.Values
-	encodeChecked(&m, j, false, &work{item: item, stream: stream})
-	rows, err := j.collect(ctx, conn, s, m.Parameters())
-	if err != nil {
-		return persistence.Outcome{}, err
-	}
-	if len(rows) != 1 {
-		return persistence.Outcome{Err: contradiction(item.Stream)}, nil
-	}
-	return checkedOutcome(item, rows[0]), nil
-}
-
-// checkedOutcome decodes what became of an append.
-func checkedOutcome(item *appender.Item, row [][]byte) persistence.Outcome {
-	last, ok := wire.ReadInt8(row[1])
-	switch outcome := string(row[0]); {
-	case !ok:
-	case outcome == "ok", outcome == "duplicate":
-		position, ok := wire.ReadInt8(row[2])
-		if !ok {
-			break
-		}
-		return persistence.Outcome{
-			First: persistence.Version(last) - persistence.Version(len(item.Events)) + 1, Last: persistence.Version(last),
-			Position: persistence.Position{Part: partition, Offset: position}, Duplicate: outcome == "duplicate",
-		}
-	case outcome == "conflict":
-		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: persistence.Version(last)}}
-	case outcome == "id_reused" && len(row[3]) == 16:
-		return persistence.Outcome{Err: &persistence.EventIDReusedError{Stream: item.Stream, ID: persistence.EventID(row[3])}}
-	}
-	return persistence.Outcome{Err: contradiction(item.Stream)}
-}
-
-func eventIDs(a *persistence.Append) []persistence.EventID {
-	ids := make([]persistence.EventID, len(a.Events))
-	for i := range ids {
-		ids[i] = a.Events[i].ID
-	}
-	return ids
 }
