@@ -10,6 +10,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/persistence"
 )
@@ -213,7 +214,7 @@ func (a *activation) needsNoDecision(c *call) bool {
 	case c.class != generated && a.repeated(c):
 		return true // it gets the outcome of then
 	case c.handler == waking, a.over(c):
-		if overdue, ok := c.message.(openSends); ok && a.behind(overdue) {
+		if overdue, ok := c.message.(stored.Open); ok && a.behind(overdue) {
 			a.dirty = true // it is read again, and goes on then
 		}
 		a.goOn()

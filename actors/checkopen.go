@@ -7,12 +7,10 @@ import (
 	"maps"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/schema"
 	"github.com/stele-es/stele/persistence/upcast"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // CheckOpen looks at the commands that aggregates of the definitions have sent and that
@@ -45,7 +43,7 @@ func CheckOpen(ctx context.Context, journal persistence.Journal, upcasters *upca
 		return nil, err
 	}
 	for _, stream := range slices.Sorted(maps.Keys(w.open)) {
-		if unreadable, err = s.checkOpen(ctx, stream, int(w.open[stream].count)); unreadable != nil || err != nil {
+		if unreadable, err = s.checkOpen(ctx, stream, int(w.open[stream].Count)); unreadable != nil || err != nil {
 			return unreadable, err
 		}
 	}
@@ -62,15 +60,15 @@ func (s *System) checkOpen(ctx context.Context, stream persistence.StreamID, ope
 		case err != nil:
 			return nil, err
 		}
-		about, err := toldBy(&recorded)
-		var stored stelev1.Sends
-		if err := errors.Join(err, proto.Unmarshal(about.sends, &stored)); err != nil {
+		about, err := stored.ReadAbout(&recorded)
+		sends, unread := stored.ReadSends(about.Sends)
+		if err := errors.Join(err, unread); err != nil {
 			return corrupt(&recorded, "what was sent cannot be decoded", err), nil
 		}
-		for _, id := range stored.GetDone() {
+		for _, id := range sends.GetDone() {
 			done[string(id)] = true
 		}
-		for i, one := range stored.GetSent() {
+		for i, one := range sends.GetSent() {
 			id := sentID(stream, recorded.Version, i)
 			if done[string(id[:])] {
 				continue

@@ -11,11 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/persistence"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // Bounds of delivery.
@@ -432,13 +430,9 @@ func (s *System) anyHandler(d *definition) *handler {
 // where it comes from.
 func (s *sending) origin() *origin {
 	if s.cause == nil {
-		var about stelev1.Headers
-		s.cause = &origin{checked: checkedBefore}
-		if proto.Unmarshal(s.headers, &about) == nil {
-			s.cause.actor, s.cause.traceparent = about.GetActor(), about.GetTraceparent()
-			copy(s.cause.causation[:], about.GetCommandId())
-			copy(s.cause.correlation[:], about.GetCorrelationId())
-		}
+		from, command := stored.ReadOrigin(s.headers)
+		from.Causation = command
+		s.cause = &origin{Origin: from, checked: checkedBefore}
 	}
 	return s.cause
 }

@@ -48,27 +48,6 @@ func Sent(id persistence.CommandID, born time.Time) AskOption {
 	return func(r *Request) { r.identity = identity{id: id, class: sent, born: born} }
 }
 
-// RememberedBy is what recovery looks for in the headers of events.
-func RememberedBy(headers []byte) (persistence.CommandID, bool, error) {
-	about, err := toldBy(&persistence.Recorded{Event: persistence.Event{Headers: headers}})
-	return about.id, about.remember, err
-}
-
-// EncodeSends is what is stored of what a command has sent and ended, and what is open.
-func EncodeSends(sent []*stelev1.Sent, done []persistence.CommandID, open []*stelev1.Sent) []byte {
-	var opened, ended, all []*sending
-	for _, s := range sent {
-		opened = append(opened, &sending{Sent: s})
-	}
-	for _, id := range done {
-		ended = append(ended, &sending{id: id})
-	}
-	for _, s := range open {
-		all = append(all, &sending{Sent: s})
-	}
-	return encodeSends(opened, ended, all)
-}
-
 // OpenListOf is where a system of these kinds keeps lists of what is open.
 func OpenListOf(kinds ...string) persistence.StreamID { return openListOf(kinds) }
 

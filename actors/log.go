@@ -9,12 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // Logging says what the log of commands holds. See [LogCommands].
@@ -87,7 +85,6 @@ const (
 )
 
 const (
-	typeCommand      = "$stele.command"
 	commandsCategory = "$commands"
 	logDelay         = 100 * time.Millisecond
 	logRetry         = time.Second
@@ -183,7 +180,7 @@ func logStream(kind string) persistence.StreamID {
 // event is the command as the journal keeps it. Its id is chosen here, so that
 // storing it again after an unknown outcome stores it once.
 func (c *logged) event() (persistence.Event, error) {
-	entry := &stelev1.LoggedCommand{
+	entry := &stored.LogEntry{
 		Id: c.asked.ID, Outcome: Accepted, AskedAt: c.began.UnixMicro(), Duration: c.took.Microseconds(), Content: c.content,
 	}
 	rejected, isRejection := errors.AsType[*RejectedError](c.err)
@@ -192,9 +189,9 @@ func (c *logged) event() (persistence.Event, error) {
 	case isFailure:
 		entry.Outcome, entry.Code = string(failed.Kind), failed.Reason
 	case c.err != nil:
-		entry.Outcome, entry.Code, entry.Text = string(persistence.ErrRejected), Unregistered, valid(c.err.Error())
+		entry.Outcome, entry.Code, entry.Text = string(persistence.ErrRejected), Unregistered, stored.Text(c.err.Error())
 		if isRejection {
-			entry.Code = valid(rejected.Code)
+			entry.Code = stored.Text(rejected.Code)
 		}
 	case c.receipt.Repeated:
 		entry.Outcome = Repeated
@@ -202,10 +199,10 @@ func (c *logged) event() (persistence.Event, error) {
 		entry.Last = uint64(c.receipt.Version)
 		entry.First = entry.Last - uint64(c.receipt.Events) + 1 //nolint:gosec // a count
 	}
-	payload, err := proto.Marshal(entry)
+	payload, err := stored.EncodeLogEntry(entry)
 	return persistence.Event{
-		ID: persistence.NewEventID(), Type: typeCommand, Payload: payload,
-		Headers: headers(c.asked.CommandID, c.asked.Command, c.origin, 0), Metadata: c.origin.meta(),
+		ID: persistence.NewEventID(), Type: stored.TypeCommand, Payload: payload,
+		Headers: c.origin.headers(c.asked.CommandID, c.asked.Command, 0), Metadata: c.origin.meta(),
 	}, err
 }
 
@@ -325,9 +322,9 @@ func (s *System) Commands(ctx context.Context, kind string, options persistence.
 }
 
 func (s *System) loggedCommand(kind string, recorded *persistence.Recorded) (c LoggedCommand, err error) {
-	var entry stelev1.LoggedCommand
-	var about stelev1.Headers
-	if err := errors.Join(proto.Unmarshal(recorded.Payload, &entry), proto.Unmarshal(recorded.Headers, &about)); err != nil {
+	entry, err := stored.ReadLogEntry(recorded.Payload)
+	about, unread := stored.ReadHeaders(recorded.Headers)
+	if err := errors.Join(err, unread); err != nil {
 		return c, corrupt(recorded, "the log of commands cannot be decoded", err)
 	}
 	c = LoggedCommand{
@@ -348,10 +345,10 @@ func (s *System) loggedCommand(kind string, recorded *persistence.Recorded) (c L
 
 // loggedContent reads the content of an entry as commands that were sent are read. Code of
 // the user's takes part: it costs this content at most.
-func (s *System) loggedContent(kind, command string, stored []byte, recorded *persistence.Recorded) (content any, err error) {
+func (s *System) loggedContent(kind, command string, kept []byte, recorded *persistence.Recorded) (content any, err error) {
 	var h *handler
 	err = usercode.Call(func() (err error) {
-		h, content, err = s.readCommand(kind, command, stored, recorded, (*definition).byLoggedName)
+		h, content, err = s.readCommand(kind, command, kept, recorded, (*definition).byLoggedName)
 		return err
 	})
 	switch {

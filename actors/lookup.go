@@ -9,12 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // Sizes of looking things up.
@@ -204,8 +202,8 @@ func (l *lookups) missed(ctx context.Context, o *lookedUp) {
 
 // take reads the outcome in the headers of an event, if it is that of the command.
 func (o *lookedUp) take(recorded *persistence.Recorded) {
-	var headers stelev1.Headers
-	if err := proto.Unmarshal(recorded.Headers, &headers); err != nil {
+	headers, err := stored.ReadHeaders(recorded.Headers)
+	if err != nil {
 		o.err = corrupt(recorded, "the headers cannot be decoded", err)
 		return
 	}
@@ -221,7 +219,7 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 			Kind: persistence.ErrUnknownOutcome, Reason: ReasonUnknownCommand,
 			Err: fmt.Errorf("what was done under the key is command %s, which this program does not know: ask one that does, with the same key", headers.GetCommand()),
 		}
-	case c.class != sent && c.contradicts(&headers):
+	case c.class != sent && c.contradicts(headers):
 		// The id of a sent command is its place in a stream, which holds no other; its name
 		// and its form may have changed since it was done.
 		o.err = &persistence.Error{Kind: persistence.ErrEventIDReused, Reason: ReasonOtherCommand}
@@ -243,30 +241,30 @@ func (o *lookedUp) take(recorded *persistence.Recorded) {
 
 // isStrange reports that no command of the kind has, or is known to have had, a stored name:
 // it may be that of this command in another program.
-func (c *call) isStrange(stored string) bool {
-	return c.key.kind.byLoggedName(stored) == nil && !c.key.kind.upcasters.Touches(stored)
+func (c *call) isStrange(name string) bool {
+	return c.key.kind.byLoggedName(name) == nil && !c.key.kind.upcasters.Touches(name)
 }
 
 // contradicts reports that what stands in headers is surely the outcome of another command
 // than this one: of another type, as its name is read today, or with other content. The
 // digests of two names are of different forms, so they say nothing of the content.
-func (c *call) contradicts(stored *stelev1.Headers) bool {
+func (c *call) contradicts(headers *stored.Headers) bool {
 	today := c.handler.command.Name()
-	if stored.GetCommand() == today {
-		return c.digest.contradicts(stored.GetDigest())
+	if headers.GetCommand() == today {
+		return c.digest.contradicts(headers.GetDigest())
 	}
-	return !slices.Contains(c.key.kind.upcasters.Ends(stored.GetCommand()), today)
+	return !slices.Contains(c.key.kind.upcasters.Ends(headers.GetCommand()), today)
 }
 
 // readReply turns a stored reply into what the handler answers today. It was stored
 // without its name, so only upcasters that keep the name can read it. One that is not read
 // whole would be taken for what it was not.
-func (c *call) readReply(recorded *persistence.Recorded, stored []byte) (any, error) {
+func (c *call) readReply(recorded *persistence.Recorded, kept []byte) (any, error) {
 	of, upcasters := c.handler.reply, c.key.kind.upcasters
 	if !upcasters.Touches(of.Name()) {
-		return of.DecodeWhole(stored)
+		return of.DecodeWhole(kept)
 	}
-	event := persistence.Event{Type: of.Name(), Payload: stored}
+	event := persistence.Event{Type: of.Name(), Payload: kept}
 	forms, err := upcasters.Upcast(nil, &persistence.Recorded{Event: event, Stream: recorded.Stream, Version: recorded.Version})
 	switch {
 	case err != nil:
@@ -370,7 +368,7 @@ func (l *lookups) before(ctx context.Context, s *stretch) (end, error) {
 }
 
 func (s *stretch) add(recorded *persistence.Recorded, first bool) error {
-	about, err := toldBy(recorded)
+	about, err := stored.ReadAbout(recorded)
 	if err != nil {
 		return corrupt(recorded, "the headers cannot be decoded", err)
 	}
@@ -384,12 +382,12 @@ func (s *stretch) add(recorded *persistence.Recorded, first bool) error {
 	if recorded.At.After(s.newest) {
 		s.newest = recorded.At
 	}
-	if n := len(s.commands); about.id != (persistence.CommandID{}) {
-		if n > 0 && s.commands[n-1].id == about.id { // further events of one command
+	if n := len(s.commands); about.Command != (persistence.CommandID{}) {
+		if n > 0 && s.commands[n-1].id == about.Command { // further events of one command
 			s.commands[n-1].version = max(s.commands[n-1].version, recorded.Version)
 			return nil
 		}
-		s.commands = append(s.commands, command{about.id, recorded.Version})
+		s.commands = append(s.commands, command{about.Command, recorded.Version})
 	}
 	return nil
 }

@@ -1,12 +1,9 @@
 package actors
 
 import (
-	"encoding/binary"
-	"errors"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/persistence"
 )
@@ -145,81 +142,23 @@ func (m *memory) forget(keep retention) {
 	}
 }
 
-// told is what the headers of an event tell a recovery.
-type told struct {
-	id       persistence.CommandID
-	remember bool   // the outcome of the command stands here, and is to be found again
-	sends    []byte // nil when the command neither sent nor ended anything
-	origin   []byte // the headers up to the outcome
-}
-
-// toldBy reads the headers of an event. Headers that are no headers are an error: an
-// outcome may be in them.
-func toldBy(recorded *persistence.Recorded) (about told, err error) {
-	if recorded.Type == typeSent {
-		about.sends = recorded.Payload
-	}
-	for rest := recorded.Headers; len(rest) > 0; {
-		field, kind, n := protowire.ConsumeTag(rest)
-		if n < 0 {
-			return about, protowire.ParseError(n)
-		}
-		rest = rest[n:]
-		if n = protowire.ConsumeFieldValue(field, kind, rest); n < 0 {
-			return about, protowire.ParseError(n)
-		}
-		if kind == protowire.BytesType {
-			value, _ := protowire.ConsumeBytes(rest)
-			about.take(field, value)
-		}
-		if rest = rest[n:]; field < headerDigest {
-			about.origin = recorded.Headers[:len(recorded.Headers)-len(rest)]
-		}
-	}
-	about.remember = about.remember && about.id != persistence.CommandID{}
-	return about, nil
-}
-
-func (t *told) take(field protowire.Number, value []byte) {
-	switch {
-	case field == headerCommandID && len(value) == len(t.id):
-		copy(t.id[:], value)
-	case field == headerDigest:
-		t.remember = true
-	case field == headerSends:
-		t.sends = value
-	}
-}
-
-// rememberedSize is that of a command in a snapshot.
-const rememberedSize = 32
-
 // pack is what a snapshot holds of the memory.
-func (m *memory) pack() (commands []byte, forgotten int64) {
+func (m *memory) pack() (commands stored.Remembered, forgotten int64) {
 	if m == nil {
 		return nil, 0
 	}
-	commands = make([]byte, 0, rememberedSize*m.commands.Len())
+	commands = stored.NewRemembered(m.commands.Len())
 	for i := range m.commands.Len() {
 		c := m.commands.At(i)
-		commands = append(commands, c.id[:]...)
-		commands = binary.BigEndian.AppendUint64(commands, uint64(c.version))
-		commands = binary.BigEndian.AppendUint64(commands, uint64(c.at)) //nolint:gosec // after 1970
+		commands = commands.Append(stored.RememberedCommand{ID: c.id, Version: c.version, At: c.at})
 	}
 	return commands, m.forgotten
 }
 
 // unpack is the memory of a snapshot.
-func unpack(commands []byte, forgotten int64, keep retention) (m *memory, err error) {
-	if len(commands)%rememberedSize != 0 {
-		return nil, errors.New("commands of another length")
-	}
-	for ; len(commands) > 0; commands = commands[rememberedSize:] {
-		m = m.add(remembered{
-			id:      persistence.CommandID(commands[:16]),
-			version: persistence.Version(binary.BigEndian.Uint64(commands[16:])),
-			at:      int64(binary.BigEndian.Uint64(commands[24:])), //nolint:gosec // a number of any sign
-		}, keep)
+func unpack(commands stored.Remembered, forgotten int64, keep retention) (m *memory) {
+	for c := range commands.All() {
+		m = m.add(remembered{id: c.ID, version: c.Version, at: c.At}, keep)
 	}
 	if forgotten > 0 {
 		if m == nil {
@@ -227,5 +166,5 @@ func unpack(commands []byte, forgotten int64, keep retention) (m *memory, err er
 		}
 		m.forgotten = max(m.forgotten, forgotten)
 	}
-	return m, nil
+	return m
 }

@@ -4,13 +4,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
 )
 
 // accept hands a decided command's events to the journal, with its reply, and what it
 // sends if that goes there, in the headers of the last.
 func (a *activation) accept(c *call, reply any, events []persistence.Event, sends []byte) {
-	last := headers(c.id, c.handler.command.Name(), c.origin, outcomeRoom+len(sends))
+	last := c.origin.headers(c.id, c.handler.command.Name(), stored.OutcomeRoom+len(sends))
 	about := slices.Clip(last) // which the outcome does not change
 	if len(c.sends) > 0 {
 		cause := c.origin.causing(c.id)
@@ -28,7 +29,7 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event, send
 		return
 	}
 	if sends != nil {
-		last = appendField(last, headerSends, sends)
+		last = stored.AppendSends(last, sends)
 	}
 	events[len(events)-1].Headers = last
 	c.reply, c.err, c.raised = reply, nil, len(events)
@@ -37,16 +38,16 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event, send
 
 // remember stores the outcome of a command that has no event of its own.
 func (a *activation) remember(c *call, reply any, refusal error) {
-	last, err := a.outcomeHeaders(c, headers(c.id, c.handler.command.Name(), c.origin, outcomeRoom), reply, refusal)
+	last, err := a.outcomeHeaders(c, c.origin.headers(c.id, c.handler.command.Name(), stored.OutcomeRoom), reply, refusal)
 	if err != nil {
 		a.answerLater(c, nil, c.border(err))
 		return
 	}
 	c.reply, c.err = reply, refusal
-	event := persistence.Event{Type: typeReceipt, Headers: last}
+	event := persistence.Event{Type: stored.TypeReceipt, Headers: last}
 	if c.ended = a.ends(c); len(c.ended) > 0 {
 		a.open = opens(a.open, nil, c.ended)
-		event.Type, event.Payload = typeSent, encodeSends(nil, c.ended, a.open)
+		event.Type, event.Payload = stored.TypeSent, encodeSends(nil, c.ended, a.open)
 	}
 	a.submit(c, []persistence.Event{event})
 }

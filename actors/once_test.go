@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/actors/actorstest"
@@ -21,7 +20,6 @@ import (
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/persistence/upcast"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // A command that is asked again under its key has one effect and the first reply,
@@ -575,37 +573,6 @@ func until(t *testing.T, system *actors.System, key string) Seen {
 	}
 	t.Error("no outcome")
 	return Seen{}
-}
-
-// What recovery finds in headers is what the generated code finds.
-func FuzzRememberedBy(f *testing.F) {
-	id := persistence.NewEventID()
-	for _, headers := range []*stelev1.Headers{
-		{},
-		{CommandId: id[:], Command: "a"},
-		{CommandId: id[:], Command: "a", Digest: []byte{1}, Reply: []byte{}},
-		{CommandId: id[:3], Digest: []byte{1}, ReplyLeftOut: true},
-		{CommandId: id[:], Digest: []byte{1}, Rejection: &stelev1.Rejection{Code: "x"}},
-	} {
-		data, err := proto.Marshal(headers)
-		require.NoError(f, err)
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var headers stelev1.Headers
-		invalid := proto.Unmarshal(data, &headers)
-
-		id, known, err := actors.RememberedBy(data)
-		if err != nil {
-			require.Error(t, invalid)
-		}
-		if invalid == nil {
-			require.NoError(t, err)
-			if known {
-				require.Equal(t, headers.GetCommandId(), id[:])
-			}
-		}
-	})
 }
 
 // The clock of the server was wrong for one command: those before and after are known

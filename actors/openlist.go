@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -10,10 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // The list of what is open stands in a stream of the system, as events that are its
@@ -21,10 +18,7 @@ import (
 // part exactly behind the one before, so a list that is complete has nothing of another
 // in between. A list is never needed: without one the events of the kinds are read
 // from the beginning.
-const (
-	typeOpenList     = "$stele.open"
-	openListCategory = "$open"
-)
+const openListCategory = "$open"
 
 // openListOf is the stream of the lists for some kinds, which are in order.
 func openListOf(kinds []string) persistence.StreamID {
@@ -39,8 +33,6 @@ const (
 	// on from it is as cheap as reading it.
 	openListEvery = 100_000
 	openListTimes = 10
-
-	openPart = persistence.MaxPayload - 4<<10 // bytes of streams in one part
 )
 
 // keep writes a list when it pays. One that cannot be written is left out: the next
@@ -74,37 +66,23 @@ func (w *sweep) write(ctx context.Context) error {
 	if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
 		return err
 	}
-	id, identity, first := persistence.NewEventID(), journal.Identity(), info.Version+1
+	first := info.Version + 1
 	version := info.Version
-	part := &stelev1.OpenSends{Journal: identity[:], Positions: w.after, List: id[:]}
-	put := func() error {
-		payload, err := proto.Marshal(part)
+	list := stored.OpenList{Journal: journal.Identity(), Positions: w.after, Streams: w.open}
+	for payload, err := range list.Parts(persistence.NewEventID()) {
 		if err != nil {
-			return fmt.Errorf("encode part %d: %w", part.GetPart(), err)
+			return err
 		}
 		outcomes, err := w.system.confirmations.append(ctx, journal, persistence.Append{
-			Stream: w.list, Expected: persistence.Exact(version), Events: []persistence.Event{{Type: typeOpenList, Payload: payload}},
+			Stream: w.list, Expected: persistence.Exact(version), Events: []persistence.Event{{Type: stored.TypeOpenList, Payload: payload}},
 		})
 		if err == nil {
 			err = outcomes[0].Err
 		}
-		version, part.Part, part.Streams = version+1, part.GetPart()+1, nil
-		return err
-	}
-	size := 0
-	for stream, open := range w.open {
-		// Tags, lengths and numbers take 26 bytes at most.
-		if size += len(stream) + 26; size > openPart {
-			if err := put(); err != nil {
-				return err
-			}
-			size = len(stream) + 26
+		if err != nil {
+			return err
 		}
-		part.Streams = append(part.Streams, &stelev1.OpenSends_Stream{Name: string(stream), Open: open.count, Next: open.next})
-	}
-	part.Last = true
-	if err := put(); err != nil {
-		return err
+		version++
 	}
 	if first > 1 {
 		// What may not be truncated here stays, and is not read.
@@ -124,7 +102,7 @@ func (w *sweep) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var list openList
+	var reader stored.OpenListReader
 	for recorded, err := range w.system.config.Journal.Read(ctx, w.list, persistence.ReadOptions{Backward: true}) {
 		switch {
 		case errors.Is(err, persistence.ErrStreamNotFound):
@@ -132,18 +110,18 @@ func (w *sweep) load(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		complete, err := list.add(&recorded)
-		if err == nil && complete {
-			err = list.check(w.system.config.Journal.Identity(), head, w.kinds)
+		list, err := reader.Add(&recorded.Event)
+		if err == nil && list != nil {
+			err = w.checkList(list, head)
 		}
 		switch {
 		case err != nil:
 			w.system.stats.openListsIgnored.Add(1)
-			w.system.config.Logger.Warn("list of open sends ignored", slog.Any("err", err))
-			list = openList{}
-		case complete:
-			w.after, w.kept = list.last.GetPositions(), sum(list.last.GetPositions())
-			for stream, open := range list.open {
+			w.system.config.Logger.Warn("list of open sends ignored", slog.Any("err", corrupt(&recorded, "a list of open sends", err)))
+			reader = stored.OpenListReader{}
+		case list != nil:
+			w.after, w.kept = list.Positions, sum(list.Positions)
+			for stream, open := range list.Streams {
 				w.set(stream, open)
 			}
 			return nil
@@ -152,52 +130,18 @@ func (w *sweep) load(ctx context.Context) error {
 	return nil
 }
 
-// openList is a list that is read from its end.
-type openList struct {
-	last *stelev1.OpenSends // without its streams; nil before it
-	part uint32             // the one read last
-	open map[persistence.StreamID]openSends
-}
-
-// add takes the part in front of those before, and reports that it was the first. Parts
-// of a list whose last one was not written are passed over.
-func (l *openList) add(recorded *persistence.Recorded) (complete bool, err error) {
-	part := &stelev1.OpenSends{}
-	if err := proto.Unmarshal(recorded.Payload, part); err != nil || recorded.Type != typeOpenList {
-		return false, corrupt(recorded, "a list of open sends cannot be decoded", err)
-	}
-	streams := part.Streams
-	part.Streams = nil
-	switch {
-	case part.GetLast():
-		*l = openList{last: part, open: map[persistence.StreamID]openSends{}}
-	case l.last == nil:
-		return false, nil
-	case !bytes.Equal(part.GetList(), l.last.GetList()) || part.GetPart()+1 != l.part:
-		return false, corrupt(recorded, "is not the part that must stand before", nil)
-	}
-	l.part = part.GetPart()
-	for _, s := range streams {
-		if s.GetOpen() == 0 {
-			return false, corrupt(recorded, "lists a stream with nothing open", nil)
-		}
-		l.open[persistence.StreamID(s.GetName())] = openSends{s.GetNext(), s.GetOpen()}
-	}
-	return l.part == 0, nil
-}
-
-// check returns what makes a complete list one of another journal.
-func (l *openList) check(journal persistence.JournalID, head persistence.Positions, kinds []string) error {
-	if !bytes.Equal(l.last.GetJournal(), journal[:]) {
+// checkList returns what makes a complete list one of another journal, or of other kinds.
+func (w *sweep) checkList(list *stored.OpenList, head persistence.Positions) error {
+	if list.Journal != w.system.config.Journal.Identity() {
 		return errors.New("it is of another journal")
 	}
-	for part, offset := range l.last.GetPositions() {
+	for part, offset := range list.Positions {
 		if offset < 0 || offset > head.Of(uint16(part)).Offset { //nolint:gosec // a partition
 			return fmt.Errorf("it stands at %d of partition %d, behind the end", offset, part)
 		}
 	}
-	for stream := range l.open {
-		if !slices.Contains(kinds, stream.Category()) {
+	for stream := range list.Streams {
+		if !slices.Contains(w.kinds, stream.Category()) {
 			return errors.New("it is for other kinds")
 		}
 	}

@@ -5,26 +5,20 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // origin is what a caller's context says about where a command comes from.
 type origin struct {
-	metadata    persistence.Metadata
-	actor       string
-	causation   [16]byte
-	correlation [16]byte
-	traceparent string
+	stored.Origin
+	metadata persistence.Metadata
 	// checked says that what the caller gave was found right: a context is used for many
 	// commands.
 	checked *atomic.Bool
@@ -35,11 +29,11 @@ var checkedBefore = func() *atomic.Bool { b := new(atomic.Bool); b.Store(true); 
 
 // causing is the origin of what follows from a command.
 func (o *origin) causing(id persistence.CommandID) *origin {
-	next := origin{causation: id, correlation: id, checked: checkedBefore}
+	next := origin{Origin: stored.Origin{Causation: id, Correlation: id}, checked: checkedBefore}
 	if o != nil {
-		next.actor, next.traceparent = o.actor, o.traceparent
-		if o.correlation != [16]byte{} {
-			next.correlation = o.correlation
+		next.Actor, next.Traceparent = o.Actor, o.Traceparent
+		if o.Correlation != [16]byte{} {
+			next.Correlation = o.Correlation
 		}
 	}
 	return &next
@@ -66,28 +60,27 @@ func WithMetadata(ctx context.Context, metadata persistence.Metadata) context.Co
 
 // WithActor says who asks, as the audit trail shows it.
 func WithActor(ctx context.Context, actor string) context.Context {
-	return withOrigin(ctx, func(o *origin) { o.actor = actor })
+	return withOrigin(ctx, func(o *origin) { o.Actor = actor })
 }
 
 // WithCausation says which command or event led to what is asked.
 func WithCausation[T ID](ctx context.Context, id T) context.Context {
-	return withOrigin(ctx, func(o *origin) { o.causation = id })
+	return withOrigin(ctx, func(o *origin) { o.Causation = id })
 }
 
 // WithCorrelation joins what is asked to everything that one outside call set
 // off. Without it a command correlates with itself.
 func WithCorrelation[T ID](ctx context.Context, id T) context.Context {
-	return withOrigin(ctx, func(o *origin) { o.correlation = id })
+	return withOrigin(ctx, func(o *origin) { o.Correlation = id })
 }
 
 // CausedBy is [WithCausation] and [WithCorrelation] for whoever asks because of an
 // event: the event is the cause, and what comes of it belongs to the same call from
 // outside as the event, or to the event itself when that says of none.
 func CausedBy(ctx context.Context, event *persistence.Recorded) context.Context {
-	var about stelev1.Headers
 	correlation := event.ID
-	if proto.Unmarshal(event.Headers, &about) == nil && len(about.CorrelationId) == len(correlation) {
-		correlation = persistence.EventID(about.CorrelationId)
+	if from, _ := stored.ReadOrigin(event.Headers); from.Correlation != [16]byte{} {
+		correlation = from.Correlation
 	}
 	return WithCorrelation(WithCausation(ctx, event.ID), correlation)
 }
@@ -121,7 +114,7 @@ func (s *System) originOf(ctx context.Context) *origin {
 	}
 	next.checked = new(atomic.Bool)
 	if span.IsValid() {
-		next.traceparent = fmt.Sprintf("00-%s-%s-%s", span.TraceID(), span.SpanID(), span.TraceFlags()) // W3C Trace Context, version 0
+		next.Traceparent = fmt.Sprintf("00-%s-%s-%s", span.TraceID(), span.SpanID(), span.TraceFlags()) // W3C Trace Context, version 0
 	}
 	if s.config.Enrich == nil {
 		return &next
@@ -150,10 +143,10 @@ func (o *origin) check() error {
 	if o == nil || o.checked.Load() {
 		return nil
 	}
-	if len(o.actor) > maxActor {
-		return &persistence.InvalidError{Field: "actor", Reason: "is too long", Size: len(o.actor), Limit: maxActor}
+	if len(o.Actor) > maxActor {
+		return &persistence.InvalidError{Field: "actor", Reason: "is too long", Size: len(o.Actor), Limit: maxActor}
 	}
-	if !utf8.ValidString(o.actor) { // headers are protobuf, which could not be read again
+	if !utf8.ValidString(o.Actor) { // headers are protobuf, which could not be read again
 		return &persistence.InvalidError{Field: "actor", Reason: "is not valid UTF-8"}
 	}
 	for key := range o.metadata {
@@ -178,60 +171,18 @@ func (o *origin) storable() *origin {
 		return o
 	}
 	kept := *o
-	kept.metadata, kept.actor = nil, strings.ToValidUTF8(o.actor[:min(len(o.actor), maxActor)], "\uFFFD")
+	kept.metadata, kept.Actor = nil, strings.ToValidUTF8(o.Actor[:min(len(o.Actor), maxActor)], "\uFFFD")
 	return &kept
 }
 
-// Fields of stele.v1.Headers. They are written by hand because every event
-// passes here; a test decodes them with the generated code.
-const (
-	headerCommandID protowire.Number = iota + 1
-	headerCommand
-	headerCausation
-	headerCorrelation
-	headerTraceparent
-	headerActor
-	headerDigest
-	headerReply
-	headerRejection
-	headerReplyLeftOut
-	headerSends
-	headerReacted
-)
-
 // headers encodes what the events of one command say about it, and leaves room for as
 // many bytes more.
-func headers(id persistence.CommandID, command string, o *origin, room int) []byte {
-	size := 2 + 16 + 2 + 16 + 2 + len(command)
-	if o != nil {
-		size += 2 + 16 + 3 + len(o.traceparent) + 3 + len(o.actor)
+func (o *origin) headers(id persistence.CommandID, command string, room int) []byte {
+	if o == nil {
+		return stored.NewHeaders(id, command, nil, room)
 	}
-	out := make([]byte, 0, size+room)
-	out = appendField(out, headerCommandID, id[:])
-	out = appendField(out, headerCommand, []byte(command))
-	correlation := [16]byte(id)
-	if o != nil && o.correlation != [16]byte{} {
-		correlation = o.correlation
-	}
-	if o != nil && o.causation != [16]byte{} {
-		out = appendField(out, headerCausation, o.causation[:])
-	}
-	out = appendField(out, headerCorrelation, correlation[:])
-	if o != nil && o.traceparent != "" {
-		out = appendField(out, headerTraceparent, []byte(o.traceparent))
-	}
-	if o != nil && o.actor != "" {
-		out = appendField(out, headerActor, []byte(o.actor))
-	}
-	return out
+	return stored.NewHeaders(id, command, &o.Origin, room)
 }
-
-// typeReceipt is the event of a command that raised none and whose outcome has to
-// be remembered. All it says stands in its headers.
-const typeReceipt = "$stele.receipt"
-
-// outcomeRoom is what the outcome of most commands takes of the headers, in bytes.
-const outcomeRoom = 48
 
 // Sizes of replies that are stored. A caller who chose an id may rely on its reply,
 // so that a larger one fails the command; for the others it is a convenience.
@@ -250,20 +201,19 @@ func (a *activation) outcomeHeaders(c *call, out []byte, reply any, refusal erro
 		}
 	}()
 	if c.class != generated {
-		out = appendField(out, headerDigest, c.digest[:])
+		out = stored.AppendDigest(out, c.digest[:])
 	}
 	if c.reacts != nil {
-		out = appendField(out, headerReacted, placeOf(c.reacts).encode())
+		out = stored.AppendReacted(out, placeOf(c.reacts))
 	}
 	switch {
 	case refusal != nil:
-		return appendField(out, headerRejection, c.key.kind.rejection(refusal).encode()), nil
+		r := c.key.kind.rejection(refusal)
+		return stored.AppendRejection(out, r.Kind, r.Code, r.Text), nil
 	case c.handler.reply.IsNil(reply):
 		return out, nil
 	}
-	// In place, because every command passes here: most replies are short enough for
-	// a length of one byte, and the others are moved.
-	whole = append(protowire.AppendTag(out, headerReply, protowire.BytesType), 0)
+	whole = stored.BeginReply(out)
 	start := len(whole)
 	whole, err = c.handler.reply.Append(whole, reply)
 	size, limit := len(whole)-start, maxReply
@@ -271,20 +221,12 @@ func (a *activation) outcomeHeaders(c *call, out []byte, reply any, refusal erro
 		limit = maxKeptReply
 	}
 	switch {
-	case err == nil && size < 0x80:
-		whole[start-1] = byte(size)
-		return whole, nil
 	case err == nil && size <= limit:
-		return appendField(out, headerReply, slices.Clone(whole[start:])), nil
+		return stored.EndReply(whole, size), nil
 	case c.class == generated:
-		return protowire.AppendVarint(protowire.AppendTag(out, headerReplyLeftOut, protowire.VarintType), 1), nil
+		return stored.AppendReplyLeftOut(out), nil
 	case err != nil:
 		return nil, &persistence.Error{Kind: persistence.ErrInvalid, Err: fmt.Errorf("encode %s: %w", c.handler.reply.Name(), err)}
 	}
 	return nil, &persistence.InvalidError{Field: "reply " + c.handler.reply.Name(), Reason: "is too large to be remembered", Size: size, Limit: limit}
-}
-
-func appendField(out []byte, field protowire.Number, value []byte) []byte {
-	out = protowire.AppendTag(out, field, protowire.BytesType)
-	return protowire.AppendBytes(out, value)
 }

@@ -11,15 +11,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
-	"pgregory.net/rapid"
 
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/actors/actorstest"
 	"github.com/stele-es/stele/internal/faultjournal"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // The domain of these tests: a clock sets alarms for itself, and has a list told.
@@ -198,38 +195,6 @@ func TestTimersFollowTheClock(t *testing.T) {
 			})
 		})
 	}
-}
-
-// What is written by hand is what the generated code would write.
-func TestSendsAreEncoded(t *testing.T) {
-	t.Parallel()
-	sents := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) *stelev1.Sent {
-		text := rapid.StringN(0, 40, 200)
-		return &stelev1.Sent{
-			Kind: text.Draw(t, "kind"), Id: text.Draw(t, "id"), Command: text.Draw(t, "command"), Key: text.Draw(t, "key"),
-			Payload: rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "payload"), Due: rapid.Int64().Draw(t, "due"),
-		}
-	}), 0, 5)
-	ids := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) persistence.CommandID {
-		return persistence.CommandID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id"))
-	}), 0, 5)
-	rapid.Check(t, func(t *rapid.T) {
-		sent, done, open := sents.Draw(t, "sent"), ids.Draw(t, "done"), sents.Draw(t, "open")
-		want := &stelev1.Sends{Sent: sent, Open: uint32(len(open))}
-		for _, id := range done {
-			want.Done = append(want.Done, id[:])
-		}
-		for i, s := range open {
-			if i == 0 || s.Due < want.Next {
-				want.Next = s.Due
-			}
-		}
-
-		var got stelev1.Sends
-		require.NoError(t, proto.Unmarshal(actors.EncodeSends(sent, done, open), &got))
-
-		require.True(t, proto.Equal(want, &got), "%v is not %v", &got, want)
-	})
 }
 
 // What is sent is stored with the last event, unless there is none or it is much; from

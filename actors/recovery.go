@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/persistence"
 )
@@ -370,23 +371,23 @@ func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
 		return corrupt(recorded, fmt.Sprintf("follows version %d", a.version), nil)
 	}
 	a.version, a.position = recorded.Version, recorded.Position
-	about, err := toldBy(recorded)
+	about, err := stored.ReadAbout(recorded)
 	if err != nil {
 		return corrupt(recorded, "the headers cannot be decoded", err)
 	}
-	if about.remember {
-		a.memory = a.memory.add(remembered{id: about.id, version: recorded.Version, at: recorded.At.Unix()}, r.keep)
+	if about.Remember {
+		a.memory = a.memory.add(remembered{id: about.Command, version: recorded.Version, at: recorded.At.Unix()}, r.keep)
 		a.memory.settle(recorded.Position)
 	}
-	if about.sends != nil {
+	if about.Sends != nil {
 		if a.open, err = refoldSent(a.open, recorded, &about); err != nil {
 			return err
 		}
 	}
-	if a.reacted, err = a.of.key.kind.reactedTo(a.reacted, recorded); err != nil {
+	if a.reacted, err = a.of.key.kind.reactedTo(a.reacted, recorded, &about); err != nil {
 		return err
 	}
-	if recorded.Type == typeSent {
+	if recorded.Type == stored.TypeSent {
 		return nil
 	}
 	return a.of.key.kind.refold(a.state, recorded)

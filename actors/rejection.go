@@ -3,12 +3,9 @@ package actors
 import (
 	"errors"
 	"fmt"
-	"strings"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // RejectedError is a refusal of the domain that can leave the process in which it was
@@ -108,19 +105,8 @@ func (d *definition) refusal(err error) error {
 	return refused
 }
 
-// maxText bounds the text of a rejection that is stored, in bytes.
-const maxText = 4 << 10
-
-func (r *RejectedError) encode() []byte {
-	data, _ := proto.Marshal(&stelev1.Rejection{Kind: valid(r.Kind), Code: valid(r.Code), Text: valid(r.Text)}) // fails for invalid text only
-	return data
-}
-
-// valid is a text as protobuf can store it.
-func valid(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxText)], "�") }
-
-func (d *definition) decodeRejection(stored *stelev1.Rejection) *RejectedError {
-	r := &RejectedError{Kind: stored.GetKind(), Code: stored.GetCode(), Text: stored.GetText()}
+func (d *definition) decodeRejection(kept *stored.Rejection) *RejectedError {
+	r := &RejectedError{Kind: kept.GetKind(), Code: kept.GetCode(), Text: kept.GetText()}
 	if r.Kind == d.kind {
 		r.known = d.rejects[r.Code]
 	}

@@ -7,22 +7,16 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // What a command has its aggregate send, and which of its earlier sends are done, is
 // stored in the append of its events, so that no crash parts the events of the domain
 // from what follows of them: in the headers of the last event, since an event more is
 // what costs. Where there is none, or where it is much, it has an event of its own.
-const (
-	typeSent       = "$stele.sent"
-	maxSendsBeside = 8 << 10 // bytes in headers
-)
+const maxSendsBeside = 8 << 10 // bytes in headers
 
 // Bounds of what an aggregate may send.
 const (
@@ -67,7 +61,7 @@ func (c Command[C, R]) SendAfter(tx *Tx, delay time.Duration, id string, command
 	if tx.problem != nil {
 		return
 	}
-	s := &sending{Sent: &stelev1.Sent{Kind: c.kind, Id: id}}
+	s := &sending{Sent: &stored.Sent{Kind: c.kind, Id: id}}
 	for _, option := range options {
 		option(s)
 	}
@@ -93,7 +87,7 @@ func (tx *Tx) Late() time.Duration { return tx.late }
 
 // sending is a command that an aggregate sends, until it is done.
 type sending struct {
-	*stelev1.Sent
+	*stored.Sent
 
 	id      persistence.CommandID
 	headers []byte // of the command that led to it
@@ -189,7 +183,7 @@ func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
 		case len(payload) > persistence.MaxPayload:
 			return nil, &persistence.InvalidError{Field: "sends", Reason: "are too large", Size: len(payload), Limit: persistence.MaxPayload}
 		}
-		tx.events = append(tx.events, persistence.Event{Type: typeSent, Payload: payload})
+		tx.events = append(tx.events, persistence.Event{Type: stored.TypeSent, Payload: payload})
 		payload = nil
 	}
 	for i, s := range tx.sends {
@@ -202,17 +196,16 @@ func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
 // encodeSends is what a command has opened and ended, as it is stored, and what is
 // open after it.
 func encodeSends(opened, ended, open []*sending) []byte {
-	room := len(ended)*(2+len(persistence.CommandID{})) + 16
+	room := len(ended)*stored.DoneRoom + stored.OpenRoom
 	for _, s := range opened {
-		room += sentRoom + len(s.GetPayload())
+		room += stored.SentRoom + len(s.GetPayload())
 	}
 	out := make([]byte, 0, room)
 	for _, s := range opened {
-		out = protowire.AppendVarint(protowire.AppendTag(out, sendsSent, protowire.BytesType), uint64(proto.Size(s.Sent))) //nolint:gosec // a size
-		out, _ = proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(out, s.Sent)                                      // fails for invalid text only, which was refused
+		out = stored.AppendSent(out, s.Sent)
 	}
 	for _, s := range ended {
-		out = appendField(out, sendsDone, s.id[:])
+		out = stored.AppendDone(out, s.id)
 	}
 	if len(open) == 0 {
 		return out
@@ -221,21 +214,8 @@ func encodeSends(opened, ended, open []*sending) []byte {
 	for _, s := range open[1:] {
 		next = min(next, s.GetDue())
 	}
-	out = protowire.AppendVarint(protowire.AppendTag(out, sendsOpen, protowire.VarintType), uint64(len(open)))
-	return protowire.AppendVarint(protowire.AppendTag(out, sendsNext, protowire.VarintType), uint64(next)) //nolint:gosec // as protobuf has it
+	return stored.AppendOpen(out, len(open), next)
 }
-
-// sentRoom is what most commands sent take beside their payload, in bytes.
-const sentRoom = 128
-
-// Fields of stele.v1.Sends. They are written by hand because every step of a process
-// manager passes here; a test decodes them with the generated code.
-const (
-	sendsSent protowire.Number = iota + 1
-	sendsDone
-	sendsOpen
-	sendsNext
-)
 
 // opens is what is open after some were opened and some have ended. The order is
 // that of sending, and the list is not shared with the one before.
@@ -293,17 +273,17 @@ func sendOf(open []*sending, id persistence.CommandID) *sending {
 }
 
 // refoldSent is what is open after a stored event.
-func refoldSent(open []*sending, recorded *persistence.Recorded, about *told) ([]*sending, error) {
-	var stored stelev1.Sends
-	if err := proto.Unmarshal(about.sends, &stored); err != nil {
+func refoldSent(open []*sending, recorded *persistence.Recorded, about *stored.About) ([]*sending, error) {
+	sends, err := stored.ReadSends(about.Sends)
+	if err != nil {
 		return nil, corrupt(recorded, "what was sent cannot be decoded", err)
 	}
-	opened := make([]*sending, len(stored.GetSent()))
-	for i, s := range stored.GetSent() {
-		opened[i] = &sending{Sent: s, id: sentID(recorded.Stream, recorded.Version, i), headers: about.origin, stored: true, position: recorded.Position}
+	opened := make([]*sending, len(sends.GetSent()))
+	for i, s := range sends.GetSent() {
+		opened[i] = &sending{Sent: s, id: sentID(recorded.Stream, recorded.Version, i), headers: about.Origin, stored: true, position: recorded.Position}
 	}
 	var ended []*sending
-	for _, id := range stored.GetDone() {
+	for _, id := range sends.GetDone() {
 		if len(id) == len(persistence.CommandID{}) {
 			ended = append(ended, sendOf(open, persistence.CommandID(id)))
 		}
@@ -312,28 +292,23 @@ func refoldSent(open []*sending, recorded *persistence.Recorded, about *told) ([
 }
 
 // keptSends is what a snapshot holds of what is open.
-func keptSends(open []*sending) []*stelev1.Sent {
-	kept := make([]*stelev1.Sent, len(open))
+func keptSends(open []*sending) []*stored.Sent {
+	kept := make([]*stored.Sent, len(open))
 	for i, s := range open {
-		kept[i] = &stelev1.Sent{
-			Kind: s.GetKind(), Id: s.GetId(), Command: s.GetCommand(), Payload: s.GetPayload(), Due: s.GetDue(), Key: s.GetKey(),
-			CommandId: s.id[:], Headers: s.headers, Part: uint32(s.position.Part), Offset: s.position.Offset,
-		}
+		kept[i] = stored.Keep(s.Sent, s.id, s.headers, s.position)
 	}
 	return kept
 }
 
 // sendsOf is the reverse of keptSends.
-func sendsOf(kept []*stelev1.Sent) ([]*sending, error) {
+func sendsOf(kept []*stored.Sent) ([]*sending, error) {
 	var open []*sending
 	for _, s := range kept {
-		if len(s.GetCommandId()) != len(persistence.CommandID{}) {
-			return nil, fmt.Errorf("an id of %d bytes", len(s.GetCommandId()))
+		id, headers, position, err := stored.Kept(s)
+		if err != nil {
+			return nil, err
 		}
-		open = append(open, &sending{
-			Sent: s, id: persistence.CommandID(s.GetCommandId()), headers: s.GetHeaders(), stored: true,
-			position: persistence.Position{Part: uint16(s.GetPart()), Offset: s.GetOffset()}, //nolint:gosec // keptSends wrote it
-		})
+		open = append(open, &sending{Sent: s, id: id, headers: headers, stored: true, position: position})
 	}
 	return open, nil
 }

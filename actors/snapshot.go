@@ -6,11 +6,9 @@ import (
 	"log/slog"
 	"reflect"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // snapshotting is how the state of a kind is kept in snapshots.
@@ -135,7 +133,7 @@ type taken struct {
 	version   persistence.Version
 	saved     any    // what of the state is to be encoded,
 	encoded   []byte // or that it is already
-	commands  []byte // packed
+	commands  stored.Remembered
 	forgotten int64
 	open      []*sending
 	reacted   reacted
@@ -206,7 +204,8 @@ func (t *taken) body() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return proto.Marshal(&stelev1.Snapshot{State: t.encoded, Forgotten: t.forgotten, Remembered: t.commands, Open: keptSends(t.open), Reacted: keptReacted(t.reacted)})
+	kept := stored.Snapshot{State: t.encoded, Forgotten: t.forgotten, Remembered: t.commands, Open: keptSends(t.open), Reacted: t.reacted}
+	return kept.Encode()
 }
 
 // pastOf is what a snapshot says of the events up to its version.
@@ -214,20 +213,20 @@ func (d *definition) pastOf(snapshot *persistence.Snapshot, keep retention) (p p
 	if snapshot.Fingerprint != d.snapshots.fingerprint {
 		return p, errors.New("another state")
 	}
-	var body stelev1.Snapshot
-	if err := proto.Unmarshal(snapshot.State, &body); err != nil {
+	kept, err := stored.ReadSnapshot(snapshot.State)
+	if err != nil {
 		return p, err
 	}
-	if p.state, err = d.snapshots.decode(body.GetState()); err != nil {
+	if p.state, err = d.snapshots.decode(kept.State); err != nil {
 		return p, err
 	}
 	if p.state == nil || reflect.ValueOf(p.state).IsNil() {
 		return p, errors.New("no state")
 	}
-	if p.open, err = sendsOf(body.GetOpen()); err != nil {
+	if p.open, err = sendsOf(kept.Open); err != nil {
 		return p, err
 	}
-	p.reacted = reactedOf(body.GetReacted())
-	p.memory, err = unpack(body.GetRemembered(), body.GetForgotten(), keep)
-	return p, err
+	p.reacted = kept.Reacted
+	p.memory = unpack(kept.Remembered, kept.Forgotten, keep)
+	return p, nil
 }

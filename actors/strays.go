@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/stele-es/stele/actors/internal/stored"
 )
 
 // Times of the search for strays.
@@ -38,24 +40,24 @@ func (s *System) findStrays(ctx context.Context) error {
 		s.config.Logger.Info("not looked for what kinds have open that are not hosted here", slog.Any("err", err))
 		return nil
 	}
-	open := map[string]*openSends{}
+	open := map[string]*stored.Open{}
 	for stream, of := range w.open {
 		all := open[stream.Category()]
 		if all == nil {
-			all = &openSends{next: math.MaxInt64}
+			all = &stored.Open{Next: math.MaxInt64}
 			open[stream.Category()] = all
 		}
-		all.count += of.count
-		all.next = min(all.next, of.next)
+		all.Count += of.Count
+		all.Next = min(all.Next, of.Next)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(open)) {
-		due := time.UnixMicro(open[kind].next)
+		due := time.UnixMicro(open[kind].Next)
 		level := slog.LevelInfo
 		if time.Since(due) > strayLate {
 			level = slog.LevelWarn
 		}
 		s.config.Logger.LogAttrs(ctx, level, "kind has commands open and is not hosted here", slog.String("kind", kind), slog.Any("err",
-			fmt.Errorf("its aggregates have sent %d commands, timers included, that are not done, the first due at %s: a program that hosts the kind delivers them", open[kind].count, due.UTC().Format(time.RFC3339))))
+			fmt.Errorf("its aggregates have sent %d commands, timers included, that are not done, the first due at %s: a program that hosts the kind delivers them", open[kind].Count, due.UTC().Format(time.RFC3339))))
 	}
 	return nil
 }

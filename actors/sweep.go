@@ -11,11 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/filter"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // Times of sweeping.
@@ -47,25 +45,18 @@ type sweep struct {
 	list   persistence.StreamID // of lists for these kinds
 	begun  bool
 	after  persistence.Positions
-	open   map[persistence.StreamID]openSends // of streams with any
-	count  int                                // commands open in them
-	until  int64                              // what is due up to then was handed to the deliverer; unix microseconds
-	more   bool                               // of it than a round takes was left
-	kept   int64                              // events that the last list covers
-	late   map[persistence.StreamID]lateness  // of streams that were woken for what is overdue
+	open   map[persistence.StreamID]stored.Open // of streams with any
+	count  int                                  // commands open in them
+	until  int64                                // what is due up to then was handed to the deliverer; unix microseconds
+	more   bool                                 // of it than a round takes was left
+	kept   int64                                // events that the last list covers
+	late   map[persistence.StreamID]lateness    // of streams that were woken for what is overdue
 }
 
 // lateness is when a stream is to be woken again, if nothing changes until then.
 type lateness struct {
 	pause time.Duration
 	until time.Time
-}
-
-// openSends is as little as must be known of a stream: the last event of what it has
-// sent says all of it.
-type openSends struct {
-	next  int64 // unix microseconds when the first is due
-	count uint32
 }
 
 // openCount is how many commands sent are open, about.
@@ -84,7 +75,7 @@ func newSweep(s *System, kinds []string) *sweep {
 
 // reset forgets all that was read.
 func (w *sweep) reset() {
-	w.begun, w.after, w.open, w.count, w.until, w.more, w.kept = false, nil, map[persistence.StreamID]openSends{}, 0, math.MinInt64, false, 0
+	w.begun, w.after, w.open, w.count, w.until, w.more, w.kept = false, nil, map[persistence.StreamID]stored.Open{}, 0, math.MinInt64, false, 0
 	w.late = map[persistence.StreamID]lateness{}
 }
 
@@ -154,23 +145,23 @@ func (w *sweep) read(ctx context.Context) error {
 // take changes what is open by an event. One that cannot be read is its aggregate's
 // trouble, which cannot be read either.
 func (w *sweep) take(recorded *persistence.Recorded) {
-	var stored stelev1.Sends
-	about, err := toldBy(recorded)
-	switch {
-	case recorded.Type == persistence.TypeDeleted || err != nil || proto.Unmarshal(about.sends, &stored) != nil:
-		stored.Reset()
-	case about.sends == nil:
+	about, err := stored.ReadAbout(recorded)
+	if err == nil && about.Sends == nil && recorded.Type != persistence.TypeDeleted {
 		return
 	}
-	w.set(recorded.Stream, openSends{stored.GetNext(), stored.GetOpen()})
+	sends, unread := stored.ReadSends(about.Sends)
+	if err != nil || unread != nil || recorded.Type == persistence.TypeDeleted {
+		sends = nil
+	}
+	w.set(recorded.Stream, stored.Open{Next: sends.GetNext(), Count: sends.GetOpen()})
 }
 
-func (w *sweep) set(stream persistence.StreamID, open openSends) {
+func (w *sweep) set(stream persistence.StreamID, open stored.Open) {
 	before, known := w.open[stream]
-	w.count += int(open.count) - int(before.count)
+	w.count += int(open.Count) - int(before.Count)
 	delete(w.late, stream)
 	switch {
-	case open.count == 0:
+	case open.Count == 0:
 		delete(w.open, stream)
 	case known:
 		w.open[stream] = open
@@ -193,11 +184,11 @@ func (w *sweep) wake(began time.Time) {
 	until, left := by.UnixMicro(), began.Add(-sweepEvery).UnixMicro()
 	var due []openStream
 	for stream, open := range w.open {
-		near := open.next > w.until && open.next <= until
-		if near || !w.more && open.next < left && !began.Before(w.late[stream].until) {
-			found := openStream{stream: stream, next: open.next}
-			if open.next < left {
-				found.overdue = openSends{open.next, open.count}
+		near := open.Next > w.until && open.Next <= until
+		if near || !w.more && open.Next < left && !began.Before(w.late[stream].until) {
+			found := openStream{stream: stream, next: open.Next}
+			if open.Next < left {
+				found.overdue = open
 			}
 			due = append(due, found)
 		}
@@ -207,7 +198,7 @@ func (w *sweep) wake(began time.Time) {
 	d.look(sweepAhead) // also when there is more: a round to come brings what is due later
 	taken := d.take(due, by, w.sender)
 	for _, found := range due[:taken] {
-		if found.overdue.count > 0 {
+		if found.overdue.Count > 0 {
 			w.woken(found.stream, began)
 		}
 	}
@@ -218,7 +209,7 @@ func (w *sweep) wake(began time.Time) {
 	w.until = until
 	d.forget(began, func(of key, due int64) bool {
 		open := w.open[of.stream()]
-		return open.count == 0 || open.next > due
+		return open.Count == 0 || open.Next > due
 	})
 }
 
@@ -234,18 +225,18 @@ type openStream struct {
 	next   int64
 	stream persistence.StreamID
 	// overdue is all that is open when who stored it should have delivered it long ago.
-	overdue openSends
+	overdue stored.Open
 }
 
 // behind reports that an aggregate does not have open what the journal says: another
 // system has written its stream, and is gone since, so that no conflict would tell.
-func (a *activation) behind(overdue openSends) bool {
-	if overdue.count == 0 || a.pending.Len() > 0 {
+func (a *activation) behind(overdue stored.Open) bool {
+	if overdue.Count == 0 || a.pending.Len() > 0 {
 		return false
 	}
 	for _, s := range a.open {
-		if s.GetDue() == overdue.next {
-			return len(a.open) != int(overdue.count)
+		if s.GetDue() == overdue.Next {
+			return len(a.open) != int(overdue.Count)
 		}
 	}
 	return true

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -12,7 +13,7 @@ import (
 type wake struct {
 	at      time.Time
 	of      key
-	overdue openSends // as the sweep has found it, if it is
+	overdue stored.Open // as the sweep has found it, if it is
 	i       int
 }
 

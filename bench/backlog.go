@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stele-es/stele"
+	"github.com/stele-es/stele/actors/actorstest"
 	"github.com/stele-es/stele/examples/bank/bank"
 	"github.com/stele-es/stele/examples/bank/bankpb"
 	"github.com/stele-es/stele/persistence"
@@ -178,12 +179,10 @@ func begun(l *lane) persistence.Event {
 	now := time.Now()
 	started.Headers, _ = proto.Marshal(&stelev1.Headers{ // cannot fail: the text is valid
 		CommandId: make([]byte, 16), Command: "bank.v1.Transfer", CorrelationId: make([]byte, 16),
-		Sends: &stelev1.Sends{Open: 2, Next: now.UnixMicro(), Sent: []*stelev1.Sent{
-			{Kind: "account", Id: from, Command: "bank.v1.Withdraw", Payload: withdraw, Due: now.UnixMicro()},
-			{Kind: "transfer", Id: string(l.stream[len("transfer-"):]), Command: "bank.v1.Expire", Payload: expire, Due: now.Add(bank.Deadline).UnixMicro(), Key: "deadline"},
-		}},
 	})
-	return started
+	return actorstest.WithSent(started,
+		actorstest.Sent{Kind: "account", ID: from, Command: "bank.v1.Withdraw", Payload: withdraw, Due: now},
+		actorstest.Sent{Kind: "transfer", ID: string(l.stream[len("transfer-"):]), Command: "bank.v1.Expire", Payload: expire, Due: now.Add(bank.Deadline), Key: "deadline"})
 }
 
 const paidCents = 10

@@ -13,10 +13,10 @@ import (
 
 	"github.com/stele-es/stele"
 	"github.com/stele-es/stele/actors"
+	"github.com/stele-es/stele/actors/actorstest"
 	"github.com/stele-es/stele/examples/bank/bankpb"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/filter"
-	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
 // An alarm sends a command to itself, or to a bell, at a time, which stands where
@@ -92,12 +92,11 @@ func (r *ringing) wait(ctx context.Context) error {
 func armed(l *lane, due time.Time) persistence.Event {
 	id := string(l.stream[len("alarm-"):])
 	ring, _ := proto.Marshal(&bankpb.Deposit{Cents: due.UnixMicro()}) // cannot fail: no field is required
-	sent := &stelev1.Sent{Kind: "alarm", Id: id, Command: "bank.v1.Deposit", Payload: ring, Due: due.UnixMicro()}
+	sent := actorstest.Sent{Kind: "alarm", ID: id, Command: "bank.v1.Deposit", Payload: ring, Due: due}
 	if toBell(id) {
 		sent.Kind = "bell"
 	}
-	payload, _ := proto.Marshal(&stelev1.Sends{Sent: []*stelev1.Sent{sent}, Open: 1, Next: sent.Due}) // cannot fail: the text is valid
-	return persistence.Event{Type: "$stele.sent", Payload: payload, Headers: usualHeaders}
+	return actorstest.WithSent(persistence.Event{Headers: usualHeaders}, sent)
 }
 
 // each appends one event to each of many streams.

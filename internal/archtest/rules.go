@@ -91,7 +91,8 @@ func areas() []Area {
 		{Folder: "internal/pgtest", Imports: []string{"persistence", "persistence/postgres"}},
 		{Folder: "internal/torture", Imports: []string{"persistence", "persistence/postgres", "internal/pgtest"}},
 
-		{Folder: "actors", Imports: with(core, "internal/appender", "internal/compare")},
+		{Folder: "actors/internal/stored", Imports: []string{"persistence", "proto"}},
+		{Folder: "actors", Imports: with(core, "actors/internal/stored", "internal/appender", "internal/compare")},
 		{Folder: "projections", Imports: core},
 		{Folder: "projections/internal/sqlbook", Imports: with(core, "projections")},
 		{Folder: "projections/internal/inline", Imports: with(core, "projections", "internal/appender")},
@@ -100,7 +101,7 @@ func areas() []Area {
 		{Folder: "projections/projectionstest", Imports: with(core, "projections", "persistence/memory")},
 		{Folder: "keyvault", Imports: core},
 		{Folder: "cluster", Imports: with(core, "actors")},
-		{Folder: "actors/actorstest", Imports: with(core, "actors", "projections", "persistence/memory", "internal/faultjournal")},
+		{Folder: "actors/actorstest", Imports: with(core, "actors", "actors/internal/stored", "projections", "persistence/memory", "internal/faultjournal")},
 
 		{Folder: "", Imports: node},
 		{Folder: "httpapi", Imports: faces},
@@ -108,7 +109,7 @@ func areas() []Area {
 
 		// Examples show what a user can write, so they stay out of internal.
 		{Folder: "examples", Imports: public},
-		{Folder: "bench", Imports: with(public, "examples", "internal/appender", "internal/pgtest", "internal/lifecycle")},
+		{Folder: "bench", Imports: with(public, "actors/actorstest", "examples", "internal/appender", "internal/pgtest", "internal/lifecycle")},
 		{Folder: "cmd", Imports: with(public, "bench", "examples", "internal/lifecycle")},
 
 		{Folder: "internal/archtest"},
