@@ -15,7 +15,7 @@ import (
 // Submit fulfils [persistence.Submitter]. While the server is away it refuses at
 // once.
 func (j *Journal) Submit(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
-	if err := j.committer.breaker.refuse(); err != nil {
+	if err := j.committer.breaker.Refuse(); err != nil {
 		return err
 	}
 	return j.queue.Submit(a, chain, done)
@@ -27,7 +27,7 @@ func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]
 	if err := appender.Outside(ctx, j); err != nil {
 		return nil, err
 	}
-	if err := j.committer.breaker.refuse(); err != nil {
+	if err := j.committer.breaker.Refuse(); err != nil {
 		return nil, err
 	}
 	return j.queue.Append(ctx, appends...)
@@ -83,7 +83,7 @@ func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s wire.Statement
 		}
 		found, ok := readEnd(rows)
 		if !ok {
-			return persistence.Outcome{}, errUndecodable
+			return persistence.Outcome{}, wire.ErrUndecodable
 		}
 		return found.outcome(item), nil
 	}
@@ -122,27 +122,27 @@ func checkedOutcome(item *appender.Item, row [][]byte) persistence.Outcome {
 }
 
 // end is where a stream ends, which is all that an append without events asks for.
-type end struct {
+type streamEnd struct {
 	version, first persistence.Version
 	created        bool
 }
 
 // readEnd decodes what stream_by_name.sql finds. A stream without a row is at its
 // beginning.
-func readEnd(rows [][][]byte) (end, bool) {
+func readEnd(rows [][][]byte) (streamEnd, bool) {
 	if len(rows) == 0 {
-		return end{first: 1}, true
+		return streamEnd{first: 1}, true
 	}
 	version, ok1 := wire.ReadInt8(rows[0][1])
 	first, ok2 := wire.ReadInt8(rows[0][2])
 	if !ok1 || !ok2 || version < 0 || first < 1 || len(rows[0][4]) != 1 {
-		return end{}, false
+		return streamEnd{}, false
 	}
-	return end{persistence.Version(version), persistence.Version(first), rows[0][4][0] != 0}, true
+	return streamEnd{persistence.Version(version), persistence.Version(first), rows[0][4][0] != 0}, true
 }
 
 // outcome is that of an append without events.
-func (e end) outcome(item *appender.Item) persistence.Outcome {
+func (e streamEnd) outcome(item *appender.Item) persistence.Outcome {
 	if !item.Expected.Admits(e.version, e.first, e.created) {
 		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: e.version}}
 	}

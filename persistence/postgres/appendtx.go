@@ -37,7 +37,7 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 	if err != nil {
 		return nil, err
 	}
-	if j.heads.closed.Load() {
+	if j.head.closed.Load() {
 		return nil, errClosed()
 	}
 	conn := tx.Conn()

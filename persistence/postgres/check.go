@@ -34,7 +34,7 @@ func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions,
 	if ctx.Err() != nil {
 		return nil, errLeft(ctx)
 	}
-	if j.heads.closed.Load() {
+	if j.head.closed.Load() {
 		return nil, errClosed()
 	}
 	pooler, err := j.checkPooler(ctx)
@@ -210,7 +210,7 @@ func (j *Journal) checkPooler(ctx context.Context) (found persistence.Finding, _
 		}
 		pid, err := strconv.ParseUint(string(results[len(results)-1].Rows[0][0]), 10, 32)
 		if err != nil {
-			return found, errUndecodable
+			return found, wire.ErrUndecodable
 		}
 		pids = append(pids, uint32(pid))
 	}

@@ -13,19 +13,20 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/breaker"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // depth is how many batches are under way at a time: the server works on one
 // while the next is formed and sent. A third gains nothing.
-const depth = 2
+const pipelineDepth = 2
 
 // committer stores batches. Two goroutines share it: the queue's calls commit,
 // which sends; the journal's own is in run, which receives, settles, and when a
 // connection is lost finds out what became of what was under way.
 type committer struct {
 	journal *Journal
-	breaker *breaker
+	breaker *breaker.Breaker
 
 	// slots bounds the batches under way. commit takes the slot of a batch before
 	// the batch is formed, so that it has all that arrived until then.
@@ -41,14 +42,14 @@ type committer struct {
 	// behind every flight.
 	early atomic.Bool
 
-	mu       sync.Mutex
-	arrived  sync.Cond // inFlight has become non-empty, or closed true
-	inFlight []*flight // in the order they are sent and answered
-	link     *link     // nil while there is none: then flights wait for run to connect
-	closed   bool      // nothing more comes
-	newest   proof     // the newest event that the link has stored
-	caution  caution
-	rivals   rivals
+	mu         sync.Mutex
+	arrived    sync.Cond // inFlight has become non-empty, or closed true
+	inFlight   []*flight // in the order they are sent and answered
+	link       *link     // nil while there is none: then flights wait for run to connect
+	closed     bool      // nothing more comes
+	newest     proof     // the newest event that the link has stored
+	fallback   fallback
+	contention contention
 
 	// Used by run only: the backends of lost links whose end is not certain, and
 	// why the last link was lost.
@@ -57,7 +58,7 @@ type committer struct {
 }
 
 func newCommitter(j *Journal) *committer {
-	c := &committer{journal: j, breaker: newBreaker(), slots: make(chan struct{}, depth)}
+	c := &committer{journal: j, breaker: breaker.New(), slots: make(chan struct{}, pipelineDepth)}
 	c.arrived.L = &c.mu
 	c.slots <- struct{}{}
 	c.hasSlot = true
@@ -66,7 +67,7 @@ func newCommitter(j *Journal) *committer {
 
 // commit sends a batch and returns when there is room for the next one.
 func (c *committer) commit(b *appender.Batch) {
-	if err := c.breaker.refuse(); err != nil {
+	if err := c.breaker.Refuse(); err != nil {
 		settleAll(b, err)
 		return
 	}
@@ -81,7 +82,7 @@ func (c *committer) commit(b *appender.Batch) {
 	c.hasSlot = true
 	f, err := c.prepare(b)
 	if err != nil {
-		settleAll(b, c.refused("the streams cannot be looked up", err))
+		settleAll(b, c.unsentError("the streams cannot be looked up", err))
 		return
 	}
 	if len(f.calls) == 0 {
@@ -95,17 +96,17 @@ func (c *committer) commit(b *appender.Batch) {
 		// Those whose appends were just settled are ready to run, but behind this
 		// goroutine: the next batch should have what they append.
 		runtime.Gosched()
-	case <-c.breaker.whenOpen(): // who waits is to be answered, not kept
+	case <-c.breaker.Opened(): // who waits is to be answered, not kept
 	}
 }
 
 // refused translates an error from before anything was sent. A server without the
 // journal is not away.
-func (c *committer) refused(reason string, err error) error {
-	if lasting := notThere(err); lasting != nil {
+func (c *committer) unsentError(reason string, err error) error {
+	if lasting := missingJournal(err); lasting != nil {
 		return lasting
 	}
-	c.breaker.failed(err)
+	c.breaker.Failed(publicError(err))
 	return unavailable(reason, err)
 }
 
@@ -124,7 +125,7 @@ func (c *committer) launch(f *flight) {
 	defer c.sending.Unlock()
 	c.mu.Lock()
 	link := c.link
-	if f.epoch != c.journal.streams.current() {
+	if f.epoch != c.journal.streams.currentEpoch() {
 		link = nil // its streams must be looked up again: run does it
 	}
 	at := slices.IndexFunc(c.inFlight, func(other *flight) bool { return other.link == nil && other.follows && other.order > f.order })
@@ -138,10 +139,10 @@ func (c *committer) launch(f *flight) {
 	if last != nil && last.link == nil {
 		link = nil // nothing overtakes
 	}
-	if f.follows && !f.goBehind(last) {
+	if f.follows && !f.buildOn(last) {
 		link = nil // what it builds on is to be settled first: run waits for that
 	}
-	c.board(f, link)
+	c.assign(f, link)
 	c.inFlight = slices.Insert(c.inFlight, at, f)
 	c.arrived.Signal()
 	c.mu.Unlock()
@@ -155,9 +156,9 @@ func (c *committer) launch(f *flight) {
 }
 
 // board puts a flight on a link, or none. The caller holds mu.
-func (c *committer) board(f *flight, l *link) {
+func (c *committer) assign(f *flight, l *link) {
 	f.link = l
-	f.flush = c.early.Load() || f.doubtful() // what an earlier attempt has stored may not be flushed
+	f.flush = c.early.Load() || f.mayBeStored() // what an earlier attempt has stored may not be flushed
 	f.early = f.flush && c.journal.config.EarlyRelease != EarlyOff
 }
 
@@ -179,10 +180,10 @@ func (c *committer) write(f *flight) {
 func (c *committer) run(ctx context.Context) { appender.Again(func() { c.receive(ctx) }) }
 
 func (c *committer) receive(ctx context.Context) {
-	stop := context.AfterFunc(ctx, c.hangUp)
+	stop := context.AfterFunc(ctx, c.closeLink)
 	defer stop()
 	for {
-		f := c.head()
+		f := c.waitForFirst()
 		if f == nil {
 			return
 		}
@@ -191,34 +192,34 @@ func (c *committer) receive(ctx context.Context) {
 			continue
 		}
 		answer, err := f.link.receive(len(f.calls), f.flush)
-		if err == nil && (answer.Warned || answer.Err != nil && !f.proves(answer.Err)) {
+		if err == nil && (answer.Warned || answer.Err != nil && !pgsession.Definite(answer.Err.Code)) {
 			err = errUnproven
 		}
 		if err != nil {
-			c.lose(f.link, err, nil)
+			c.loseLink(f.link, err, nil)
 			continue
 		}
 		spent := answer.Err != nil && (pgsession.Spent(answer.Err.Code) || answer.Err.Code == otherStream)
-		if spent && !f.again {
+		if spent && !f.retried {
 			// Surely nothing of it was stored, and another session may store it.
-			f.again = true
-			c.lose(f.link, answer.Err, f)
+			f.retried = true
+			c.loseLink(f.link, answer.Err, f)
 			continue
 		}
 		if !spent {
-			c.breaker.worked()
+			c.breaker.Worked()
 		}
 		link := f.link
 		c.settle(f, answer)
 		if spent {
-			c.lose(link, answer.Err, nil)
+			c.loseLink(link, answer.Err, nil)
 		}
 	}
 }
 
 // head waits for the flight whose answer comes next; nil means that the journal
 // is closed.
-func (c *committer) head() *flight {
+func (c *committer) waitForFirst() *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.inFlight) == 0 {
@@ -237,8 +238,8 @@ func (c *committer) settle(f *flight, a wire.Answer) {
 
 func (c *committer) settleOnce(f *flight, a wire.Answer) {
 	next := f.settle(c, a)
-	c.journal.flushed(f.newest)
-	c.journal.heads.publish(f.newest)
+	c.journal.noteFlushed(f.newest)
+	c.journal.head.publish(f.newest)
 	c.mu.Lock()
 	c.inFlight[0], c.inFlight = nil, c.inFlight[1:]
 	c.mu.Unlock()
@@ -256,19 +257,19 @@ func (c *committer) release(f *flight) {
 
 // lose gives a link up. Everything sent on it may have been done, but for a flight
 // that was refused.
-func (c *committer) lose(l *link, err error, refused *flight) {
+func (c *committer) loseLink(l *link, err error, refused *flight) {
 	l.Close(false)                // ends a write that is under way, which holds sending
 	if !c.journal.config.Pooler { // else the number is the pooler's, or nobody's
 		c.lost = append(c.lost, l.backend)
 	}
 	c.cause = err
-	c.breaker.failed(err)
-	c.journal.config.Logger.Warn("journal connection lost", "err", public(err), "events", c.doubt(l, refused))
+	c.breaker.Failed(publicError(err))
+	c.journal.config.Logger.Warn("journal connection lost", "err", publicError(err), "events", c.takeBack(l, refused))
 }
 
 // doubt takes back what was sent on a link, and returns the number of events that
 // may have been stored.
-func (c *committer) doubt(l *link, refused *flight) (events int) {
+func (c *committer) takeBack(l *link, refused *flight) (events int) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	c.mu.Lock()
@@ -282,7 +283,7 @@ func (c *committer) doubt(l *link, refused *flight) (events int) {
 		case f == refused:
 			f.unsend()
 		default:
-			events += f.doubt(c.journal.config.ResolveTimeout)
+			events += f.noteUnanswered(c.journal.config.ResolveTimeout)
 		}
 	}
 	return events
@@ -299,8 +300,8 @@ func (c *committer) resume(ctx context.Context) {
 			return
 		}
 		c.cause = err
-		cause := c.refused("the server is away", err)
-		if !c.expire(ctx) || notThere(err) != nil && !c.giveUp(cause) {
+		cause := c.unsentError("the server is away", err)
+		if !c.expire(ctx) || missingJournal(err) != nil && !c.refuseUnsent(cause) {
 			return
 		}
 		timer := time.NewTimer(pause.NextBackOff())
@@ -331,15 +332,15 @@ func (c *committer) tryResume(ctx context.Context) error {
 	bound, cancel := context.WithTimeout(ctx, c.journal.config.StatementTimeout)
 	defer cancel()
 	for _, f := range unsent {
-		if err := f.address(bound, c.journal); err != nil {
-			c.keep(link)
+		if err := f.resolve(bound, c.journal); err != nil {
+			c.setLink(link)
 			return err
 		}
 	}
-	c.keep(link)
+	c.setLink(link)
 	for _, f := range unsent {
 		c.mu.Lock()
-		c.board(f, link)
+		c.assign(f, link)
 		c.mu.Unlock()
 		f.fenced = len(c.lost) == 0 && !c.journal.config.Pooler
 		c.write(f)
@@ -354,7 +355,7 @@ func (c *committer) unsent() (all []*flight) {
 	first := c.inFlight[0]
 	c.mu.Unlock()
 	if first.link == nil && first.follows {
-		appender.Again(first.standAlone)
+		appender.Again(first.stopFollowing)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -374,7 +375,7 @@ func (c *committer) unsent() (all []*flight) {
 	return all
 }
 
-func (c *committer) keep(l *link) {
+func (c *committer) setLink(l *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.link = l
@@ -384,12 +385,12 @@ func (c *committer) keep(l *link) {
 // stored when their time is over, the others when the breaker is open. It reports
 // whether any are left.
 func (c *committer) expire(ctx context.Context) (left bool) {
-	refused := c.breaker.refuse()
+	refused := c.breaker.Refuse()
 	now := time.Now()
 	c.mu.Lock()
 	var kept, expired []*flight
 	for _, f := range c.inFlight {
-		if ctx.Err() != nil || f.doubtful() && now.After(f.deadline) || !f.doubtful() && refused != nil {
+		if ctx.Err() != nil || f.mayBeStored() && now.After(f.deadline) || !f.mayBeStored() && refused != nil {
 			expired = append(expired, f)
 		} else {
 			kept = append(kept, f)
@@ -408,11 +409,11 @@ func (c *committer) expire(ctx context.Context) (left bool) {
 
 // giveUp settles the flights that have surely not been stored, with the reason why
 // they cannot be. It reports whether any are left.
-func (c *committer) giveUp(reason error) (left bool) {
+func (c *committer) refuseUnsent(reason error) (left bool) {
 	c.mu.Lock()
 	var given []*flight
 	c.inFlight = slices.DeleteFunc(c.inFlight, func(f *flight) bool {
-		if f.doubtful() {
+		if f.mayBeStored() {
 			return false
 		}
 		given = append(given, f)
@@ -434,7 +435,7 @@ func (c *committer) giveUp(reason error) (left bool) {
 }
 
 // hangUp ends the wait for an answer.
-func (c *committer) hangUp() {
+func (c *committer) closeLink() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link != nil {

@@ -16,7 +16,7 @@ import (
 func TestCaution(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
-	var c caution
+	var c fallback
 	for i := range 100 {
 		c.note(i%10 == 9, start)
 	}
@@ -24,8 +24,8 @@ func TestCaution(t *testing.T) {
 
 	c.note(true, start)
 
-	require.Equal(t, start.Add(cautionWindow), c.until)
-	c.note(false, start.Add(3*cautionWindow))
+	require.Equal(t, start.Add(fallbackWindow), c.until)
+	c.note(false, start.Add(3*fallbackWindow))
 	require.Equal(t, 1, c.batches, "it begins anew")
 }
 
@@ -34,28 +34,28 @@ func TestCaution(t *testing.T) {
 func TestRivals(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	var r rivals
+	var r contention
 	for i := range 100 {
 		r.note(i%25 == 0, now)
 	}
-	_, differs := r.granted(false)
+	_, differs := r.change(false)
 	require.False(t, differs, "now and then somebody comes between")
 	for range 10 {
 		r.note(true, now)
 	}
-	early, differs := r.granted(false)
+	early, differs := r.change(false)
 	require.True(t, early && differs)
-	_, differs = r.granted(false)
+	_, differs = r.change(false)
 	require.False(t, differs, "a wish is told once")
 	r.note(true, now)
-	_, differs = r.granted(true)
+	_, differs = r.change(true)
 	require.False(t, differs, "it is so already")
 
-	r.note(false, now.Add(rivalsGone))
-	_, differs = r.granted(true)
+	r.note(false, now.Add(aloneAfter))
+	_, differs = r.change(true)
 	require.False(t, differs)
-	r.note(false, now.Add(rivalsGone+time.Second))
-	early, differs = r.granted(true)
+	r.note(false, now.Add(aloneAfter+time.Second))
+	early, differs = r.change(true)
 	require.True(t, !early && differs)
 }
 
@@ -73,15 +73,15 @@ func TestFlightsDoNotOvertake(t *testing.T) {
 			}
 		}
 	}()
-	c := newCommitter(&Journal{streams: newStreams(10)})
+	c := newCommitter(&Journal{streams: newStreamCache(10)})
 	c.link = &link{Conn: wire.New(client, time.Second)}
 	defer c.link.Close(false)
-	stale := &flight{epoch: c.journal.streams.current()}
+	stale := &flight{epoch: c.journal.streams.currentEpoch()}
 	c.launch(stale)
 	require.NotNil(t, stale.link)
 
 	c.journal.streams.reset()
-	late, fresh := &flight{epoch: stale.epoch}, &flight{epoch: c.journal.streams.current()}
+	late, fresh := &flight{epoch: stale.epoch}, &flight{epoch: c.journal.streams.currentEpoch()}
 	c.launch(late)
 	c.launch(fresh)
 
@@ -97,7 +97,7 @@ func TestFlightsWaitForWhatTheyBuildOn(t *testing.T) {
 	server, client := net.Pipe()
 	defer server.Close()
 	go func() { _, _ = io.Copy(io.Discard, server) }() // ends with the pipe
-	c := newCommitter(&Journal{streams: newStreams(10)})
+	c := newCommitter(&Journal{streams: newStreamCache(10)})
 	c.link = &link{Conn: wire.New(client, time.Second)}
 	defer c.link.Close(false)
 	settling := &flight{order: 1}

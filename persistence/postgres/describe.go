@@ -53,7 +53,7 @@ func differences(ctx context.Context, conn *pgx.Conn, schema string) (found []st
 	if err != nil {
 		return nil, err
 	}
-	want, err := fresh(ctx, conn, schema)
+	want, err := describeFresh(ctx, conn, schema)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func differences(ctx context.Context, conn *pgx.Conn, schema string) (found []st
 
 // fresh describes what the migrations make. The order lock is that of the schema
 // they are for.
-func fresh(ctx context.Context, conn *pgx.Conn, schema string) (objects []object, err error) {
+func describeFresh(ctx context.Context, conn *pgx.Conn, schema string) (objects []object, err error) {
 	name := "stele_fresh_" + strings.ReplaceAll(persistence.NewEventID().String(), "-", "")
 	if _, err := conn.Exec(ctx, pgsession.Writing); err != nil {
 		return nil, err

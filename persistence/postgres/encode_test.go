@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -250,37 +249,6 @@ func (d *driver) events(works []*work, values [][]byte) {
 			require.Equal(d.t, slices.Sorted(slices.Values(e.Tags)), strings.Split(*tags[i], "\n"))
 		}
 	}
-}
-
-// FuzzRow has rows of any bytes decoded: an event that is right, or an error.
-func FuzzRow(f *testing.F) {
-	number := []byte{0, 0, 0, 0, 0, 0, 0, 7}
-	id := persistence.NewEventID()
-	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "type", []byte("payload"), []byte("headers"), []byte("{\"a\": 1}"), wire.Texts([]persistence.StreamID{"a", ""}), number)
-	f.Add(number, number, number, id[:], []byte{0, 0, 0, 3}, "", []byte{}, []byte{}, []byte{}, wire.Texts[string](nil), number)
-	f.Add(number, number, []byte("\x7f\xff\xff\xff\xff\xff\xff\xff"), id[:], []byte{0, 0, 0, 3}, "type", bytes.Repeat([]byte{1}, chunkSize), []byte{}, []byte("{\"a\": [1]}"), []byte{}, number)
-	f.Add([]byte{1}, []byte{}, number, id[:3], []byte{0}, "type", []byte{}, []byte{}, []byte{2}, wire.Int8s([]int64{1}), []byte{9})
-	f.Fuzz(func(t *testing.T, version, position, at, id, schema []byte, name string, payload, headers, metadata, tags, stream []byte) {
-		r := rows{}
-		for range 2 { // the second shares the chunk of the first
-			if err := r.add("s-1", [][]byte{version, position, at, id, schema, []byte(name), payload, headers, metadata, tags, stream}); err != nil {
-				require.ErrorIs(t, err, persistence.ErrCorrupt)
-				require.Empty(t, r.events)
-				return
-			}
-		}
-		require.Len(t, r.events, 2)
-		require.Len(t, r.numbers, 2)
-		for i := range r.events {
-			e := &r.events[i]
-			require.Equal(t, name, e.Type)
-			require.Equal(t, string(payload), string(e.Payload))
-			require.Equal(t, string(headers), string(e.Headers))
-			require.Equal(t, time.UTC, e.At.Location())
-			require.Equal(t, len(e.Payload), cap(e.Payload), "a reader that appends must not meet its neighbour")
-			require.Equal(t, len(e.Headers), cap(e.Headers))
-		}
-	})
 }
 
 // FuzzReadExact has answers of the append function decoded that say anything.

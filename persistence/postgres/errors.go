@@ -10,6 +10,7 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // serverError is what a server answered.
@@ -19,8 +20,8 @@ type serverError = pgsession.ServerError
 var errUnproven = errors.New("the answer does not tell whether the append was stored")
 
 // public reduces an error to what may be shown.
-func public(err error) error {
-	for _, own := range []error{errUnproven, errUndecodable} {
+func publicError(err error) error {
+	for _, own := range []error{errUnproven, wire.ErrUndecodable} {
 		if errors.Is(err, own) {
 			return own
 		}
@@ -29,7 +30,7 @@ func public(err error) error {
 }
 
 func unavailable(reason string, err error) *persistence.UnavailableError {
-	return &persistence.UnavailableError{Reason: reason, Err: public(err)}
+	return &persistence.UnavailableError{Reason: reason, Err: publicError(err)}
 }
 
 func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
@@ -42,7 +43,7 @@ const (
 
 // notThere returns an error when the journal itself is not in the database, which no
 // other session will change.
-func notThere(err error) error {
+func missingJournal(err error) error {
 	switch code := pgsession.Code(err); {
 	case pgsession.NoTables(code):
 		return &persistence.TablesError{Want: newest(), Fix: fixSchema}
@@ -70,8 +71,8 @@ func refusal(stream persistence.StreamID, err *serverError) error {
 		return notPermitted(err)
 	case err.Code == pgsession.ReadOnly:
 		return &persistence.UnavailableError{Reason: "the server is a standby, or the role or the database is read-only", Err: err}
-	case notThere(err) != nil:
-		return notThere(err)
+	case missingJournal(err) != nil:
+		return missingJournal(err)
 	case strings.HasPrefix(err.Code, "42"):
 		return &persistence.TablesError{Want: newest(), Fix: fixSchema}
 	case err.Code == otherStream:
@@ -86,12 +87,12 @@ func refusal(stream persistence.StreamID, err *serverError) error {
 
 // notPermitted says what a role lacks that a program needs.
 func notPermitted(err error) error {
-	return &persistence.UnavailableError{Reason: "the role may not read the journal's tables or execute its functions: give it its rights by postgres.RolesSQL, as after each migration", Err: public(err)}
+	return &persistence.UnavailableError{Reason: "the role may not read the journal's tables or execute its functions: give it its rights by postgres.RolesSQL, as after each migration", Err: publicError(err)}
 }
 
 // permitted makes an error of its own of what an operator has not given the
 // program's role the right to do: to try again is of no use.
-func permitted(what string, err error) error {
+func permissionError(what string, err error) error {
 	if answered, ok := errors.AsType[*serverError](err); ok && answered.Code == pgsession.NotPermitted {
 		return &persistence.InvalidError{Field: what, Reason: "is not permitted to the role of the program, see postgres.RolesSQL"}
 	}
@@ -119,7 +120,7 @@ func readError(ctx context.Context, err error) error {
 	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
 		return pgsession.Unreachable(err)
 	}
-	if lasting := notThere(err); lasting != nil {
+	if lasting := missingJournal(err); lasting != nil {
 		return lasting
 	}
 	if pgsession.Code(err) == pgsession.NotPermitted {
@@ -151,7 +152,7 @@ func stageError(stream persistence.StreamID, expected persistence.Expected, ids 
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && pgsession.Definite(answered.Code) {
 		return refusal(stream, pgsession.NewServerError(answered.Code, answered.Message))
 	}
-	return &persistence.UnknownOutcomeError{Stream: stream, Expected: expected, IDs: ids, Err: public(err)}
+	return &persistence.UnknownOutcomeError{Stream: stream, Expected: expected, IDs: ids, Err: publicError(err)}
 }
 
 func contradiction(stream persistence.StreamID) error {

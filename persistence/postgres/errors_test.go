@@ -60,11 +60,11 @@ func TestPublicErrorsQuoteNothing(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.EqualError(t, public(c.err), c.want)
+			require.EqualError(t, publicError(c.err), c.want)
 			require.EqualError(t, unavailable("no answer", c.err), "unavailable: no answer: "+c.want)
 		})
 	}
-	require.NoError(t, public(nil))
+	require.NoError(t, publicError(nil))
 	require.NotContains(t, refusal("s-1", pgsession.NewServerError("22P02", "secret")).Error(), "secret")
 }
 

@@ -55,7 +55,7 @@ func Describe(ctx context.Context, conn *pgx.Conn, schema string) (definitions [
 func Functions() []string { return slices.Concat(appFunctions, readFunctions, adminFunctions) }
 
 // Flushed is the position up to which a journal knows that all is durable.
-func Flushed(j *Journal) int64 { return j.durable.Load() }
+func Flushed(j *Journal) int64 { return j.flushedTo.Load() }
 
 // Examine is Check with another idea of what a long transaction is.
 func Examine(ctx context.Context, j *Journal, options persistence.CheckOptions, long time.Duration) ([]persistence.Finding, error) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/internal/appender"
-	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
@@ -33,7 +32,7 @@ type flight struct {
 	// surely not been stored.
 	deadline time.Time
 	// again says that a session has refused it which was of no use.
-	again bool
+	retried bool
 	// fenced says that no earlier attempt can be stored any more.
 	fenced bool
 	// newest is the highest position that the flight's appends got.
@@ -80,10 +79,10 @@ type work struct {
 func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 	c.batches++
 	f := &flight{batch: b, order: c.batches, slot: true}
-	group := c.group()
+	group := c.exactOp()
 	works := make([]work, len(b.Items))
 	ordered := make([]*work, len(b.Items))
-	floor := c.journal.heads.offset.Load()
+	floor := c.journal.head.offset.Load()
 	grouped := 0 // of the works before, how many belong to one call
 	for i := range b.Items {
 		w := &works[i]
@@ -103,7 +102,7 @@ func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.journal.config.StatementTimeout) //nolint:forbidigo // a batch has no one caller
 	defer cancel()
-	return f, f.address(ctx, c.journal)
+	return f, f.resolve(ctx, c.journal)
 }
 
 // first is the statement that an append begins with; group is the one for those
@@ -120,7 +119,7 @@ func (w *work) first(group op) op {
 }
 
 // address looks the ids of the flight's streams up.
-func (f *flight) address(ctx context.Context, j *Journal) error {
+func (f *flight) resolve(ctx context.Context, j *Journal) error {
 	var works []*work
 	var names []persistence.StreamID
 	for i := range f.calls {
@@ -143,7 +142,7 @@ func (f *flight) address(ctx context.Context, j *Journal) error {
 	return nil
 }
 
-func (f *flight) doubtful() bool { return !f.deadline.IsZero() }
+func (f *flight) mayBeStored() bool { return !f.deadline.IsZero() }
 
 // unsend takes back what was sent and not stored.
 func (f *flight) unsend() {
@@ -158,7 +157,7 @@ func (f *flight) unsend() {
 // doubt notes that the flight was sent and has no answer. What it may have stored
 // is looked for before it is stored again, unless a repetition finds it by itself.
 // It returns how many events may have been stored.
-func (f *flight) doubt(limit time.Duration) (events int) {
+func (f *flight) noteUnanswered(limit time.Duration) (events int) {
 	f.unsend()
 	for i := range f.calls {
 		c := &f.calls[i]
@@ -182,7 +181,7 @@ func (f *flight) doubt(limit time.Duration) (events int) {
 func (f *flight) fail(cause error) {
 	for i := range f.calls {
 		for _, w := range f.calls[i].works {
-			if f.doubtful() && len(w.item.Events) > 0 {
+			if f.mayBeStored() && len(w.item.Events) > 0 {
 				w.unknown(cause)
 			} else {
 				w.fail(unavailable("the server is away", cause))
@@ -205,9 +204,9 @@ func (f *flight) stored(w *work, first, position int64, duplicate bool) {
 }
 
 // witness notes an append whose first event has this position, before it is settled.
-func (c *committer) witness(w *work, position int64) {
+func (c *committer) noteStored(w *work, position int64) {
 	if n := len(w.item.Events); n > 0 {
-		c.journal.witness.stored(position+int64(n)-1, w.item.Events[n-1].ID)
+		c.journal.tail.wasStored(position+int64(n)-1, w.item.Events[n-1].ID)
 	}
 }
 
@@ -220,16 +219,12 @@ func (w *work) unknown(cause error) {
 	for i := range ids {
 		ids[i] = w.item.Events[i].ID
 	}
-	w.fail(&persistence.UnknownOutcomeError{Stream: w.item.Stream, Expected: w.item.Expected, IDs: ids, Err: public(cause)})
+	w.fail(&persistence.UnknownOutcomeError{Stream: w.item.Stream, Expected: w.item.Expected, IDs: ids, Err: publicError(cause)})
 }
 
 func (w *work) corrupt(reason string) {
 	w.fail(&persistence.CorruptError{Stream: w.item.Stream, Reason: reason})
 }
-
-// proves reports whether an error that the server answered is the end of the
-// attempt. Otherwise the attempt may have been stored in spite of it.
-func (f *flight) proves(err *serverError) bool { return pgsession.Definite(err.Code) }
 
 // settle ends the appends that the answer decides, and returns the flights that
 // the others need.
@@ -269,7 +264,7 @@ func (f *flight) settleRefused(err *serverError) []*flight {
 		c := f.calls[0]
 		w := c.works[0]
 		switch refused := refusal(w.item.Stream, err); {
-		case !f.doubtful() || c.op == opHead: // whose conflict is certain
+		case !f.mayBeStored() || c.op == opHead: // whose conflict is certain
 			w.fail(refused)
 		case c.op == opAttempt || c.op == opSearch:
 			w.unknown(err)
@@ -345,7 +340,7 @@ func readExact(works []*work, rows [][][]byte) (base int64, refused []bool, ok b
 // afterRefusal says how to go on with an append that the exact function refused.
 func (f *flight) afterRefusal(w *work) op {
 	switch {
-	case f.doubtful():
+	case f.mayBeStored():
 		return opAttempt // it may be its own earlier attempt that stands there
 	case w.item.Expected == persistence.NoStream:
 		return opChecked // which knows of streams that were ended
@@ -382,7 +377,7 @@ func (f *flight) settleChecked(c *committer, w *work, rows [][][]byte) (next op,
 	if outcome.Err == nil {
 		f.newest = max(f.newest, outcome.Position.Offset+int64(len(w.item.Events))-1)
 		if !outcome.Duplicate {
-			c.witness(w, outcome.Position.Offset)
+			c.noteStored(w, outcome.Position.Offset)
 		}
 	}
 	w.settle(outcome)
@@ -403,7 +398,7 @@ func (f *flight) settleAttempt(c *committer, w *work, rows [][][]byte) (next op,
 			w.corrupt("a row is not what its statement promises")
 			return 0, false
 		}
-		c.witness(w, position)
+		c.noteStored(w, position)
 		f.stored(w, first, position, false)
 		return 0, false
 	case len(rows) == 0 && !f.fenced:
@@ -425,7 +420,7 @@ func (f *flight) settleSearch(c *committer, w *work, rows [][][]byte) (next op, 
 	}
 	if version, found := wire.ReadInt8(rows[0][0]); found {
 		position, _ := wire.ReadInt8(rows[0][1])
-		c.witness(w, position)
+		c.noteStored(w, position)
 		f.stored(w, version, position, false)
 		return 0, false
 	}

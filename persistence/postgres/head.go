@@ -17,7 +17,7 @@ import (
 
 // heads is the newest position that this process knows of, and wakes those who
 // wait for a newer one.
-type heads struct {
+type head struct {
 	offset  atomic.Int64
 	waiting atomic.Int64
 
@@ -27,14 +27,14 @@ type heads struct {
 	closed  atomic.Bool
 }
 
-func newHeads(offset int64) *heads {
-	h := &heads{changed: make(chan struct{})}
+func newHead(offset int64) *head {
+	h := &head{changed: make(chan struct{})}
 	h.offset.Store(offset)
 	return h
 }
 
 // publish says that an event stands at offset.
-func (h *heads) publish(offset int64) {
+func (h *head) publish(offset int64) {
 	if offset <= h.offset.Load() {
 		return
 	}
@@ -48,7 +48,7 @@ func (h *heads) publish(offset int64) {
 }
 
 // fail wakes all who wait with an error, until it is taken back by nil.
-func (h *heads) fail(lost error) {
+func (h *head) fail(lost error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lost = lost; lost != nil && !h.closed.Load() {
@@ -58,7 +58,7 @@ func (h *heads) fail(lost error) {
 }
 
 // close wakes all who wait, for good.
-func (h *heads) close() {
+func (h *head) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.closed.Swap(true) {
@@ -67,7 +67,7 @@ func (h *heads) close() {
 }
 
 // wait returns when an event beyond offset is known, or the cause of ctx.
-func (h *heads) wait(ctx context.Context, offset int64) error {
+func (h *head) wait(ctx context.Context, offset int64) error {
 	h.waiting.Add(1)
 	defer h.waiting.Add(-1)
 	for {
@@ -93,8 +93,11 @@ func (h *heads) wait(ctx context.Context, offset int64) error {
 // Wait fulfils [persistence.Reader]. Events stored by this journal wake it at
 // once, those of others within about Config.PollInterval.
 func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
-	return j.heads.wait(ctx, after.Of(partition).Offset)
+	return j.head.wait(ctx, after.Of(partition).Offset)
 }
+
+// probeEvery is the time between two probes of a server that is away.
+const probeEvery = time.Second
 
 // poll looks for events of other processes while somebody waits, and for the
 // server while it is away. All who wait share it.
@@ -114,23 +117,23 @@ func (j *Journal) poll(ctx context.Context) {
 			pause.Stop()
 		}
 		j.chooseRelease(ctx)
-		if breaker := j.committer.breaker; breaker.open.Load() && time.Since(probed) > breakerProbe {
+		if away := j.committer.breaker; away.IsOpen() && time.Since(probed) > probeEvery {
 			probed = time.Now()
 			if j.pool.Ping(ctx) == nil {
-				breaker.answered()
+				away.Answered()
 			}
 		}
 		// After a nudge, who begins to wait a moment later shall know it too.
-		if j.heads.waiting.Load() == 0 && !nudged {
+		if j.head.waiting.Load() == 0 && !nudged {
 			continue
 		}
 		// A server that is away is asked again; those who wait have their own limits.
 		switch head, err := j.Head(ctx); {
 		case err == nil:
-			j.heads.fail(nil)
-			j.heads.publish(head.Of(partition).Offset)
+			j.head.fail(nil)
+			j.head.publish(head.Of(partition).Offset)
 		case errors.Is(err, persistence.ErrLostTail):
-			j.heads.fail(err)
+			j.head.fail(err)
 		}
 	}
 }
@@ -142,7 +145,7 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 		if offset, err = j.headOf(ctx, conn); err != nil {
 			return err
 		}
-		return j.settledAt(ctx, conn, offset)
+		return j.flushTo(ctx, conn, offset)
 	})
 	if err != nil {
 		return nil, readError(ctx, err)
@@ -153,19 +156,19 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 // headOf returns the last position, of a server that has what was read or stored
 // before.
 func (j *Journal) headOf(ctx context.Context, conn *pgx.Conn) (offset int64, err error) {
-	newest := j.witness.newest()
+	newest := j.tail.newest()
 	var found []byte
 	parameters := j.proved(nil, wire.Int2(partition), wire.Int8(newest.position))
 	err = j.queryOn(ctx, conn, j.sql.head, parameters, func(row [][]byte) error {
 		var ok bool
 		if offset, ok = wire.ReadInt8(row[0]); !ok {
-			return errUndecodable
+			return wire.ErrUndecodable
 		}
 		found = bytes.Clone(row[1])
 		return nil
 	})
 	if err == nil {
-		err = newest.foundAs(found)
+		err = newest.check(found)
 	}
 	return offset, err
 }

@@ -27,7 +27,7 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 	if err != nil {
 		return position, err
 	}
-	row, err := j.importing(ctx, j.sql.importEvents, j.proved(newest, importedEvents(events, ids)...), func(kind string, at int, detail int64) error {
+	row, err := j.sendImport(ctx, j.sql.importEvents, j.proved(newest, eventParameters(events, ids)...), func(kind string, at int, detail int64) error {
 		r := &events[at]
 		if kind == "id_reused" {
 			return &persistence.EventIDReusedError{Stream: r.Stream, ID: r.ID}
@@ -42,7 +42,7 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 		return position, contradiction("")
 	}
 	position.Offset = last
-	j.heads.publish(last)
+	j.head.publish(last)
 	return position, nil
 }
 
@@ -59,7 +59,7 @@ func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.Strea
 	if err != nil {
 		return err
 	}
-	_, err = j.importing(ctx, j.sql.importStreams, j.proved(newest, importedStreams(streams, ids)...), func(kind string, at int, detail int64) error {
+	_, err = j.sendImport(ctx, j.sql.importStreams, j.proved(newest, streamParameters(streams, ids)...), func(kind string, at int, detail int64) error {
 		told := &streams[at]
 		if kind == "revision" {
 			return &persistence.RevisionError{Stream: told.Stream, Expected: told.Revision, Actual: persistence.Revision(detail)}
@@ -101,7 +101,7 @@ func hasKey[K comparable, V any](all map[K]V, key K) bool {
 
 // importing sends an import. What the server refuses is told by its kind, the
 // index of what does not fit, and the version or revision that is there.
-func (j *Journal) importing(ctx context.Context, s wire.Statement, parameters [][]byte, refused func(kind string, at int, detail int64) error) ([][]byte, error) {
+func (j *Journal) sendImport(ctx context.Context, s wire.Statement, parameters [][]byte, refused func(kind string, at int, detail int64) error) ([][]byte, error) {
 	row, err, sent := j.once(ctx, s, parameters)
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && sent && answered.Code == "ST001" {
 		at, atErr := strconv.Atoi(answered.Hint)
@@ -112,14 +112,14 @@ func (j *Journal) importing(ctx context.Context, s wire.Statement, parameters []
 	}
 	switch {
 	case sent && err != nil:
-		return nil, permitted("import", stageError("", persistence.Any, nil, err))
+		return nil, permissionError("import", stageError("", persistence.Any, nil, err))
 	case err == nil && row == nil:
 		return nil, contradiction("")
 	}
 	return row, err
 }
 
-func importedEvents(events []persistence.Recorded, ids []int64) [][]byte {
+func eventParameters(events []persistence.Recorded, ids []int64) [][]byte {
 	var m wire.Values
 	m.Int2(partition)
 	column := func(element wire.Type, add func(i int)) {
@@ -148,7 +148,7 @@ func importedEvents(events []persistence.Recorded, ids []int64) [][]byte {
 	return m.Parameters()
 }
 
-func importedStreams(streams []persistence.StreamInfo, ids []int64) [][]byte {
+func streamParameters(streams []persistence.StreamInfo, ids []int64) [][]byte {
 	var m wire.Values
 	m.Int2(partition)
 	column := func(element wire.Type, add func(i int)) {

@@ -13,6 +13,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
 )
 
 var (
@@ -40,11 +41,11 @@ type Journal struct {
 	sql       *statements
 	id        persistence.JournalID
 	pool      *pgxpool.Pool
-	streams   *streams
-	heads     *heads
-	witness   witness
-	durable   atomic.Int64 // all events up to here are flushed
-	meanRow   mean
+	streams   *streamCache
+	head      *head
+	tail      tail
+	flushedTo atomic.Int64 // all events up to here are flushed
+	rowSizes  eventrows.AverageSize
 	queue     *appender.Queue
 	committer *committer
 	// transactor serves Transact; ending ends what it has open.
@@ -74,7 +75,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 			return nil, err
 		}
 	}
-	j := &Journal{config: config, sql: newStatements(config.Schema), streams: newStreams(config.StreamNames), nudged: make(chan struct{}, 1)}
+	j := &Journal{config: config, sql: newStatements(config.Schema), streams: newStreamCache(config.StreamNames), nudged: make(chan struct{}, 1)}
 	connected := config.Pool.AfterConnect
 	config.Pool.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		if connected != nil {
@@ -85,7 +86,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 				return err
 			}
 		}
-		return j.testify(ctx, conn)
+		return j.checkTail(ctx, conn)
 	}
 	if j.pool, err = pgxpool.NewWithConfig(ctx, config.Pool); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", unavailable("the pool cannot be made", err))
@@ -137,7 +138,7 @@ func (j *Journal) check(ctx context.Context) error {
 	if err != nil {
 		return readError(ctx, err)
 	}
-	j.heads = newHeads(head)
+	j.head = newHead(head)
 	return nil
 }
 
@@ -179,7 +180,7 @@ func (j *Journal) start() {
 	j.committer = newCommitter(j)
 	j.committer.requests.Unnamed = !j.prepares()
 	j.queue = appender.New(appender.Config{
-		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents, Underway: depth,
+		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents, Underway: pipelineDepth,
 		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,
 		Logger: j.config.Logger,
 	})
@@ -209,7 +210,7 @@ func (j *Journal) close(ctx context.Context) {
 	j.closeOnce.Do(func() {
 		stop := context.AfterFunc(ctx, j.closing)
 		defer stop()
-		j.heads.close()
+		j.head.close()
 		j.end()
 		j.queue.Close(ctx)
 		j.committer.close()
@@ -222,7 +223,7 @@ func (j *Journal) close(ctx context.Context) {
 
 // lastWords is how long the pool may take when there is no time left: enough for a
 // server that answers.
-const lastWords = time.Second
+const goodbyeTimeout = time.Second
 
 // closePool says goodbye to the server on each connection. One that does not answer
 // makes the driver wait for a quarter of a minute, which nobody is made to wait for.
@@ -239,6 +240,6 @@ func (j *Journal) closePool(ctx context.Context) {
 	}
 	select {
 	case <-closed:
-	case <-time.After(lastWords):
+	case <-time.After(goodbyeTimeout):
 	}
 }

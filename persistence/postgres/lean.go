@@ -36,7 +36,7 @@ func (c *call) lastEvent() proof {
 
 // goBehind makes a flight that builds on another one prove it, and reports whether
 // it can: all that it builds on is in that one, which is lean.
-func (f *flight) goBehind(before *flight) bool {
+func (f *flight) buildOn(before *flight) bool {
 	if before == nil || !before.lean() || !f.lean() {
 		return false
 	}
@@ -51,7 +51,7 @@ func (f *flight) goBehind(before *flight) bool {
 
 // standAlone ends that a flight builds on another one, once all before it is
 // settled: what was decided on an append that failed is not stored.
-func (f *flight) standAlone() {
+func (f *flight) stopFollowing() {
 	f.follows = false
 	var calls []call
 	for _, c := range f.calls {
@@ -97,7 +97,7 @@ func (f *flight) settleLean(c *committer, works []*work, rows [][][]byte) (next 
 		return nil
 	}
 	c.early.Store(early)
-	c.judge(refused != leanStored)
+	c.noteLean(refused != leanStored)
 	if refused != leanStored {
 		if refused == leanOtherNewest {
 			c.forget()
@@ -133,9 +133,9 @@ func (f *flight) storedAll(c *committer, works []*work, base int64) {
 func (c *committer) prove(base int64, newest proof) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rivals.note(c.newest.position > 0 && c.newest.position != base, time.Now())
+	c.contention.note(c.newest.position > 0 && c.newest.position != base, time.Now())
 	c.newest = newest
-	c.journal.witness.stored(newest.position, newest.id)
+	c.journal.tail.wasStored(newest.position, newest.id)
 }
 
 // forget drops all that was known of the server's data: they are not what they
@@ -144,49 +144,49 @@ func (c *committer) forget() {
 	c.mu.Lock()
 	c.newest = proof{}
 	c.mu.Unlock()
-	c.journal.durable.Store(0)
+	c.journal.flushedTo.Store(0)
 	c.journal.streams.reset()
 }
 
 // caution turns to the exact function for a while when the lean one refuses too
 // often: a batch that it refuses costs both.
-type caution struct {
+type fallback struct {
 	began            time.Time
 	batches, refused int
 	until            time.Time
 }
 
 const (
-	cautionWindow = time.Second
-	cautionFew    = 3 // refused batches say nothing yet
+	fallbackWindow = time.Second
+	fallbackFew    = 3 // refused batches say nothing yet
 )
 
 // note counts a batch. More than a tenth refused is too many.
-func (c *caution) note(refused bool, now time.Time) {
-	if now.Sub(c.began) > cautionWindow {
-		*c = caution{began: now, until: c.until}
+func (c *fallback) note(refused bool, now time.Time) {
+	if now.Sub(c.began) > fallbackWindow {
+		*c = fallback{began: now, until: c.until}
 	}
 	c.batches++
 	if !refused {
 		return
 	}
-	if c.refused++; c.refused >= cautionFew && 10*c.refused > c.batches {
-		*c = caution{began: now, until: now.Add(cautionWindow)}
+	if c.refused++; c.refused >= fallbackFew && 10*c.refused > c.batches {
+		*c = fallback{began: now, until: now.Add(fallbackWindow)}
 	}
 }
 
 // judge notes how a batch fared.
-func (c *committer) judge(refused bool) {
+func (c *committer) noteLean(refused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.caution.note(refused, time.Now())
+	c.fallback.note(refused, time.Now())
 }
 
 // group is the statement for appends that expect an exact version.
-func (c *committer) group() op {
+func (c *committer) exactOp() op {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Now().Before(c.caution.until) {
+	if time.Now().Before(c.fallback.until) {
 		return opExact
 	}
 	return opLean

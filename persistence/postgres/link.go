@@ -65,7 +65,7 @@ func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _
 		return false, err
 	}
 	if len(rows) != 1 || len(rows[0][0]) != 1 {
-		return false, errUndecodable
+		return false, wire.ErrUndecodable
 	}
 	return rows[0][0][0] != 0, nil
 }
@@ -82,7 +82,7 @@ func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lo
 	var ok1, ok2 bool
 	l.backend.pid, ok1 = wire.ReadInt4(rows[0][0])
 	if l.backend.start, ok2 = wire.ReadInt8(rows[0][1]); !ok1 || !ok2 {
-		return lost, errUndecodable
+		return lost, wire.ErrUndecodable
 	}
 	return j.fence(ctx, conn, lost)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // Migrate brings the schema of a journal up to date, and makes it when it is
@@ -35,7 +36,7 @@ func Migrate(ctx context.Context, config Config) error {
 		if pgsession.Code(err) == pgsession.NotPermitted {
 			err = &persistence.InvalidError{Field: "migrate", Reason: "is not permitted to the role: run it as the owner of the schema, or as one that may create schemas in the database"}
 		}
-		return fmt.Errorf("migrate the journal: %w", public(err))
+		return fmt.Errorf("migrate the journal: %w", publicError(err))
 	}
 	return nil
 }
@@ -144,10 +145,10 @@ func (s *step) run(ctx context.Context, conn *pgconn.PgConn) error {
 		if _, err := conn.Exec(ctx, pgsession.Writing).ReadAll(); err != nil {
 			return err
 		}
-		taken, err := truth(ctx, conn, s.lock)
+		taken, err := queryBool(ctx, conn, s.lock)
 		have := false
 		if err == nil && taken {
-			have, err = truth(ctx, conn, s.have)
+			have, err = queryBool(ctx, conn, s.have)
 		}
 		if err == nil && taken && !have {
 			_, err = conn.Exec(ctx, s.do).ReadAll()
@@ -168,13 +169,13 @@ func (s *step) run(ctx context.Context, conn *pgconn.PgConn) error {
 }
 
 // truth is the one value of a query.
-func truth(ctx context.Context, conn *pgconn.PgConn, sql string) (bool, error) {
+func queryBool(ctx context.Context, conn *pgconn.PgConn, sql string) (bool, error) {
 	results, err := conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
 		return false, err
 	}
 	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return false, errUndecodable
+		return false, wire.ErrUndecodable
 	}
 	return string(results[0].Rows[0][0]) == "t", nil
 }

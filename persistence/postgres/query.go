@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,8 +13,6 @@ import (
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
-
-var errUndecodable = errors.New("a row is not what its statement promises")
 
 // withConn calls do with a connection of the pool. After a restart of the server
 // the pool is full of dead ones, and after a change of its tables or its settings of

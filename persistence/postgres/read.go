@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -130,7 +131,7 @@ func (c *cursor) each(ctx context.Context, yield func(*persistence.Recorded) boo
 			return err
 		}
 		if len(page) == 0 {
-			return c.end(ctx)
+			return c.endError(ctx)
 		}
 		for i := range page {
 			e := &page[i]
@@ -151,7 +152,7 @@ func (c *cursor) each(ctx context.Context, yield func(*persistence.Recorded) boo
 }
 
 // end tells why there are no events: the end of the stream, or of its life.
-func (c *cursor) end(ctx context.Context) error {
+func (c *cursor) endError(ctx context.Context) error {
 	info, err := c.journal.info(ctx, c.on, c.stream)
 	if err != nil || c.options.Backward {
 		return err
@@ -161,31 +162,31 @@ func (c *cursor) end(ctx context.Context) error {
 
 // page reads the next events, and reports whether there may be more.
 func (c *cursor) page(ctx context.Context) ([]persistence.Recorded, bool, error) {
-	limit := min(pageRows, c.journal.meanRow.rows(persistence.DefaultPageBytes))
+	limit := min(pageRows, c.journal.rowSizes.Rows(persistence.DefaultPageBytes))
 	if c.options.Filter == nil {
 		limit = min(limit, c.left)
 	}
 	parameters := append([][]byte{wire.Int8(c.known.id), wire.Int8(c.next), wire.Int8(int64(limit))}, c.conditions...)
 	parameters = append(parameters, c.journal.proof(c.known)...)
-	var r rows
+	var r eventrows.Rows
 	err := c.on(ctx, func(conn *pgx.Conn) error {
-		r = rows{}
-		err := c.journal.queryOn(ctx, conn, c.statement(), parameters, func(row [][]byte) error { return r.add(c.stream, row) })
+		r = eventrows.Rows{}
+		err := c.journal.queryOn(ctx, conn, c.statement(), parameters, func(row [][]byte) error { return r.Add(c.stream, row) })
 		if err != nil {
 			return err
 		}
-		return c.journal.settled(ctx, conn, r.events)
+		return c.journal.flushRead(ctx, conn, r.Events)
 	})
 	if err != nil {
 		return nil, false, readError(ctx, err)
 	}
-	c.journal.meanRow.learn(&r)
-	for i := range r.events {
-		if err := c.follows(&r.events[i], r.numbers[i]); err != nil {
+	c.journal.rowSizes.Add(&r)
+	for i := range r.Events {
+		if err := c.checkVersion(&r.Events[i], r.Numbers[i]); err != nil {
 			return nil, false, err
 		}
 	}
-	return r.events, len(r.events) == limit && (!c.options.Backward || c.next > 0), nil
+	return r.Events, len(r.Events) == limit && (!c.options.Backward || c.next > 0), nil
 }
 
 func (c *cursor) statement() wire.Statement {
@@ -204,7 +205,7 @@ func (c *cursor) statement() wire.Statement {
 // follows checks that no version is missing. Only the first event of a stream
 // that is read backward may stand anywhere; and what lies before first was
 // truncated.
-func (c *cursor) follows(e *persistence.Recorded, first int64) error {
+func (c *cursor) checkVersion(e *persistence.Recorded, first int64) error {
 	version := int64(e.Version)
 	if !c.options.Backward && first > c.next {
 		if c.next > 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -51,18 +52,18 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 		if s.conditions = c.ofAll(); c.lookup != nil {
 			s.conditions, s.tagged = append(s.conditions, c.lookup), true
 		}
-		if err := s.jump(ctx, c.least, c.most); err != nil {
+		if err := s.skip(ctx, c.least, c.most); err != nil {
 			return persistence.Page{}, err
 		}
 	}
-	if err := s.fill(ctx); err != nil {
+	if err := s.fillPage(ctx); err != nil {
 		return persistence.Page{}, readError(ctx, err)
 	}
 	if s.anywhere && s.seen == 0 && !s.tagged { // backward through an empty journal: nothing lies before its beginning
 		s.last = 0
 	}
 	if !options.Backward && s.seen > 0 { // a place that a reader only claims is no head
-		j.heads.publish(s.last)
+		j.head.publish(s.last)
 	}
 	next := options.After.With(persistence.Position{Part: partition, Offset: s.last})
 	return persistence.Page{Events: s.page, Next: next, AtHead: s.ended}, nil
@@ -88,7 +89,7 @@ type scan struct {
 
 // jump moves over what lies outside of the offsets that can be chosen. Forward it
 // stays behind the head, which it asks for: what comes there has to be seen.
-func (s *scan) jump(ctx context.Context, least, most int64) error {
+func (s *scan) skip(ctx context.Context, least, most int64) error {
 	if s.options.Backward {
 		if s.last <= least || most < least { // nothing before can be chosen
 			s.last, s.ended = min(s.last, 1), true
@@ -111,9 +112,9 @@ func (s *scan) jump(ctx context.Context, least, most int64) error {
 
 // fill makes a page. It asks for what is missing, and for more each time, because
 // a filter that has chosen little will go on to.
-func (s *scan) fill(ctx context.Context) error {
+func (s *scan) fillPage(ctx context.Context) error {
 	for limit := s.options.PageRows; !s.ended && !s.full; limit = min(2*limit, s.options.Scan()) {
-		wanted := min(limit, s.options.Scan()-s.seen, s.journal.meanRow.rows(s.options.PageBytes-s.bytes))
+		wanted := min(limit, s.options.Scan()-s.seen, s.journal.rowSizes.Rows(s.options.PageBytes-s.bytes))
 		if s.options.Filter == nil && s.options.System {
 			wanted = min(wanted, s.options.PageRows-len(s.page))
 		}
@@ -122,7 +123,7 @@ func (s *scan) fill(ctx context.Context) error {
 			return err
 		}
 		s.ended = !more
-		s.take(r)
+		s.addToPage(r)
 		s.full = s.full || len(s.page) == s.options.PageRows || s.seen >= s.options.Scan()
 	}
 	switch {
@@ -137,7 +138,7 @@ func (s *scan) fill(ctx context.Context) error {
 
 // chunk reads events behind the last one, with the names of their streams, and
 // reports whether there are more.
-func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err error) {
+func (s *scan) chunk(ctx context.Context, wanted int) (r *eventrows.Rows, more bool, err error) {
 	// There cannot be a hole; it is read again to be sure that what is seen is what is
 	// stored.
 	for range 2 {
@@ -145,12 +146,12 @@ func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err e
 			if r, more, err = s.query(ctx, conn, wanted); err != nil {
 				return err
 			}
-			names, err := s.journal.namesOf(ctx, conn, r.numbers)
+			names, err := s.journal.namesOf(ctx, conn, r.Numbers)
 			if err != nil {
 				return err
 			}
-			for i := range r.events {
-				r.events[i].Stream = names[i]
+			for i := range r.Events {
+				r.Events[i].Stream = names[i]
 			}
 			return nil
 		})
@@ -160,54 +161,54 @@ func (s *scan) chunk(ctx context.Context, wanted int) (r *rows, more bool, err e
 		if err != nil {
 			continue
 		}
-		if err = s.whole(r); err == nil {
+		if err = s.checkGapless(r); err == nil {
 			break
 		}
 	}
 	if err != nil {
 		return nil, false, err
 	}
-	s.journal.meanRow.learn(r)
-	s.journal.witness.saw(r.events)
+	s.journal.rowSizes.Add(r)
+	s.journal.tail.wasRead(r.Events)
 	return r, more, nil
 }
 
-func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *rows, more bool, err error) {
-	r = newRows(s.expected(wanted))
+func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *eventrows.Rows, more bool, err error) {
+	r = eventrows.New(s.capacity(wanted))
 	// One row more than is wanted tells whether the end is reached.
 	parameters := append([][]byte{wire.Int2(partition), wire.Int8(s.last), wire.Int8(int64(wanted) + 1)}, s.conditions...)
 	parameters = append(parameters, s.journal.proof(s.journal.streams.newest())...)
 	err = s.journal.queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
-		if more = more || len(r.events) == wanted || len(r.events) > 0 && r.bytes+rowSize(row) > s.options.PageBytes; more {
+		if more = more || len(r.Events) == wanted || len(r.Events) > 0 && r.Bytes+eventrows.Size(row) > s.options.PageBytes; more {
 			return nil
 		}
 		if s.tagged {
 			var ok bool
 			if s.head, ok = wire.ReadInt8(row[len(row)-1]); !ok {
-				return errUndecodable
+				return wire.ErrUndecodable
 			}
 			if row = row[:len(row)-1]; row[1] == nil {
 				return nil // there is no such event
 			}
 		}
-		return r.add("", row)
+		return r.Add("", row)
 	})
 	if err == nil {
-		err = s.journal.settled(ctx, conn, r.events)
+		err = s.journal.flushRead(ctx, conn, r.Events)
 	}
 	if err == nil && s.tagged {
-		err = s.journal.settledAt(ctx, conn, s.head)
+		err = s.journal.flushTo(ctx, conn, s.head)
 	}
 	return r, more, err
 }
 
 // expected is for how many events to make room: no more than there are as far as
 // this process knows, because most pages of those who follow hold few.
-func (s *scan) expected(wanted int) int {
+func (s *scan) capacity(wanted int) int {
 	if s.options.Backward || s.options.Filter != nil {
 		return 0
 	}
-	return int(max(0, min(int64(wanted), s.journal.heads.offset.Load()-s.last)))
+	return int(max(0, min(int64(wanted), s.journal.head.offset.Load()-s.last)))
 }
 
 func (s *scan) statement() wire.Statement {
@@ -232,19 +233,19 @@ func (s *scan) statement() wire.Statement {
 // whole checks that no position is missing. Positions are given under a lock, so
 // none can be. Only a reader who goes back from beyond the head may begin anywhere,
 // and what tags have found stands apart.
-func (s *scan) whole(r *rows) error {
+func (s *scan) checkGapless(r *eventrows.Rows) error {
 	step := int64(1)
 	if s.options.Backward {
 		step = -1
 	}
 	at := s.last
-	for i := range r.events {
-		offset := r.events[i].Position.Offset
+	for i := range r.Events {
+		offset := r.Events[i].Position.Offset
 		if !s.tagged && offset != at+step && !(i == 0 && s.seen == 0 && s.options.Backward && (s.anywhere || offset < at)) {
 			return &persistence.CorruptError{Reason: fmt.Sprintf("no event at position %d", at+step)}
 		}
-		if at = offset; r.events[i].Stream == "" {
-			return &persistence.CorruptError{Version: r.events[i].Version, Reason: fmt.Sprintf("the event at position %d has no stream", at)}
+		if at = offset; r.Events[i].Stream == "" {
+			return &persistence.CorruptError{Version: r.Events[i].Version, Reason: fmt.Sprintf("the event at position %d has no stream", at)}
 		}
 	}
 	return nil
@@ -252,14 +253,14 @@ func (s *scan) whole(r *rows) error {
 
 // take moves on through events and puts those on the page that the reader gets,
 // until it is full.
-func (s *scan) take(r *rows) {
+func (s *scan) addToPage(r *eventrows.Rows) {
 	if s.page == nil && s.options.Filter == nil {
-		s.page = r.events[:0] // most will stay where they are
+		s.page = r.Events[:0] // most will stay where they are
 	}
-	for i := range r.events {
-		e := &r.events[i]
-		if s.shows(e) {
-			size := r.sizes[i]
+	for i := range r.Events {
+		e := &r.Events[i]
+		if s.visible(e) {
+			size := r.Sizes[i]
 			if s.full = len(s.page) == s.options.PageRows || len(s.page) > 0 && s.bytes+size > s.options.PageBytes; s.full {
 				s.ended = false
 				return
@@ -274,7 +275,7 @@ func (s *scan) take(r *rows) {
 
 // shows reports whether the reader gets an event. What the server has passed over
 // has no type.
-func (s *scan) shows(e *persistence.Recorded) bool {
+func (s *scan) visible(e *persistence.Recorded) bool {
 	if e.Type == "" || e.Type == persistence.TypeGone && !s.options.Whole || !s.options.System && strings.HasPrefix(string(e.Stream), "$") {
 		return false
 	}

@@ -225,9 +225,9 @@ func TestMoreStreamsThanNamesKept(t *testing.T) {
 	config := pgtest.Config(t)
 	config.StreamNames = 10
 	journal := open(t, config)
-	const streams = 200
+	const streamCache = 200
 	for round := range 2 {
-		appends := make([]persistence.Append, streams)
+		appends := make([]persistence.Append, streamCache)
 		for i := range appends {
 			appends[i] = persistence.Append{
 				Stream: persistence.StreamID(fmt.Sprintf("s-%d", i)), Expected: persistence.Exact(persistence.Version(round)),

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -53,7 +54,7 @@ func (j *Journal) pagesOf(ctx context.Context, requests []persistence.PageReques
 			if err := j.readPages(ctx, conn, requests[start:end], known[start:end], pages[start:end]); err != nil {
 				return err
 			}
-			return j.settledPages(ctx, conn, pages[start:end])
+			return j.flushPages(ctx, conn, pages[start:end])
 		})
 		if err != nil {
 			return err
@@ -63,14 +64,14 @@ func (j *Journal) pagesOf(ctx context.Context, requests []persistence.PageReques
 }
 
 // settledPages makes all that was read durable.
-func (j *Journal) settledPages(ctx context.Context, conn *pgx.Conn, pages []persistence.StreamPage) error {
+func (j *Journal) flushPages(ctx context.Context, conn *pgx.Conn, pages []persistence.StreamPage) error {
 	var last []persistence.Recorded
 	for i := range pages {
 		if n := len(pages[i].Events); n > 0 {
 			last = append(last, pages[i].Events[n-1])
 		}
 	}
-	return j.settled(ctx, conn, last)
+	return j.flushRead(ctx, conn, last)
 }
 
 func checkRequest(r *persistence.PageRequest) error {
@@ -114,10 +115,10 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	if err := pipeline.Sync(); err != nil {
 		return err
 	}
-	var arena rows
+	var arena eventrows.Rows
 	for _, i := range asked {
 		pages[i] = persistence.StreamPage{} // an attempt before may have begun it
-		err := arena.page(&requests[i], &pages[i], pipeline)
+		err := readPage(&arena, &requests[i], &pages[i], pipeline)
 		if err != nil {
 			return err
 		}
@@ -126,21 +127,21 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 }
 
 // page reads the answer to one request. Undecodable rows fail only this one.
-func (r *rows) page(request *persistence.PageRequest, page *persistence.StreamPage, pipeline *pgconn.Pipeline) error {
-	start := len(r.events)
+func readPage(r *eventrows.Rows, request *persistence.PageRequest, page *persistence.StreamPage, pipeline *pgconn.Pipeline) error {
+	start := len(r.Events)
 	err := wire.Next(pipeline, func(row [][]byte) error {
 		if page.Err == nil {
-			page.Err = r.add(request.Stream, row)
+			page.Err = r.Add(request.Stream, row)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	events := r.events[start:len(r.events):len(r.events)]
+	events := r.Events[start:len(r.Events):len(r.Events)]
 	next := request.From
 	if len(events) > 0 && page.Err == nil {
-		first := persistence.Version(r.numbers[start])
+		first := persistence.Version(r.Numbers[start])
 		if next > 0 && next < first {
 			page.Err = &persistence.TruncatedError{Stream: request.Stream, First: first}
 		}

@@ -39,7 +39,7 @@ func (j *Journal) Schemas(ctx context.Context) ([]persistence.Schema, error) {
 	for i, row := range rows {
 		id, ok := wire.ReadInt4(row[0])
 		if !ok || len(row[1]) != 2 {
-			return nil, &persistence.CorruptError{Reason: errUndecodable.Error()}
+			return nil, &persistence.CorruptError{Reason: wire.ErrUndecodable.Error()}
 		}
 		schemas[i] = persistence.Schema{ID: persistence.SchemaID(id), Encoding: persistence.Encoding(row[1][1]), Body: row[2]}
 	}
@@ -66,7 +66,7 @@ func (j *Journal) Uses(ctx context.Context) ([]persistence.Use, error) {
 			schema, ok1 := wire.ReadInt4(row[2])
 			events, ok2 := wire.ReadInt8(row[3])
 			if !ok1 || !ok2 {
-				return nil, &persistence.CorruptError{Reason: errUndecodable.Error()}
+				return nil, &persistence.CorruptError{Reason: wire.ErrUndecodable.Error()}
 			}
 			uses.Add(string(row[0]), string(row[1]), persistence.SchemaID(schema), events)
 		}

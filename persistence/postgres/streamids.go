@@ -19,7 +19,7 @@ import (
 //
 // There are two generations: what is used moves to the young one, and when that
 // is full the old one is forgotten. That keeps what is used without a list.
-type streams struct {
+type streamCache struct {
 	limit int // of one generation
 
 	mu         sync.Mutex
@@ -45,12 +45,12 @@ func newGeneration() generation {
 	return generation{byName: map[persistence.StreamID]*stream{}, byID: map[int64]*stream{}}
 }
 
-func newStreams(limit int) *streams {
-	return &streams{limit: max(1, limit/2), young: newGeneration(), old: newGeneration()}
+func newStreamCache(limit int) *streamCache {
+	return &streamCache{limit: max(1, limit/2), young: newGeneration(), old: newGeneration()}
 }
 
 // reset forgets everything; another epoch begins.
-func (s *streams) reset() {
+func (s *streamCache) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch++
@@ -72,7 +72,7 @@ func (j *Journal) proved(s *stream, parameters ...[]byte) [][]byte {
 }
 
 // newest is the stream with the highest id of all that are known.
-func (s *streams) newest() *stream {
+func (s *streamCache) newest() *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.highest
@@ -89,14 +89,14 @@ func highestOf(all []*stream) (highest *stream) {
 }
 
 // current is the number of the epoch; ids of another one must be asked for again.
-func (s *streams) current() uint64 {
+func (s *streamCache) currentEpoch() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.epoch
 }
 
 // named returns a stream by its name, nil when it is not known. The caller holds mu.
-func (s *streams) named(name persistence.StreamID) *stream {
+func (s *streamCache) byName(name persistence.StreamID) *stream {
 	if known := s.young.byName[name]; known != nil {
 		return known
 	}
@@ -104,7 +104,7 @@ func (s *streams) named(name persistence.StreamID) *stream {
 }
 
 // numbered returns a stream by its id, nil when it is not known. The caller holds mu.
-func (s *streams) numbered(id int64) *stream {
+func (s *streamCache) byID(id int64) *stream {
 	if known := s.young.byID[id]; known != nil {
 		return known
 	}
@@ -112,7 +112,7 @@ func (s *streams) numbered(id int64) *stream {
 }
 
 // keep makes a stream one of the young, if there is one.
-func (s *streams) keep(known *stream) *stream {
+func (s *streamCache) keep(known *stream) *stream {
 	if known == nil {
 		return nil
 	}
@@ -128,14 +128,14 @@ func (s *streams) keep(known *stream) *stream {
 
 // remember stores what was asked for in an epoch, unless that is over, and returns
 // it. It changes found so that both are the same.
-func (s *streams) remember(epoch uint64, found map[persistence.StreamID]*stream) {
+func (s *streamCache) remember(epoch uint64, found map[persistence.StreamID]*stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch != epoch {
 		return
 	}
 	for name, answered := range found {
-		if known := s.named(name); known != nil {
+		if known := s.byName(name); known != nil {
 			found[name] = known // somebody else has asked meanwhile
 			continue
 		}
@@ -152,7 +152,7 @@ func (j *Journal) resolve(ctx context.Context, names []persistence.StreamID, cre
 	j.streams.mu.Lock()
 	epoch = j.streams.epoch
 	for i, name := range names {
-		if all[i] = j.streams.named(name); all[i] == nil {
+		if all[i] = j.streams.byName(name); all[i] == nil {
 			missing = append(missing, name)
 		}
 	}
@@ -187,7 +187,7 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 			ordinal, ok := wire.ReadInt8(row[0])
 			id, ok2 := wire.ReadInt8(row[1])
 			if !ok || !ok2 || ordinal < 1 || int(ordinal) > len(names) {
-				return errUndecodable
+				return wire.ErrUndecodable
 			}
 			name := names[ordinal-1]
 			found[name] = &stream{id: id, name: name}
@@ -195,7 +195,7 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 		}
 		id, ok := wire.ReadInt8(row[0])
 		if !ok {
-			return errUndecodable
+			return wire.ErrUndecodable
 		}
 		name := persistence.StreamID(row[1])
 		found[name] = &stream{id: id, name: name}
@@ -203,7 +203,7 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 	}
 	err := j.withConn(ctx, func(conn *pgx.Conn) error { return j.queryOn(ctx, conn, statement, parameters, add) })
 	if err == nil && create && len(found) < len(names) {
-		err = errUndecodable
+		err = wire.ErrUndecodable
 	}
 	return found, err
 }
@@ -216,7 +216,7 @@ func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]p
 	j.streams.mu.Lock()
 	epoch := j.streams.epoch
 	for i, id := range ids {
-		if known := j.streams.numbered(id); known != nil {
+		if known := j.streams.byID(id); known != nil {
 			names[i] = known.name
 		} else {
 			missing = append(missing, id)
@@ -232,7 +232,7 @@ func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]p
 	err := j.queryOn(ctx, conn, j.sql.streamNames, parameters, func(row [][]byte) error {
 		id, ok := wire.ReadInt8(row[0])
 		if !ok {
-			return errUndecodable
+			return wire.ErrUndecodable
 		}
 		name := persistence.StreamID(row[1])
 		byID[id], found[name] = name, &stream{id: id, name: name}

@@ -80,7 +80,7 @@ func (j *Journal) Delete(ctx context.Context, stream persistence.StreamID, expec
 	case outcome == "conflict" && ok1:
 		return 0, &persistence.ConflictError{Stream: stream, Expected: expected, Actual: persistence.Version(last)}
 	case outcome == "ok" && ok1 && ok2:
-		j.heads.publish(position)
+		j.head.publish(position)
 		return persistence.Version(last), nil
 	}
 	return 0, contradiction(stream)
@@ -96,7 +96,7 @@ func (j *Journal) Truncate(ctx context.Context, stream persistence.StreamID, bef
 	}
 	row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.truncate, j.proved(nil, []byte(stream), wire.Int8(int64(before)))...)
 	if err != nil {
-		return 0, permitted("truncate", err)
+		return 0, permissionError("truncate", err)
 	}
 	if row[0] == nil {
 		return 0, &persistence.StreamNotFoundError{Stream: stream}
@@ -117,7 +117,7 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 		row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.scavenge,
 			j.proved(nil, []byte(stream), wire.Int8(from), wire.Int4(scavengeRows))...)
 		if err != nil {
-			return events, permitted("scavenge", err)
+			return events, permissionError("scavenge", err)
 		}
 		seen, ok1 := wire.ReadInt8(row[0])
 		husks, ok2 := wire.ReadInt8(row[1])
@@ -165,7 +165,7 @@ func readInfo(row [][]byte) (info persistence.StreamInfo, exists bool, err error
 	begin, ok3 := wire.ReadInt8(row[3])
 	revision, ok4 := wire.ReadInt8(row[5])
 	if !ok1 || !ok2 || !ok3 || !ok4 || len(row[4]) != 1 {
-		return info, false, errUndecodable
+		return info, false, wire.ErrUndecodable
 	}
 	info = persistence.StreamInfo{
 		Stream: persistence.StreamID(row[7]), Version: persistence.Version(version),
@@ -183,7 +183,7 @@ func readMetadata(data []byte) (persistence.Metadata, error) {
 		return nil, nil
 	}
 	if len(data) == 0 || data[0] != 1 { // the version of jsonb's form
-		return nil, errUndecodable
+		return nil, wire.ErrUndecodable
 	}
 	return persistence.DecodeMetadata(data[1:])
 }

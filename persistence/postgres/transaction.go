@@ -64,7 +64,7 @@ func (j *Journal) Transact(ctx context.Context, body func(ctx context.Context, t
 	if ctx.Err() != nil {
 		return errLeft(ctx)
 	}
-	if j.heads.closed.Load() {
+	if j.head.closed.Load() {
 		return errClosed()
 	}
 	tx := &transaction{journal: j, ctx: ctx}
@@ -89,7 +89,7 @@ type transaction struct {
 	over    bool
 	// first is what an unknown outcome is about, newest the last event.
 	first  *persistence.Append
-	newest witnessed
+	newest tailEvent
 }
 
 // Append fulfils [persistence.Transaction].
@@ -137,7 +137,7 @@ func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outco
 		}
 		if !outcomes[i].Duplicate && outcomes[i].First > 0 {
 			last := len(items[i].Events) - 1
-			tx.newest = witnessed{outcomes[i].Position.Offset + int64(last), items[i].Events[last].ID}
+			tx.newest = tailEvent{outcomes[i].Position.Offset + int64(last), items[i].Events[last].ID}
 		}
 	}
 	return outcomes, nil
@@ -146,7 +146,7 @@ func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outco
 // failure translates an error from before the commit: nothing will be done.
 func (tx *transaction) failure(stream persistence.StreamID, err error) error {
 	tx.spent = tx.spent || pgsession.Spent(pgsession.Code(err))
-	if tx.journal.heads.closed.Load() {
+	if tx.journal.head.closed.Load() {
 		return errClosed()
 	}
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && pgsession.Definite(answered.Code) && tx.ctx.Err() == nil {
@@ -236,8 +236,8 @@ func (tx *transaction) commit() error {
 		}
 		return stageError(about.Stream, about.Expected, eventIDs(&about), err)
 	}
-	tx.journal.witness.stored(tx.newest.position, tx.newest.id)
-	tx.journal.heads.publish(tx.newest.position)
+	tx.journal.tail.wasStored(tx.newest.position, tx.newest.id)
+	tx.journal.head.publish(tx.newest.position)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"time"
 )
@@ -176,6 +177,9 @@ func Texts[T ~string](all []T) []byte {
 
 // Int8s is a bigint[].
 func Int8s(all []int64) []byte { return Array(TypeInt8, all, (*Values).Int8) }
+
+// ErrUndecodable says that a row has other columns than its statement promises.
+var ErrUndecodable = errors.New("a row is not what its statement promises")
 
 // The readers report false when a value is not of its type.
 

@@ -34,35 +34,35 @@ const (
 )
 
 // rivals watches whether other writers' events come between those of the link.
-type rivals struct {
+type contention struct {
 	began            time.Time
 	batches, between int
 	last             time.Time // when somebody came between
-	wish             wish
+	advice           advice
 }
 
 // wish is what the link would have, when that is not what is.
-type wish int
+type advice int
 
 const (
-	wishNothing wish = iota
-	wishEarly
-	wishLate
+	adviceNone advice = iota
+	adviceEarly
+	adviceLate
 )
 
 const (
-	rivalsWindow = time.Second
-	rivalsFew    = 5           // batches say nothing yet
-	rivalsGone   = time.Minute // until one that is alone wishes the lock back
+	contentionWindow = time.Second
+	contentionFew    = 5           // batches say nothing yet
+	aloneAfter       = time.Minute // until one that is alone wishes the lock back
 )
 
 // note counts a batch. Several journals append when others come between more than
 // a tenth of the batches.
-func (r *rivals) note(between bool, now time.Time) {
+func (r *contention) note(between bool, now time.Time) {
 	if r.last.IsZero() || between {
 		r.last = now
 	}
-	if now.Sub(r.began) > rivalsWindow {
+	if now.Sub(r.began) > contentionWindow {
 		r.began, r.batches, r.between = now, 0, 0
 	}
 	r.batches++
@@ -70,18 +70,18 @@ func (r *rivals) note(between bool, now time.Time) {
 		r.between++
 	}
 	switch {
-	case r.between >= rivalsFew && 10*r.between > r.batches:
-		r.wish = wishEarly
-	case now.Sub(r.last) > rivalsGone:
-		r.wish = wishLate
+	case r.between >= contentionFew && 10*r.between > r.batches:
+		r.advice = adviceEarly
+	case now.Sub(r.last) > aloneAfter:
+		r.advice = adviceLate
 	}
 }
 
 // granted reports whether the wish is other than what is, and forgets it.
-func (r *rivals) granted(early bool) (wanted, differs bool) {
-	w := r.wish
-	r.wish = wishNothing
-	return w == wishEarly, w == wishEarly && !early || w == wishLate && early
+func (r *contention) change(early bool) (wanted, differs bool) {
+	w := r.advice
+	r.advice = adviceNone
+	return w == adviceEarly, w == adviceEarly && !early || w == adviceLate && early
 }
 
 // chooseRelease fulfils the wish of the link, if there is one.
@@ -91,7 +91,7 @@ func (j *Journal) chooseRelease(ctx context.Context) {
 	}
 	c := j.committer
 	c.mu.Lock()
-	early, differs := c.rivals.granted(c.early.Load())
+	early, differs := c.contention.change(c.early.Load())
 	c.mu.Unlock()
 	if !differs {
 		return
@@ -123,18 +123,18 @@ func (j *Journal) releaseEarly(ctx context.Context, early bool) error {
 // this journal has flushed already, or has read before, is. What a transaction
 // reads its own commit flushes. All that was visible is flushed together, so that
 // who reads on from far behind asks once.
-func (j *Journal) settled(ctx context.Context, conn *pgx.Conn, events []persistence.Recorded) error {
+func (j *Journal) flushRead(ctx context.Context, conn *pgx.Conn, events []persistence.Recorded) error {
 	newest := int64(0)
 	for i := range events {
 		newest = max(newest, events[i].Position.Offset)
 	}
-	return j.settledAt(ctx, conn, newest)
+	return j.flushTo(ctx, conn, newest)
 }
 
 // settledAt is settled for a place: who remembers one that does not survive would
 // miss what comes there instead.
-func (j *Journal) settledAt(ctx context.Context, conn *pgx.Conn, newest int64) error {
-	if newest <= j.durable.Load() || conn.PgConn().TxStatus() != 'I' {
+func (j *Journal) flushTo(ctx context.Context, conn *pgx.Conn, newest int64) error {
+	if newest <= j.flushedTo.Load() || conn.PgConn().TxStatus() != 'I' {
 		return nil
 	}
 	visible := int64(0)
@@ -145,15 +145,15 @@ func (j *Journal) settledAt(ctx context.Context, conn *pgx.Conn, newest int64) e
 	if err != nil {
 		return err
 	}
-	j.flushed(max(newest, visible)) // the flush is done only when the statement is
+	j.noteFlushed(max(newest, visible)) // the flush is done only when the statement is
 	return nil
 }
 
 // flushed notes that all events up to a position are durable.
-func (j *Journal) flushed(offset int64) {
+func (j *Journal) noteFlushed(offset int64) {
 	for {
-		known := j.durable.Load()
-		if offset <= known || j.durable.CompareAndSwap(known, offset) {
+		known := j.flushedTo.Load()
+		if offset <= known || j.flushedTo.CompareAndSwap(known, offset) {
 			return
 		}
 	}

@@ -15,40 +15,40 @@ import (
 // that gave or took it: a standby that was behind has taken over, or a backup was
 // restored. Readers who went on from there would miss what stands at the positions that
 // were used again, and a state in memory may show what is gone.
-type witness struct {
+type tail struct {
 	mu        sync.Mutex
-	read, own witnessed
+	read, own tailEvent
 }
 
 // witnessed is an event that the server must have. The zero one says nothing.
-type witnessed struct {
+type tailEvent struct {
 	position int64
 	id       persistence.EventID
 }
 
 // saw notes events that were given to a reader.
-func (w *witness) saw(events []persistence.Recorded) {
+func (w *tail) wasRead(events []persistence.Recorded) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range events {
 		if e := &events[i]; e.Position.Offset > w.read.position {
-			w.read = witnessed{e.Position.Offset, e.ID}
+			w.read = tailEvent{e.Position.Offset, e.ID}
 		}
 	}
 }
 
 // stored notes the last event of an append. It comes before the append is
 // acknowledged.
-func (w *witness) stored(position int64, id persistence.EventID) {
+func (w *tail) wasStored(position int64, id persistence.EventID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if position > w.own.position {
-		w.own = witnessed{position, id}
+		w.own = tailEvent{position, id}
 	}
 }
 
 // newest is the newer of the two.
-func (w *witness) newest() witnessed {
+func (w *tail) newest() tailEvent {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.own.position > w.read.position {
@@ -59,7 +59,7 @@ func (w *witness) newest() witnessed {
 
 // foundAs returns an error unless the event has the id that the server has found at its
 // position, nil for none.
-func (e witnessed) foundAs(id []byte) error {
+func (e tailEvent) check(id []byte) error {
 	lost := &persistence.LostTailError{Position: persistence.Position{Part: partition, Offset: e.position}}
 	switch {
 	case e.position == 0, string(id) == string(e.id[:]):
@@ -75,8 +75,8 @@ func (e witnessed) foundAs(id []byte) error {
 // testify asks a new connection for the newest event that was read. Servers are replaced
 // behind connections that break. Behind a pooler they are replaced without a sign, so the
 // head is asked for together with the newest event, see [Journal.headOf].
-func (j *Journal) testify(ctx context.Context, conn *pgx.Conn) error {
-	w := &j.witness
+func (j *Journal) checkTail(ctx context.Context, conn *pgx.Conn) error {
+	w := &j.tail
 	w.mu.Lock()
 	read := w.read
 	w.mu.Unlock()
@@ -88,7 +88,7 @@ func (j *Journal) testify(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if len(rows) == 0 {
-		return read.foundAs(nil)
+		return read.check(nil)
 	}
-	return read.foundAs(rows[0][0])
+	return read.check(rows[0][0])
 }
