@@ -38,7 +38,7 @@ type activation struct {
 	slot    slot
 
 	phase    phase
-	past                         // the optimistic one, but for the position
+	folded                       // the optimistic one, but for the position
 	chain    *persistence.Chain  // of the appends decided on this state
 	dirty    bool                // the state shows what will not be stored, or not all that is
 	stands   persistence.EventID // the event at the version, when the state lacks no more than what is behind it; else none
@@ -503,7 +503,7 @@ func (a *activation) rebuild() {
 	}
 	a.proving, a.proof = nil, nil
 	if a.stands == (persistence.EventID{}) {
-		a.past = past{}
+		a.folded = folded{}
 	}
 	a.dirty, a.depth, a.phase = false, depth{}, lost
 	switch {
@@ -512,7 +512,7 @@ func (a *activation) rebuild() {
 	case again || a.redo.Len() > 0:
 		a.recover()
 	}
-	a.past, a.stands = past{}, persistence.EventID{}
+	a.folded, a.stands = folded{}, persistence.EventID{}
 	a.settleSearch()
 }
 
@@ -623,7 +623,7 @@ func (a *activation) recovered(r *recovered) {
 		if a.chain == nil || a.unborn {
 			a.key.kind.births.note(r.version == 0)
 		}
-		a.phase, a.past, a.unborn = live, r.past, false
+		a.phase, a.folded, a.unborn = live, r.folded, false
 		a.known = max(a.known, a.position.Offset)
 		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
 		a.goOn()

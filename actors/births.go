@@ -43,7 +43,7 @@ func (a *activation) begin() {
 		return
 	}
 	a.phase, a.unborn, a.chain = live, true, &persistence.Chain{}
-	a.past = past{state: a.key.kind.newState()}
+	a.folded = folded{state: a.key.kind.newState()}
 }
 
 // guessed reports that nothing vouches for the state: no read, and no append that would

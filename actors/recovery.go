@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/persistence"
 )
@@ -42,32 +41,11 @@ type recoveries struct {
 	done    sync.WaitGroup
 }
 
-// past is what the events of a stream come to.
-type past struct {
-	state    any
-	version  persistence.Version
-	position persistence.Position // of the event at the version
-	memory   *memory
-	open     []*sending // what was sent and is not done
-	reacted  reacted
-	// snapshotted is the version of the last snapshot.
-	snapshotted persistence.Version
-	// read is when it was last read or confirmed, and known a position up to which it
-	// shows all of its stream.
-	read  moment
-	known int64
-}
-
 // recovery is a stream to read: from its beginning, or from where reading it
 // together with others has ended.
 type recovery struct {
-	of   *activation
-	past // without a state at the beginning
-	// from is the snapshot that the past began with, until the first event shows that
-	// it is one of this stream.
-	from *persistence.Snapshot
-	// lived: it is no snapshot, but the state of the live aggregate, which lacks what is behind.
-	lived bool
+	of *activation
+	fold
 	// wanted: somebody waits who is not in the mailbox.
 	wanted bool
 	// again: the aggregate was live and has lost its state.
@@ -78,7 +56,7 @@ type recovery struct {
 
 // recovered is the message that a recovery ends with.
 type recovered struct {
-	past
+	folded
 	err error
 }
 
@@ -102,14 +80,20 @@ func (r *recoveries) enqueue(a *activation, wanted bool) error {
 	case r.line(a.chain != nil).Len() >= maxRecoveryQueue:
 		return overloaded(ReasonRecoveriesFull)
 	}
-	what := recovery{of: a, wanted: wanted, again: a.chain != nil}
+	what := r.begin(recovery{of: a, wanted: wanted, again: a.chain != nil})
 	if a.stands != (persistence.EventID{}) {
 		// The event at the version is read again, to see that it is the one.
-		what.past, what.lived, what.from = a.past, true, &persistence.Snapshot{Version: a.version, EventID: a.stands}
+		what.folded, what.resumed, what.from = a.folded, true, &persistence.Snapshot{Version: a.version, EventID: a.stands}
 		what.version--
 	}
 	r.push(what)
 	return nil
+}
+
+// begin is a recovery that has read nothing, for the aggregate and the reasons of another.
+func (r *recoveries) begin(what recovery) recovery {
+	what.fold = fold{kind: what.of.key.kind, stream: what.of.stream, keep: r.keep}
+	return what
 }
 
 // line is where a recovery waits: an aggregate that has lost its state in the middle
@@ -167,7 +151,8 @@ func (r *recoveries) survive(batch []recovery, reason any) {
 			continue
 		}
 		r.mu.Lock()
-		r.push(recovery{of: a.of, wanted: a.wanted, again: a.again, alone: true})
+		a.alone = true
+		r.push(r.begin(a))
 		r.mu.Unlock()
 	}
 }
@@ -185,7 +170,7 @@ func (r *recoveries) take() []recovery {
 	batch := make([]recovery, 0, min(n, waiting))
 	for ; waiting > 0 && len(batch) < n; waiting-- {
 		line := r.line(r.urgent.Len() > 0)
-		rest := line.At(0).state != nil && !line.At(0).lived || line.At(0).alone
+		rest := line.At(0).state != nil && !line.At(0).resumed || line.At(0).alone
 		if rest && len(batch) > 0 {
 			break
 		}
@@ -217,7 +202,7 @@ func (r *recoveries) recover(batch *[]recovery) {
 	for len(*batch) > 0 {
 		a := &(*batch)[0]
 		err := r.alone(a)
-		a.of.mailbox.post(&recovered{a.past, err})
+		a.of.mailbox.post(&recovered{a.folded, err})
 		*batch = (*batch)[1:]
 	}
 }
@@ -257,7 +242,7 @@ func (r *recoveries) first(a recovery, events []persistence.Recorded, more bool)
 		a.state = a.of.key.kind.newState()
 	}
 	for i := range events {
-		err := r.next(&a, &events[i])
+		err := a.next(&events[i])
 		if err == errOtherStream { //nolint:errorlint // ours, never wrapped
 			break
 		}
@@ -267,11 +252,11 @@ func (r *recoveries) first(a recovery, events []persistence.Recorded, more bool)
 		}
 	}
 	if !more && a.from == nil {
-		a.of.mailbox.post(&recovered{past: a.past})
+		a.of.mailbox.post(&recovered{folded: a.folded})
 		return
 	}
-	if a.lived {
-		a = a.anew()
+	if a.resumed {
+		a = r.begin(a)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -288,19 +273,13 @@ func (r *recoveries) alone(a *recovery) error {
 	if a.state == nil {
 		a.state = a.of.key.kind.newState()
 	}
-	return r.rest(a)
-}
-
-// rest reads what follows a version, page by page.
-func (r *recoveries) rest(a *recovery) error {
 	for {
 		n, err := r.page(a)
-		other := err == nil || err == errOtherStream || errors.Is(err, persistence.ErrNotFound) //nolint:errorlint // ours, never wrapped
 		switch {
-		case a.lived && other: // the event that the state stands on is not there
-			*a = a.anew()
+		case a.resumed && a.useless(err): // the event that the state stands on is not there
+			*a = r.begin(*a)
 			return r.alone(a)
-		case a.from != nil && other:
+		case a.useless(err):
 			r.ignore(a, errOtherStream)
 		case errors.Is(err, persistence.ErrStreamNotFound) && a.version == 0:
 			return nil
@@ -314,11 +293,6 @@ func (r *recoveries) rest(a *recovery) error {
 			return nil
 		}
 	}
-}
-
-// anew is the recovery when the stream is not that of the state which it began with.
-func (a *recovery) anew() recovery {
-	return recovery{of: a.of, wanted: a.wanted, again: a.again, alone: a.alone}
 }
 
 // reborn returns the version that a stream begins behind which was deleted and
@@ -341,56 +315,7 @@ func (r *recoveries) page(a *recovery) (n int, err error) {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
 	a.read, a.known = a.of.system.confirmations.begin()
-	options := persistence.ReadOptions{From: a.version + 1, Limit: recoveryPage}
-	for recorded, err := range r.reader.Read(ctx, a.of.stream, options) {
-		if err != nil {
-			return n, err
-		}
-		if err := r.next(a, &recorded); err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
-}
-
-// next folds one event after checking that it is the one that must follow.
-func (r *recoveries) next(a *recovery, recorded *persistence.Recorded) error {
-	if a.from != nil {
-		if recorded.Version != a.from.Version || recorded.ID != a.from.EventID {
-			return errOtherStream
-		}
-		a.version, a.position, a.from = recorded.Version, recorded.Position, nil
-		if !a.lived { // which knows where they stand
-			a.memory.settleAll(recorded.Position)
-		}
-		a.lived = false
-		return nil
-	}
-	if recorded.Version != a.version+1 {
-		return corrupt(recorded, fmt.Sprintf("follows version %d", a.version), nil)
-	}
-	a.version, a.position = recorded.Version, recorded.Position
-	about, err := stored.ReadAbout(recorded)
-	if err != nil {
-		return corrupt(recorded, "the headers cannot be decoded", err)
-	}
-	if about.Remember {
-		a.memory = a.memory.add(remembered{id: about.Command, version: recorded.Version, at: recorded.At.Unix()}, r.keep)
-		a.memory.settle(recorded.Position)
-	}
-	if about.Sends != nil {
-		if a.open, err = refoldSent(a.open, recorded, &about); err != nil {
-			return err
-		}
-	}
-	if a.reacted, err = a.of.key.kind.reactedTo(a.reacted, recorded, &about); err != nil {
-		return err
-	}
-	if recorded.Type == stored.TypeSent {
-		return nil
-	}
-	return a.of.key.kind.refold(a.state, recorded)
+	return a.fold.page(ctx, r.reader)
 }
 
 // stop ends what is under way and takes nothing more. The workers are gone when

@@ -208,8 +208,8 @@ func (t *taken) body() ([]byte, error) {
 	return kept.Encode()
 }
 
-// pastOf is what a snapshot says of the events up to its version.
-func (d *definition) pastOf(snapshot *persistence.Snapshot, keep retention) (p past, err error) {
+// readSnapshot returns what the events up to the version of a snapshot come to.
+func (d *definition) readSnapshot(snapshot *persistence.Snapshot, keep retention) (p folded, err error) {
 	if snapshot.Fingerprint != d.snapshots.fingerprint {
 		return p, errors.New("another state")
 	}

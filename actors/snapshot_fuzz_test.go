@@ -29,7 +29,7 @@ func FuzzSnapshot(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := d.pastOf(&persistence.Snapshot{Fingerprint: d.snapshots.fingerprint, State: data}, retention{time.Hour, 10})
+		p, err := d.readSnapshot(&persistence.Snapshot{Fingerprint: d.snapshots.fingerprint, State: data}, retention{time.Hour, 10})
 
 		if err == nil {
 			require.NotNil(t, p.state)

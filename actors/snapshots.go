@@ -111,33 +111,14 @@ func (w *snapshots) stop(ctx context.Context) {
 
 // load begins a recovery at the snapshot of its stream, if there is one of use.
 func (r *recoveries) load(ctx context.Context, a *recovery) {
-	kind := a.of.key.kind
-	if a.state != nil || kind.snapshots == nil || r.keeper == nil || a.from != nil {
-		return
-	}
-	snapshot, found, err := r.keeper.LoadSnapshot(ctx, a.of.stream)
-	if err != nil || !found {
-		return // a journal that is away says so again when the events are read
-	}
-	var p past
-	err = usercode.Call(func() (err error) {
-		p, err = kind.pastOf(&snapshot, r.keep)
-		return err
-	})
-	if err != nil {
+	if err := a.fold.load(ctx, r.keeper); err != nil {
 		r.ignore(a, err)
-		return
 	}
-	// The event at the version is read again, to see that it is the one.
-	a.past, a.version, a.snapshotted, a.from = p, snapshot.Version-1, snapshot.Version, &snapshot
-	a.from.State = nil
 }
 
 // ignore begins a recovery without the snapshot.
 func (r *recoveries) ignore(a *recovery, err error) {
 	a.of.system.stats.snapshotsIgnored.Add(1)
-	a.of.system.config.Logger.Info("snapshot ignored", slog.String("stream", string(a.of.stream)), slog.Any("err", err))
-	a.past, a.from = past{state: a.of.key.kind.newState()}, nil
+	a.of.system.config.Logger.Info("snapshot ignored", slog.String("stream", string(a.stream)), slog.Any("err", err))
+	a.restart()
 }
-
-var errOtherStream = errors.New("the stream is not the one it was taken of")
