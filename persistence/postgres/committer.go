@@ -41,6 +41,9 @@ type committer struct {
 	// early says that writers release the order lock early: then the log is flushed
 	// behind every flight.
 	early atomic.Bool
+	// fallBack has the next batch sent by the lean function, which tells of an early
+	// release: one that is short was refused.
+	fallBack atomic.Bool
 
 	mu         sync.Mutex
 	arrived    sync.Cond // inFlight has become non-empty, or closed true
@@ -149,7 +152,7 @@ func (c *committer) launch(f *flight) {
 	if link == nil {
 		return
 	}
-	if f.lean() {
+	if f.whole() {
 		f.batch.LetFollow()
 	}
 	c.write(f)

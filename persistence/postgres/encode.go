@@ -14,6 +14,8 @@ func (f *flight) encode(r *wire.Requests, j *Journal, newest proof) {
 		c := &f.calls[i]
 		w := c.works[0]
 		switch c.op {
+		case opSingle:
+			encodeSingle(r, j, w)
 		case opLean:
 			encodeLean(r, j, f, c.works, newest)
 		case opExact:
@@ -45,6 +47,23 @@ func (f *flight) encode(r *wire.Requests, j *Journal, newest proof) {
 		r.Execute()
 		r.Sync()
 	}
+}
+
+// encodeSingle writes the call of append_single.
+func encodeSingle(r *wire.Requests, j *Journal, w *work) {
+	e := &w.item.Events[0]
+	r.Bind(j.sql.appendSingle)
+	r.Int2(partition)
+	r.Int4(int32(e.Schema))
+	r.Int8(w.stream.id)
+	r.Int8(int64(w.item.Expected) + 1)
+	r.Data(e.ID[:])
+	r.Text(e.Type)
+	r.Data(e.Payload)
+	r.Data(e.Headers)
+	encodeMetadata(&r.Values, e.Metadata)
+	encodeTags(&r.Values, e.Tags)
+	encodeProof(&r.Values, j, w.stream)
 }
 
 // encodeLean writes the call of append_lean: its 19 arguments in their order, and the
@@ -208,32 +227,36 @@ func (c columns) headers() {
 
 // metadata writes metadata as text or as json, which differ by their types only.
 func (c columns) metadata(element wire.Type) {
-	c.each(element, func(_ *work, _ int, e *persistence.Event) {
-		if len(e.Metadata) == 0 {
-			c.Null()
-			return
-		}
-		c.Append(func(to []byte) []byte { return persistence.AppendMetadata(to, e.Metadata) })
-	})
+	c.each(element, func(_ *work, _ int, e *persistence.Event) { encodeMetadata(c.Values, e.Metadata) })
 }
 
-// tags writes each set of tags as one text, sorted so that equal sets are equal in the
-// server. A tag holds no control character, so a line feed can stand between two.
 func (c columns) tags() {
-	c.each(wire.TypeText, func(_ *work, _ int, e *persistence.Event) {
-		if len(e.Tags) == 0 {
-			c.Null()
-			return
-		}
-		c.Append(func(to []byte) []byte {
-			for i, tag := range slices.Sorted(slices.Values(e.Tags)) {
-				if i > 0 {
-					to = append(to, '\n')
-				}
-				to = append(to, tag...)
+	c.each(wire.TypeText, func(_ *work, _ int, e *persistence.Event) { encodeTags(c.Values, e.Tags) })
+}
+
+func encodeMetadata(v *wire.Values, metadata persistence.Metadata) {
+	if len(metadata) == 0 {
+		v.Null()
+		return
+	}
+	v.Append(func(to []byte) []byte { return persistence.AppendMetadata(to, metadata) })
+}
+
+// encodeTags writes a set of tags as one text, sorted so that equal sets are equal in the
+// server. A tag holds no control character, so a line feed can stand between two.
+func encodeTags(v *wire.Values, tags []string) {
+	if len(tags) == 0 {
+		v.Null()
+		return
+	}
+	v.Append(func(to []byte) []byte {
+		for i, tag := range slices.Sorted(slices.Values(tags)) {
+			if i > 0 {
+				to = append(to, '\n')
 			}
-			return to
-		})
+			to = append(to, tag...)
+		}
+		return to
 	})
 }
 

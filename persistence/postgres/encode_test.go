@@ -27,7 +27,7 @@ func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 		works := rapid.SliceOfN(rapid.Custom(drawWork), 1, 5).Draw(r, "works")
 		var requests wire.Requests
 		f := &flight{
-			calls:  []call{{opLean, works}, {opExact, works}, {opChecked, works[:1]}, {opAttempt, works[:1]}, {opSearch, works[:1]}, {opHead, works[:1]}},
+			calls:  []call{{opSingle, works[:1]}, {opLean, works}, {opExact, works}, {opChecked, works[:1]}, {opAttempt, works[:1]}, {opSearch, works[:1]}, {opHead, works[:1]}},
 			before: proof{stream: 3, version: 4, id: persistence.NewEventID()}, flush: rapid.Bool().Draw(r, "flush"), early: rapid.Bool().Draw(r, "early"),
 		}
 		newest := proof{position: 5, id: persistence.NewEventID()}
@@ -35,6 +35,7 @@ func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 		f.encode(&requests, proving, newest)
 
 		d := &driver{r, pgproto3.NewBackend(bytes.NewReader(requests.Bytes()), nil), pgtype.NewMap()}
+		d.single(works[0])
 		d.lean(f, works, newest)
 		d.exact(f, works)
 		d.checked(f, works[0])
@@ -117,6 +118,25 @@ func (d *driver) int8s(values [][]byte) (numbers []any) {
 func decode[T any](d *driver, oid uint32, value []byte) (v T) {
 	require.NoError(d.t, d.types.Scan(oid, pgtype.BinaryFormatCode, value, &v))
 	return v
+}
+
+func (d *driver) single(w *work) {
+	values := d.bind(proving.sql.appendSingle)
+	e := w.item.Events[0]
+	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
+	require.EqualValues(d.t, e.Schema, decode[int32](d, pgtype.Int4OID, values[1]))
+	require.Equal(d.t, []any{w.stream.id, int64(w.item.Expected) + 1}, d.int8s(values[2:4]))
+	require.Equal(d.t, e.ID[:], values[4])
+	require.Equal(d.t, e.Type, string(values[5]))
+	require.Equal(d.t, string(e.Payload), string(values[6]))
+	require.Equal(d.t, string(e.Headers), string(values[7]))
+	require.Equal(d.t, len(e.Metadata) == 0, values[8] == nil)
+	if values[8] != nil {
+		require.Equal(d.t, string(persistence.AppendMetadata(nil, e.Metadata)), string(values[8]))
+	}
+	require.Equal(d.t, len(e.Tags) == 0, values[9] == nil)
+	require.Equal(d.t, strings.Join(slices.Sorted(slices.Values(e.Tags)), "\n"), string(values[9]))
+	d.proof([]*work{w}, values[10:])
 }
 
 func (d *driver) lean(f *flight, works []*work, newest proof) {

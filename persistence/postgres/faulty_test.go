@@ -65,10 +65,10 @@ type faultyConn struct {
 var errCut = errors.New("the connection was cut")
 
 // storing are the beginnings of the requests that store events.
-var storing = [][]byte{[]byte("\x00stele_append_lean\x00\x00\x01\x00\x01"), []byte("\x00stele_append\x00\x00\x01\x00\x01"), []byte("\x00stele_append_checked\x00\x00\x01\x00\x01")}
+var storing = [][]byte{[]byte("\x00stele_append_single\x00\x00\x01\x00\x01"), []byte("\x00stele_append_lean\x00\x00\x01\x00\x01"), []byte("\x00stele_append\x00\x00\x01\x00\x01"), []byte("\x00stele_append_checked\x00\x00\x01\x00\x01")}
 
 // storingUnnamed is how they begin without prepared statements.
-var storingUnnamed = regexp.MustCompile(`(?s)P.{4}\x00SELECT [a-z_, ]+ FROM "stele"\.append`)
+var storingUnnamed = regexp.MustCompile(`(?s)P.{4}\x00SELECT ([a-z_, ]+ FROM )?"stele"\.append`)
 
 func (c *faultyConn) Write(p []byte) (int, error) {
 	if !slices.ContainsFunc(storing, func(name []byte) bool { return bytes.Contains(p, name) }) && !storingUnnamed.Match(p) {

@@ -49,7 +49,8 @@ type call struct {
 type op int
 
 const (
-	opLean    op = iota // store appends that expect an exact version, all or none
+	opSingle  op = iota // store one event that expects an exact version
+	opLean              // store appends that expect an exact version, all or none
 	opExact             // store appends that expect an exact version, each alone
 	opChecked           // store an append that needs a closer look
 	opAttempt           // see whether an append stands where it wanted to
@@ -100,6 +101,9 @@ func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 			grouped = 0
 		}
 	}
+	if f.single() && !c.fallBack.Swap(false) && !c.early.Load() {
+		f.calls[0].op = opSingle
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.journal.config.StatementTimeout) //nolint:forbidigo // a batch has no one caller
 	defer cancel()
 	return f, f.resolve(ctx, c.journal)
@@ -148,9 +152,7 @@ func (f *flight) mayBeStored() bool { return !f.deadline.IsZero() }
 func (f *flight) unsend() {
 	f.link = nil
 	for i := range f.calls {
-		if f.calls[i].op == opLean {
-			f.calls[i].op = opExact // which can stand alone
-		}
+		f.calls[i].op = f.calls[i].op.alone()
 	}
 }
 
@@ -235,6 +237,8 @@ func (f *flight) settle(c *committer, a wire.Answer) []*flight {
 	var next []call
 	for i, call := range f.calls {
 		switch call.op {
+		case opSingle:
+			next = append(next, f.settleSingle(c, call.works, a.Rows[i])...)
 		case opLean:
 			next = append(next, f.settleLean(c, call.works, a.Rows[i])...)
 		case opExact:
@@ -276,12 +280,8 @@ func (f *flight) settleRefused(err *serverError) []*flight {
 	}
 	var alone []*flight
 	for i := range f.calls {
-		op := f.calls[i].op
-		if op == opLean {
-			op = opExact
-		}
 		for _, w := range f.calls[i].works {
-			alone = append(alone, f.follow([]call{one(op, w)}))
+			alone = append(alone, f.follow([]call{one(f.calls[i].op.alone(), w)}))
 		}
 	}
 	return alone

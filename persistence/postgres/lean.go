@@ -23,9 +23,19 @@ type proof struct {
 	id              persistence.EventID
 }
 
-// lean reports whether the flight is one batch that is stored as a whole or not at
+// whole reports whether the flight is one batch that is stored as a whole or not at
 // all.
-func (f *flight) lean() bool { return len(f.calls) == 1 && f.calls[0].op == opLean && f.batch != nil }
+func (f *flight) whole() bool {
+	return len(f.calls) == 1 && f.calls[0].op.alone() != f.calls[0].op && f.batch != nil
+}
+
+// alone is the statement for the same appends that rests on nothing sent before.
+func (o op) alone() op {
+	if o == opLean || o == opSingle {
+		return opExact
+	}
+	return o
+}
 
 // lastEvent is the place of the last event of a call.
 func (c *call) lastEvent() proof {
@@ -34,10 +44,10 @@ func (c *call) lastEvent() proof {
 	return proof{stream: w.stream.id, version: int64(w.item.Expected) + int64(n), id: w.item.Events[n-1].ID}
 }
 
-// goBehind makes a flight that builds on another one prove it, and reports whether
-// it can: all that it builds on is in that one, which is lean.
+// buildOn makes a flight that builds on another one prove it, and reports whether
+// it can: all that it builds on is in that one, which is stored as a whole.
 func (f *flight) buildOn(before *flight) bool {
-	if before == nil || !before.lean() || !f.lean() {
+	if before == nil || !before.whole() || !f.whole() {
 		return false
 	}
 	for _, w := range f.calls[0].works {
@@ -63,9 +73,7 @@ func (f *flight) stopFollowing() {
 				works = append(works, w)
 			}
 		}
-		if c.op == opLean {
-			c.op = opExact
-		}
+		c.op = c.op.alone()
 		if c.works = works; len(works) > 0 {
 			calls = append(calls, c)
 		}

@@ -152,10 +152,16 @@ func contentID(e *persistence.Recorded) persistence.EventID {
 // lost its newest events and got others in their place. Its newest event tells.
 func TestServerThatHasLostItsTailIsFound(t *testing.T) {
 	t.Parallel()
-	for name, unproven := range map[string]bool{"with the proof": false, "without it": true} {
+	for name, test := range map[string]struct {
+		unproven bool
+		payloads []string
+	}{
+		"with the proof": {payloads: []string{"y", "z"}}, "without it": {unproven: true, payloads: []string{"y", "z"}},
+		"one event needs none": {payloads: []string{"y"}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url := pgtest.URL(t)
+			url, unproven := pgtest.URL(t), test.unproven
 			journal := open(t, faultyConfig(t, url, func(c *faultyConn) {
 				if unproven {
 					c.unprove(proofOfNewest)
@@ -168,7 +174,7 @@ func TestServerThatHasLostItsTailIsFound(t *testing.T) {
 			require.NoError(t, appendOne(t, other(t, url), "t-1", persistence.NoStream, "other").Err)
 			require.NoError(t, appendOne(t, other(t, url), "t-1", persistence.Exact(1), "other").Err)
 
-			outcome := appendOne(t, journal, "s-1", persistence.Exact(3), "y")
+			outcome := appendEach(t, journal, "s-1", persistence.Exact(3), test.payloads...)
 
 			if unproven {
 				require.NoError(t, outcome.Err, "then nobody notices the hole")

@@ -106,7 +106,7 @@ func (j *Journal) linkStatements() []wire.Statement {
 	if !j.prepares() {
 		return nil
 	}
-	return []wire.Statement{j.sql.appendLean, j.sql.flush, j.sql.appendExact, j.sql.appendChecked, j.sql.attempt, j.sql.search, j.sql.streamByName}
+	return []wire.Statement{j.sql.appendSingle, j.sql.appendLean, j.sql.flush, j.sql.appendExact, j.sql.appendChecked, j.sql.attempt, j.sql.search, j.sql.streamByName}
 }
 
 // askOn runs a statement once on a connection that is to become a link.

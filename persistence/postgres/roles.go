@@ -31,7 +31,7 @@ type Roles struct {
 // Functions that only others call need no right: they run as their owner.
 var (
 	appFunctions = []string{
-		"append", "append_checked", "append_lean", "release_early", "stream_ids", "create_stream", "set_metadata", "delete_stream",
+		"append", "append_checked", "append_lean", "append_single", "release_early", "stream_ids", "create_stream", "set_metadata", "delete_stream",
 		"save_snapshot", "delete_snapshot", "delete_snapshots", "register_schema",
 	}
 	// readFunctions are what whoever reads needs.

@@ -263,6 +263,30 @@ AS $function$ BEGIN
 END $function$
 
 
+CREATE FUNCTION append_single(p_part smallint, p_schema integer, s bigint, v bigint, i uuid, t text, p bytea, h bytea, m json, g text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+AS $function$
+DECLARE stored bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(437747658, p_part);
+  INSERT INTO event (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata, tags)
+  SELECT p_part, greatest((SELECT e.position FROM event e WHERE e.part = p_part ORDER BY e.position DESC LIMIT 1), k.floor) + 1,
+         s, v, i, p_schema, t, p, h, m, string_to_array(g, E'\n')
+  FROM partition k
+  WHERE k.part = p_part AND NOT k.early
+    AND (SELECT e.version FROM event e WHERE e.stream_id = s AND e.version = v) IS NULL
+    AND (v = 1 OR (SELECT e.version FROM event e WHERE e.stream_id = s AND e.version = v - 1) IS NOT NULL)
+  RETURNING position INTO stored;
+  RETURN stored;
+END $function$
+
+
 CREATE FUNCTION create_stream(p_stream bigint, m text)
  RETURNS boolean
  LANGUAGE plpgsql

@@ -30,9 +30,17 @@ func other(t *testing.T, url string) *postgres.Journal {
 
 func appendOne(t *testing.T, journal persistence.Journal, stream persistence.StreamID, expected persistence.Expected, payload string) persistence.Outcome {
 	t.Helper()
-	outcomes, err := journal.Append(t.Context(), persistence.Append{
-		Stream: stream, Expected: expected, Events: []persistence.Event{{Type: "t", Payload: []byte(payload)}},
-	})
+	return appendEach(t, journal, stream, expected, payload)
+}
+
+// appendEach is one append of an event for each payload.
+func appendEach(t *testing.T, journal persistence.Journal, stream persistence.StreamID, expected persistence.Expected, payloads ...string) persistence.Outcome {
+	t.Helper()
+	events := make([]persistence.Event, len(payloads))
+	for i := range events {
+		events[i] = persistence.Event{Type: "t", Payload: []byte(payloads[i])}
+	}
+	outcomes, err := journal.Append(t.Context(), persistence.Append{Stream: stream, Expected: expected, Events: events})
 	if err != nil {
 		return persistence.Outcome{Err: err}
 	}

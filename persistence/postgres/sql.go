@@ -25,12 +25,12 @@ var migrationFiles embed.FS
 type statements struct {
 	reading
 
-	appendLean, flush, barrier, releaseEarly         wire.Statement
-	appendExact, appendChecked, attempt, search      wire.Statement
-	streamIDs, streamFind, streamByName, streamNames wire.Statement
-	head                                             wire.Statement
-	identity, migration, migrations, describe        wire.Statement
-	server, early, backend, fence                    wire.Statement
+	appendSingle, appendLean, flush, barrier, releaseEarly wire.Statement
+	appendExact, appendChecked, attempt, search            wire.Statement
+	streamIDs, streamFind, streamByName, streamNames       wire.Statement
+	head                                                   wire.Statement
+	identity, migration, migrations, describe              wire.Statement
+	server, early, backend, fence                          wire.Statement
 
 	list, listCategory, categories                        wire.Statement
 	create, setMetadata, deleteStream, truncate, scavenge wire.Statement
@@ -70,7 +70,7 @@ func newStatements(schema string) *statements {
 			chooseTagged: load("choose_tagged"), chooseTaggedBackward: load("choose_tagged_backward"),
 			readWhole: load("read_whole"),
 		},
-		appendLean: load("append_lean"), flush: load("flush"), barrier: load("barrier"), releaseEarly: load("release_early"),
+		appendSingle: load("append_single"), appendLean: load("append_lean"), flush: load("flush"), barrier: load("barrier"), releaseEarly: load("release_early"),
 		appendExact: load("append"), appendChecked: load("append_checked"), attempt: load("attempt"), search: load("search"),
 		streamIDs: load("stream_ids"), streamFind: load("stream_find"),
 		streamByName: load("stream_by_name"), streamNames: load("stream_names"),

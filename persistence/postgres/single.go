@@ -1,0 +1,48 @@
+package postgres
+
+import "github.com/stele-es/stele/persistence/postgres/internal/wire"
+
+// The short way to append: one event that expects an exact version, in a flight of its
+// own. It is what a caller who waits for each command needs, so the server does no more
+// for it than an index lookup for each thing that must hold.
+
+// single reports whether the flight is one such event that nothing under way precedes.
+func (f *flight) single() bool {
+	if len(f.calls) != 1 || f.calls[0].op != opLean || len(f.calls[0].works) != 1 {
+		return false
+	}
+	item := f.calls[0].works[0].item
+	return len(item.Events) == 1 && item.Follows == nil
+}
+
+// settleSingle settles the append of one event, or the exact function does it.
+func (f *flight) settleSingle(c *committer, works []*work, rows [][][]byte) (next []call) {
+	if len(rows) != 1 || len(rows[0]) != 1 {
+		works[0].corrupt("the append function contradicts itself")
+		return nil
+	}
+	refused := rows[0][0] == nil
+	c.noteLean(refused)
+	if refused {
+		c.fallBack.Store(true)
+		return []call{{opExact, works}}
+	}
+	position, ok := wire.ReadInt8(rows[0][0])
+	if !ok || position < 1 {
+		works[0].corrupt("the append function contradicts itself")
+		return nil
+	}
+	if c.knowsBehind(position) {
+		c.forget()
+	}
+	f.storedAll(c, works, position-1)
+	return nil
+}
+
+// knowsBehind reports that the link has stored an event at a position or behind it,
+// which the server has given again: it has lost its newest data.
+func (c *committer) knowsBehind(position int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.newest.position >= position
+}
