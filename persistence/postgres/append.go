@@ -12,8 +12,7 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// Submit fulfils [persistence.Submitter]. While the server is away it refuses at
-// once.
+// Submit fulfils [persistence.Submitter]. It refuses at once while the server is away.
 func (j *Journal) Submit(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
 	if err := j.committer.breaker.Refuse(); err != nil {
 		return err
@@ -21,8 +20,7 @@ func (j *Journal) Submit(a persistence.Append, chain *persistence.Chain, done fu
 	return j.queue.Submit(a, chain, done)
 }
 
-// Append fulfils [persistence.Appender]. While the server is away it refuses at
-// once.
+// Append fulfils [persistence.Appender]. It refuses at once while the server is away.
 func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
 	if err := appender.Outside(ctx, j); err != nil {
 		return nil, err
@@ -33,7 +31,7 @@ func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]
 	return j.queue.Append(ctx, appends...)
 }
 
-// ownItems checks appends and gives their events ids, in copies.
+// ownItems checks appends and returns copies whose events have ids.
 func ownItems(appends []persistence.Append) ([]appender.Item, error) {
 	items := make([]appender.Item, len(appends))
 	for i := range appends {
@@ -53,8 +51,7 @@ func ownItems(appends []persistence.Append) ([]appender.Item, error) {
 	return items, nil
 }
 
-// idsOf returns the ids of the streams that appends write to, and makes those
-// that are missing.
+// idsOf returns the streams that appends write to. It creates those that are missing.
 func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persistence.StreamID]*stream, error) {
 	ids := map[persistence.StreamID]*stream{}
 	for i := range items {
@@ -73,8 +70,8 @@ func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persist
 	return ids, nil
 }
 
-// appendOn stores an append on a connection that holds the order lock, by one of
-// the statements that take any expectation. A refusal stands in the outcome.
+// appendOn stores an append on a connection that holds the order lock, by a statement that
+// takes any expectation. A refusal is the error of the outcome.
 func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, item *appender.Item, stream *stream) (persistence.Outcome, error) {
 	if len(item.Events) == 0 {
 		rows, err := j.collect(ctx, conn, unowned(j.sql.streamByName), j.proved(nil, []byte(item.Stream)))
@@ -99,7 +96,8 @@ func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s wire.Statement
 	return checkedOutcome(item, rows[0]), nil
 }
 
-// checkedOutcome decodes what became of an append.
+// checkedOutcome decodes the outcome of an append that such a statement has stored or
+// refused.
 func checkedOutcome(item *appender.Item, row [][]byte) persistence.Outcome {
 	last, ok := wire.ReadInt8(row[1])
 	switch outcome := string(row[0]); {
@@ -121,13 +119,13 @@ func checkedOutcome(item *appender.Item, row [][]byte) persistence.Outcome {
 	return persistence.Outcome{Err: contradiction(item.Stream)}
 }
 
-// end is where a stream ends, which is all that an append without events asks for.
+// streamEnd says where a stream ends, which is all that an append without events asks for.
 type streamEnd struct {
 	version, first persistence.Version
 	created        bool
 }
 
-// readEnd decodes what stream_by_name.sql finds. A stream without a row is at its
+// readEnd decodes the rows of stream_by_name.sql. A stream without a row is at its
 // beginning.
 func readEnd(rows [][][]byte) (streamEnd, bool) {
 	if len(rows) == 0 {
@@ -141,7 +139,7 @@ func readEnd(rows [][][]byte) (streamEnd, bool) {
 	return streamEnd{persistence.Version(version), persistence.Version(first), rows[0][4][0] != 0}, true
 }
 
-// outcome is that of an append without events.
+// outcome returns the outcome of an append without events.
 func (e streamEnd) outcome(item *appender.Item) persistence.Outcome {
 	if !item.Expected.Admits(e.version, e.first, e.created) {
 		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: e.version}}

@@ -24,14 +24,16 @@ import (
 //	err = tx.Commit(ctx)
 //	journal.Nudge()
 //
-// The transaction is on the database of the journal and reads committed data, in a
-// session whose client_encoding is UTF8. It
-// holds up every other writer from here until its end, so this should come last.
-// The outcomes have no errors: the first append that is refused is the error, and
-// the server has aborted the transaction then, so that a caller who overlooks it
-// cannot commit a half. To go on after a refusal, begin a nested transaction first.
-// Positions and versions are valid once the transaction has been committed. Whether it
-// was is between the caller and the server: an error of the commit may mean either.
+// The transaction must be on the journal's database and have the isolation level read
+// committed, in a session whose client_encoding is UTF8. It blocks every other writer from
+// this call until its end, so the call should come last.
+//
+// The outcomes have no errors. AppendTx returns the error of the first append that is
+// refused, and the server has then aborted the transaction, so that a caller that overlooks
+// the error cannot commit a part. To go on after a refusal, begin a nested transaction first.
+//
+// Positions and versions are valid once the transaction has been committed. Whether it was
+// is between the caller and the server: after an error of the commit it may have been.
 func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistence.Append) ([]persistence.Outcome, error) {
 	items, err := ownItems(appends)
 	if err != nil {
@@ -70,8 +72,8 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 	return outcomes, nil
 }
 
-// appendEach stores appends one after the other, in one round trip if it can. The
-// error is about the one that failed.
+// appendEach stores appends one after the other, in one round trip where it can. failed is
+// the index of the append that the error is about.
 func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, works []work) (outcomes []persistence.Outcome, failed int, err error) {
 	strict := unowned(j.sql.appendStrict)
 	outcomes = make([]persistence.Outcome, len(works))
@@ -87,8 +89,8 @@ func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, works []work) 
 	return outcomes, 0, nil
 }
 
-// appendAhead sends all appends and then hears what became of them. The first that
-// fails ends it, as it has ended the transaction.
+// appendAhead sends all appends before it reads their outcomes. It ends at the first append
+// that fails, which has aborted the transaction.
 func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s wire.Statement, works []work, outcomes []persistence.Outcome) (failed int, err error) {
 	prepared, err := j.prepare(ctx, conn, s)
 	if err != nil {
@@ -121,8 +123,7 @@ func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s wire.Statem
 	return 0, nil
 }
 
-// join takes the order lock and checks that the transaction is one that events
-// can be stored in.
+// join takes the order lock, and checks that events can be stored in the transaction.
 func (j *Journal) join(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := j.collect(ctx, conn, unowned(j.sql.order), [][]byte{wire.Int2(partition)})
 	if err != nil {
@@ -132,14 +133,14 @@ func (j *Journal) join(ctx context.Context, conn *pgx.Conn) error {
 		return &persistence.InvalidError{Field: "transaction", Reason: "is on another database than the journal"}
 	}
 	if string(rows[0][1]) != "read committed" {
-		// It would not see what was stored before it got the lock.
+		// Such a transaction would not see what was stored before it got the lock.
 		return &persistence.InvalidError{Field: "transaction", Reason: "must have the isolation level read committed"}
 	}
 	return nil
 }
 
-// foreignError translates an error inside of the caller's transaction, which the
-// server has aborted with it.
+// foreignError translates an error in the caller's transaction, which the server has
+// aborted.
 func foreignError(ctx context.Context, a *persistence.Append, err error) error {
 	answered, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || ctx.Err() != nil {

@@ -18,14 +18,13 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// longTransaction is how long others may leave a transaction open.
+// longTransaction is the time for which others may leave a transaction open.
 const longTransaction = 5 * time.Minute
 
-// Check fulfils [persistence.Checker]. It looks at the server and its settings,
-// the schema, the rights of the role, poolers in between, transactions that others
-// leave open, the write-ahead log, and at events and streams. A full check also
-// compares the schema with what the migrations make, for which the role needs the
-// right to create schemas.
+// Check fulfils [persistence.Checker]. It examines the server and its settings, the schema,
+// the rights of the role, poolers in between, transactions that others leave open, the
+// write-ahead log, events and streams. A full check also compares the schema with what the
+// migrations make; for that the role needs the right to create schemas.
 func (j *Journal) Check(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
 	return j.examine(ctx, options, longTransaction)
 }
@@ -43,9 +42,9 @@ func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions,
 	}
 	all := []persistence.Finding{pooler}
 	if pooler.Severity == persistence.Fault {
-		return all, nil // what else is asked may get a wrong answer, or none
+		return all, nil // further questions may get a wrong answer, or none
 	}
-	for _, look := range []func() ([]persistence.Finding, error){
+	for _, examination := range []func() ([]persistence.Finding, error){
 		func() ([]persistence.Finding, error) { return j.checkSettings(ctx, long) },
 		func() ([]persistence.Finding, error) { return j.checkWritable(ctx) },
 		func() ([]persistence.Finding, error) { return j.checkLog(ctx) },
@@ -57,7 +56,7 @@ func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions,
 			return []persistence.Finding{events}, err
 		},
 	} {
-		findings, err := look()
+		findings, err := examination()
 		if err != nil {
 			return nil, fmt.Errorf("check the journal: %w", err)
 		}
@@ -71,8 +70,8 @@ func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions,
 	return all, nil
 }
 
-// findings runs a statement that answers with findings: check, severity, text and
-// fix. What it says nothing about is fine.
+// findings runs a statement whose rows are findings: check, severity, text and fix. fine has
+// the texts of checks about which there is no row.
 func (j *Journal) findings(ctx context.Context, s wire.Statement, fine map[string]string, parameters ...[]byte) ([]persistence.Finding, error) {
 	rows, err := j.ask(ctx, s, parameters...)
 	if err != nil {
@@ -102,15 +101,15 @@ func (j *Journal) checkSettings(ctx context.Context, long time.Duration) ([]pers
 	for i := range found {
 		f := &found[i]
 		if f.Check == "durability" && f.Severity == persistence.Fault && j.config.Durability == Relaxed {
-			f.Severity = persistence.Warning // it is what was asked for
+			f.Severity = persistence.Warning // the configuration asks for it
 			f.Text += ", which Config.Durability allows"
 		}
 	}
 	return found, err
 }
 
-// checkWritable looks whether a session that begins now may write: those that there
-// are may have begun before that was changed.
+// checkWritable checks that a session which begins now may write. Sessions that are open may
+// have begun before a change of the settings.
 func (j *Journal) checkWritable(ctx context.Context) ([]persistence.Finding, error) {
 	conn, err := connectOnce(ctx, j.config, j.config.writing)
 	if err == nil {
@@ -125,7 +124,7 @@ func (j *Journal) checkWritable(ctx context.Context) ([]persistence.Finding, err
 	return nil, err
 }
 
-// checkLog tells the size of the write-ahead log where the role may see it.
+// checkLog reports the size of the write-ahead log where the role may see it.
 func (j *Journal) checkLog(ctx context.Context) ([]persistence.Finding, error) {
 	found, err := j.findings(ctx, j.sql.checkWAL, nil)
 	if answered, ok := errors.AsType[*serverError](err); ok && answered.Code == pgsession.NotPermitted {
@@ -179,9 +178,9 @@ func (j *Journal) checkRights(ctx context.Context) ([]persistence.Finding, error
 	}, wire.Texts(appFunctions), []byte(j.config.Schema), wire.Texts(slices.Concat(appFunctions, adminFunctions, readFunctions)))
 }
 
-// checkPooler finds poolers by what they cannot hide: that the server's process is
-// not the one that the connection was told at its beginning; and that another
-// connection meets the same process, or the same one another.
+// checkPooler finds a pooler by what it cannot hide: the server's process is not the one that
+// the connection was told at its beginning, another connection has the same process, or the
+// same connection later has another process.
 func (j *Journal) checkPooler(ctx context.Context) (found persistence.Finding, _ error) {
 	first, err := connectOnce(ctx, j.config, j.config.Pool.ConnConfig)
 	if err != nil {
@@ -250,7 +249,7 @@ func (j *Journal) poolerFinding(between, byTransaction, forgets bool) persistenc
 	return f
 }
 
-// checkStreams looks at the newest streams, or at all.
+// checkStreams examines the newest streams, or all of them.
 func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
 	rows, err := j.ask(ctx, j.sql.lastStream)
 	if err != nil {

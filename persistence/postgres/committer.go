@@ -17,19 +17,19 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// depth is how many batches are under way at a time: the server works on one
-// while the next is formed and sent. A third gains nothing.
+// pipelineDepth is the number of batches that are under way at a time: the server works on
+// one while the next is formed and sent. A third gains nothing.
 const pipelineDepth = 2
 
-// committer stores batches. Two goroutines share it: the queue's calls commit,
-// which sends; the journal's own is in run, which receives, settles, and when a
-// connection is lost finds out what became of what was under way.
+// committer stores batches. Two goroutines share it. The queue's goroutine calls commit,
+// which sends a batch. The journal's own is in run, which receives the answers and settles
+// the appends; after a lost connection it finds out which of them were stored.
 type committer struct {
 	journal *Journal
 	breaker *breaker.Breaker
 
-	// slots bounds the batches under way. commit takes the slot of a batch before
-	// the batch is formed, so that it has all that arrived until then.
+	// slots bounds the batches under way. commit takes the slot of the next batch before
+	// that batch is formed, so that the batch has all appends that arrive until then.
 	slots   chan struct{}
 	hasSlot bool // used by commit only
 	batches int  // so far; used by commit only
@@ -38,23 +38,23 @@ type committer struct {
 	sending  sync.Mutex
 	requests wire.Requests // reused, under sending
 
-	// early says that writers release the order lock early: then the log is flushed
-	// behind every flight.
+	// early says that writers release the order lock early. The log is then flushed behind
+	// every flight.
 	early atomic.Bool
-	// fallBack has the next batch sent by the lean function, which tells of an early
-	// release: one that is short was refused.
-	fallBack atomic.Bool
+	// skipSingle says that the short function has refused an event. The next batch goes out
+	// by the lean function, whose answer tells whether writers release the lock early.
+	skipSingle atomic.Bool
 
 	mu         sync.Mutex
 	arrived    sync.Cond // inFlight has become non-empty, or closed true
-	inFlight   []*flight // in the order they are sent and answered
-	link       *link     // nil while there is none: then flights wait for run to connect
-	closed     bool      // nothing more comes
+	inFlight   []*flight // in the order in which they are sent and answered
+	link       *link     // nil while there is none; flights then wait for run to connect
+	closed     bool      // no more flights come
 	newest     proof     // the newest event that the link has stored
 	fallback   fallback
 	contention contention
 
-	// Used by run only: the backends of lost links whose end is not certain, and
+	// Used by run only: the backends of lost links whose end is not certain, and the reason
 	// why the last link was lost.
 	lost  []backend
 	cause error
@@ -77,7 +77,7 @@ func (c *committer) commit(b *appender.Batch) {
 	if !c.hasSlot {
 		select {
 		case c.slots <- struct{}{}:
-		default: // what holds the slots is asking for the server already
+		default: // the flights that hold the slots are asking for the server already
 			settleAll(b, &persistence.UnavailableError{Reason: "the server is away"})
 			return
 		}
@@ -96,15 +96,15 @@ func (c *committer) commit(b *appender.Batch) {
 	select {
 	case c.slots <- struct{}{}:
 		c.hasSlot = true
-		// Those whose appends were just settled are ready to run, but behind this
-		// goroutine: the next batch should have what they append.
+		// The callers of the appends that were just settled are ready to run, but behind
+		// this goroutine. The next batch should have what they append.
 		runtime.Gosched()
-	case <-c.breaker.Opened(): // who waits is to be answered, not kept
+	case <-c.breaker.Opened(): // callers that wait are to be answered, not kept
 	}
 }
 
-// refused translates an error from before anything was sent. A server without the
-// journal is not away.
+// unsentError translates an error from before anything was sent, and counts it as a failure
+// of the server. A server that does not have the journal is not away.
 func (c *committer) unsentError(reason string, err error) error {
 	if lasting := missingJournal(err); lasting != nil {
 		return lasting
@@ -121,15 +121,15 @@ func settleAll(b *appender.Batch, err error) {
 	})
 }
 
-// launch puts a flight behind all others, but before those of later batches that
-// wait for it, and sends it if there is a link.
+// launch puts a flight behind all others, but before those of later batches that wait for
+// it. It sends the flight if there is a link.
 func (c *committer) launch(f *flight) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	c.mu.Lock()
 	link := c.link
 	if f.epoch != c.journal.streams.currentEpoch() {
-		link = nil // its streams must be looked up again: run does it
+		link = nil // run has to look up its streams again
 	}
 	at := slices.IndexFunc(c.inFlight, func(other *flight) bool { return other.link == nil && other.follows && other.order > f.order })
 	if at < 0 {
@@ -143,7 +143,7 @@ func (c *committer) launch(f *flight) {
 		link = nil // nothing overtakes
 	}
 	if f.follows && !f.buildOn(last) {
-		link = nil // what it builds on is to be settled first: run waits for that
+		link = nil // what it builds on is to be settled first, which run waits for
 	}
 	c.assign(f, link)
 	c.inFlight = slices.Insert(c.inFlight, at, f)
@@ -158,15 +158,15 @@ func (c *committer) launch(f *flight) {
 	c.write(f)
 }
 
-// board puts a flight on a link, or none. The caller holds mu.
+// assign says on which link a flight goes out, nil for none yet. The caller holds mu.
 func (c *committer) assign(f *flight, l *link) {
 	f.link = l
-	f.flush = c.early.Load() || f.mayBeStored() // what an earlier attempt has stored may not be flushed
+	f.flush = c.early.Load() || f.mayBeStored() // an earlier attempt may have stored it and not flushed it
 	f.early = f.flush && c.journal.config.EarlyRelease != EarlyOff
 }
 
-// write sends a flight on its link. A failure is met by run, when it reads; so
-// that it need not wait for that, the link is closed. The caller holds sending.
+// write sends a flight on its link. After a failure it closes the link, so that run, which
+// reads from it, notices the failure at once. The caller holds sending.
 func (c *committer) write(f *flight) {
 	c.mu.Lock()
 	newest := c.newest
@@ -178,8 +178,8 @@ func (c *committer) write(f *flight) {
 	}
 }
 
-// run receives answers until the journal is closed and nothing is under way.
-// When ctx ends, what has no answer yet is settled without.
+// run receives answers until the journal is closed and nothing is under way. When ctx
+// ends, flights without an answer are settled without one.
 func (c *committer) run(ctx context.Context) { appender.Again(func() { c.receive(ctx) }) }
 
 func (c *committer) receive(ctx context.Context) {
@@ -204,7 +204,7 @@ func (c *committer) receive(ctx context.Context) {
 		}
 		spent := answer.Err != nil && (pgsession.Spent(answer.Err.Code) || answer.Err.Code == otherStream)
 		if spent && !f.retried {
-			// Surely nothing of it was stored, and another session may store it.
+			// Nothing of the flight was stored, and another session may store it.
 			f.retried = true
 			c.loseLink(f.link, answer.Err, f)
 			continue
@@ -220,8 +220,8 @@ func (c *committer) receive(ctx context.Context) {
 	}
 }
 
-// head waits for the flight whose answer comes next; nil means that the journal
-// is closed.
+// waitForFirst waits for the flight whose answer comes next. It returns nil once the
+// journal is closed.
 func (c *committer) waitForFirst() *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -234,7 +234,7 @@ func (c *committer) waitForFirst() *flight {
 	return c.inFlight[0]
 }
 
-// settle ends a flight whose answer is there, and launches what it led to.
+// settle ends a flight whose answer has arrived, and launches the flights that it leads to.
 func (c *committer) settle(f *flight, a wire.Answer) {
 	appender.Again(func() { c.settleOnce(f, a) })
 }
@@ -258,11 +258,11 @@ func (c *committer) release(f *flight) {
 	}
 }
 
-// lose gives a link up. Everything sent on it may have been done, but for a flight
-// that was refused.
+// loseLink gives a link up. Everything that was sent on it may have been done, except for a
+// flight that was refused.
 func (c *committer) loseLink(l *link, err error, refused *flight) {
-	l.Close(false)                // ends a write that is under way, which holds sending
-	if !c.journal.config.Pooler { // else the number is the pooler's, or nobody's
+	l.Close(false)                // ends a write that is under way and holds sending
+	if !c.journal.config.Pooler { // whose backends have other numbers than it tells
 		c.lost = append(c.lost, l.backend)
 	}
 	c.cause = err
@@ -270,8 +270,8 @@ func (c *committer) loseLink(l *link, err error, refused *flight) {
 	c.journal.config.Logger.Warn("journal connection lost", "err", publicError(err), "events", c.takeBack(l, refused))
 }
 
-// doubt takes back what was sent on a link, and returns the number of events that
-// may have been stored.
+// takeBack lets the flights that were sent on a link wait again, and returns the number of
+// events that may have been stored.
 func (c *committer) takeBack(l *link, refused *flight) (events int) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
@@ -292,8 +292,8 @@ func (c *committer) takeBack(l *link, refused *flight) (events int) {
 	return events
 }
 
-// resume connects, if there is no link, and sends all flights that wait. It
-// returns when they are sent or settled.
+// resume connects, if there is no link, and sends the flights that wait. It returns when
+// they are sent or settled.
 func (c *committer) resume(ctx context.Context) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 10*time.Millisecond, time.Second
@@ -325,7 +325,7 @@ func (c *committer) tryResume(ctx context.Context) error {
 		if link, c.lost, err = c.journal.connect(ctx, c.lost); err != nil {
 			return err
 		}
-		// The server may have lost its newest data, and then ids mean other streams.
+		// The server may have lost its newest data. Ids then mean other streams.
 		c.forget()
 		c.early.Store(link.early)
 	}
@@ -351,8 +351,8 @@ func (c *committer) tryResume(ctx context.Context) error {
 	return nil
 }
 
-// unsent are the flights that can be sent. One that builds on others must be the
-// first, and then stands alone.
+// unsent returns the flights that can be sent. A flight that builds on others waits until
+// it is the first, and then is sent for itself.
 func (c *committer) unsent() (all []*flight) {
 	c.mu.Lock()
 	first := c.inFlight[0]
@@ -384,9 +384,9 @@ func (c *committer) setLink(l *link) {
 	c.link = l
 }
 
-// expire settles the flights that have waited too long: those that may have been
-// stored when their time is over, the others when the breaker is open. It reports
-// whether any are left.
+// expire settles the flights that have waited too long. A flight that may have been stored
+// waits until its deadline, any other until the breaker is open. expire reports whether
+// flights are left.
 func (c *committer) expire(ctx context.Context) (left bool) {
 	refused := c.breaker.Refuse()
 	now := time.Now()
@@ -410,8 +410,8 @@ func (c *committer) expire(ctx context.Context) (left bool) {
 	return len(kept) > 0
 }
 
-// giveUp settles the flights that have surely not been stored, with the reason why
-// they cannot be. It reports whether any are left.
+// refuseUnsent settles the flights that have certainly not been stored, with the reason why
+// they cannot be. It reports whether flights are left.
 func (c *committer) refuseUnsent(reason error) (left bool) {
 	c.mu.Lock()
 	var given []*flight
@@ -437,7 +437,7 @@ func (c *committer) refuseUnsent(reason error) (left bool) {
 	return left
 }
 
-// hangUp ends the wait for an answer.
+// closeLink ends the wait for an answer.
 func (c *committer) closeLink() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -446,7 +446,7 @@ func (c *committer) closeLink() {
 	}
 }
 
-// close ends run, once nothing is under way any more.
+// close ends run once nothing is under way any more.
 func (c *committer) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

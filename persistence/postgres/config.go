@@ -16,20 +16,20 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Durability is what an acknowledgement promises.
+// Durability says what an acknowledgement promises.
 type Durability int
 
 const (
-	// Durable means that an acknowledged append survives the loss of power. The server must
-	// be configured so, which [Open] checks.
+	// Durable means that an acknowledged append survives the loss of power. [Open] checks
+	// that the server is configured so.
 	Durable Durability = iota
-	// Relaxed means that it survives as much as the server is configured for, which may be
-	// only the end of a process. Open logs that the journal is relaxed.
+	// Relaxed means that an acknowledged append survives as much as the server is configured
+	// for, which may be only the end of a process. Open logs that the journal is relaxed.
 	Relaxed
 )
 
-// Protocol says how statements are sent. What is stored and read is the same by
-// each; they differ in what stands between may understand, and in speed.
+// Protocol says how statements are sent. All protocols store and read the same. They differ
+// in speed, and in what a pooler must understand.
 type Protocol int
 
 const (
@@ -39,23 +39,23 @@ const (
 	// by transaction must know prepared statements: PgBouncer does from 1.21 on with
 	// max_prepared_statements of at least 100.
 	ProtocolPrepared
-	// ProtocolExec sends each statement with its parameters in one unnamed request,
-	// which every pooler understands. The server makes a plan each time.
+	// ProtocolExec sends each statement unnamed, with its parameters, which every pooler
+	// understands. The server makes a plan each time.
 	ProtocolExec
 )
 
-// Config says where a journal is and bounds what it uses. URL or Pool must be
+// Config says where a journal is, and bounds what the journal uses. URL or Pool must be
 // set; everything else has a default.
 type Config struct {
 	// URL is a connection string in the form of libpq. The role needs the right to
-	// select from the journal's tables and to execute its functions. It may name several
-	// hosts, in any order: the journal takes the one that stores events, and looks for
-	// it again when a standby has been promoted, unless target_session_attrs says
+	// select from the journal's tables and to execute its functions. The string may name
+	// several hosts, in any order: the journal takes the one that stores events, and looks
+	// for it again when a standby has been promoted, unless target_session_attrs says
 	// otherwise.
 	URL string
-	// Pool is for programs that need more than a URL can say, such as changing
-	// passwords. The journal copies it, and makes a connection of its own by its
-	// ConnConfig and BeforeConnect beside the pool. URL must then be empty.
+	// Pool is for programs that need more than a URL can say, such as changing passwords.
+	// The journal copies it. It also makes connections of its own beside the pool, with
+	// the pool's ConnConfig and BeforeConnect. URL must then be empty.
 	Pool *pgxpool.Config
 
 	// Schema holds the journal's tables. The default is "stele". Journals in
@@ -70,11 +70,12 @@ type Config struct {
 	EarlyRelease EarlyRelease
 	// Pooler says that connections go through a pooler that pools by transaction, such
 	// as PgBouncer. The journal then uses no prepared statements unless Protocol says so,
-	// sends only the settings of a session that a pooler keeps for each client, refuses a
-	// session whose role or database changes what statements mean by others, and cannot end a lost backend, so some
-	// unknown outcomes stay unknown. Nor does it see the server replaced by one that
-	// lacks the newest events; subscriptions do when they are opened again. The pooler
-	// needs no settings of its own.
+	// and sends only those settings of a session that a pooler keeps for each client. It
+	// refuses a session whose role or database sets others that change what statements
+	// mean. It cannot end a lost backend, so some unknown outcomes stay unknown. It does
+	// not notice by itself that the server was replaced by one that lacks the newest events;
+	// subscriptions notice it when they are opened again. The pooler needs no settings of
+	// its own.
 	Pooler bool
 	// Protocol says how statements are sent, ProtocolAuto by default.
 	Protocol Protocol
@@ -82,8 +83,8 @@ type Config struct {
 	// ReadConnections bounds the connections for reading. The default is 4, or what
 	// Pool.MaxConns says. There is one more for appends.
 	ReadConnections int
-	// BatchEvents bounds the events that are stored by one commit, 512 by default.
-	// Two batches are under way at a time.
+	// BatchEvents bounds the events that one commit stores, 512 by default. Two batches
+	// are under way at a time.
 	BatchEvents int
 	// QueuedAppends and QueuedBytes bound the appends that wait, 65536 and 64 MiB by
 	// default. Beyond them appends are refused as overloaded.
@@ -105,16 +106,15 @@ type Config struct {
 	// CloseTimeout is how long Close lets appends finish, 10 s by default.
 	CloseTimeout time.Duration
 
-	// Logger takes what operators should know and no caller is told. The default is
+	// Logger takes what operators should know and what no caller gets. The default is
 	// slog.Default().
 	Logger *slog.Logger
 
-	// writing is how connections are made that store, beside those of Pool, which only
-	// read.
+	// writing configures the connections that store events. Those of Pool only read.
 	writing *pgx.ConnConfig
 }
 
-// normal checks a configuration and fills its defaults in. The result has a Pool.
+// normal checks a configuration and fills in its defaults. The result has a Pool.
 func (c Config) normal() (Config, error) {
 	var errs []error
 	invalid := func(field, reason string) {
@@ -162,7 +162,8 @@ func (c Config) normal() (Config, error) {
 	return c, nil
 }
 
-// choosePool gives the configuration a pool of its own, or says what is wrong with the URL.
+// choosePool gives the configuration a pool of its own, or returns what is wrong with the
+// URL.
 func (c *Config) choosePool() (reason string) {
 	switch {
 	case c.URL == "" && c.Pool == nil:
@@ -217,12 +218,12 @@ func (c *Config) prepare() {
 	pgsession.Prepare(c.writing, c.session(pgsession.Writable))
 }
 
-// session is what the journal's sessions on such a server are.
+// session returns what the journal's sessions on such a server are like.
 func (c *Config) session(server pgsession.Server) pgsession.Options {
 	return pgsession.Options{Name: "stele", Server: server, Pooler: c.Pooler, Planner: true, Durable: c.Durability == Durable}
 }
 
-// checkSchema refuses names that Postgres would cut, reserve or misread.
+// checkSchema refuses a name that Postgres would cut, reserve or misread.
 func checkSchema(name string) error {
 	switch {
 	case name == "" || len(name) > 63:

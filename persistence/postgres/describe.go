@@ -12,16 +12,16 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// object is a table, constraint, index, trigger or function of a schema and how the
-// server describes it.
+// object is a table, constraint, index, trigger or function of a schema, as the server
+// describes it.
 type object struct {
 	Name       string // "trigger own on event"
-	Of         string // the table or function that it is of, or is
+	Of         string // the table or function that it belongs to, or is
 	Definition string
 }
 
-// describe returns what is in a schema, but for what tools note their migrations in.
-// The definitions are the same in every schema.
+// describe returns the objects of a schema, without the table in which migrations are
+// noted. The definitions are the same in every schema.
 func describe(ctx context.Context, conn *pgx.Conn, schema string) (_ []object, err error) {
 	if conn.PgConn().TxStatus() == 'I' {
 		if _, err := conn.Exec(ctx, pgsession.Writing); err != nil {
@@ -45,9 +45,9 @@ func rollback(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// differences names what is not in a schema as the migrations would make it. What else
-// is there is the business of others, unless it is of the journal's tables or has the
-// name of one of its functions.
+// differences names the objects of a schema that are not as the migrations would make them.
+// Further objects are ignored, unless they belong to the journal's tables or have the name
+// of one of its functions.
 func differences(ctx context.Context, conn *pgx.Conn, schema string) (found []string, err error) {
 	have, err := describe(ctx, conn, schema)
 	if err != nil {
@@ -80,8 +80,8 @@ func differences(ctx context.Context, conn *pgx.Conn, schema string) (found []st
 	return found, nil
 }
 
-// fresh describes what the migrations make. The order lock is that of the schema
-// they are for.
+// describeFresh returns the objects that the migrations make. They name the order lock of
+// the schema that they are compared with.
 func describeFresh(ctx context.Context, conn *pgx.Conn, schema string) (objects []object, err error) {
 	name := "stele_fresh_" + strings.ReplaceAll(persistence.NewEventID().String(), "-", "")
 	if _, err := conn.Exec(ctx, pgsession.Writing); err != nil {

@@ -10,38 +10,37 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// EarlyRelease says when writers give the order lock up: after their commit is
-// flushed, or before it.
+// EarlyRelease says when writers release the order lock: after their commit is flushed, or
+// before.
 //
-// Positions are given under a lock that is held until the commit is visible. A
-// commit that is flushed first makes the writers of several journals wait for each
-// other's flushes. Released early, the commit is visible before it is flushed:
-// the writer flushes it before it answers, and readers flush what they read before
-// they hand it on, so that what was acknowledged or delivered survives a crash
-// either way. Whether it is so is kept in the database, for all alike.
+// Positions are given under a lock that is held until the commit is visible. A commit that
+// is flushed first makes the writers of several journals wait for each other's flushes. With
+// an early release the commit is visible before it is flushed: the writer flushes it before
+// it answers, and readers flush what they read before they hand it on. So what was
+// acknowledged or delivered survives a crash either way. The choice is kept in the database
+// and holds for all journals on it.
 type EarlyRelease int
 
 const (
-	// EarlyAuto lets the journal choose: early while several journals append, and not
-	// when one has been alone for a while. A single one has nobody to wait for: its
+	// EarlyAuto lets the journal choose: early while several journals append, and late when
+	// one has been alone for a while. A single journal waits for nobody else's flush, and its
 	// batches grow with the time that a flush takes.
 	EarlyAuto EarlyRelease = iota
-	// EarlyOff never releases the lock early on behalf of this journal, and leaves to
-	// others what they do.
+	// EarlyOff never releases the lock early on behalf of this journal. Others may.
 	EarlyOff
 	// EarlyOn makes writers release the lock early from Open on.
 	EarlyOn
 )
 
-// rivals watches whether other writers' events come between those of the link.
+// contention watches whether events of other writers come between those of the link.
 type contention struct {
 	began            time.Time
 	batches, between int
-	last             time.Time // when somebody came between
+	last             time.Time // of the last event in between
 	advice           advice
 }
 
-// wish is what the link would have, when that is not what is.
+// advice says what would be better than the present release of the order lock.
 type advice int
 
 const (
@@ -52,11 +51,11 @@ const (
 
 const (
 	contentionWindow = time.Second
-	contentionFew    = 5           // batches say nothing yet
-	aloneAfter       = time.Minute // until one that is alone wishes the lock back
+	contentionFew    = 5           // so many batches with others in between make a difference
+	aloneAfter       = time.Minute // without events of others the late release is better
 )
 
-// note counts a batch. Several journals append when others come between more than
+// note counts a batch. Several journals append when events of others come between more than
 // a tenth of the batches.
 func (r *contention) note(between bool, now time.Time) {
 	if r.last.IsZero() || between {
@@ -77,14 +76,14 @@ func (r *contention) note(between bool, now time.Time) {
 	}
 }
 
-// granted reports whether the wish is other than what is, and forgets it.
+// change reports whether the advice differs from the present release, and forgets it.
 func (r *contention) change(early bool) (wanted, differs bool) {
 	w := r.advice
 	r.advice = adviceNone
 	return w == adviceEarly, w == adviceEarly && !early || w == adviceLate && early
 }
 
-// chooseRelease fulfils the wish of the link, if there is one.
+// chooseRelease changes the release of the order lock when contention advises it.
 func (j *Journal) chooseRelease(ctx context.Context) {
 	if j.config.EarlyRelease != EarlyAuto {
 		return
@@ -97,7 +96,7 @@ func (j *Journal) chooseRelease(ctx context.Context) {
 		return
 	}
 	if err := j.releaseEarly(ctx, early); err != nil {
-		return // it is wished again
+		return // the advice will come again
 	}
 	if early {
 		j.config.Logger.InfoContext(ctx, "order lock is released early")
@@ -106,8 +105,8 @@ func (j *Journal) chooseRelease(ctx context.Context) {
 	}
 }
 
-// releaseEarly makes all writers of the journal release the lock early, or not.
-// The link learns of it by its next answer.
+// releaseEarly makes all writers of the journal release the lock early, or late. The link
+// learns it by its next answer.
 func (j *Journal) releaseEarly(ctx context.Context, early bool) error {
 	value := []byte{0}
 	if early {
@@ -119,10 +118,10 @@ func (j *Journal) releaseEarly(ctx context.Context, early bool) error {
 	})
 }
 
-// settled makes what was read on a connection durable before it is handed on. What
-// this journal has flushed already, or has read before, is. What a transaction
-// reads its own commit flushes. All that was visible is flushed together, so that
-// who reads on from far behind asks once.
+// flushRead makes events that were read on a connection durable before they are handed on.
+// Those up to flushedTo are durable already, and those that a transaction reads are flushed
+// by its commit. Everything that is visible is flushed together, so that a reader far
+// behind flushes once.
 func (j *Journal) flushRead(ctx context.Context, conn *pgx.Conn, events []persistence.Recorded) error {
 	newest := int64(0)
 	for i := range events {
@@ -131,8 +130,8 @@ func (j *Journal) flushRead(ctx context.Context, conn *pgx.Conn, events []persis
 	return j.flushTo(ctx, conn, newest)
 }
 
-// settledAt is settled for a place: who remembers one that does not survive would
-// miss what comes there instead.
+// flushTo is flushRead for a position. A reader that remembers a position which does not
+// survive would miss the event that comes there instead.
 func (j *Journal) flushTo(ctx context.Context, conn *pgx.Conn, newest int64) error {
 	if newest <= j.flushedTo.Load() || conn.PgConn().TxStatus() != 'I' {
 		return nil
@@ -149,7 +148,7 @@ func (j *Journal) flushTo(ctx context.Context, conn *pgx.Conn, newest int64) err
 	return nil
 }
 
-// flushed notes that all events up to a position are durable.
+// noteFlushed notes that all events up to a position are durable.
 func (j *Journal) noteFlushed(offset int64) {
 	for {
 		known := j.flushedTo.Load()

@@ -13,13 +13,13 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// serverError is what a server answered.
+// serverError is an error that a server has answered.
 type serverError = pgsession.ServerError
 
-// errUnproven is why an append's connection is given up although it answered.
+// errUnproven is the reason to give an append's connection up although it has answered.
 var errUnproven = errors.New("the answer does not tell whether the append was stored")
 
-// public reduces an error to what may be shown.
+// publicError reduces an error to what may be shown.
 func publicError(err error) error {
 	for _, own := range []error{errUnproven, wire.ErrUndecodable} {
 		if errors.Is(err, own) {
@@ -35,14 +35,15 @@ func unavailable(reason string, err error) *persistence.UnavailableError {
 
 func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
 
-// What the server raises about what a program remembers; see unproven in the migrations.
+// The codes that the server raises when a program remembers something that is no longer
+// true; see unproven in the migrations.
 const (
 	otherJournal = "ST004"
 	otherStream  = "ST005"
 )
 
-// notThere returns an error when the journal itself is not in the database, which no
-// other session will change.
+// missingJournal returns an error when the journal itself is not in the database. Another
+// session would find the same.
 func missingJournal(err error) error {
 	switch code := pgsession.Code(err); {
 	case pgsession.NoTables(code):
@@ -54,17 +55,17 @@ func missingJournal(err error) error {
 }
 
 // outdated reports whether an error says that streams have other ids than this journal
-// knows, because the server has lost its newest data. It forgets them.
+// knows, because the server has lost its newest data. If so, it forgets the ids.
 func (j *Journal) outdated(err error) bool {
 	if pgsession.Code(err) != otherStream {
 		return false
 	}
 	j.committer.forget()
-	j.pool.Reset() // new sessions are asked for what readers were given
+	j.pool.Reset() // new sessions are asked for the events that readers were given
 	return true
 }
 
-// refusal translates a definite error into what an append's writer can do.
+// refusal translates a definite error for the caller of an append.
 func refusal(stream persistence.StreamID, err *serverError) error {
 	switch {
 	case err.Code == pgsession.NotPermitted:
@@ -85,13 +86,13 @@ func refusal(stream persistence.StreamID, err *serverError) error {
 	return &persistence.UnavailableError{Reason: "the server refused for now", Err: err}
 }
 
-// notPermitted says what a role lacks that a program needs.
+// notPermitted says which rights a program's role lacks.
 func notPermitted(err error) error {
 	return &persistence.UnavailableError{Reason: "the role may not read the journal's tables or execute its functions: give it its rights by postgres.RolesSQL, as after each migration", Err: publicError(err)}
 }
 
-// permitted makes an error of its own of what an operator has not given the
-// program's role the right to do: to try again is of no use.
+// permissionError makes [*persistence.InvalidError] of an error that says that the program's
+// role lacks a right. Trying again is of no use.
 func permissionError(what string, err error) error {
 	if answered, ok := errors.AsType[*serverError](err); ok && answered.Code == pgsession.NotPermitted {
 		return &persistence.InvalidError{Field: what, Reason: "is not permitted to the role of the program, see postgres.RolesSQL"}
@@ -99,8 +100,8 @@ func permissionError(what string, err error) error {
 	return err
 }
 
-// readError translates an error of a read. Reads change nothing, so whatever is
-// not understood is unavailability.
+// readError translates an error of a read. A read changes nothing, so every error without a
+// meaning of its own is unavailability.
 func readError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -133,7 +134,7 @@ func errLeft(ctx context.Context) error {
 	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 }
 
-// notBegun translates an error from before anything was sent that changes data.
+// notBegun translates an error from before any request was sent that changes data.
 func notBegun(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return errLeft(ctx)
@@ -141,11 +142,11 @@ func notBegun(ctx context.Context, err error) error {
 	return readError(ctx, err)
 }
 
-// stageError translates an error of a statement or a commit that was to be sent: unless
-// nothing of it went out, or the server proves that nothing was done, it may have been.
+// stageError translates an error of a statement or a commit that changes data. The outcome
+// is unknown, unless nothing went out or the server proves that nothing was done.
 func stageError(stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, err error) error {
-	// The driver says of a closed connection that nothing went out, also when it has
-	// closed it because no answer to the commit came: that proves nothing.
+	// The driver says that nothing went out on a closed connection, even when it has closed
+	// the connection because no answer to the commit came. That proves nothing.
 	if pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed) {
 		return unavailable("the connection was lost before it was asked for", err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// conditions are what the server looks at for a filter, as parameters; NULL is no
-// condition. They let too much through, the filter decides.
+// conditions are the parts of a filter that the server evaluates, as parameters. NULL is no
+// condition. They may let too many events through; the filter decides.
 type conditions struct {
 	types, ids, tags       []byte
 	key, values            []byte // of metadata
@@ -22,15 +22,15 @@ type conditions struct {
 	minTime, maxTime       []byte
 	streams, categories    []byte
 
-	// lookup are tags of which an event must have one, when it is worth to look events
-	// up by them.
+	// lookup are tags of which an event must have one, where it is worth looking events up by
+	// them.
 	lookup []byte
-	// least and most are the offsets that can match.
+	// least and most are the bounds of the offsets that can match.
 	least, most int64
 }
 
-// Sets longer than these are left to the filter: of tags because each is looked up,
-// of metadata because each is compared with.
+// Longer sets are left to the filter, because the server looks up each tag and compares with
+// each value of metadata.
 const (
 	maxTags   = 32
 	maxValues = 100
@@ -68,16 +68,16 @@ func newConditions(f persistence.Filter) conditions {
 	return c
 }
 
-// ofStream are the parameters for the events of one stream.
+// ofStream returns the parameters for the events of one stream.
 func (c conditions) ofStream() [][]byte {
 	return [][]byte{c.types, c.ids, c.tags, c.minVersion, c.maxVersion, c.minOffset, c.maxOffset, c.minTime, c.maxTime, c.key, c.values}
 }
 
-// ofAll are the parameters for the global sequence.
+// ofAll returns the parameters for the global sequence.
 func (c conditions) ofAll() [][]byte { return append(c.ofStream(), c.streams, c.categories) }
 
-// textSet is text[], or NULL for a nil set. What the server would not take as text
-// is left out: nothing stored is equal to it.
+// textSet is a text[], or NULL for a nil set. A string that the server would not accept as
+// text is left out: nothing stored is equal to it.
 func textSet[T ~string](set []T) []byte {
 	if set == nil {
 		return nil
@@ -95,9 +95,9 @@ func idSet(set []persistence.EventID) []byte {
 	return wire.Array(wire.TypeUUID, set, func(v *wire.Values, id persistence.EventID) { v.Data(id[:]) })
 }
 
-// metadataSet is a key as text and the values that it may have as a jsonb array,
-// of the key that may have the fewest. They are compared in the form in which they
-// are stored: the exact decimal value of a large float is another one.
+// metadataSet returns the key with the fewest values that it may have, as a text, and those
+// values as a jsonb array. Values are compared in the form in which they are stored; the exact
+// decimal value of a large float would be another one.
 func metadataSet(needs map[string][]persistence.Value) (key, values []byte) {
 	best := ""
 	for name, set := range needs {

@@ -11,36 +11,36 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// flight is a group of statements that is sent together and is one transaction
-// in the server: it has one answer, and what does not fit is refused inside it.
+// flight is a group of statements that are sent together and are one transaction in the
+// server. It has one answer, which says of each append whether it was stored or refused.
 type flight struct {
 	calls []call
-	batch *appender.Batch // that it is, unless it goes on with another flight
-	order int             // of the batch that it began with
-	link  *link           // that it was sent on, nil while it waits
-	epoch uint64          // of the ids of its streams
-	slot  bool            // gives a slot back at its end
-	// follows says that it holds appends that were decided on others which are not
-	// settled. before proves those when they were sent just before; else the flight
-	// waits until it is the first.
+	batch *appender.Batch // the batch that it is; nil when it goes on with another flight
+	order int             // the number of the batch that it began with
+	link  *link           // the link that it was sent on, nil while it waits
+	epoch uint64          // the epoch of the ids of its streams
+	slot  bool            // it gives a slot back at its end
+	// follows says that it has appends that were decided on others which are not settled
+	// yet. before proves those if they were sent just before it; otherwise the flight waits
+	// until it is the first.
 	follows bool
 	before  proof
-	// flush says that the log is flushed behind it, before it is answered; early that
-	// its own commit then need not wait for that.
+	// flush says that the log is flushed behind it, before it is answered. early says that
+	// its own commit then need not wait for the flush.
 	flush, early bool
-	// deadline is when to give up finding out what became of it; zero while it has
-	// surely not been stored.
+	// deadline is the time to give up finding out whether it was stored. It is zero while
+	// it has certainly not been stored.
 	deadline time.Time
-	// again says that a session has refused it which was of no use.
+	// retried says that a session which was of no more use has refused it.
 	retried bool
-	// fenced says that no earlier attempt can be stored any more.
+	// fenced says that no earlier attempt to store it can succeed any more.
 	fenced bool
 	// newest is the highest position that the flight's appends got.
 	newest int64
 }
 
-// call is one statement and the appends it is about. Only opLean and opExact have
-// more than one.
+// call is one statement and the appends that it is about. Only opLean and opExact have more
+// than one.
 type call struct {
 	op    op
 	works []*work
@@ -51,14 +51,14 @@ type op int
 const (
 	opSingle  op = iota // store one event that expects an exact version
 	opLean              // store appends that expect an exact version, all or none
-	opExact             // store appends that expect an exact version, each alone
-	opChecked           // store an append that needs a closer look
-	opAttempt           // see whether an append stands where it wanted to
-	opSearch            // see whether an append that named no version was stored
+	opExact             // store appends that expect an exact version, each for itself
+	opChecked           // store an append with any expectation
+	opAttempt           // find out whether an append stands at the version that it expected
+	opSearch            // find out whether an append that named no version was stored
 	opHead              // ask for the version of a stream
 )
 
-// work is one append on its way through the statements.
+// work is one append on its way from statement to statement.
 type work struct {
 	batch  *appender.Batch
 	index  int
@@ -68,15 +68,15 @@ type work struct {
 	proven bool
 	// floor is a position before which the append cannot stand.
 	floor int64
-	// below is where opSearch goes on.
+	// below is the version below which opSearch goes on.
 	below int64
-	// refused is the definite error of a later attempt, which says nothing of the
-	// first one.
+	// refused is the definite error of a later attempt, which says nothing about the first
+	// one.
 	refused error
 }
 
-// prepare turns a batch into a flight. Its streams get their ids here, beside the
-// batch before it.
+// prepare turns a batch into a flight. It looks up the ids of the streams while the server
+// works on the batch before.
 func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 	c.batches++
 	f := &flight{batch: b, order: c.batches, slot: true}
@@ -84,14 +84,14 @@ func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 	works := make([]work, len(b.Items))
 	ordered := make([]*work, len(b.Items))
 	floor := c.journal.head.offset.Load()
-	grouped := 0 // of the works before, how many belong to one call
+	grouped := 0 // how many of the works just before share a call
 	for i := range b.Items {
 		w := &works[i]
 		*w = work{batch: b, index: i, item: &b.Items[i], floor: floor}
 		ordered[i] = w
 		op := w.first(group)
 		f.follows = f.follows || w.item.Follows != nil
-		// What came first gets the lower position, so only neighbours share a call.
+		// The append that came first gets the lower position, so only neighbours share a call.
 		if op == group && grouped > 0 {
 			f.calls[len(f.calls)-1].works = ordered[i-grouped : i+1]
 		} else {
@@ -101,7 +101,7 @@ func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 			grouped = 0
 		}
 	}
-	if f.single() && !c.fallBack.Swap(false) && !c.early.Load() {
+	if f.single() && !c.skipSingle.Swap(false) && !c.early.Load() {
 		f.calls[0].op = opSingle
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.journal.config.StatementTimeout) //nolint:forbidigo // a batch has no one caller
@@ -109,8 +109,8 @@ func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 	return f, f.resolve(ctx, c.journal)
 }
 
-// first is the statement that an append begins with; group is the one for those
-// that expect an exact version.
+// first returns the statement that an append begins with. group is the statement for
+// appends that expect an exact version.
 func (w *work) first(group op) op {
 	_, exact := w.item.Expected.Version()
 	switch {
@@ -122,7 +122,7 @@ func (w *work) first(group op) op {
 	return opChecked
 }
 
-// address looks the ids of the flight's streams up.
+// resolve looks up the ids of the flight's streams.
 func (f *flight) resolve(ctx context.Context, j *Journal) error {
 	var works []*work
 	var names []persistence.StreamID
@@ -148,7 +148,7 @@ func (f *flight) resolve(ctx context.Context, j *Journal) error {
 
 func (f *flight) mayBeStored() bool { return !f.deadline.IsZero() }
 
-// unsend takes back what was sent and not stored.
+// unsend lets a flight wait again.
 func (f *flight) unsend() {
 	f.link = nil
 	for i := range f.calls {
@@ -156,9 +156,9 @@ func (f *flight) unsend() {
 	}
 }
 
-// doubt notes that the flight was sent and has no answer. What it may have stored
-// is looked for before it is stored again, unless a repetition finds it by itself.
-// It returns how many events may have been stored.
+// noteUnanswered notes that the flight was sent and gets no answer. Appends that may have
+// been stored are looked for before they are stored again, unless the repeated statement
+// finds them by itself. It returns the number of events that may have been stored.
 func (f *flight) noteUnanswered(limit time.Duration) (events int) {
 	f.unsend()
 	for i := range f.calls {
@@ -196,7 +196,7 @@ func (w *work) settle(o persistence.Outcome) { w.batch.Settle(w.index, o) }
 
 func (w *work) fail(err error) { w.settle(persistence.Outcome{Err: err}) }
 
-// stored settles an append whose first event has this version and position.
+// stored settles an append whose first event has a version and a position.
 func (f *flight) stored(w *work, first, position int64, duplicate bool) {
 	f.newest = max(f.newest, position+int64(len(w.item.Events))-1)
 	w.settle(persistence.Outcome{
@@ -205,7 +205,7 @@ func (f *flight) stored(w *work, first, position int64, duplicate bool) {
 	})
 }
 
-// witness notes an append whose first event has this position, before it is settled.
+// noteStored notes an append whose first event has a position, before the append is settled.
 func (c *committer) noteStored(w *work, position int64) {
 	if n := len(w.item.Events); n > 0 {
 		c.journal.tail.wasStored(position+int64(n)-1, w.item.Events[n-1].ID)
@@ -228,8 +228,8 @@ func (w *work) corrupt(reason string) {
 	w.fail(&persistence.CorruptError{Stream: w.item.Stream, Reason: reason})
 }
 
-// settle ends the appends that the answer decides, and returns the flights that
-// the others need.
+// settle settles the appends that the answer decides, and returns the flights that the
+// others need.
 func (f *flight) settle(c *committer, a wire.Answer) []*flight {
 	if a.Err != nil {
 		return f.settleRefused(a.Err)
@@ -261,14 +261,14 @@ func (f *flight) follow(calls []call) *flight {
 
 func one(op op, w *work) call { return call{op, []*work{w}} }
 
-// settleRefused handles an error that undid the whole flight. One append is to
-// blame: each is tried again alone.
+// settleRefused handles an error that undid the whole flight. One append is the cause, so
+// each is tried again alone.
 func (f *flight) settleRefused(err *serverError) []*flight {
 	if len(f.calls) == 1 && len(f.calls[0].works) == 1 {
 		c := f.calls[0]
 		w := c.works[0]
 		switch refused := refusal(w.item.Stream, err); {
-		case !f.mayBeStored() || c.op == opHead: // whose conflict is certain
+		case !f.mayBeStored() || c.op == opHead: // opHead comes after a certain conflict
 			w.fail(refused)
 		case c.op == opAttempt || c.op == opSearch:
 			w.unknown(err)
@@ -287,7 +287,8 @@ func (f *flight) settleRefused(err *serverError) []*flight {
 	return alone
 }
 
-// settleExact settles the appends that the exact function stored.
+// settleExact settles the appends that the exact function has stored, and returns the calls
+// for those that it has refused.
 func (f *flight) settleExact(c *committer, works []*work, rows [][][]byte) (next []call) {
 	base, refused, ok := readExact(works, rows)
 	if !ok {
@@ -308,9 +309,9 @@ func (f *flight) settleExact(c *committer, works []*work, rows [][][]byte) (next
 	return next
 }
 
-// readExact decodes the result of the exact function: which appends it refused,
-// and the position before those it stored. It is not ok unless each append was
-// stored or refused as a whole and no event is missing.
+// readExact decodes the result of the exact function: the position before the appends that
+// it stored, and which appends it refused. ok says that each append was stored or refused as
+// a whole and no event is missing.
 func readExact(works []*work, rows [][][]byte) (base int64, refused []bool, ok bool) {
 	if len(rows) != 1 || len(rows[0]) != 3 {
 		return 0, nil, false
@@ -337,13 +338,13 @@ func readExact(works []*work, rows [][][]byte) (base int64, refused []bool, ok b
 	return base, refused, len(left) == 0 && int(inserted)+len(ordinals) == sent
 }
 
-// afterRefusal says how to go on with an append that the exact function refused.
+// afterRefusal returns the statement for an append that the exact function has refused.
 func (f *flight) afterRefusal(w *work) op {
 	switch {
 	case f.mayBeStored():
-		return opAttempt // it may be its own earlier attempt that stands there
+		return opAttempt // an earlier attempt of its own may stand there
 	case w.item.Expected == persistence.NoStream:
-		return opChecked // which knows of streams that were ended
+		return opChecked // which knows of streams that were deleted
 	}
 	return opHead
 }
@@ -371,7 +372,7 @@ func (f *flight) settleChecked(c *committer, w *work, rows [][][]byte) (next op,
 	if rows[0][4][0] != 0 {
 		c.early.Store(true)
 		if outcome.Duplicate && !f.flush {
-			return opChecked, true // somebody else has stored it and may not have flushed it yet
+			return opChecked, true // another writer has stored it and may not have flushed it yet
 		}
 	}
 	if outcome.Err == nil {
@@ -384,7 +385,7 @@ func (f *flight) settleChecked(c *committer, w *work, rows [][][]byte) (next op,
 	return 0, false
 }
 
-// settleAttempt tells an own earlier attempt from a conflict.
+// settleAttempt distinguishes an earlier attempt of its own from a conflict.
 func (f *flight) settleAttempt(c *committer, w *work, rows [][][]byte) (next op, more bool) {
 	own := len(rows) == len(w.item.Events)
 	for i := 0; own && i < len(rows); i++ {
@@ -402,8 +403,8 @@ func (f *flight) settleAttempt(c *committer, w *work, rows [][][]byte) (next op,
 		f.stored(w, first, position, false)
 		return 0, false
 	case len(rows) == 0 && !f.fenced:
-		// Nothing stands there and yet it was refused: the event before is missing. The
-		// earlier attempt may still live and find it.
+		// Nothing stands there, and yet the append was refused, because the event before it
+		// is missing. The earlier attempt may still run and find that event.
 		w.unknown(errUnproven)
 		return 0, false
 	case w.item.Expected == persistence.NoStream:
@@ -441,10 +442,10 @@ func (f *flight) settleSearch(c *committer, w *work, rows [][][]byte) (next op, 
 	return opChecked, true
 }
 
-// settleHead ends an append without events, or tells a conflict. It is told by a
-// version that the stream had when the append was under way: one that would have
-// been accepted, because others have written since it was refused, is none. The
-// append is decided anew then, with an answer of the same moment.
+// settleHead settles an append without events, or one with a conflict. The conflict names a
+// version that the stream had while the append was under way. A version that the append
+// accepts is no conflict: others have written since the append was refused. Then opChecked
+// decides about the append at one moment.
 func (w *work) settleHead(rows [][][]byte) (next op, more bool) {
 	found, ok := readEnd(rows)
 	switch {

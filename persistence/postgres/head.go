@@ -15,15 +15,15 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// heads is the newest position that this process knows of, and wakes those who
-// wait for a newer one.
+// head is the newest position that this process knows of. It wakes readers that wait for a
+// newer one.
 type head struct {
 	offset  atomic.Int64
 	waiting atomic.Int64
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when offset grows
-	lost    error         // why waiting is of no use, while the server has lost events
+	lost    error         // the reason why waiting is of no use: the server has lost events
 	closed  atomic.Bool
 }
 
@@ -47,7 +47,8 @@ func (h *head) publish(offset int64) {
 	}
 }
 
-// fail wakes all who wait with an error, until it is taken back by nil.
+// fail wakes all readers that wait with an error. Later ones get it too, until fail is
+// called with nil.
 func (h *head) fail(lost error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -57,7 +58,7 @@ func (h *head) fail(lost error) {
 	}
 }
 
-// close wakes all who wait, for good.
+// close wakes all readers that wait, for good.
 func (h *head) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -90,8 +91,8 @@ func (h *head) wait(ctx context.Context, offset int64) error {
 	}
 }
 
-// Wait fulfils [persistence.Reader]. Events stored by this journal wake it at
-// once, those of others within about Config.PollInterval.
+// Wait fulfils [persistence.Reader]. Events of this journal wake it at once, events of
+// other processes within about Config.PollInterval.
 func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
 	return j.head.wait(ctx, after.Of(partition).Offset)
 }
@@ -99,8 +100,8 @@ func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
 // probeEvery is the time between two probes of a server that is away.
 const probeEvery = time.Second
 
-// poll looks for events of other processes while somebody waits, and for the
-// server while it is away. All who wait share it.
+// poll looks for events of other processes while readers wait, and for the server while it
+// is away. All readers share it.
 func (j *Journal) poll(ctx context.Context) {
 	var probed time.Time
 	for {
@@ -123,11 +124,11 @@ func (j *Journal) poll(ctx context.Context) {
 				away.Answered()
 			}
 		}
-		// After a nudge, who begins to wait a moment later shall know it too.
+		// A reader that begins to wait a moment after a nudge must find its events too.
 		if j.head.waiting.Load() == 0 && !nudged {
 			continue
 		}
-		// A server that is away is asked again; those who wait have their own limits.
+		// A server that is away is asked again. Readers that wait have their own time limits.
 		switch head, err := j.Head(ctx); {
 		case err == nil:
 			j.head.fail(nil)
@@ -153,8 +154,8 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 	return persistence.Positions{offset}, nil
 }
 
-// headOf returns the last position, of a server that has what was read or stored
-// before.
+// headOf returns the last position. It fails unless the server has the newest event that
+// was read or stored.
 func (j *Journal) headOf(ctx context.Context, conn *pgx.Conn) (offset int64, err error) {
 	newest := j.tail.newest()
 	var found []byte
@@ -173,12 +174,12 @@ func (j *Journal) headOf(ctx context.Context, conn *pgx.Conn) (offset int64, err
 	return offset, err
 }
 
-// Nudge says that somebody else may have stored events, such as a transaction
-// that [Journal.AppendTx] has joined: readers who wait need not wait for the next
-// poll. It returns at once.
+// Nudge makes the journal look at once for events that others have committed, such as those
+// of a transaction that [Journal.AppendTx] took part in. Readers that wait need not wait for
+// the next poll. Nudge itself does not wait.
 func (j *Journal) Nudge() {
 	select {
 	case j.nudged <- struct{}{}:
-	default: // the last one is still to be heard
+	default: // the last nudge is still unread
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// Import fulfils [persistence.Importer]. It is for the role of administrators, see
+// Import fulfils [persistence.Importer]. Only the role of administrators may call it, see
 // [RolesSQL].
 func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
 	position := persistence.Position{Part: partition}
@@ -46,8 +46,8 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 	return position, nil
 }
 
-// ImportStreams fulfils [persistence.Importer]. It is for the role of
-// administrators, see [RolesSQL].
+// ImportStreams fulfils [persistence.Importer]. Only the role of administrators may call it,
+// see [RolesSQL].
 func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.StreamInfo) error {
 	if err := persistence.CheckImportStreams(streams); err != nil {
 		return err
@@ -60,17 +60,17 @@ func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.Strea
 		return err
 	}
 	_, err = j.sendImport(ctx, j.sql.importStreams, j.proved(newest, streamParameters(streams, ids)...), func(kind string, at int, detail int64) error {
-		told := &streams[at]
+		given := &streams[at]
 		if kind == "revision" {
-			return &persistence.RevisionError{Stream: told.Stream, Expected: told.Revision, Actual: persistence.Revision(detail)}
+			return &persistence.RevisionError{Stream: given.Stream, Expected: given.Revision, Actual: persistence.Revision(detail)}
 		}
-		return &persistence.ConflictError{Stream: told.Stream, Expected: persistence.Exact(told.Version), Actual: persistence.Version(detail)}
+		return &persistence.ConflictError{Stream: given.Stream, Expected: persistence.Exact(given.Version), Actual: persistence.Version(detail)}
 	})
 	return err
 }
 
-// streamIDs returns the id of each one's stream, made when it is missing, and the
-// stream with the highest of them.
+// streamIDs returns the id of the stream of each element, and the stream with the highest
+// id. It creates streams that are missing.
 func streamIDs[T any](ctx context.Context, j *Journal, all []T, name func(*T) persistence.StreamID) (ids []int64, newest *stream, err error) {
 	if ctx.Err() != nil {
 		return nil, nil, errLeft(ctx)
@@ -99,8 +99,8 @@ func hasKey[K comparable, V any](all map[K]V, key K) bool {
 	return known
 }
 
-// importing sends an import. What the server refuses is told by its kind, the
-// index of what does not fit, and the version or revision that is there.
+// sendImport sends an import. A refusal of the server has a kind, the index of the element
+// that does not fit, and as a detail the version or revision that is there.
 func (j *Journal) sendImport(ctx context.Context, s wire.Statement, parameters [][]byte, refused func(kind string, at int, detail int64) error) ([][]byte, error) {
 	row, err, sent := j.once(ctx, s, parameters)
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && sent && answered.Code == "ST001" {

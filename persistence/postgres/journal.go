@@ -31,27 +31,24 @@ var (
 const (
 	fixSchema   = "postgres.Migrate, or set Config.Migrate"
 	oldestMajor = 14
-	// partition is where all streams of a journal are.
+	// partition is the one that all streams of a journal are in.
 	partition = 0
 )
 
 // Journal stores events in a schema of a Postgres database. Use [Open].
 type Journal struct {
-	config    Config
-	sql       *statements
-	id        persistence.JournalID
-	pool      *pgxpool.Pool
-	streams   *streamCache
-	head      *head
-	tail      tail
-	flushedTo atomic.Int64 // all events up to here are flushed
-	rowSizes  eventrows.AverageSize
-	queue     *appender.Queue
-	committer *committer
-	// transactor serves Transact; ending ends what it has open.
+	config     Config
+	sql        *statements
+	id         persistence.JournalID
+	pool       *pgxpool.Pool
+	streams    *streamCache
+	head       *head
+	tail       tail
+	flushedTo  atomic.Int64 // all events up to here are flushed
+	rowSizes   eventrows.AverageSize
+	queue      *appender.Queue
+	committer  *committer
 	transactor *transactor
-	ending     context.Context //nolint:containedctx // the life of the journal, not of a call
-	end        context.CancelFunc
 	nudged     chan struct{}
 
 	goroutines sync.WaitGroup
@@ -60,10 +57,10 @@ type Journal struct {
 }
 
 // Open connects to a journal. It fails with [*persistence.TablesError] when the
-// schema is missing or older than this program, with [*persistence.InvalidError]
-// when the configuration is wrong or the server's cannot keep the promised
-// durability, and with [*persistence.UnavailableError] when the server is away
-// or a standby. Of a role or a database that is read-only the journal can be read.
+// schema is missing or older than this program needs, with [*persistence.InvalidError]
+// when the configuration is wrong or the server's settings cannot keep the promised
+// durability, and with [*persistence.UnavailableError] when the server is away or a
+// standby. Where the role or the database is read-only, the journal opens and can be read.
 func Open(ctx context.Context, config Config) (*Journal, error) {
 	migrate := config
 	config, err := config.normal()
@@ -104,7 +101,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	return j, nil
 }
 
-// check looks once at all that the journal's promises rest on.
+// check examines once what the journal's promises rest on.
 func (j *Journal) check(ctx context.Context) error {
 	connection, err := j.pool.Acquire(ctx)
 	if err != nil {
@@ -122,7 +119,7 @@ func (j *Journal) check(ctx context.Context) error {
 	if err != nil {
 		return readError(ctx, err)
 	}
-	// A newer schema is fine: migrations leave the release before able to work.
+	// A newer schema is fine: a migration leaves the release before it able to work.
 	if have < newest() {
 		return &persistence.TablesError{Have: have, Want: newest(), Fix: fixSchema}
 	}
@@ -187,7 +184,6 @@ func (j *Journal) start() {
 	// For the life of the journal, which outlives the context of Open.
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // see above
 	j.closing = cancel
-	j.ending, j.end = context.WithCancel(ctx)
 	j.goroutines.Go(j.queue.Run)
 	j.goroutines.Go(func() { j.committer.run(ctx) })
 	j.goroutines.Go(func() { j.poll(ctx) })
@@ -205,13 +201,13 @@ func (j *Journal) Close() error {
 	return nil
 }
 
-// close lets appends finish until ctx is done.
+// close lets appends finish, until ctx is done at the latest.
 func (j *Journal) close(ctx context.Context) {
 	j.closeOnce.Do(func() {
 		stop := context.AfterFunc(ctx, j.closing)
 		defer stop()
 		j.head.close()
-		j.end()
+		j.transactor.end()
 		j.queue.Close(ctx)
 		j.committer.close()
 		j.closing()
@@ -221,12 +217,12 @@ func (j *Journal) close(ctx context.Context) {
 	})
 }
 
-// lastWords is how long the pool may take when there is no time left: enough for a
+// goodbyeTimeout bounds the goodbye of the pool when no time is left. It is enough for a
 // server that answers.
 const goodbyeTimeout = time.Second
 
-// closePool says goodbye to the server on each connection. One that does not answer
-// makes the driver wait for a quarter of a minute, which nobody is made to wait for.
+// closePool says goodbye to the server on each connection. A server that does not answer
+// makes the driver wait for 15 s; closePool does not wait for that.
 func (j *Journal) closePool(ctx context.Context) {
 	closed := make(chan struct{})
 	go func() { // ends when the driver gives up, 15 s at most

@@ -7,15 +7,16 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// The lean way to append: the server looks for nothing that the link can prove.
-// That a stream is at some version is known because an append of the link has
-// stored it, and then the newest event that the link has stored proves that it
-// still stands: positions have no gap, ids are unique, and rows are never removed.
-// Or the batch that was sent just before has stored it, of which the last event is
-// the proof. What nobody knows, such as of a stream that was only read, the server
-// looks for.
+// The lean way to append: the server does not look for events that the link can prove.
+//
+// An append expects that its stream is at some version. Either an append of the same link
+// has stored that version; then the newest event that the link has stored proves that the
+// version still stands, because positions have no gap, ids are unique, and rows are never
+// removed. Or the batch that was sent just before stores that version; then the last event
+// of that batch is the proof. The server looks only for the other versions, such as those of
+// a stream that was only read.
 
-// proof names an event: when it stands at its place, so does all that was stored
+// proof names an event. When that event stands at its place, so do all that were stored
 // before it. The zero proof proves nothing.
 type proof struct {
 	position        int64 // 0 when it is not known yet
@@ -23,13 +24,12 @@ type proof struct {
 	id              persistence.EventID
 }
 
-// whole reports whether the flight is one batch that is stored as a whole or not at
-// all.
+// whole reports whether the flight is one batch that is stored as a whole or not at all.
 func (f *flight) whole() bool {
 	return len(f.calls) == 1 && f.calls[0].op.alone() != f.calls[0].op && f.batch != nil
 }
 
-// alone is the statement for the same appends that rests on nothing sent before.
+// alone returns the statement for the same appends that does not rest on other flights.
 func (o op) alone() op {
 	if o == opLean || o == opSingle {
 		return opExact
@@ -37,15 +37,16 @@ func (o op) alone() op {
 	return o
 }
 
-// lastEvent is the place of the last event of a call.
+// lastEvent returns the place of the last event of a call.
 func (c *call) lastEvent() proof {
 	w := c.works[len(c.works)-1]
 	n := len(w.item.Events)
 	return proof{stream: w.stream.id, version: int64(w.item.Expected) + int64(n), id: w.item.Events[n-1].ID}
 }
 
-// buildOn makes a flight that builds on another one prove it, and reports whether
-// it can: all that it builds on is in that one, which is stored as a whole.
+// buildOn lets a flight that follows others prove the one before it. It reports whether that
+// is possible: the one before is stored as a whole and has everything that the flight
+// follows.
 func (f *flight) buildOn(before *flight) bool {
 	if before == nil || !before.whole() || !f.whole() {
 		return false
@@ -59,8 +60,8 @@ func (f *flight) buildOn(before *flight) bool {
 	return true
 }
 
-// standAlone ends that a flight builds on another one, once all before it is
-// settled: what was decided on an append that failed is not stored.
+// stopFollowing lets a flight go out for itself, once all flights before it are settled.
+// Appends that were decided on an append that has failed are not stored.
 func (f *flight) stopFollowing() {
 	f.follows = false
 	var calls []call
@@ -87,8 +88,8 @@ const (
 	leanOtherNewest = 1
 )
 
-// settleLean settles the appends of the lean function: all, or the exact function
-// does it.
+// settleLean settles the appends that the lean function has stored. When it has refused
+// them, the exact function is next.
 func (f *flight) settleLean(c *committer, works []*work, rows [][][]byte) (next []call) {
 	refused, early, ok := int16(0), false, len(rows) == 1 && len(rows[0]) == 3 && len(rows[0][2]) == 1
 	var base int64
@@ -116,7 +117,7 @@ func (f *flight) settleLean(c *committer, works []*work, rows [][][]byte) (next 
 	return nil
 }
 
-// storedAll settles appends that stand behind a position, one behind the other.
+// storedAll settles appends that stand one after the other behind a position.
 func (f *flight) storedAll(c *committer, works []*work, base int64) {
 	if len(works) == 0 {
 		return
@@ -135,9 +136,8 @@ func (f *flight) storedAll(c *committer, works []*work, base int64) {
 	}
 }
 
-// prove notes the newest event that the link has stored, and the position that was
-// before those stored with it. It comes before what the event proves is told
-// anybody.
+// prove notes the newest event that the link has stored, and the position before the events
+// that were stored with it. It comes before any caller learns what the event proves.
 func (c *committer) prove(base int64, newest proof) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,8 +146,7 @@ func (c *committer) prove(base int64, newest proof) {
 	c.journal.tail.wasStored(newest.position, newest.id)
 }
 
-// forget drops all that was known of the server's data: they are not what they
-// were.
+// forget drops all that was known about the server's data, because the data have changed.
 func (c *committer) forget() {
 	c.mu.Lock()
 	c.newest = proof{}
@@ -156,8 +155,8 @@ func (c *committer) forget() {
 	c.journal.streams.reset()
 }
 
-// caution turns to the exact function for a while when the lean one refuses too
-// often: a batch that it refuses costs both.
+// fallback turns to the exact function for a while when the lean one refuses too often,
+// because a refused batch costs the calls of both.
 type fallback struct {
 	began            time.Time
 	batches, refused int
@@ -166,10 +165,10 @@ type fallback struct {
 
 const (
 	fallbackWindow = time.Second
-	fallbackFew    = 3 // refused batches say nothing yet
+	fallbackFew    = 3 // so many refused batches make a difference
 )
 
-// note counts a batch. More than a tenth refused is too many.
+// note counts a batch. More than a tenth of refused batches is too many.
 func (c *fallback) note(refused bool, now time.Time) {
 	if now.Sub(c.began) > fallbackWindow {
 		*c = fallback{began: now, until: c.until}
@@ -183,14 +182,14 @@ func (c *fallback) note(refused bool, now time.Time) {
 	}
 }
 
-// judge notes how a batch fared.
+// noteLean notes whether the lean function has refused a batch.
 func (c *committer) noteLean(refused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fallback.note(refused, time.Now())
 }
 
-// group is the statement for appends that expect an exact version.
+// exactOp returns the statement for appends that expect an exact version.
 func (c *committer) exactOp() op {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,14 +17,14 @@ type link struct {
 	early   bool // writers released the order lock early when it was opened
 }
 
-// backend is the server's process of one connection. The start, in microseconds,
-// tells it from a later one with the same number.
+// backend names the server's process of one connection. Its start, in microseconds,
+// distinguishes it from a later process with the same number.
 type backend struct {
 	pid   int32
 	start int64
 }
 
-// connect opens a link and ends the backends of lost ones. It returns those that
+// connect opens a link and ends the backends of lost links. It returns the backends that
 // could not be ended in time.
 func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []backend, err error) {
 	config := j.config.writing.Copy()
@@ -33,7 +33,7 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 			return nil, lost, err
 		}
 	}
-	conn, err := pgconn.ConnectConfig(ctx, &config.Config) // which has a limit for each host
+	conn, err := pgconn.ConnectConfig(ctx, &config.Config) // with a time limit for each host
 	if err != nil {
 		return nil, lost, err
 	}
@@ -53,7 +53,7 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 	return l, lost, nil
 }
 
-// setUp prepares the statements and asks whether writers release the order lock early.
+// setUp prepares the statements, and asks whether writers release the order lock early.
 func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _ error) {
 	for _, s := range j.linkStatements() {
 		if _, err := conn.Prepare(ctx, s.Name, s.SQL, nil); err != nil {
@@ -70,14 +70,14 @@ func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _
 	return rows[0][0][0] != 0, nil
 }
 
-// identify asks who serves the connection, and ends the backends of lost ones.
+// identify asks for the connection's backend, and ends the backends of lost links.
 func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lost []backend) ([]backend, error) {
 	rows, err := askAsLogin(ctx, conn, j.sql.backend)
 	if err != nil {
 		return lost, err
 	}
 	if len(rows) != 1 {
-		return lost, errors.New("the server does not say who serves the connection")
+		return lost, errors.New("the server does not say which process serves the connection")
 	}
 	var ok1, ok2 bool
 	l.backend.pid, ok1 = wire.ReadInt4(rows[0][0])
@@ -87,21 +87,22 @@ func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lo
 	return j.fence(ctx, conn, lost)
 }
 
-// askAsLogin is askOn in a transaction of its own, for the role that has logged in: the
-// one that it acts as may not see and end its processes.
+// askAsLogin is askOn in a transaction of its own, as the role that has logged in. The role
+// that it acts as may lack the right to see and end its processes.
 func askAsLogin(ctx context.Context, conn *pgconn.PgConn, s wire.Statement, parameters ...[]byte) ([][][]byte, error) {
 	if _, err := conn.Exec(ctx, pgsession.Writing+"; SET LOCAL ROLE NONE").ReadAll(); err != nil {
 		return nil, err
 	}
 	rows, err := askOn(ctx, conn, s, parameters...)
 	if err != nil {
-		return nil, err // with which the connection is given up
+		return nil, err // the connection is given up
 	}
 	_, err = conn.Exec(ctx, "COMMIT").ReadAll()
 	return rows, err
 }
 
-// linkStatements are those that a link prepares: none where the protocol has none.
+// linkStatements returns the statements that a link prepares, none where the protocol
+// prepares none.
 func (j *Journal) linkStatements() []wire.Statement {
 	if !j.prepares() {
 		return nil
@@ -109,7 +110,7 @@ func (j *Journal) linkStatements() []wire.Statement {
 	return []wire.Statement{j.sql.appendSingle, j.sql.appendLean, j.sql.flush, j.sql.appendExact, j.sql.appendChecked, j.sql.attempt, j.sql.search, j.sql.streamByName}
 }
 
-// askOn runs a statement once on a connection that is to become a link.
+// askOn runs a statement once on a connection that becomes a link.
 func askOn(ctx context.Context, conn *pgconn.PgConn, s wire.Statement, parameters ...[]byte) (rows [][][]byte, err error) {
 	err = wire.Query(ctx, conn, s, nil, parameters, func(row [][]byte) error {
 		rows = append(rows, wire.CloneRow(row))
@@ -118,8 +119,9 @@ func askOn(ctx context.Context, conn *pgconn.PgConn, s wire.Statement, parameter
 	return rows, err
 }
 
-// fence ends the backends of lost connections, so that what they had begun is
-// stored or not before it is asked for. It returns those that live on.
+// fence ends the backends of lost connections. What such a backend had begun is then either
+// stored or undone, and a question about it has one answer. fence returns the backends that
+// live on.
 func (j *Journal) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend) ([]backend, error) {
 	var left []backend
 	for _, b := range lost {

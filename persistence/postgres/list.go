@@ -11,11 +11,11 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// listRows is how many names are read at a time.
+// listRows bounds the names that are read at a time.
 const listRows = 1000
 
-// List fulfils [persistence.Streams]. It reads in pages, so streams that come and
-// go meanwhile may be seen or not, and holds no connection while it yields.
+// List fulfils [persistence.Streams]. It reads in pages, and holds no connection while it
+// yields. Streams that are created or deleted meanwhile may be listed or not.
 func (j *Journal) List(ctx context.Context, options persistence.ListOptions) iter.Seq2[persistence.StreamInfo, error] {
 	return func(yield func(persistence.StreamInfo, error) bool) {
 		match, err := options.Matcher()
@@ -46,7 +46,7 @@ func (j *Journal) List(ctx context.Context, options persistence.ListOptions) ite
 	}
 }
 
-// Categories fulfils [persistence.Streams], as List does.
+// Categories fulfils [persistence.Streams]. It reads as [Journal.List] does.
 func (j *Journal) Categories(ctx context.Context, options persistence.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		match, err := options.CategoryMatcher()
@@ -74,11 +74,11 @@ type listing[T any] struct {
 	decode  func([][]byte) (T, error)
 }
 
-// run takes a statement whose parameters are a name to begin behind, one to begin
-// at, and how many, and whatever else it needs.
+// run yields the rows of a statement page by page. The parameters of the statement are a name
+// to begin behind, a name to begin at, a limit, and more.
 func (l *listing[T]) run(ctx context.Context, j *Journal, s wire.Statement, more ...[]byte) error {
 	after, offset, left := l.options.After, l.options.Offset, l.options.Limit
-	// All names that match begin so, which makes them one run of the index.
+	// All names that match have this beginning, so they are one range of the index.
 	beginning := l.options.Prefix
 	if strings.HasPrefix(l.options.Name, beginning) {
 		beginning = l.options.Name

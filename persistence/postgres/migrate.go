@@ -17,11 +17,11 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// Migrate brings the schema of a journal up to date, and makes it when it is
-// missing. It is what Config.Migrate does at Open. Calls at the same time, from
-// any machine, take turns. The role needs the right to create the schema and
-// owns all that is made. What it sends is what [MigrationSQL] prints, a
-// transaction for each migration, so a connection pooler may stand in between.
+// Migrate brings the schema of a journal up to date, and creates it when it is missing.
+// Config.Migrate makes Open do the same. Calls at the same time, from any machine, take
+// turns. The role needs the right to create the schema, and owns all that is created.
+// Migrate sends what [MigrationSQL] prints, a transaction for each migration, so a
+// connection pooler may stand in between.
 func Migrate(ctx context.Context, config Config) error {
 	config, err := config.normal()
 	if err != nil {
@@ -41,8 +41,8 @@ func Migrate(ctx context.Context, config Config) error {
 	return nil
 }
 
-// connectOnce opens a connection beside the pools, by the configuration of those that
-// read or of those that write.
+// connectOnce opens a connection beside the pools, by the configuration for reading or the
+// one for writing.
 func connectOnce(ctx context.Context, config Config, connect *pgx.ConnConfig) (*pgx.Conn, error) {
 	connect = connect.Copy()
 	connect.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
@@ -67,16 +67,16 @@ func migrate(ctx context.Context, conn *pgconn.PgConn, schema string) error {
 	return nil
 }
 
-// step is a migration of one schema as the statements of one transaction.
+// step is a migration of one schema, as the statements of one transaction.
 type step struct {
 	number int64
 	name   string
-	// lock asks for the migrations' lock, have tells whether the step was done, and
-	// do does and notes it. The step 0 makes what the others are noted in.
+	// lock takes the migrations' lock, have asks whether the step was done, and do does and
+	// notes it. The step 0 makes the table in which the others are noted.
 	lock, have, do string
 }
 
-// steps are the migrations in order, with more placeholders and their values.
+// steps returns the migrations in order. more are further placeholders and their values.
 func steps(schema string, more ...string) []step {
 	fill := filler(schema, more...)
 	all := []step{{have: `SELECT to_regclass({table}) IS NOT NULL`, do: firstStep}}
@@ -103,11 +103,11 @@ func steps(schema string, more ...string) []step {
 }
 
 const (
-	// The second key keeps it apart from the order locks of partitions.
+	// The second key distinguishes this lock from the order locks of partitions.
 	lockStep = `SELECT pg_try_advisory_xact_lock({lock}, -1)`
 
-	// Whoever may not create schemas may not say IF NOT EXISTS either. The table is
-	// that of goose, so that its users can go on with [Migrations].
+	// A role that may not create schemas may not use IF NOT EXISTS either. The table is
+	// that of goose, so that users of goose can go on with [Migrations].
 	firstStep = `DO {body}
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = {name}) THEN CREATE SCHEMA {schema}; END IF;
@@ -134,10 +134,10 @@ END {body};
 `
 )
 
-// run does a step unless it was done. The lock goes with the transaction, so that
-// it holds through a pooler too; and it is asked for again and again instead of
-// waited for in the server, because a waiting statement holds a snapshot, which
-// some migrations would wait for.
+// run does a step unless it was done. The lock belongs to the transaction, so that it holds
+// through a pooler too. run asks for the lock again and again instead of waiting for it in
+// the server, because a statement that waits holds a snapshot, and some migrations would
+// wait for that.
 func (s *step) run(ctx context.Context, conn *pgconn.PgConn) error {
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
@@ -168,7 +168,7 @@ func (s *step) run(ctx context.Context, conn *pgconn.PgConn) error {
 	}
 }
 
-// truth is the one value of a query.
+// queryBool returns the one value of a query.
 func queryBool(ctx context.Context, conn *pgconn.PgConn, sql string) (bool, error) {
 	results, err := conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
@@ -180,10 +180,10 @@ func queryBool(ctx context.Context, conn *pgconn.PgConn, sql string) (bool, erro
 	return string(results[0].Rows[0][0]) == "t", nil
 }
 
-// MigrationSQL returns the migrations after a number as one script, 0 for all of
-// them: what [Migrate] does, for who wants to see it or to run it by psql. Each is
-// a transaction that fails on a schema that it does not follow, so a script that
-// is run twice, or beside another one, does no harm.
+// MigrationSQL returns what [Migrate] does as one script, to be read or run by psql. The
+// script has the migrations after a number, 0 for all of them. Each is a transaction that
+// fails on a schema at any other migration than the one before, so a script that is run
+// twice, or beside another one, does no harm.
 func MigrationSQL(schema string, after int64) (string, error) {
 	if err := checkSchema(schema); err != nil {
 		return "", err
@@ -201,19 +201,19 @@ func MigrationSQL(schema string, after int64) (string, error) {
 	return script.String(), nil
 }
 
-// Migration is one step in the life of a schema.
+// Migration is one change of a schema.
 type Migration struct {
 	// Number counts from 1.
 	Number int64
-	// Name says in a word what it is about. One that a later release has applied is
-	// not known here and has none.
+	// Name says in a word what it is about. It is empty for a migration of a later release,
+	// which this program does not know.
 	Name string
-	// AppliedAt is when, in UTC; zero for one that was not.
+	// AppliedAt is the time at which it was applied, in UTC; zero for one that was not.
 	AppliedAt time.Time
 }
 
-// ListMigrations returns the migrations that this program knows and those that
-// the schema has seen, by their numbers. A missing schema has seen none.
+// ListMigrations returns the migrations that this program knows and those that were applied
+// to the schema, by their numbers. None was applied to a schema that is missing.
 func ListMigrations(ctx context.Context, config Config) ([]Migration, error) {
 	config, err := config.normal()
 	if err != nil {
@@ -258,19 +258,18 @@ func listMigrations(ctx context.Context, conn *pgx.Conn, sql *statements, schema
 	return all, nil
 }
 
-// noTables reports whether the server said that the schema is not there.
+// noTables reports whether the server said that the schema is missing.
 func noTables(err error) bool {
 	answered, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (answered.Code == "42P01" || answered.Code == "3F000")
 }
 
-// Validate compares a schema with what the migrations make. It returns a
-// [*persistence.TablesError] when the schema is missing or older, with the fix, or
-// when something in it differs, with what. A newer schema cannot be compared and
-// is fine.
+// Validate compares a schema with what the migrations make. It returns
+// [*persistence.TablesError] with the fix when the schema is missing or older, and with the
+// differences when something in it differs. A newer schema cannot be compared and is fine.
 //
-// The comparison makes the schema anew under another name in a transaction that is
-// rolled back, so the role needs the right to create schemas, as for [Migrate].
+// To compare, Validate makes the schema anew under another name, in a transaction that is
+// rolled back. So the role needs the right to create schemas, as for [Migrate].
 func Validate(ctx context.Context, config Config) error {
 	config, err := config.normal()
 	if err != nil {

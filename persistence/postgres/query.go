@@ -14,10 +14,10 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// withConn calls do with a connection of the pool. After a restart of the server
-// the pool is full of dead ones, and after a change of its tables or its settings of
-// ones that live and are of no use. So do is called once more, with a fresh one: it
-// must be able to begin anew.
+// withConn calls do with a connection of the pool. After a restart of the server the pool is
+// full of dead connections, and after a change of tables or settings its connections live and
+// are of no use. So do is called once more with a new connection, and must be able to begin
+// anew.
 func (j *Journal) withConn(ctx context.Context, do func(*pgx.Conn) error) error {
 	for retried := false; ; retried = true {
 		conn, err := j.pool.Acquire(ctx)
@@ -33,8 +33,8 @@ func (j *Journal) withConn(ctx context.Context, do func(*pgx.Conn) error) error 
 	}
 }
 
-// release gives a connection back after an error, if there was one, and reports
-// whether its session was of no more use, and so was closed.
+// release gives a connection back after an error, if there was one. It reports whether the
+// session was of no more use, and so was closed.
 func release(conn *pgxpool.Conn, err error) (spent bool) {
 	if pgsession.Spent(pgsession.Code(err)) {
 		closing, cancel := context.WithTimeout(context.Background(), time.Second) //nolint:forbidigo // the caller need not wait for the good-bye
@@ -83,9 +83,9 @@ func unowned(s wire.Statement) wire.Statement {
 	return s
 }
 
-// change runs a statement that is a transaction of its own and answers with one
-// row. What fails before it is sent was not done; what fails later may have been,
-// unless the server's error proves otherwise.
+// change runs a statement that is a transaction of its own and answers with one row. After
+// an error from before it was sent nothing was done. After a later error the outcome is
+// unknown, unless the server's error proves that nothing was done.
 func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expected persistence.Expected, ids []persistence.EventID, s wire.Statement, parameters ...[]byte) (row [][]byte, err error) {
 	if err := appender.Outside(ctx, j); err != nil {
 		return nil, err
@@ -100,9 +100,9 @@ func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expec
 	return row, err
 }
 
-// once sends a statement at most once, as far as it can have been done, and returns
-// its row, if it answers with one. An error from before it was sent is translated, one
-// from afterwards is the driver's.
+// once lets a statement be done at most once, and returns its row if it answers with one.
+// An error from before it was sent is translated. A later error is the driver's, and sent is
+// true.
 func (j *Journal) once(ctx context.Context, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // sent says what err is
 	for retried := false; ; retried = true {
 		if ctx.Err() != nil {

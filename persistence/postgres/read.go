@@ -16,12 +16,12 @@ import (
 // pageRows bounds the rows that are read at a time when the caller sets none.
 const pageRows = persistence.DefaultPageRows
 
-// session lends a connection: one of the pool, or that of a transaction.
+// session lends a connection of the pool, or the one of a transaction.
 type session func(ctx context.Context, do func(*pgx.Conn) error) error
 
-// Read fulfils [persistence.Reader]. It reads in pages and holds no connection
-// while it yields. A stream that is deleted or truncated meanwhile ends it with
-// an error, never early.
+// Read fulfils [persistence.Reader]. It reads in pages, and holds no connection while it
+// yields. When the stream is deleted or truncated meanwhile, it ends with an error and not
+// as if the stream ended there.
 func (j *Journal) Read(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
 	return func(yield func(persistence.Recorded, error) bool) {
 		err := j.read(ctx, j.withConn, stream, options, func(e *persistence.Recorded) bool { return yield(*e, nil) })
@@ -105,7 +105,7 @@ func (j *Journal) read(ctx context.Context, on session, stream persistence.Strea
 	}
 	err = c.each(ctx, yield)
 	if !c.begun && j.outdated(err) {
-		return j.read(ctx, on, stream, options, yield) // by what the stream is known as now
+		return j.read(ctx, on, stream, options, yield) // with the present id of the stream
 	}
 	return err
 }
@@ -117,9 +117,9 @@ type cursor struct {
 	stream     persistence.StreamID
 	known      *stream
 	options    persistence.ReadOptions
-	conditions [][]byte // of the filter, if there is one
-	next       int64    // the first version of the next page; 0 is the first there is
-	left       int      // events to yield
+	conditions [][]byte // those of the filter, if there is one
+	next       int64    // the first version of the next page; 0 for the first of the stream
+	left       int      // how many events are still to be yielded
 	begun      bool     // an event was read
 }
 
@@ -151,7 +151,8 @@ func (c *cursor) each(ctx context.Context, yield func(*persistence.Recorded) boo
 	}
 }
 
-// end tells why there are no events: the end of the stream, or of its life.
+// endError returns the reason why there are no more events: nil at the end of the stream, or
+// that the stream was truncated or deleted.
 func (c *cursor) endError(ctx context.Context) error {
 	info, err := c.journal.info(ctx, c.on, c.stream)
 	if err != nil || c.options.Backward {
@@ -202,9 +203,8 @@ func (c *cursor) statement() wire.Statement {
 	return sql.chooseBackward
 }
 
-// follows checks that no version is missing. Only the first event of a stream
-// that is read backward may stand anywhere; and what lies before first was
-// truncated.
+// checkVersion checks that no version is missing before an event. Only the first event of a
+// stream that is read backward may have any version. Versions before first were truncated.
 func (c *cursor) checkVersion(e *persistence.Recorded, first int64) error {
 	version := int64(e.Version)
 	if !c.options.Backward && first > c.next {

@@ -30,7 +30,7 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 				yield(persistence.Page{}, err)
 				return
 			}
-			// The reader may change the place that it is given.
+			// The reader may change the positions of its page.
 			options.After = slices.Clone(page.Next)
 			if atHead := page.AtHead; !yield(page, nil) || atHead {
 				return
@@ -59,10 +59,10 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 	if err := s.fillPage(ctx); err != nil {
 		return persistence.Page{}, readError(ctx, err)
 	}
-	if s.anywhere && s.seen == 0 && !s.tagged { // backward through an empty journal: nothing lies before its beginning
+	if s.anywhere && s.seen == 0 && !s.tagged { // backward through an empty journal: the next page has nothing either
 		s.last = 0
 	}
-	if !options.Backward && s.seen > 0 { // a place that a reader only claims is no head
+	if !options.Backward && s.seen > 0 { // a position that comes from the reader alone is no head
 		j.head.publish(s.last)
 	}
 	next := options.After.With(persistence.Position{Part: partition, Offset: s.last})
@@ -73,25 +73,25 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 type scan struct {
 	journal    *Journal
 	options    persistence.ReadAllOptions
-	conditions [][]byte // of the filter, if there is one
+	conditions [][]byte // those of the filter, if there is one
 	tagged     bool     // events are looked up by their tags
-	head       int64    // the last position when that was done
+	head       int64    // the last position at the time of that look-up
 
 	page  []persistence.Recorded
-	bytes int // of the page
-	seen  int // events, yielded or not
-	last  int64
+	bytes int   // of the page
+	seen  int   // how many events were read, on the page or not
+	last  int64 // the position of the last of them
 	// anywhere says that the next event need not stand beside last.
 	anywhere bool
-	// ended says that nothing lay beyond last, full that the page takes no more.
+	// ended says that nothing lay beyond last. full says that the page takes no more.
 	ended, full bool
 }
 
-// jump moves over what lies outside of the offsets that can be chosen. Forward it
-// stays behind the head, which it asks for: what comes there has to be seen.
+// skip moves over the positions before least or after most, at which no event can match.
+// Forward it asks for the head and stops there, because later events have to be seen.
 func (s *scan) skip(ctx context.Context, least, most int64) error {
 	if s.options.Backward {
-		if s.last <= least || most < least { // nothing before can be chosen
+		if s.last <= least || most < least { // no event before can match
 			s.last, s.ended = min(s.last, 1), true
 		} else if most < math.MaxInt64 {
 			s.last = min(s.last, most+1)
@@ -110,8 +110,8 @@ func (s *scan) skip(ctx context.Context, least, most int64) error {
 	return err
 }
 
-// fill makes a page. It asks for what is missing, and for more each time, because
-// a filter that has chosen little will go on to.
+// fillPage reads until the page is full. It asks for more rows each time, because a filter
+// that has matched few events will match few of the next ones.
 func (s *scan) fillPage(ctx context.Context) error {
 	for limit := s.options.PageRows; !s.ended && !s.full; limit = min(2*limit, s.options.Scan()) {
 		wanted := min(limit, s.options.Scan()-s.seen, s.journal.rowSizes.Rows(s.options.PageBytes-s.bytes))
@@ -129,18 +129,18 @@ func (s *scan) fillPage(ctx context.Context) error {
 	switch {
 	case !s.tagged || !s.ended:
 	case s.options.Backward:
-		s.last = min(s.last, 1) // nothing lies before
+		s.last = min(s.last, 1) // nothing lies before it
 	default:
 		s.last = max(s.last, s.head)
 	}
 	return nil
 }
 
-// chunk reads events behind the last one, with the names of their streams, and
-// reports whether there are more.
+// chunk reads events behind the last one, with the names of their streams. It reports
+// whether there are more.
 func (s *scan) chunk(ctx context.Context, wanted int) (r *eventrows.Rows, more bool, err error) {
-	// There cannot be a hole; it is read again to be sure that what is seen is what is
-	// stored.
+	// There cannot be a gap. After one the events are read again, to be sure that it is
+	// stored so.
 	for range 2 {
 		err = s.journal.withConn(ctx, func(conn *pgx.Conn) error {
 			if r, more, err = s.query(ctx, conn, wanted); err != nil {
@@ -175,7 +175,7 @@ func (s *scan) chunk(ctx context.Context, wanted int) (r *eventrows.Rows, more b
 
 func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *eventrows.Rows, more bool, err error) {
 	r = eventrows.New(s.capacity(wanted))
-	// One row more than is wanted tells whether the end is reached.
+	// One row more than is wanted shows whether the end is reached.
 	parameters := append([][]byte{wire.Int2(partition), wire.Int8(s.last), wire.Int8(int64(wanted) + 1)}, s.conditions...)
 	parameters = append(parameters, s.journal.proof(s.journal.streams.newest())...)
 	err = s.journal.queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
@@ -202,8 +202,8 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *eventr
 	return r, more, err
 }
 
-// expected is for how many events to make room: no more than there are as far as
-// this process knows, because most pages of those who follow hold few.
+// capacity returns for how many events to allocate memory: no more than there are as far as
+// this process knows, because most pages at the head have few events.
 func (s *scan) capacity(wanted int) int {
 	if s.options.Backward || s.options.Filter != nil {
 		return 0
@@ -230,9 +230,9 @@ func (s *scan) statement() wire.Statement {
 	return sql.chooseAllBackward
 }
 
-// whole checks that no position is missing. Positions are given under a lock, so
-// none can be. Only a reader who goes back from beyond the head may begin anywhere,
-// and what tags have found stands apart.
+// checkGapless checks that no position is missing. None can be, because positions are given
+// under a lock. Only a reader that goes backward from beyond the head may begin anywhere, and
+// events that were looked up by tags need not be neighbours.
 func (s *scan) checkGapless(r *eventrows.Rows) error {
 	step := int64(1)
 	if s.options.Backward {
@@ -251,11 +251,11 @@ func (s *scan) checkGapless(r *eventrows.Rows) error {
 	return nil
 }
 
-// take moves on through events and puts those on the page that the reader gets,
-// until it is full.
+// addToPage goes through events and puts those that the reader gets on the page, until the
+// page is full.
 func (s *scan) addToPage(r *eventrows.Rows) {
 	if s.page == nil && s.options.Filter == nil {
-		s.page = r.Events[:0] // most will stay where they are
+		s.page = r.Events[:0] // most events stay where they are
 	}
 	for i := range r.Events {
 		e := &r.Events[i]
@@ -273,7 +273,7 @@ func (s *scan) addToPage(r *eventrows.Rows) {
 	}
 }
 
-// shows reports whether the reader gets an event. What the server has passed over
+// visible reports whether the reader gets an event. An event that the server has left out
 // has no type.
 func (s *scan) visible(e *persistence.Recorded) bool {
 	if e.Type == "" || e.Type == persistence.TypeGone && !s.options.Whole || !s.options.System && strings.HasPrefix(string(e.Stream), "$") {

@@ -15,8 +15,8 @@ import (
 // answers are read.
 const pipelined = 256
 
-// ReadPages fulfils [persistence.PageReader]. The requests go out together, so
-// many streams cost little more than one.
+// ReadPages fulfils [persistence.PageReader]. The requests go out together, so many streams
+// take little longer than one.
 func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
 	pages := make([]persistence.StreamPage, len(requests))
 	asked := make([]int, 0, len(requests))
@@ -38,7 +38,7 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 	}
 }
 
-// pagesOf asks for the streams by what is known of them.
+// pagesOf reads pages by the ids of the streams that the journal knows.
 func (j *Journal) pagesOf(ctx context.Context, requests []persistence.PageRequest, asked []int, names []persistence.StreamID, pages []persistence.StreamPage) error {
 	found, _, err := j.resolve(ctx, names, false)
 	if err != nil {
@@ -63,7 +63,7 @@ func (j *Journal) pagesOf(ctx context.Context, requests []persistence.PageReques
 	return nil
 }
 
-// settledPages makes all that was read durable.
+// flushPages makes all events of the pages durable.
 func (j *Journal) flushPages(ctx context.Context, conn *pgx.Conn, pages []persistence.StreamPage) error {
 	var last []persistence.Recorded
 	for i := range pages {
@@ -84,8 +84,8 @@ func checkRequest(r *persistence.PageRequest) error {
 	return r.Stream.CheckName()
 }
 
-// readPages sends one group of requests and reads their answers. Streams without
-// id are not asked for: they have no event, or the request is invalid.
+// readPages sends one group of requests and reads their answers. A stream without an id is
+// not asked for: it has no event, or the request is invalid.
 func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, known []*stream, pages []persistence.StreamPage) (err error) {
 	prepared, err := j.prepare(ctx, conn, j.sql.readForward)
 	if err != nil {
@@ -117,7 +117,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	}
 	var arena eventrows.Rows
 	for _, i := range asked {
-		pages[i] = persistence.StreamPage{} // an attempt before may have begun it
+		pages[i] = persistence.StreamPage{} // an earlier attempt may have begun it
 		err := readPage(&arena, &requests[i], &pages[i], pipeline)
 		if err != nil {
 			return err
@@ -126,7 +126,8 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 	return nil
 }
 
-// page reads the answer to one request. Undecodable rows fail only this one.
+// readPage reads the answer to one request. Rows that cannot be decoded fail only this
+// request.
 func readPage(r *eventrows.Rows, request *persistence.PageRequest, page *persistence.StreamPage, pipeline *pgconn.Pipeline) error {
 	start := len(r.Events)
 	err := wire.Next(pipeline, func(row [][]byte) error {

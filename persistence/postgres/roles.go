@@ -8,42 +8,41 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Roles are the names of the database roles that share a journal. Roles without a
-// name are left out.
+// Roles are the names of the database roles that share a journal. A role without a name is
+// left out.
 type Roles struct {
 	// Owner owns the schema and everything in it, and runs the migrations.
 	Owner string
-	// App is what programs log in as, or are members of: it reads everything and
-	// changes nothing but through the functions that append, so that whoever has its
-	// password can add to the history and cannot rewrite it.
+	// App is the role that programs log in as, or are members of. It reads everything, and
+	// changes data only through the functions that append. So somebody with its password
+	// can add to the history and cannot rewrite it.
 	App string
 	// AppTruncates lets App truncate streams too. Without it [Journal.Truncate] is
 	// refused with [*persistence.InvalidError].
 	AppTruncates bool
-	// Admin does what App does, truncates, scavenges and imports.
+	// Admin has the rights of App, and may truncate, scavenge and import.
 	Admin string
 	// Read reads everything, for consoles and exports.
 	Read string
 }
 
-// appFunctions are what programs need; adminFunctions make events unreadable, or
-// store what is said to have happened elsewhere.
-// Functions that only others call need no right: they run as their owner.
+// appFunctions are those that programs need. adminFunctions make events unreadable, or store
+// events of another journal. Functions that only other functions call need no right, because
+// they run as their owner.
 var (
 	appFunctions = []string{
 		"append", "append_checked", "append_lean", "append_single", "release_early", "stream_ids", "create_stream", "set_metadata", "delete_stream",
 		"save_snapshot", "delete_snapshot", "delete_snapshots", "register_schema",
 	}
-	// readFunctions are what whoever reads needs.
+	// readFunctions are those that every reader needs.
 	readFunctions  = []string{"unproven"}
 	adminFunctions = []string{"truncate_stream", "scavenge", "import_events", "import_streams"}
 )
 
-// RolesSQL returns a script that makes the roles that are missing, without the
-// right to log in, and gives them their rights on a schema that is current. It is
-// run by a superuser or by who may create roles and owns the schema, and again
-// after each migration; running it twice does no harm. Rights that others were
-// given it leaves alone.
+// RolesSQL returns a script that creates the roles that are missing, without the right to log
+// in, and gives them their rights on a schema that is up to date. Run it as a superuser, or as
+// a role that may create roles and owns the schema, and run it again after each migration.
+// Running it twice does no harm. It does not change the rights of other roles.
 func RolesSQL(schema string, roles Roles) (string, error) {
 	if err := checkSchema(schema); err != nil {
 		return "", err

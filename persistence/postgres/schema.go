@@ -46,7 +46,7 @@ func (j *Journal) Schemas(ctx context.Context) ([]persistence.Schema, error) {
 	return schemas, nil
 }
 
-// useRows is how many events one statement looks at, so that none takes long.
+// useRows bounds the events that one statement looks at, so that none takes long.
 const useRows = 100_000
 
 // Uses fulfils [persistence.Schemas].

@@ -2,11 +2,11 @@ package postgres
 
 import "github.com/stele-es/stele/persistence/postgres/internal/wire"
 
-// The short way to append: one event that expects an exact version, in a flight of its
-// own. It is what a caller who waits for each command needs, so the server does no more
-// for it than an index lookup for each thing that must hold.
+// The short way to append: one event that expects an exact version, in a flight of its own.
+// A caller that waits for each command sends such appends, so the server does no more for
+// them than an index lookup for each condition.
 
-// single reports whether the flight is one such event that nothing under way precedes.
+// single reports whether the flight is one such event that follows nothing under way.
 func (f *flight) single() bool {
 	if len(f.calls) != 1 || f.calls[0].op != opLean || len(f.calls[0].works) != 1 {
 		return false
@@ -15,7 +15,8 @@ func (f *flight) single() bool {
 	return len(item.Events) == 1 && item.Follows == nil
 }
 
-// settleSingle settles the append of one event, or the exact function does it.
+// settleSingle settles the append of one event. When the short function has refused it, the
+// exact function is next.
 func (f *flight) settleSingle(c *committer, works []*work, rows [][][]byte) (next []call) {
 	if len(rows) != 1 || len(rows[0]) != 1 {
 		works[0].corrupt("the append function contradicts itself")
@@ -24,7 +25,7 @@ func (f *flight) settleSingle(c *committer, works []*work, rows [][][]byte) (nex
 	refused := rows[0][0] == nil
 	c.noteLean(refused)
 	if refused {
-		c.fallBack.Store(true)
+		c.skipSingle.Store(true)
 		return []call{{opExact, works}}
 	}
 	position, ok := wire.ReadInt8(rows[0][0])
@@ -39,8 +40,8 @@ func (f *flight) settleSingle(c *committer, works []*work, rows [][][]byte) (nex
 	return nil
 }
 
-// knowsBehind reports that the link has stored an event at a position or behind it,
-// which the server has given again: it has lost its newest data.
+// knowsBehind reports whether the link has stored an event at a position or behind it. A
+// server that gives such a position again has lost its newest data.
 func (c *committer) knowsBehind(position int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,7 +21,7 @@ var sqlFiles embed.FS
 //go:embed migration/*.sql
 var migrationFiles embed.FS
 
-// statements are the journal's SQL for one schema.
+// statements are the journal's statements for one schema.
 type statements struct {
 	reading
 
@@ -45,7 +45,7 @@ type statements struct {
 	eventAt wire.Statement
 }
 
-// reading are the statements for events: of a stream or all, in both directions,
+// reading are the statements that read events, of one stream or of all, in both directions,
 // plain or with the conditions of a filter.
 type reading struct {
 	readForward, readBackward, chooseForward, chooseBackward                                   wire.Statement
@@ -87,9 +87,9 @@ func newStatements(schema string) *statements {
 	}
 }
 
-// withProof fills in what proves that a statement is about the journal that was
-// opened, and about the streams that are remembered, by its last three parameters; see
-// unproven in the migrations. What is true costs two probes of an index, once.
+// withProof fills in the condition that proves, by the last three parameters, that the
+// statement is about the journal that was opened and about the streams that it remembers; see
+// unproven in the migrations. It costs two probes of an index for each statement.
 func withProof(text string) string {
 	last := parametersOf(text)
 	return strings.ReplaceAll(text, "{proof}", fmt.Sprintf(`CASE WHEN (SELECT j.id = $%[1]d::uuid AND ($%[2]d::bigint = 0 OR (SELECT s.name = $%[3]d::text FROM {schema}.stream s WHERE s.stream_id = $%[2]d::bigint))
@@ -107,7 +107,7 @@ func parametersOf(text string) (highest int) {
 
 var numbered = regexp.MustCompile(`\$(\d+)`)
 
-// withoutComments cuts a file's header off, which is for its readers.
+// withoutComments cuts off the header of a file, which is for its readers.
 func withoutComments(text string) string {
 	for strings.HasPrefix(text, "--") {
 		_, text, _ = strings.Cut(text, "\n")
@@ -115,9 +115,9 @@ func withoutComments(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// filler replaces the placeholders of the SQL files, and more of them with their
-// values. The schema's name is quoted; a function's body is quoted by something
-// that no value holds.
+// filler replaces the placeholders of the SQL files. more are further placeholders and their
+// values. The schema's name is quoted. The body of a function is quoted by a text that no
+// value holds.
 func filler(schema string, more ...string) *strings.Replacer {
 	body := "$body$"
 	for strings.Contains(schema+strings.Join(more, " "), body) {
@@ -132,7 +132,7 @@ func filler(schema string, more ...string) *strings.Replacer {
 	)...)
 }
 
-// literal is a text as SQL has it. With a backslash it has a form of its own, which
+// literal is a text as a literal of SQL. With a backslash it has the form E'…', whose meaning
 // no setting of the server changes.
 func literal(text string) string {
 	quoted := strings.ReplaceAll(text, "'", "''")
@@ -144,17 +144,17 @@ func literal(text string) string {
 
 func lockText(schema string) string { return strconv.Itoa(int(lockKey(schema))) }
 
-// lockKey is the first key of the order lock. It depends on the schema, so that
-// two journals in one database do not wait for each other.
+// lockKey returns the first key of the order lock. It depends on the schema, so that two
+// journals in one database do not wait for each other.
 func lockKey(schema string) int32 {
 	hash := fnv.New32a()
 	hash.Write([]byte(schema))
 	return int32(hash.Sum32())
 }
 
-// Migrations returns the migrations of a schema as plain SQL files in the form
-// of goose, for programs that bring their own tool. The schema must exist, and
-// the tool's version table must be its table "migration".
+// Migrations returns the migrations of a schema as SQL files in the form of goose, for
+// programs that have a tool of their own. The schema must exist, and the tool's version table
+// must be the table "migration" in it.
 func Migrations(schema string) (fs.FS, error) {
 	if err := checkSchema(schema); err != nil {
 		return nil, err
@@ -223,13 +223,13 @@ func migrationNames() []string {
 	return names
 }
 
-// newest is the number of the last migration that this program knows.
+// newest returns the number of the last migration that this program knows.
 func newest() int64 {
 	names := migrationNames()
 	return numberOf(names[len(names)-1])
 }
 
-// numberOf is what the name of a migration begins with.
+// numberOf returns the number with which the name of a migration begins.
 func numberOf(name string) int64 {
 	number, _, _ := strings.Cut(name, "_")
 	version, err := strconv.ParseInt(number, 10, 64)

@@ -12,27 +12,28 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// streams remembers which id a stream has, both ways. An id never changes, so
-// entries are never wrong; only a server that has lost its newest data can give
-// an id to another name. Statements prove that it has not, by the highest id that
-// they rest on; else all is forgotten.
+// streamCache maps names of streams to ids, and ids to names. An id never changes, so
+// entries are never wrong, except on a server that has lost its newest data and gives an id
+// to another name. Statements prove that this has not happened, by the highest id that they
+// rest on. Otherwise the cache is emptied.
 //
-// There are two generations: what is used moves to the young one, and when that
-// is full the old one is forgotten. That keeps what is used without a list.
+// There are two generations. An entry that is used moves to the young one. When the young
+// generation is full, it becomes the old one, and the old one is forgotten. That keeps the
+// entries in use without a list.
 type streamCache struct {
 	limit int // of one generation
 
 	mu         sync.Mutex
 	epoch      uint64
 	young, old generation
-	highest    *stream // of all that the epoch has seen
+	highest    *stream // the one with the highest id in this epoch
 }
 
-// stream is what is known of one.
+// stream is an entry of the cache.
 type stream struct {
 	id   int64
 	name persistence.StreamID
-	// stored is the highest version that the appends of this epoch have stored.
+	// stored is the highest version that appends have stored in this epoch.
 	stored atomic.Int64
 }
 
@@ -49,7 +50,7 @@ func newStreamCache(limit int) *streamCache {
 	return &streamCache{limit: max(1, limit/2), young: newGeneration(), old: newGeneration()}
 }
 
-// reset forgets everything; another epoch begins.
+// reset forgets everything and begins another epoch.
 func (s *streamCache) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,8 +58,8 @@ func (s *streamCache) reset() {
 	s.young, s.old, s.highest = newGeneration(), newGeneration(), nil
 }
 
-// proof is the last parameters of a statement that rests on what is known of a stream,
-// or only on the journal.
+// proof returns the last parameters of a statement: the id of the journal, and the stream
+// whose id the statement rests on, nil for none.
 func (j *Journal) proof(s *stream) [][]byte {
 	if s == nil {
 		return [][]byte{j.id[:], wire.Int8(0), {}}
@@ -66,19 +67,19 @@ func (j *Journal) proof(s *stream) [][]byte {
 	return [][]byte{j.id[:], wire.Int8(s.id), []byte(s.name)}
 }
 
-// proved are parameters with a proof behind them.
+// proved returns parameters with a proof behind them.
 func (j *Journal) proved(s *stream, parameters ...[]byte) [][]byte {
 	return append(parameters, j.proof(s)...)
 }
 
-// newest is the stream with the highest id of all that are known.
+// newest returns the stream with the highest id, nil when no stream is known.
 func (s *streamCache) newest() *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.highest
 }
 
-// highestOf is the stream with the highest id, nil of none.
+// highestOf returns the stream with the highest id, nil of none.
 func highestOf(all []*stream) (highest *stream) {
 	for _, s := range all {
 		if s != nil && (highest == nil || s.id > highest.id) {
@@ -88,14 +89,14 @@ func highestOf(all []*stream) (highest *stream) {
 	return highest
 }
 
-// current is the number of the epoch; ids of another one must be asked for again.
+// currentEpoch returns the number of the epoch. Ids of another epoch must be looked up again.
 func (s *streamCache) currentEpoch() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.epoch
 }
 
-// named returns a stream by its name, nil when it is not known. The caller holds mu.
+// byName returns the stream of a name, nil when it is not known. The caller holds mu.
 func (s *streamCache) byName(name persistence.StreamID) *stream {
 	if known := s.young.byName[name]; known != nil {
 		return known
@@ -103,7 +104,7 @@ func (s *streamCache) byName(name persistence.StreamID) *stream {
 	return s.keep(s.old.byName[name])
 }
 
-// numbered returns a stream by its id, nil when it is not known. The caller holds mu.
+// byID returns the stream of an id, nil when it is not known. The caller holds mu.
 func (s *streamCache) byID(id int64) *stream {
 	if known := s.young.byID[id]; known != nil {
 		return known
@@ -111,7 +112,7 @@ func (s *streamCache) byID(id int64) *stream {
 	return s.keep(s.old.byID[id])
 }
 
-// keep makes a stream one of the young, if there is one.
+// keep puts a stream into the young generation, unless it is nil.
 func (s *streamCache) keep(known *stream) *stream {
 	if known == nil {
 		return nil
@@ -126,8 +127,8 @@ func (s *streamCache) keep(known *stream) *stream {
 	return known
 }
 
-// remember stores what was asked for in an epoch, unless that is over, and returns
-// it. It changes found so that both are the same.
+// remember puts streams that were looked up in an epoch into the cache, unless that epoch is
+// over. It replaces those in found that are known already.
 func (s *streamCache) remember(epoch uint64, found map[persistence.StreamID]*stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,16 +137,15 @@ func (s *streamCache) remember(epoch uint64, found map[persistence.StreamID]*str
 	}
 	for name, answered := range found {
 		if known := s.byName(name); known != nil {
-			found[name] = known // somebody else has asked meanwhile
+			found[name] = known // another goroutine has looked it up meanwhile
 			continue
 		}
 		s.keep(answered)
 	}
 }
 
-// resolve returns streams, in the order of the names. It makes those that are
-// missing in the database when create is set; else they are nil. The epoch tells
-// how long they hold.
+// resolve returns streams in the order of their names. Those that are missing in the database
+// are created when create is set, otherwise they are nil. The ids hold while the epoch lasts.
 func (j *Journal) resolve(ctx context.Context, names []persistence.StreamID, create bool) (all []*stream, epoch uint64, err error) {
 	all = make([]*stream, len(names))
 	var missing []persistence.StreamID
@@ -208,8 +208,8 @@ func (j *Journal) askIDs(ctx context.Context, names []persistence.StreamID, crea
 	return found, err
 }
 
-// namesOf returns the names of streams in the order of their ids, "" when there is
-// no such stream.
+// namesOf returns the names of streams in the order of their ids, "" where there is no such
+// stream.
 func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]persistence.StreamID, error) {
 	names := make([]persistence.StreamID, len(ids))
 	var missing []int64
@@ -250,7 +250,7 @@ func (j *Journal) namesOf(ctx context.Context, conn *pgx.Conn, ids []int64) ([]p
 	return names, nil
 }
 
-// zeroArray is smallint[]: every stream is made in the one partition.
+// zeroArray returns a smallint[] of the one partition, in which every stream is created.
 func zeroArray(n int) []byte {
 	return wire.Array(wire.TypeInt2, make([]int16, n), (*wire.Values).Int2)
 }

@@ -158,7 +158,7 @@ func (j *Journal) info(ctx context.Context, on session, stream persistence.Strea
 	return info, nil
 }
 
-// readInfo decodes what is known of a stream, and whether it exists.
+// readInfo decodes a row about a stream, and reports whether the stream exists.
 func readInfo(row [][]byte) (info persistence.StreamInfo, exists bool, err error) {
 	version, ok1 := wire.ReadInt8(row[1])
 	first, ok2 := wire.ReadInt8(row[2])
@@ -177,7 +177,7 @@ func readInfo(row [][]byte) (info persistence.StreamInfo, exists bool, err error
 	return info, row[4][0] != 0 || version >= first, nil
 }
 
-// readMetadata decodes the metadata of a stream, which is jsonb. NULL is no metadata.
+// readMetadata decodes the metadata of a stream, a jsonb. NULL is no metadata.
 func readMetadata(data []byte) (persistence.Metadata, error) {
 	if data == nil {
 		return nil, nil

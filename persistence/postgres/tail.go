@@ -10,23 +10,23 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// witness remembers the newest event that a reader of the sequence has been given, and
-// the newest that this journal has stored. A server that does not have it is not the one
-// that gave or took it: a standby that was behind has taken over, or a backup was
-// restored. Readers who went on from there would miss what stands at the positions that
-// were used again, and a state in memory may show what is gone.
+// tail remembers the newest event that a reader of the sequence was given, and the newest
+// that this journal has stored. A server that does not have them has lost its tail: a
+// standby that was behind has taken over, or a backup was restored. Readers that went on
+// would miss the events at positions that were used again, and a state in memory may rest on
+// events that are gone.
 type tail struct {
 	mu        sync.Mutex
 	read, own tailEvent
 }
 
-// witnessed is an event that the server must have. The zero one says nothing.
+// tailEvent is an event that the server must have. The zero value is no event.
 type tailEvent struct {
 	position int64
 	id       persistence.EventID
 }
 
-// saw notes events that were given to a reader.
+// wasRead notes events that were given to a reader.
 func (w *tail) wasRead(events []persistence.Recorded) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -37,8 +37,7 @@ func (w *tail) wasRead(events []persistence.Recorded) {
 	}
 }
 
-// stored notes the last event of an append. It comes before the append is
-// acknowledged.
+// wasStored notes the last event of an append, before the append is acknowledged.
 func (w *tail) wasStored(position int64, id persistence.EventID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -47,7 +46,7 @@ func (w *tail) wasStored(position int64, id persistence.EventID) {
 	}
 }
 
-// newest is the newer of the two.
+// newest returns the newer of the two.
 func (w *tail) newest() tailEvent {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,8 +56,8 @@ func (w *tail) newest() tailEvent {
 	return w.read
 }
 
-// foundAs returns an error unless the event has the id that the server has found at its
-// position, nil for none.
+// check returns [*persistence.LostTailError] unless the event has the id that the server has
+// found at its position. A nil id means that the server has found no event.
 func (e tailEvent) check(id []byte) error {
 	lost := &persistence.LostTailError{Position: persistence.Position{Part: partition, Offset: e.position}}
 	switch {
@@ -72,9 +71,9 @@ func (e tailEvent) check(id []byte) error {
 	return lost
 }
 
-// testify asks a new connection for the newest event that was read. Servers are replaced
-// behind connections that break. Behind a pooler they are replaced without a sign, so the
-// head is asked for together with the newest event, see [Journal.headOf].
+// checkTail asks the server of a new connection for the newest event that was read. A server
+// is replaced behind connections that break. Behind a pooler it is replaced without a sign,
+// so [Journal.headOf] asks for the newest event too.
 func (j *Journal) checkTail(ctx context.Context, conn *pgx.Conn) error {
 	w := &j.tail
 	w.mu.Lock()

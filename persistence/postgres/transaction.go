@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"errors"
+	"net"
+	"sync"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -15,13 +17,16 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// transactor has the one connection of a journal's transactions. They would take
-// turns for the order lock anyway, and those that wait here keep no connection
-// from the readers.
+// transactor has the one connection of a journal's transactions. They would take turns
+// for the order lock anyway, and those that wait here keep no connection from the readers.
 type transactor struct {
 	pool *pgxpool.Pool
 	// warned says that a commit may not be as durable as it should be.
 	warned atomic.Bool
+
+	mu     sync.Mutex
+	socket net.Conn // of the transaction that is open, if one is
+	ended  bool
 }
 
 func newTransactor(ctx context.Context, config Config) (*transactor, error) {
@@ -29,13 +34,13 @@ func newTransactor(ctx context.Context, config Config) (*transactor, error) {
 	own := config.Pool.Copy()
 	own.ConnConfig = config.writing.Copy()
 	own.MaxConns, own.MinConns, own.MinIdleConns = 1, 0, 0
-	told := own.ConnConfig.OnNotice
+	next := own.ConnConfig.OnNotice
 	own.ConnConfig.OnNotice = func(conn *pgconn.PgConn, notice *pgconn.Notice) {
 		if pgsession.WeakCommit(notice.Code, notice.SeverityUnlocalized, notice.Severity) {
 			t.warned.Store(true)
 		}
-		if told != nil {
-			told(conn, notice)
+		if next != nil {
+			next(conn, notice)
 		}
 	}
 	var err error
@@ -43,11 +48,38 @@ func newTransactor(ctx context.Context, config Config) (*transactor, error) {
 	return t, err
 }
 
-// close returns when the connection is given back, or ctx is done: a body that
-// does not end keeps it, and the goroutine with it.
+// begun notes the connection of a transaction that begins.
+func (t *transactor) begun(socket net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.socket = socket; t.ended {
+		_ = socket.Close() // nothing has begun on it
+	}
+	t.warned.Store(false)
+}
+
+// done notes that no transaction is open.
+func (t *transactor) done() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.socket = nil
+}
+
+// end ends the transaction that is open, also when its body is busy elsewhere: the server
+// undoes what a lost connection had begun. Those that begin later end at once.
+func (t *transactor) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended = true; t.socket != nil {
+		_ = t.socket.Close() // which is what it is for
+	}
+}
+
+// close returns when the connection is given back, or ctx is done: a body that does not
+// end keeps the connection, and the goroutine with it.
 func (t *transactor) close(ctx context.Context) {
 	closed := make(chan struct{})
-	go func() {
+	go func() { // ends when the connection is given back
 		defer close(closed)
 		t.pool.Close()
 	}()
@@ -57,9 +89,9 @@ func (t *transactor) close(ctx context.Context) {
 	}
 }
 
-// Transact fulfils [persistence.Transactor]. The transaction begins in the server
-// with its first append, and transactions of one journal take turns from there
-// on. Close ends one that is open.
+// Transact fulfils [persistence.Transactor]. The transaction begins in the server with its
+// first append. From there on the transactions of one journal take turns. Close ends a
+// transaction that is open.
 func (j *Journal) Transact(ctx context.Context, body func(ctx context.Context, tx persistence.Transaction) error) error {
 	if ctx.Err() != nil {
 		return errLeft(ctx)
@@ -75,19 +107,18 @@ func (j *Journal) Transact(ctx context.Context, body func(ctx context.Context, t
 	return tx.commit()
 }
 
-// transaction is one that the journal has begun itself.
+// transaction is a transaction that the journal has begun itself.
 type transaction struct {
 	journal *Journal
 	ctx     context.Context //nolint:containedctx // it is that of Transact, which the transaction does not outlive
 	conn    *pgxpool.Conn   // nil before the first append
 	tx      pgx.Tx
-	stop    func() bool // no longer ends the connection when the journal is closed
 
 	holding appender.Holding
 	poison  error
 	spent   bool // the session is of no more use
 	over    bool
-	// first is what an unknown outcome is about, newest the last event.
+	// first is the append that an unknown outcome names. newest is the last event.
 	first  *persistence.Append
 	newest tailEvent
 }
@@ -117,8 +148,8 @@ func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outco
 	if err := tx.begin(); err != nil {
 		return nil, err
 	}
-	// Names are given outside of the transaction, so that they hold whatever becomes
-	// of it.
+	// Streams get their ids outside of the transaction, so that the ids hold even when it is
+	// rolled back.
 	ids, err := tx.journal.idsOf(tx.ctx, items)
 	if err != nil {
 		return nil, tx.failure("", err)
@@ -155,8 +186,8 @@ func (tx *transaction) failure(stream persistence.StreamID, err error) error {
 	return notBegun(tx.ctx, err)
 }
 
-// begin takes the order lock, which keeps it until the end. A session that is of no
-// more use does not end it: nothing was done yet.
+// begin begins the transaction and takes the order lock until its end. When the session is of
+// no more use, it tries once more in another one, because nothing was done yet.
 func (tx *transaction) begin() error {
 	if tx.conn != nil {
 		return nil
@@ -178,11 +209,7 @@ func (tx *transaction) beginOn() (err error) {
 	if tx.conn, err = j.transactor.pool.Acquire(tx.ctx); err != nil {
 		return tx.failure("", err)
 	}
-	socket := tx.conn.Conn().PgConn().Conn()
-	// The server undoes what a lost connection had begun, also when the body is busy
-	// elsewhere.
-	tx.stop = context.AfterFunc(j.ending, func() { _ = socket.Close() })
-	j.transactor.warned.Store(false)
+	j.transactor.begun(tx.conn.Conn().PgConn().Conn())
 	if tx.tx, err = tx.conn.BeginTx(tx.ctx, pgx.TxOptions{BeginQuery: pgsession.Writing}); err != nil {
 		return tx.failure("", err)
 	}
@@ -213,8 +240,8 @@ func (tx *transaction) Read(stream persistence.StreamID, options persistence.Rea
 	return events, nil
 }
 
-// commit makes what was appended durable. It goes by what the server answers, not
-// by what the driver believes of its own requests.
+// commit makes what was appended durable. It rests on what the server answers, not on what
+// the driver says about its own requests.
 func (tx *transaction) commit() error {
 	if tx.poison != nil || tx.conn == nil {
 		return tx.poison
@@ -259,7 +286,7 @@ func (tx *transaction) giveBack() {
 		// the transaction as well.
 		_ = tx.tx.Rollback(ctx)
 	}
-	tx.stop()
+	tx.journal.transactor.done()
 	if tx.spent {
 		_ = tx.conn.Conn().Close(ctx) // the error that led here says more
 	}

@@ -78,7 +78,7 @@ func (c *Conn) Receive(statements int) (Answer, error) {
 		switch m := message.(type) {
 		case *pgproto3.DataRow:
 			if at >= statements {
-				return a, errors.New("the server answers more than it was asked")
+				return a, errors.New("the server answers more than it was asked for")
 			}
 			a.Rows[at] = append(a.Rows[at], CloneRow(m.Values))
 		case *pgproto3.CommandComplete:
@@ -89,7 +89,7 @@ func (c *Conn) Receive(statements int) (Answer, error) {
 			a.Err = pgsession.NewServerError(m.Code, m.Message)
 		case *pgproto3.ReadyForQuery:
 			if a.Err == nil && at != statements {
-				return a, errors.New("the server answers less than it was asked")
+				return a, errors.New("the server answers less than it was asked for")
 			}
 			return a, nil
 		}

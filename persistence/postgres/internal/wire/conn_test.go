@@ -67,12 +67,12 @@ func TestReceiveReadsTheAnswerToAGroup(t *testing.T) {
 		t.Parallel()
 		_, err := answering(t, done, row).Receive(1)
 
-		require.ErrorContains(t, err, "more than it was asked")
+		require.ErrorContains(t, err, "more than it was asked for")
 	})
 	t.Run("and fails when there is too little", func(t *testing.T) {
 		t.Parallel()
 		_, err := answering(t, done, ready).Receive(2)
 
-		require.ErrorContains(t, err, "less than it was asked")
+		require.ErrorContains(t, err, "less than it was asked for")
 	})
 }

@@ -41,7 +41,7 @@ func Next(p *pgconn.Pipeline, row func([][]byte) error) error {
 	}
 	result, ok := results.(*pgconn.ResultReader)
 	if !ok {
-		return errors.New("the server answers less than it was asked")
+		return errors.New("the server answers less than it was asked for")
 	}
 	return eachRow(result, row)
 }
