@@ -10,7 +10,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/persistence"
 )
@@ -46,7 +45,7 @@ type activation struct {
 	alone    bool                // commands are decided one by one, to find the one that is refused
 	current  *call               // being decided; neither pending nor answered yet
 	handling *Tx                 // of the handler that runs
-	keeping  bool                // a snapshot is being taken
+	copying  bool                // the state is, for a snapshot
 
 	// pending are the decided commands in order; their answers wait for durability.
 	// Depth counts what of them is on its way to the journal.
@@ -103,8 +102,8 @@ func (a *activation) Receive(ctx actor.Context) {
 			c, tx := a.current, a.handling
 			a.settleDecision(c, tx, nil, a.broken(c, tx, nil))
 			a.mailbox.post(&goOn{})
-		case reason == nil && a.keeping:
-			a.snapshotLost(a.system.ended(nil))
+		case reason == nil && a.copying:
+			a.system.snapshots.lost(a, a.system.ended(nil))
 			a.mailbox.post(&goOn{})
 		default:
 			a.crash(ctx, reason)
@@ -168,208 +167,6 @@ func (a *activation) retry() {
 	a.slot.pinned.Store(0)
 }
 
-// handle is the life of a command on the aggregate: decide, raise, hand over to
-// the journal. The reply waits for the commit; the mailbox does not.
-func (a *activation) handle(c *call) {
-	now := time.Now()
-	switch {
-	case !c.take():
-		a.finish(c) // its caller left and was told that nothing had been done
-	case now.After(c.deadline.Add(-a.slot.pace.wait(int64(a.depth.calls)))):
-		a.refuse(c, unavailable(ReasonDeadline, context.DeadlineExceeded))
-	case a.phase == live:
-		c.now = now
-		a.decide(c)
-	case a.phase != lost && now.Before(a.retryAt):
-		a.refuse(c, a.blocked(now))
-	default:
-		c.now = now
-		a.redo.Push(c)
-		a.recover()
-	}
-}
-
-// decide runs the handler on the live state and queues what it decided.
-func (a *activation) decide(c *call) {
-	a.current, c.attempt = c, attempt{}
-	if !c.isPlain() && a.needsNoDecision(c) {
-		return
-	}
-	// The round to UTC also drops the reading of the monotonic clock, which no event
-	// brings back.
-	tx := &Tx{ID: a.key.id, Version: a.version, CommandID: c.id, state: a.state, on: a.key.kind, now: c.now.UTC().Round(0), reacts: c.reacts}
-	if c.class == sent && !c.born.IsZero() {
-		tx.late = max(c.now.Sub(c.born), 0)
-	}
-	reply, err := a.invoke(c, tx)
-	a.settleDecision(c, tx, reply, err)
-}
-
-// needsNoDecision reports that a command was dealt with without its handler.
-func (a *activation) needsNoDecision(c *call) bool {
-	switch {
-	case a.guessed() && !c.isForNew(a.stream):
-		a.readFirst(c)
-		return true
-	case c.class != generated && a.repeated(c):
-		return true // it gets the outcome of then
-	case c.handler == waking, a.over(c):
-		if overdue, ok := c.message.(stored.Open); ok && a.behind(overdue) {
-			a.dirty = true // it is read again, and goes on then
-		}
-		a.goOn()
-		a.answerLater(c, nil, nil)
-		return true
-	case c.verdict != nil:
-		a.remember(c, nil, c.verdict)
-		return true
-	case !c.ifVersion.Accepts(a.version):
-		conflict := &persistence.ConflictError{Stream: a.stream, Expected: c.ifVersion, Actual: a.version}
-		a.answerLater(c, nil, c.border(conflict))
-		return true
-	}
-	return false
-}
-
-// goOn has an activation go on after user code has ended its goroutine.
-type goOn struct{}
-
-// settleDecision takes what a handler has decided.
-func (a *activation) settleDecision(c *call, tx *Tx, reply any, err error) {
-	var beside []byte
-	if err == nil {
-		beside, err = a.complete(c, tx)
-	}
-	nothing := len(tx.events) == 0
-	switch {
-	case a.guessed() && (err != nil || nothing):
-		a.readFirst(c)
-	case err != nil:
-		a.dirty = a.dirty || tx.dirty()
-		if c.class == sent && tx.problem == nil && !tx.panicked {
-			a.remember(c, nil, err) // at the version that it was decided on, or it is decided again
-			return
-		}
-		a.answerLater(c, nil, err)
-	case nothing && c.lasting():
-		a.remember(c, reply, nil)
-	case nothing:
-		a.answerLater(c, reply, nil)
-	default:
-		a.accept(c, reply, tx.events, beside)
-	}
-}
-
-// complete makes an accepted decision ready to be stored: the journal knows its types,
-// and what it sends stands beside its events. What fails here is no refusal of the
-// handler's, and fails the command whatever the handler says.
-func (a *activation) complete(c *call, tx *Tx) (beside []byte, err error) {
-	if tx.problem == nil && len(tx.unnoted) > 0 {
-		tx.problem = a.system.notes.store(a.key.kind.kind, c.deadline, tx.unnoted)
-	}
-	if tx.problem == nil {
-		beside, tx.problem = a.dispatch(c, tx)
-	}
-	if tx.problem != nil {
-		return nil, c.border(tx.problem)
-	}
-	return beside, nil
-}
-
-// invoke calls the user's handler; a panic in it becomes an error. When it ends the
-// goroutine, Receive goes on.
-func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
-	a.handling = tx
-	defer func() {
-		if reason := recover(); reason != nil {
-			reply, err = nil, a.broken(c, tx, reason)
-		}
-	}()
-	message := c.message
-	if a.guessed() { // the command is decided again when the guess is wrong, and handlers may have changed it
-		message = c.handler.command.Clone(message)
-	}
-	if reply, err = c.handler.decide(a.state, tx, message); err != nil {
-		err = a.key.kind.refusal(err)
-	}
-	a.handling, tx.state = nil, nil
-	return reply, err
-}
-
-// broken is the error of a handler that did not return.
-func (a *activation) broken(c *call, tx *Tx, reason any) error {
-	a.handling, tx.state = nil, nil
-	if tx.panicked = true; !a.guessed() {
-		a.panicked(c, reason)
-	}
-	return c.border(a.system.refused(reason))
-}
-
-// panicked notes that user code did not return.
-func (a *activation) panicked(c *call, reason any) {
-	a.system.stats.panics.Add(1)
-	a.system.config.Logger.Error("handler panicked", slog.String("stream", string(a.stream)),
-		slog.String("command", c.handler.command.Name()), slog.Any("err", a.system.traced(reason)))
-	a.dirty = true
-	if c.answers != (persistence.CommandID{}) || c.reacts != nil {
-		return // the outcome or the event is set aside, and the aggregate serves others
-	}
-	now := time.Now()
-	a.panics = append(a.panics, now)
-	for now.Sub(a.panics[0]) > panicWindow {
-		a.panics = a.panics[1:]
-	}
-}
-
-// answerLater queues an answer without events behind those decided before: what
-// it shows may rest on events that are not durable yet.
-func (a *activation) answerLater(c *call, reply any, err error) {
-	c.reply, c.err, c.attempt = reply, err, attempt{settled: true}
-	a.queue(c)
-}
-
-// queue gives a decided command its place in the order of answers.
-func (a *activation) queue(c *call) {
-	c.last = a.version
-	a.depth.add(c, 1)
-	a.pending.Push(c)
-	a.current = nil
-}
-
-// submit hands the events of a decided command to the journal.
-func (a *activation) submit(c *call, events []persistence.Event) {
-	metadata := c.origin.meta()
-	for i := range events {
-		events[i].Metadata = metadata
-	}
-	appended := persistence.Append{Stream: a.stream, Expected: persistence.Exact(a.version), Events: events}
-	c.owner, c.settled, c.events, c.bytes = a, false, len(events), appended.Size()
-	a.version += persistence.Version(len(events))
-	if c.class != generated {
-		a.memory = a.memory.add(remembered{id: c.id, version: a.version, at: c.now.Unix()}, a.system.recoveries.keep)
-	}
-	if c.reacts != nil {
-		a.reacted = a.reacted.with(placeOf(c.reacts))
-	}
-	a.queue(c)
-	a.system.confirmations.hand()
-	if err := a.system.appender.Submit(appended, a.chain, c.done); err != nil {
-		a.dirty = true // nothing is decided on it; what was decided before may be stored yet
-		err = untaken(err)
-		c.outcome, c.settled = persistence.Outcome{Err: err}, true
-		a.system.confirmations.note(c.outcome, 0)
-	}
-}
-
-// untaken translates the error of a journal that did not take an append: nothing was
-// done, whatever kind the error has.
-func untaken(err error) error {
-	if class, _ := persistence.Classify(err); class.Effect != persistence.NotDone {
-		return unavailable(ReasonJournal, err)
-	}
-	return err
-}
-
 // advance moves the activation on as far as it can go without waiting, and lets
 // the mailbox hold commands back while it cannot.
 func (a *activation) advance() {
@@ -397,62 +194,6 @@ func (a *activation) holdMailbox() {
 	if hold != a.held {
 		a.held = hold
 		a.mailbox.hold(hold)
-	}
-}
-
-// answer gives the answers whose turn it is. A failed append stops it: the
-// commands behind it were decided on what failed.
-func (a *activation) answer() {
-	for a.pending.Len() > 0 {
-		c := *a.pending.At(0)
-		if !c.settled {
-			return
-		}
-		if c.outcome.Err != nil {
-			a.phase = draining
-			return
-		}
-		a.pending.Pop()
-		a.depth.add(c, -1)
-		if c.repeats > 0 {
-			a.lookUp(c)
-			continue
-		}
-		if c.events > 0 {
-			a.system.appends.succeeded()
-			a.position = c.outcome.Position
-			a.position.Offset += int64(c.events) - 1
-			a.known = max(a.known, a.position.Offset)
-			if !c.outcome.Duplicate {
-				a.provenAll()
-			}
-			if a.unborn {
-				a.unborn = false
-				a.key.kind.births.note(true)
-				a.system.stats.births.Add(1)
-			}
-			if c.class != generated {
-				a.memory.settle(a.position)
-			}
-		}
-		if c.events > 0 && c.outcome.Last != c.last {
-			// The stream was deleted before, and its versions count on. What rests on
-			// others, such as the ids of what is sent, is made anew from the stream.
-			a.dirty, c.last = true, c.outcome.Last
-			a.forgetHistory()
-		} else {
-			a.stored(c)
-		}
-		c.receipt = Receipt{Command: c.id, Version: c.last, Events: c.raised, Position: a.position}
-		if c.events == 0 && a.read <= c.asked && c.mustBeCurrent() {
-			c.release()
-			a.proving = append(a.proving, c)
-			continue
-		}
-		a.slot.pace.answers(a.slot.busy.Load())
-		a.finish(c)
-		c.answer()
-		a.snapshot()
 	}
 }
 
@@ -650,14 +391,6 @@ func unread(err error) error {
 	return unavailable(ReasonRecovery, err)
 }
 
-// refuse answers a command with an error of the runtime.
-func (a *activation) refuse(c *call, err error) {
-	c.reply, c.err = nil, c.border(err)
-	a.current = nil
-	a.finish(c)
-	c.answer()
-}
-
 // stopWhenIdle ends the activation as soon as it owes nobody an answer.
 func (a *activation) stopWhenIdle(ctx actor.Context) {
 	if a.pending.Len() > 0 || a.redo.Len() > 0 || len(a.looking)+len(a.searching)+len(a.proving) > 0 || a.phase == recovering || a.phase == draining || a.mailbox.waiting() > 0 {
@@ -698,4 +431,27 @@ func (a *activation) crash(ctx actor.Context, reason any) {
 		}
 	}
 	ctx.Stop(ctx.Self())
+}
+
+// begin brings a new activation to a state: the one of an aggregate that has none of
+// its events yet when it probably is one, else the one that is read.
+func (a *activation) begin() {
+	if !a.key.kind.births.likely() {
+		a.recover()
+		return
+	}
+	a.phase, a.unborn, a.chain = live, true, &persistence.Chain{}
+	a.folded = folded{state: a.key.kind.newState()}
+}
+
+// guessed reports that nothing vouches for the state: no read, and no append that would
+// fail if the aggregate existed.
+func (a *activation) guessed() bool { return a.unborn && a.version == 0 }
+
+// readFirst has the aggregate read before a command is decided, because what it has
+// decided on a guess would show nothing but the guess.
+func (a *activation) readFirst(c *call) {
+	a.current, a.chain = nil, nil
+	a.redo.Push(c)
+	a.recover()
 }

@@ -53,14 +53,6 @@ func (s *System) tooMuch(commands, bytes int64) (reason string) {
 	return ""
 }
 
-// finish takes a command off the counters, before its caller can know.
-func (a *activation) finish(c *call) {
-	if a.slot.busy.Add(-1) == 0 {
-		a.slot.pace.forget()
-	}
-	a.system.inFlight.remove(c)
-}
-
 // pace is how fast an aggregate answers while commands queue for it, so that one
 // which would wait beyond its deadline is refused before it is decided: as overloaded
 // at once when it comes, or when its turn has come and its events would be stored too

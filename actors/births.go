@@ -2,8 +2,6 @@ package actors
 
 import (
 	"sync/atomic"
-
-	"github.com/stele-es/stele/persistence"
 )
 
 // births tells whether an aggregate of a kind that is not in memory probably does not
@@ -33,27 +31,4 @@ func (b *births) note(born bool) {
 	} else {
 		b.score.Store(max(score-birthsLoss, 0))
 	}
-}
-
-// begin brings a new activation to a state: the one of an aggregate that has none of
-// its events yet when it probably is one, else the one that is read.
-func (a *activation) begin() {
-	if !a.key.kind.births.likely() {
-		a.recover()
-		return
-	}
-	a.phase, a.unborn, a.chain = live, true, &persistence.Chain{}
-	a.folded = folded{state: a.key.kind.newState()}
-}
-
-// guessed reports that nothing vouches for the state: no read, and no append that would
-// fail if the aggregate existed.
-func (a *activation) guessed() bool { return a.unborn && a.version == 0 }
-
-// readFirst has the aggregate read before a command is decided, because what it has
-// decided on a guess would show nothing but the guess.
-func (a *activation) readFirst(c *call) {
-	a.current, a.chain = nil, nil
-	a.redo.Push(c)
-	a.recover()
 }

@@ -28,7 +28,7 @@ func (s *System) passivateIdle(now int64) {
 	stops := 0
 	for i := range s.directory.shards {
 		for _, a := range s.directory.shards[i].expired(now, s.minIdle, maxStopsPerTick-stops) {
-			expired := func() bool { return a.idle(now) && a.expired(now) }
+			expired := func() bool { return a.slot.idle(now) && a.slot.expired(now, a.key.kind.idle) }
 			if s.passivate(a, expired) {
 				stops++
 			}
@@ -42,14 +42,14 @@ func (s *shard) expired(now int64, minIdle time.Duration, limit int) []*activati
 	defer s.mu.Unlock()
 	var found []*activation
 	for a := s.oldest; a != nil && len(found) < limit && now-a.slot.used > seconds(minIdle); a = a.slot.newer {
-		if a.idle(now) && a.expired(now) {
+		if a.slot.idle(now) && a.slot.expired(now, a.key.kind.idle) {
 			found = append(found, a)
 		}
 	}
 	return found
 }
 
-func (a *activation) expired(now int64) bool { return now-a.slot.used > seconds(a.key.kind.idle) }
+func (s *slot) expired(now int64, idle time.Duration) bool { return now-s.used > seconds(idle) }
 
 // seconds rounds up. The coarse clock may be a second behind, which is why idle
 // times must be exceeded: nothing expires early.

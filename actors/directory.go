@@ -122,8 +122,8 @@ func (s *shard) remove(a *activation) []*call {
 }
 
 // idle reports that the activation can be stopped without making anybody wait.
-func (a *activation) idle(now int64) bool {
-	return !a.slot.stopping && a.slot.busy.Load() == 0 && a.slot.pinned.Load() <= now
+func (s *slot) idle(now int64) bool {
+	return !s.stopping && s.busy.Load() == 0 && s.pinned.Load() <= now
 }
 
 // deliver puts a command into its aggregate's mailbox, activating it if need be.
@@ -146,7 +146,7 @@ func (s *System) deliver(c *call) error {
 		case a == nil:
 			a = s.activate(shard, c.key)
 		case a.slot.stopping:
-			parked := a.park(c)
+			parked := a.slot.park(c, a.mailbox.capacity)
 			shard.mu.Unlock()
 			if !parked {
 				return overloaded(ReasonMailboxFull)
@@ -173,11 +173,11 @@ func (s *System) deliver(c *call) error {
 
 // park keeps a command for the next activation, if there is room. The shard is
 // locked.
-func (a *activation) park(c *call) bool {
-	if len(a.slot.parked) >= a.mailbox.capacity {
+func (s *slot) park(c *call, capacity int) bool {
+	if len(s.parked) >= capacity {
 		return false
 	}
-	a.slot.parked = append(a.slot.parked, c)
+	s.parked = append(s.parked, c)
 	return true
 }
 
@@ -211,7 +211,7 @@ func (s *System) evict() bool {
 		if victim == nil {
 			return false
 		}
-		if s.passivate(victim, func() bool { return victim.idle(now) }) {
+		if s.passivate(victim, func() bool { return victim.slot.idle(now) }) {
 			return true
 		}
 		// Somebody was faster, to use it or to evict it: there is progress.
@@ -230,7 +230,7 @@ func (s *System) victim(now int64) *activation {
 		shard := &s.directory.shards[(start+i*31)%shards]
 		shard.mu.Lock()
 		for a := shard.oldest; a != nil; a = a.slot.newer {
-			if a.idle(now) {
+			if a.slot.idle(now) {
 				if found++; victim == nil || a.slot.used < used {
 					victim, used = a, a.slot.used
 				}

@@ -3,7 +3,6 @@ package actors
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"strings"
 	"sync/atomic"
@@ -190,43 +189,3 @@ const (
 	maxReply     = 48 << 10
 	maxKeptReply = 1 << 10
 )
-
-// outcomeHeaders adds the outcome of a command to the headers of its last event.
-func (a *activation) outcomeHeaders(c *call, out []byte, reply any, refusal error) (whole []byte, err error) {
-	defer func() { // the reply and the error may have methods of their own
-		if reason := recover(); reason != nil {
-			a.system.config.Logger.Error("reply panicked", slog.String("stream", string(a.stream)),
-				slog.String("command", c.handler.command.Name()), slog.Any("err", a.system.traced(reason)))
-			whole, err = nil, a.system.refused(reason)
-		}
-	}()
-	if c.class != generated {
-		out = stored.AppendDigest(out, c.digest[:])
-	}
-	if c.reacts != nil {
-		out = stored.AppendReacted(out, placeOf(c.reacts))
-	}
-	switch {
-	case refusal != nil:
-		r := c.key.kind.rejection(refusal)
-		return stored.AppendRejection(out, r.Kind, r.Code, r.Text), nil
-	case c.handler.reply.IsNil(reply):
-		return out, nil
-	}
-	whole = stored.BeginReply(out)
-	start := len(whole)
-	whole, err = c.handler.reply.Append(whole, reply)
-	size, limit := len(whole)-start, maxReply
-	if c.class == generated {
-		limit = maxKeptReply
-	}
-	switch {
-	case err == nil && size <= limit:
-		return stored.EndReply(whole, size), nil
-	case c.class == generated:
-		return stored.AppendReplyLeftOut(out), nil
-	case err != nil:
-		return nil, &persistence.Error{Kind: persistence.ErrInvalid, Err: fmt.Errorf("encode %s: %w", c.handler.reply.Name(), err)}
-	}
-	return nil, &persistence.InvalidError{Field: "reply " + c.handler.reply.Name(), Reason: "is too large to be remembered", Size: size, Limit: limit}
-}

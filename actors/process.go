@@ -94,36 +94,6 @@ func unheard(of *handler) *handler {
 // with what it has open.
 var waking = &handler{}
 
-// goOn hands what is open to the deliverer.
-func (a *activation) goOn() {
-	if len(a.open) > 0 {
-		a.system.deliverer.offer(a.key, a.open)
-	}
-}
-
-// stored follows the append of a command.
-func (a *activation) stored(c *call) {
-	if a.history != nil && c.events > 0 {
-		a.note(c)
-	}
-	if len(c.sends)+len(c.ended) > 0 {
-		a.sent(c)
-	}
-	if c.snapshot != nil {
-		a.system.snapshots.offer(c.snapshot)
-		c.snapshot = nil
-	}
-}
-
-// sent follows the append of a command that has sent something, or ended it.
-func (a *activation) sent(c *call) {
-	for _, s := range c.sends {
-		s.stored, s.position = true, a.position
-	}
-	a.system.open.since.Add(int64(len(c.sends) - len(c.ended)))
-	a.system.deliverer.stored(a.key, c, a.open)
-}
-
 // inner is a call of the runtime's own, whose answer nobody stands and waits for.
 func (s *System) inner(of key, h *handler, message any, id persistence.CommandID, o *origin) *call {
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else

@@ -155,44 +155,6 @@ func resultID(sent persistence.CommandID) persistence.CommandID {
 	return digestID(sha256.Sum256(append([]byte("result\x00"), sent[:]...)))
 }
 
-// dispatch returns what a decided command sends and ends as it is stored, if there is
-// any of it, and changes what is open. It adds an event to those of the command when
-// they cannot hold it.
-func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
-	ended := a.ends(c)
-	for _, s := range a.open {
-		if s.GetKey() != "" && slices.Contains(tx.cancelled, s.GetKey()) && !slices.Contains(ended, s) {
-			ended = append(ended, s)
-		}
-	}
-	more := len(tx.sends) - len(ended)
-	switch {
-	case len(tx.sends) == 0 && len(ended) == 0:
-		return nil, nil
-	case len(a.open)+len(tx.sends) > maxOpen:
-		return nil, overloaded(ReasonTooManySends)
-	case more > 0 && a.system.pending()+more > a.system.config.MaxPending:
-		return nil, overloaded(ReasonTooManyPending)
-	}
-	open := opens(a.open, tx.sends, ended)
-	payload := encodeSends(tx.sends, ended, open)
-	if len(tx.events) == 0 || len(payload) > maxSendsBeside {
-		switch {
-		case len(tx.events) == persistence.MaxAppendEvents:
-			return nil, &persistence.InvalidError{Field: "events", Reason: "are too many for a command that sends", Size: len(tx.events) + 1, Limit: persistence.MaxAppendEvents}
-		case len(payload) > persistence.MaxPayload:
-			return nil, &persistence.InvalidError{Field: "sends", Reason: "are too large", Size: len(payload), Limit: persistence.MaxPayload}
-		}
-		tx.events = append(tx.events, persistence.Event{Type: stored.TypeSent, Payload: payload})
-		payload = nil
-	}
-	for i, s := range tx.sends {
-		s.id = sentID(a.stream, a.version+persistence.Version(len(tx.events)), i)
-	}
-	a.open, c.sends, c.ended = open, tx.sends, ended
-	return payload, nil
-}
-
 // encodeSends is what a command has opened and ended, as it is stored, and what is
 // open after it.
 func encodeSends(opened, ended, open []*sending) []byte {
@@ -227,37 +189,6 @@ func opens(open, opened, ended []*sending) []*sending {
 		}
 	}
 	return append(next, opened...)
-}
-
-// ends are the sends that a command's append brings to an end: the one whose outcome
-// it is, or the command itself when the aggregate sent it to itself and wants to hear
-// no more of it.
-func (a *activation) ends(c *call) []*sending {
-	id := c.answers
-	if id == (persistence.CommandID{}) {
-		if !c.own(a.stream) || a.key.kind.results[c.handler.command.Name()] != nil {
-			return nil
-		}
-		id = c.id
-	}
-	if s := sendOf(a.open, id); s != nil {
-		return []*sending{s}
-	}
-	return nil
-}
-
-// over reports that what a command is about has ended already: its outcome was
-// handled, it was cancelled by who sent it, or the event was reacted to.
-func (a *activation) over(c *call) bool {
-	switch {
-	case c.answers != persistence.CommandID{}:
-		return !isOpen(a.open, c.answers)
-	case c.own(a.stream):
-		return !isOpen(a.open, c.id)
-	case c.reacts != nil && c.class == generated: // one that comes late was looked for
-		return a.reacted.covers(placeOf(c.reacts))
-	}
-	return false
 }
 
 func isOpen(open []*sending, id persistence.CommandID) bool { return sendOf(open, id) != nil }

@@ -3,7 +3,6 @@ package actors
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
 
 	"github.com/stele-es/stele/actors/internal/stored"
@@ -144,39 +143,9 @@ func (s *snapshotting) due(state any, events int) bool {
 	return s.every > 0 && events >= s.every || s.when != nil && s.when(state, events)
 }
 
-// snapshot takes one if it is due. It becomes the last decided command's, to be
-// written when that is durable.
-func (a *activation) snapshot() {
-	s := a.key.kind.snapshots
-	if s == nil || a.system.snapshots.keeper == nil || a.phase != live || a.dirty || a.version == a.snapshotted {
-		return
-	}
-	a.keeping = true
-	t, err := s.take(a)
-	a.keeping = false
-	switch {
-	case err != nil:
-		a.snapshotLost(err)
-	case t == nil:
-	case a.pending.Len() > 0:
-		a.snapshotted = a.version
-		(*a.pending.At(a.pending.Len() - 1)).snapshot = t
-	default:
-		a.snapshotted = a.version
-		a.system.snapshots.offer(t)
-	}
-}
-
-// snapshotLost goes on without a snapshot; the next one comes.
-func (a *activation) snapshotLost(err error) {
-	a.keeping, a.snapshotted = false, a.version
-	a.system.stats.snapshotsDropped.Add(1)
-	a.system.config.Logger.Warn("snapshot not taken", slog.String("stream", string(a.stream)), slog.Any("err", err))
-}
-
-// take copies the state as far as needed: without a function that does, it is
+// copy copies the state as far as needed: without a function that does, it is
 // encoded at once. Nil is none that is due.
-func (s *snapshotting) take(a *activation) (t *taken, err error) {
+func (s *snapshotting) copy(a *activation) (t *taken, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			err = a.system.traced(reason)

@@ -38,7 +38,37 @@ func newSnapshots(s *System) *snapshots {
 	return w
 }
 
-// offer takes a snapshot unless too many wait.
+// take takes a snapshot of an aggregate if one is due. It becomes the last decided
+// command's, to be written when that is durable.
+func (w *snapshots) take(a *activation) {
+	s := a.key.kind.snapshots
+	if s == nil || w.keeper == nil || a.phase != live || a.dirty || a.version == a.snapshotted {
+		return
+	}
+	a.copying = true
+	t, err := s.copy(a)
+	a.copying = false
+	switch {
+	case err != nil:
+		w.lost(a, err)
+	case t == nil:
+	case a.pending.Len() > 0:
+		a.snapshotted = a.version
+		(*a.pending.At(a.pending.Len() - 1)).snapshot = t
+	default:
+		a.snapshotted = a.version
+		w.offer(t)
+	}
+}
+
+// lost goes on without a snapshot that could not be taken; the next one comes.
+func (w *snapshots) lost(a *activation, err error) {
+	a.copying, a.snapshotted = false, a.version
+	w.system.stats.snapshotsDropped.Add(1)
+	w.system.config.Logger.Warn("snapshot not taken", slog.String("stream", string(a.stream)), slog.Any("err", err))
+}
+
+// offer queues a snapshot to be written unless too many wait.
 func (w *snapshots) offer(t *taken) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -227,17 +227,3 @@ type openStream struct {
 	// overdue is all that is open when who stored it should have delivered it long ago.
 	overdue stored.Open
 }
-
-// behind reports that an aggregate does not have open what the journal says: another
-// system has written its stream, and is gone since, so that no conflict would tell.
-func (a *activation) behind(overdue stored.Open) bool {
-	if overdue.Count == 0 || a.pending.Len() > 0 {
-		return false
-	}
-	for _, s := range a.open {
-		if s.GetDue() == overdue.Next {
-			return len(a.open) != int(overdue.Count)
-		}
-	}
-	return true
-}

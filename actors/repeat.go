@@ -1,0 +1,300 @@
+package actors
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stele-es/stele/persistence"
+)
+
+// repeated reports that a command needs no decision here and now: it was done
+// before, or the journal has to be asked whether it was.
+func (a *activation) repeated(c *call) bool {
+	version, found := a.memory.find(c.id)
+	for i := 0; i < a.pending.Len() && !found && c.class == again; i++ {
+		if earlier := *a.pending.At(i); earlier.id == c.id && earlier.events > 0 {
+			version, found = earlier.last, true
+		}
+	}
+	if !found && c.class != named {
+		version, found = a.history.find(c.id)
+	}
+	switch {
+	case found:
+		a.repeat(c, version)
+		return true
+	case c.class == named, a.memory.complete(c.firstAsked(), c.after) && (c.class == sent || c.born.IsZero()), a.ownOpen(c), a.absent(c):
+		return false
+	}
+	a.search(c)
+	return true
+}
+
+// ownOpen reports that what the aggregate has open says of a command whether it was
+// done: of one that it has sent to itself, and whose outcome it does not hear.
+func (a *activation) ownOpen(c *call) bool {
+	return c.own(a.stream) && a.key.kind.results[c.handler.command.Name()] == nil
+}
+
+// repeat gives a command the outcome that stands at a version.
+func (a *activation) repeat(c *call, version persistence.Version) {
+	a.answerLater(c, nil, nil)
+	c.repeats = version
+}
+
+// lookUp has the outcome of a command read. The aggregate goes on meanwhile.
+func (a *activation) lookUp(c *call) {
+	a.current = nil
+	if err := a.system.lookups.outcome(&lookedUp{of: a, call: c, chain: a.chain, at: c.repeats}); err != nil {
+		a.refuse(c, err)
+		return
+	}
+	a.looking = append(a.looking, c)
+}
+
+// lookedUp takes what the journal said about a command.
+func (a *activation) lookedUp(l *lookedUp) {
+	c := l.call
+	at := slices.Index(a.looking, c)
+	if at < 0 {
+		return
+	}
+	a.looking = slices.Delete(a.looking, at, at+1)
+	switch {
+	case l.gone:
+		a.forgetHistory()
+		a.readAgain(c, l.chain, l.err)
+		return
+	case !l.found:
+		a.refuse(c, l.err)
+		return
+	}
+	a.current = nil
+	c.reply, c.err, c.receipt = l.reply, l.err, l.receipt
+	if _, domain := l.err.(*RejectedError); l.err != nil && !domain { //nolint:errorlint // the outermost counts
+		c.err = c.border(l.err)
+	}
+	a.finish(c)
+	c.answer()
+}
+
+// readAgain decides a command on a state that is read again, since the journal does not
+// have what the state on this chain says about the command: the stream was deleted. It
+// does so once for each command, so that a journal that contradicts itself is an error
+// and no loop. Many commands on one state have it read once.
+func (a *activation) readAgain(c *call, chain *persistence.Chain, err error) {
+	if c.reread {
+		a.refuse(c, err)
+		return
+	}
+	c.reread = true
+	a.dirty = a.dirty || a.phase == live && a.chain == chain
+	a.resume(c)
+}
+
+// resume decides a command for which the activation did not wait, in whatever phase
+// it is by now.
+func (a *activation) resume(c *call) {
+	now := time.Now()
+	switch a.phase {
+	case failed, quarantined:
+		if now.Before(a.retryAt) {
+			a.refuse(c, a.blocked(now))
+			return
+		}
+		fallthrough
+	case lost:
+		a.redo.Push(c)
+		a.recover()
+	default: // advance goes on with it
+		a.redo.Push(c)
+	}
+}
+
+// durable is the version up to which the events of the aggregate are stored for sure.
+func (a *activation) durable() persistence.Version {
+	return a.version - persistence.Version(a.depth.events) //nolint:gosec // what is under way is above it
+}
+
+// absent reports that a command, which neither the memory nor what is under way has,
+// was not done.
+func (a *activation) absent(c *call) bool {
+	switch h := a.history; {
+	case a.durable() == 0 || c.absent != nil && c.absent == a.chain:
+		return true
+	case h == nil:
+		return false
+	default:
+		h.used = c.now
+		return h.to == a.durable() && h.covers(c)
+	}
+}
+
+// search has a command looked for. The aggregate goes on meanwhile.
+func (a *activation) search(c *call) {
+	a.current = nil
+	if len(a.searching) >= maxLookups {
+		a.refuse(c, overloaded(ReasonLookupsFull))
+		return
+	}
+	a.searching = append(a.searching, c)
+	a.readOn()
+}
+
+// readOn has the next part of the stream read unless one is being read: what others
+// have stored behind the history, or what stands before it.
+func (a *activation) readOn() {
+	h, durable := a.history, a.durable()
+	switch {
+	case h != nil && h.reading:
+		return
+	case h == nil, h.to > durable, !h.serves(a.searching):
+		a.forgetHistory()
+		h = &history{commands: map[persistence.CommandID]persistence.Version{}, from: durable + 1, to: durable, used: time.Now()}
+		a.history = h
+	}
+	s := &stretch{of: a, in: h, from: h.from - 1, limit: recoveryPage}
+	if h.to < durable {
+		s.from, s.forward, s.limit = h.to+1, true, int(min(recoveryPage, durable-h.to)) //nolint:gosec // a page
+	}
+	h.reading = true
+	if err := a.system.lookups.read(s); err != nil {
+		h.reading = false
+		a.giveUp(err)
+	}
+}
+
+// learn takes a part of the stream that was read.
+func (a *activation) learn(s *stretch) {
+	s.in.reading = false
+	if s.in != a.history { // it was given up meanwhile
+		a.settleSearch()
+		return
+	}
+	if errors.Is(s.err, persistence.ErrTruncated) { // forward: a later life begins further on
+		a.changed(s.err)
+		return
+	}
+	if s.err != nil {
+		a.giveUp(unread(s.err))
+		return
+	}
+	added, fits := s.in.take(s)
+	if a.system.histories.Add(int64(added)) > maxHistories && s.in.only == nil {
+		a.narrow()
+	}
+	if !fits {
+		a.changed(nil)
+		return
+	}
+	a.settleSearch()
+}
+
+// narrow keeps in the history only what is looked for.
+func (a *activation) narrow() {
+	h := a.history
+	h.only = make(map[persistence.CommandID]bool, len(a.searching))
+	for _, c := range a.searching {
+		h.only[c.id] = true
+	}
+	before := len(h.commands)
+	kept := map[persistence.CommandID]persistence.Version{}
+	for id := range h.only {
+		if version, found := h.commands[id]; found {
+			kept[id] = version
+		}
+	}
+	h.commands = kept
+	a.system.histories.Add(int64(len(kept) - before))
+}
+
+// settleSearch goes on with the commands of which it is known by now whether they were
+// done, and reads on for the others.
+func (a *activation) settleSearch() {
+	switch {
+	case len(a.searching) == 0 || a.phase == recovering || a.phase == draining || a.phase == live && a.dirty:
+		return // or when the state is there
+	case a.phase != live:
+		for _, c := range a.takeSearching() {
+			a.resume(c)
+		}
+		return
+	}
+	now, searching := time.Now(), a.takeSearching()
+	for _, c := range searching {
+		version, found := a.history.find(c.id)
+		switch {
+		case c.late(now):
+			a.refuse(c, unavailable(ReasonDeadline, nil))
+		case found:
+			a.repeat(c, version)
+		case a.absent(c):
+			c.absent = a.chain
+			a.redo.Push(c)
+		case a.outOfReach(c):
+			a.refuse(c, &persistence.Error{Kind: persistence.ErrUnknownOutcome, Reason: ReasonTooFarBack})
+		default:
+			a.searching = append(a.searching, c)
+		}
+	}
+	if len(a.searching) > 0 {
+		a.readOn()
+	}
+}
+
+func (a *activation) takeSearching() []*call {
+	searching := a.searching
+	a.searching = nil
+	return searching
+}
+
+// outOfReach reports that whether a command was done cannot be found out: what had to be
+// read is truncated, or it is too much for a caller.
+func (a *activation) outOfReach(c *call) bool {
+	h := a.history
+	if h == nil || h.to != a.durable() || h.only != nil && !h.only[c.id] {
+		return false
+	}
+	return h.end == truncated || c.class == again && h.to-h.from+1 >= maxSearch
+}
+
+// changed follows a part of the stream that does not belong to what was read before.
+func (a *activation) changed(err error) {
+	a.forgetHistory()
+	chain := a.chain
+	for _, c := range a.takeSearching() {
+		a.readAgain(c, chain, unavailable(ReasonStreamChanged, err))
+	}
+}
+
+// giveUp tells those that search that nothing can be found out now.
+func (a *activation) giveUp(err error) {
+	for _, c := range a.takeSearching() {
+		a.refuse(c, err)
+	}
+}
+
+// note adds a command that is durable to the history, if there is one that is used.
+func (a *activation) note(c *call) {
+	h := a.history
+	switch {
+	case c.now.Sub(h.used) > keepHistory && !h.reading:
+		a.forgetHistory()
+	case h.to != c.last-persistence.Version(c.events): //nolint:gosec // of what was stored
+	case h.only != nil && !h.only[c.id]:
+		h.to = c.last
+	default:
+		before := len(h.commands)
+		h.commands[c.id], h.to = c.last, c.last
+		a.system.histories.Add(int64(len(h.commands) - before))
+	}
+}
+
+// forgetHistory gives the history up. A part of it that is being read is of no use then.
+func (a *activation) forgetHistory() {
+	if a.history != nil {
+		a.system.histories.Add(-int64(len(a.history.commands)))
+		a.history = nil
+	}
+}
