@@ -75,7 +75,7 @@ kill: ## kill and halt processes that project, KILLS times each (200), and six b
 	$(WITH_POSTGRES) go test -timeout 60m -run TestLongKillSix -v ./examples/bank -kill-for $(KILLFOR)
 
 live: ## ten rounds of 20,000 commands on each journal while projections follow
-	$(WITH_POSTGRES) go test -timeout 60m -run ProjectionsFollowLive -v . -commands 20000 -rounds 10
+	$(WITH_POSTGRES) go test -timeout 60m -run ProjectionsFollowLive -v ./internal/systemtest -commands 20000 -rounds 10
 
 bench: ## measure, with ceilings from the same run: make bench BENCH='-journal sqlite command'
 	go run ./bench $(BENCH)

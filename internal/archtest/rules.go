@@ -44,7 +44,7 @@ func Stele() Rules {
 		Areas: areas(),
 		ForTests: []string{
 			"persistence/memory", "persistence/sqlite", "persistence/postgres", "persistence/prooph", "persistence/journaltest",
-			"actors/actorstest", "internal/pgtest", "internal/faultjournal", "internal/torture",
+			"actors/actorstest", "internal/pgtest", "internal/faultjournal", "internal/torture", "internal/systemtest",
 			"projections/postgres", "projections/sqlite", "projections/projectionstest",
 		},
 		Fences: fences(),
@@ -117,6 +117,7 @@ func areas() []Area {
 
 		{Folder: "internal/archtest"},
 		{Folder: "internal/docstest"},
+		{Folder: "internal/systemtest", Imports: with(public, "internal/lifecycle")},
 	}
 }
 

@@ -1,4 +1,4 @@
-package stele_test
+package systemtest
 
 import (
 	"context"
@@ -59,7 +59,7 @@ func TestTwoTypesOfOneName(t *testing.T) {
 			_, err := stele.Start(t.Context(), config)
 
 			require.ErrorIs(t, err, persistence.ErrInvalid)
-			require.ErrorContains(t, err, "bank.opened is the stored name of two Go types, github.com/stele-es/stele_test.opened")
+			require.ErrorContains(t, err, "bank.opened is the stored name of two Go types, github.com/stele-es/stele/internal/systemtest.opened")
 			require.ErrorContains(t, err, "openedHere (")
 			require.ErrorContains(t, err, "openedThere (")
 		})

@@ -1,4 +1,4 @@
-package stele_test
+package systemtest
 
 import (
 	"context"
@@ -218,7 +218,7 @@ func TestEveryErrorHasAMeaning(t *testing.T) {
 	declared := exportedErrors(t)
 	require.Greater(t, len(declared), 30)
 	for name, at := range declared {
-		require.True(t, listed[name], "%s in %s stands in no row of the table of errors in errors_test.go", name, at)
+		require.True(t, listed[name], "%s in %s stands in no row of the table of errors in errormeanings_test.go", name, at)
 	}
 	for name := range listed {
 		if strings.Contains(name, ".") {
@@ -245,7 +245,8 @@ func exportedErrors(t *testing.T) map[string]string {
 // eachSource calls a function with each source file of the packages of the library.
 func eachSource(t *testing.T, with func(path string, source []byte)) {
 	t.Helper()
-	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+	root := os.DirFS("../..")
+	require.NoError(t, fs.WalkDir(root, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -259,7 +260,7 @@ func eachSource(t *testing.T, with func(path string, source []byte)) {
 		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
-		source, err := os.ReadFile(path)
+		source, err := fs.ReadFile(root, path)
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,9 @@
-package stele_test
+package systemtest
 
 import (
 	"bytes"
 	"context"
 	"fmt"
-	"log"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -43,24 +42,6 @@ var (
 		actors.On(func(c *counter, by *wrapperspb.UInt64Value) { c.n += by.Value }),
 	)
 )
-
-func Example() {
-	ctx := context.Background()
-	journal := new(memory.Journal)
-	node, err := stele.Start(ctx, stele.Config{Journal: journal, Aggregates: stele.Aggregates{Counters}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, by := range []uint64{40, 2} {
-		total, err := Count.Ask(ctx, node, "visitors", wrapperspb.UInt64(by))
-		fmt.Println(total.GetValue(), err)
-	}
-	fmt.Println(node.Stop(ctx))
-	// Output:
-	// 40 <nil>
-	// 42 <nil>
-	// <nil>
-}
 
 func TestStart(t *testing.T) {
 	t.Parallel()
