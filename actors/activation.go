@@ -41,7 +41,6 @@ type activation struct {
 	chain    *persistence.Chain  // of the appends decided on this state
 	dirty    bool                // the state shows what will not be stored, or not all that is
 	stands   persistence.EventID // the event at the version, when the state lacks no more than what is behind it; else none
-	unborn   bool                // the state was not read, since there is probably nothing to read
 	alone    bool                // commands are decided one by one, to find the one that is refused
 	current  *call               // being decided; neither pending nor answered yet
 	handling *Tx                 // of the handler that runs
@@ -144,7 +143,7 @@ func (a *activation) act(message any) bool {
 	case *retry:
 		a.retry()
 	case *actor.Started:
-		a.begin()
+		a.recover()
 	case *actor.Stopped:
 		a.forgetHistory()
 		a.system.gone(a)
@@ -266,9 +265,6 @@ func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 	a.system.notStored(err)
 	switch persistence.ErrorKindOf(err) {
 	case persistence.ErrConflict:
-		if a.unborn {
-			return calls, true // no other writer was faster
-		}
 		a.system.stats.conflicts.Add(1)
 		if first.rounds++; first.rounds <= maxRounds && first.ifVersion == persistence.Any {
 			return calls, true
@@ -361,10 +357,7 @@ func (a *activation) recovered(r *recovered) {
 	case r.err == nil:
 		a.system.stats.recoveries.Add(1)
 		a.system.troubles.clear(a.key)
-		if a.chain == nil || a.unborn {
-			a.key.kind.births.note(r.version == 0)
-		}
-		a.phase, a.folded, a.unborn = live, r.folded, false
+		a.phase, a.folded = live, r.folded
 		a.known = max(a.known, a.position.Offset)
 		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
 		a.goOn()
@@ -431,27 +424,4 @@ func (a *activation) crash(ctx actor.Context, reason any) {
 		}
 	}
 	ctx.Stop(ctx.Self())
-}
-
-// begin brings a new activation to a state: the one of an aggregate that has none of
-// its events yet when it probably is one, else the one that is read.
-func (a *activation) begin() {
-	if !a.key.kind.births.likely() {
-		a.recover()
-		return
-	}
-	a.phase, a.unborn, a.chain = live, true, &persistence.Chain{}
-	a.folded = folded{state: a.key.kind.newState()}
-}
-
-// guessed reports that nothing vouches for the state: no read, and no append that would
-// fail if the aggregate existed.
-func (a *activation) guessed() bool { return a.unborn && a.version == 0 }
-
-// readFirst has the aggregate read before a command is decided, because what it has
-// decided on a guess would show nothing but the guess.
-func (a *activation) readFirst(c *call) {
-	a.current, a.chain = nil, nil
-	a.redo.Push(c)
-	a.recover()
 }

@@ -41,11 +41,6 @@ func (a *activation) answer() {
 			if !c.outcome.Duplicate {
 				a.provenAll()
 			}
-			if a.unborn {
-				a.unborn = false
-				a.key.kind.births.note(true)
-				a.system.stats.births.Add(1)
-			}
 			if c.class != generated {
 				a.memory.settle(a.position)
 			}

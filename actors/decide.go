@@ -51,9 +51,6 @@ func (a *activation) decide(c *call) {
 // needsNoDecision reports that a command was dealt with without its handler.
 func (a *activation) needsNoDecision(c *call) bool {
 	switch {
-	case a.guessed() && !c.isForNew(a.stream):
-		a.readFirst(c)
-		return true
 	case c.class != generated && a.repeated(c):
 		return true // it gets the outcome of then
 	case c.handler == waking, a.over(c):
@@ -85,8 +82,6 @@ func (a *activation) settleDecision(c *call, tx *Tx, reply any, err error) {
 	}
 	nothing := len(tx.events) == 0
 	switch {
-	case a.guessed() && (err != nil || nothing):
-		a.readFirst(c)
 	case err != nil:
 		a.dirty = a.dirty || tx.dirty()
 		if c.class == sent && tx.problem == nil && !tx.panicked {
@@ -128,11 +123,7 @@ func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
 			reply, err = nil, a.broken(c, tx, reason)
 		}
 	}()
-	message := c.message
-	if a.guessed() { // the command is decided again when the guess is wrong, and handlers may have changed it
-		message = c.handler.command.Clone(message)
-	}
-	if reply, err = c.handler.decide(a.state, tx, message); err != nil {
+	if reply, err = c.handler.decide(a.state, tx, c.message); err != nil {
 		err = a.key.kind.refusal(err)
 	}
 	a.handling, tx.state = nil, nil
@@ -142,9 +133,8 @@ func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
 // broken is the error of a handler that did not return.
 func (a *activation) broken(c *call, tx *Tx, reason any) error {
 	a.handling, tx.state = nil, nil
-	if tx.panicked = true; !a.guessed() {
-		a.panicked(c, reason)
-	}
+	tx.panicked = true
+	a.panicked(c, reason)
 	return c.border(a.system.refused(reason))
 }
 

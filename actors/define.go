@@ -48,7 +48,6 @@ type definition struct {
 	problems  []error
 
 	upcasters *upcast.Chain // of the system
-	births    *births       // in the system
 	notes     *notes        // of the system, nil when its journal keeps none
 
 	showPanics bool // the system does

@@ -18,9 +18,6 @@ const (
 	FirstPage        = recoveryFirstPage
 	MaxRousing       = maxRousing
 	MaxWakes         = maxWakes
-	BirthsFrom       = birthsFrom
-	BirthsMost       = birthsMost
-	BirthsLoss       = birthsLoss
 )
 
 // Passivate stops a live aggregate although it may be busy, as Close does. It
@@ -33,9 +30,6 @@ func (s *System) Passivate(kind, id string) bool {
 	shard.mu.Unlock()
 	return a != nil && s.passivate(a, func() bool { return true })
 }
-
-// GuessNew has aggregates of a kind taken for new, as if many had been.
-func (s *System) GuessNew(kind string) { s.definitions[kind].births.score.Store(birthsMost) }
 
 // Check is what Open says of a configuration.
 func Check(config Config) error {

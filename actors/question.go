@@ -35,12 +35,6 @@ func (q *question) isPlain() bool {
 		q.answers == persistence.CommandID{} && q.ifVersion == persistence.Any
 }
 
-// isForNew reports that a command may be the first of an aggregate. The others have to do
-// with what it has sent, or with a version that it has.
-func (q *question) isForNew(stream persistence.StreamID) bool {
-	return q.handler != waking && q.ifVersion == persistence.Any && q.answers == persistence.CommandID{} && !q.own(stream)
-}
-
 // mustBeCurrent reports that an answer without events has consequences that no append
 // vouches for: a reaction is not delivered again, a sender hears of an outcome, a caller
 // who repeats a command or names a version relies on what it is told.

@@ -3,7 +3,7 @@ package actors
 import "sync/atomic"
 
 type stats struct {
-	recoveries, births, passivations, rebuilds, conflicts, stale, unknown, panics atomic.Uint64
+	recoveries, passivations, rebuilds, conflicts, stale, unknown, panics atomic.Uint64
 
 	snapshots, snapshotsDropped, snapshotsIgnored, unlogged atomic.Uint64
 
@@ -15,9 +15,8 @@ type Stats struct {
 	// Active is the number of aggregates in memory, InFlight that of commands taken
 	// and not answered, and InFlightBytes the size of those.
 	Active, InFlight, InFlightBytes int
-	// Recoveries counts states that were read, Births activations that began without
-	// that because the aggregate was new, Passivations those that ended.
-	Recoveries, Births, Passivations uint64
+	// Recoveries counts states that were read, Passivations activations that ended.
+	Recoveries, Passivations uint64
 	// Rebuilds counts states that were dropped and read again; Conflicts and Stale those
 	// of them that another writer caused: an append has shown it, or a proof, see [Fresh].
 	Rebuilds, Conflicts, Stale uint64
@@ -43,7 +42,7 @@ type Stats struct {
 func (s *System) Stats() Stats {
 	return Stats{
 		Active: int(s.directory.active.Load()), InFlight: int(s.inFlight.commands.Load()), InFlightBytes: int(s.inFlight.bytes.Load()),
-		Recoveries: s.stats.recoveries.Load(), Births: s.stats.births.Load(), Passivations: s.stats.passivations.Load(),
+		Recoveries: s.stats.recoveries.Load(), Passivations: s.stats.passivations.Load(),
 		Rebuilds: s.stats.rebuilds.Load(), Conflicts: s.stats.conflicts.Load(), Stale: s.stats.stale.Load(),
 		Unknown: s.stats.unknown.Load(), Panics: s.stats.panics.Load(),
 		Snapshots: s.stats.snapshots.Load(), SnapshotsDropped: s.stats.snapshotsDropped.Load(),

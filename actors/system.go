@@ -244,7 +244,7 @@ func (s *System) host(d Definition) error {
 		return errors.New("a nil definition stands in Config.Aggregates: take what Define returns")
 	}
 	own := d.definition().clone() // systems with other defaults may share the definition
-	own.upcasters, own.births, own.showPanics = s.config.Upcasters, &births{}, s.config.ShowPanics
+	own.upcasters, own.showPanics = s.config.Upcasters, s.config.ShowPanics
 	problem := own.check()
 	if problem == nil && s.config.ProveMessages {
 		own.proveMessages()
