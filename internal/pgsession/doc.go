@@ -6,12 +6,12 @@
 //	pgsession.Prepare(config, pgsession.Options{Server: pgsession.Writable, Planner: true})
 //	conn, err := pgx.ConnectConfig(ctx, config) // err: see Unreachable
 //
-// A role, a database and a server have settings of their own, for encodings, the forms
-// of times and bytes, isolation, timeouts, plans. [Prepare] names every one that our
-// statements rest on in the startup message, where the session's own value wins, and
-// has each new session prove that it took them. A pooler that pools by transaction
-// takes only a few of them; through one the session is only proved. [Begin] is for
-// transactions in sessions that belong to a caller.
+// A role, a database and a server have settings of their own, for encodings, the forms of
+// times and bytes, isolation, timeouts and plans. [Prepare] puts every setting that our
+// statements rest on into the startup message, where the session's own value wins, and lets
+// each new session prove that it has them. A pooler that pools by transaction accepts only a
+// few of them; a session through a pooler has only the proof. [Begin] is for transactions in
+// sessions that belong to a caller.
 //
 // The package knows no table and no statement of its users.
 package pgsession

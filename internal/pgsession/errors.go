@@ -17,17 +17,17 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// The codes that somebody acts on one by one.
+// The codes that packages act on one by one.
 const (
-	// ReadOnly is what a standby answers to who wants to write, and a server to a
-	// session that began while its role or its database was read-only.
+	// ReadOnly is the answer of a standby to a write, and of a server to a session that
+	// began while its role or its database was read-only.
 	ReadOnly = "25006"
-	// NotPermitted is what a role is answered that lacks a right.
+	// NotPermitted is the answer to a role that lacks a right.
 	NotPermitted = "42501"
 )
 
-// ServerError is what a server answered. Its message is kept only for classes of
-// errors whose messages cannot quote stored data.
+// ServerError is an error that a server has answered. It has the server's message only for
+// classes of errors whose messages cannot quote stored data.
 type ServerError struct {
 	// Code is the SQLSTATE.
 	Code string
@@ -43,7 +43,7 @@ func (e *ServerError) Error() string {
 	return fmt.Sprintf("the server answered SQLSTATE %s: %s", e.Code, e.Message)
 }
 
-// NewServerError keeps of an answer what may be shown.
+// NewServerError makes an error of the parts of an answer that may be shown.
 func NewServerError(code, message string) *ServerError {
 	switch {
 	case code == "": // a server that does not speak the protocol
@@ -54,19 +54,19 @@ func NewServerError(code, message string) *ServerError {
 	return &ServerError{Code: code}
 }
 
-// UnfitError says that a server answers and is not one for the session.
+// UnfitError says that a server answers but is not fit for the session.
 type UnfitError struct {
 	// Code is the SQLSTATE that the server would have answered.
 	Code string
-	// Reason says what it is, and what to do.
+	// Reason says what the server is, and what to do.
 	Reason string
 }
 
 // Error fulfils error.
 func (e *UnfitError) Error() string { return e.Reason }
 
-// Code is the SQLSTATE of what a server answered, and "" for an error that is no
-// answer.
+// Code returns the SQLSTATE of an error that a server has answered, and "" for any other
+// error.
 func Code(err error) string {
 	if own, ok := errors.AsType[*ServerError](err); ok {
 		return own.Code
@@ -81,9 +81,9 @@ func Code(err error) string {
 }
 
 // Definite reports whether an answer, on a connection that stayed usable, proves that
-// nothing was stored. Everything else may have been stored: 57P01 looks like a clean
-// abort, and of such commits more than half had been done. 25P03 comes to who has left a
-// transaction open, before its commit is asked for.
+// nothing was stored. After any other answer it may have been: 57P01 looks like a clean
+// abort, and more than half of the commits that got it had been done. A session gets 25P03
+// when it has left a transaction open, before it asks for the commit.
 func Definite(code string) bool {
 	switch code {
 	case "40001", "40P01", "55P03", "25P03", ReadOnly:
@@ -98,10 +98,9 @@ func Definite(code string) bool {
 	return false
 }
 
-// Spent reports whether the session that got an answer is of no use any more, though
-// its connection may live: it began while the server was read-only, its prepared
-// statements are gone or of other tables, or the server is ending it. A new session
-// may do what this one could not.
+// Spent reports whether the session that got an answer is of no use any more, though its
+// connection may live. It began while the server was read-only, its prepared statements are
+// gone or belong to other tables, or the server is ending it. A new session may succeed.
 func Spent(code string) bool {
 	switch code {
 	case ReadOnly, "0A000", "25P03", "25P04", "26000", "42P05", "XX000":
@@ -110,8 +109,8 @@ func Spent(code string) bool {
 	return len(code) == 5 && (code[:2] == "08" || code[:3] == "57P")
 }
 
-// Passing reports whether an answer is about the server and not about what was asked:
-// it is going, coming, full or a standby, or it has ended the session.
+// Passing reports whether an answer is about the server and not about the statement: the
+// server is stopping, starting, full or a standby, or it has ended the session.
 func Passing(code string) bool {
 	switch code {
 	case ReadOnly, "25P03", "25P04", "26000":
@@ -120,12 +119,11 @@ func Passing(code string) bool {
 	return len(code) == 5 && (code[:2] == "08" || code[:2] == "53" || code[:3] == "57P")
 }
 
-// Collided reports whether a transaction was undone because of others, and may be
-// tried again.
+// Collided reports whether a transaction was undone because of other transactions, and may
+// be tried again.
 func Collided(code string) bool { return code == "40001" || code == "40P01" }
 
-// NoTables reports whether an answer says that tables, functions or their schema are
-// not there.
+// NoTables reports whether an answer says that tables, functions or their schema are missing.
 func NoTables(code string) bool {
 	switch code {
 	case "42P01", "3F000", "42883":
@@ -134,15 +132,15 @@ func NoTables(code string) bool {
 	return false
 }
 
-// WeakCommit recognises the warning that a commit is on one server only although its
-// replication was to be waited for. Its text depends on the server's language, so
-// every warning of its class counts.
+// WeakCommit recognises the warning that the server did not wait for the replication of a
+// commit, although it should have. The text depends on the server's language, so every
+// warning of this class counts.
 func WeakCommit(code, unlocalized, severity string) bool {
 	return code == "01000" && (unlocalized == "WARNING" || severity == "WARNING")
 }
 
-// Public reduces an error of the driver to what may be shown: the driver's own texts
-// quote connection strings, hosts, users and values.
+// Public reduces an error of the driver to what may be shown. The driver's own texts quote
+// connection strings, hosts, users and values.
 func Public(err error) error {
 	if err == nil {
 		return nil
@@ -175,8 +173,8 @@ func Public(err error) error {
 
 var errDriver = errors.New("the driver failed")
 
-// Unreachable translates an error of a session's beginning into what can be done
-// about it. It does not say where the server is: that is part of the connection string.
+// Unreachable translates the error of a session that cannot begin, and says what to do. It
+// does not say where the server is, because that is part of the connection string.
 func Unreachable(err error) error {
 	if invalid, ok := errors.AsType[*persistence.InvalidError](err); ok {
 		return invalid
@@ -195,7 +193,7 @@ func Unreachable(err error) error {
 	return &persistence.UnavailableError{Reason: "the server cannot be reached" + look, Err: cause}
 }
 
-// advice is what to look at, behind a colon.
+// advice says what to look at, behind a colon.
 func advice(err error) string {
 	switch code := Code(err); {
 	case code == "28P01" || code == "28000":
@@ -236,5 +234,6 @@ func isTLS(err error) bool {
 	return certificate || header || authority || err != nil && strings.Contains(err.Error(), "server refused TLS connection")
 }
 
-// NotAURL is why something is no connection string. The driver's own text quotes it.
+// NotAURL is the reason why a text is no connection string. The driver's own reason quotes the
+// text.
 const NotAURL = "is not a connection string: write postgres://user:password@host:5432/database, or host=… user=… dbname=…"

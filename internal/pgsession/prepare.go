@@ -12,7 +12,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Server is which of several servers a session may be on.
+// Server says which of several servers a session may be on.
 type Server int
 
 const (
@@ -26,11 +26,11 @@ const (
 
 // Options say what a session is for.
 type Options struct {
-	// Name is told the server as the program's, unless the configuration has one.
+	// Name is the program's name for the server, unless the configuration has one.
 	Name string
-	// Server is asked for unless the configuration names what it wants itself, by
-	// target_session_attrs or a function. Of several hosts the first that is such a
-	// server is taken.
+	// Server says which server the session needs, unless the configuration says it itself,
+	// by target_session_attrs or a function. Of several hosts the first such server is
+	// taken.
 	Server Server
 	// Pooler says that a pooler that pools by transaction stands between, which refuses
 	// most settings in a startup message.
@@ -41,8 +41,8 @@ type Options struct {
 	Planner bool
 }
 
-// Prepare makes a configuration one of sessions that are as this package says. An
-// error of such a session's beginning is told by [Unreachable].
+// Prepare changes a configuration so that its sessions are as this package says.
+// [Unreachable] translates the error of a session that cannot begin.
 func Prepare(config *pgx.ConnConfig, o Options) {
 	if config.RuntimeParams["application_name"] == "" && o.Name != "" {
 		config.RuntimeParams["application_name"] = o.Name
@@ -66,8 +66,8 @@ func Prepare(config *pgx.ConnConfig, o Options) {
 	}
 }
 
-// Prove has a session show that it is as it should be, for one that somebody else has
-// changed since it began.
+// Prove returns an error unless a session is as it should be. It is for a session that
+// somebody else has changed since it began.
 func Prove(ctx context.Context, conn *pgconn.PgConn, o Options) error {
 	return prove(ctx, conn, o, o.Server)
 }
@@ -97,8 +97,8 @@ func prove(ctx context.Context, conn *pgconn.PgConn, o Options, server Server) e
 	return nil
 }
 
-// needs reports whether something must be so in sessions of this kind: those that
-// plan are the journal's.
+// needs reports whether sessions with these options must have a setting. Those with Planner
+// are the journal's.
 func (o Options) needs(n need) bool {
 	switch n.name {
 	case "client_encoding":

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// The settings that statements of this module rest on. What a role, a database or a
-// server says of any other setting changes how fast or where something is done, not
-// what it means; a test goes through all settings of a server and judges each.
+// The settings that statements of this module rest on. Any other setting of a role, a
+// database or a server changes how fast or where something is done, not what it means. A test
+// goes through all settings of a server and says so of each.
 
 // shared are settings that a pooler keeps for each of its clients.
 var shared = map[string]string{
@@ -20,7 +20,7 @@ var shared = map[string]string{
 	"standard_conforming_strings": "on",
 }
 
-// forms are how values look that come and go as text, and what statements mean.
+// forms are settings that change how values look as text, and what statements mean.
 var forms = map[string]string{
 	"array_nulls":           "on",
 	"bytea_output":          "hex",
@@ -32,27 +32,27 @@ var forms = map[string]string{
 	"exit_on_error": "off",
 	// A warning says that a commit may not be as durable as it should be.
 	"client_min_messages": "notice",
-	// Rows that a policy hides would be missing without a word. So they are an error.
+	// Rows that a policy hides would be missing without a word. With this they are an error.
 	"row_security": "off",
 
 	"default_transaction_isolation":  "read committed",
 	"default_transaction_deferrable": "off",
 }
 
-// limits are ends that a server puts to what it does. Whoever waits for a statement
-// has a limit already, and a statement that ends earlier has an unknown outcome. How
-// long a transaction may be left open is for the operator to say: one that the server
-// ends has stored nothing.
+// limits are time limits of the server for its work. The caller of a statement has a limit
+// already, and a statement that the server ends earlier has an unknown outcome. The operator
+// decides how long a transaction may be left open: one that the server ends has stored
+// nothing.
 var limits = map[string]string{
 	"statement_timeout":    "0",
 	"lock_timeout":         "0",
 	"idle_session_timeout": "0",
 }
 
-// plans are for statements that have one good plan, which is by indexes. A plan made
-// while a table was small is used for ever when the table grows faster than the
-// server gathers statistics. With scans turned off the planner's costs are so high
-// that a server would compile every statement, which takes longer than any of them.
+// plans are settings for statements that have one good plan, by indexes. Without them a plan
+// that was made while a table was small stays in use when the table grows faster than the
+// server gathers statistics. With scans turned off the planner's costs are so high that a
+// server would compile every statement, which takes longer than any of them.
 var plans = map[string]string{
 	"jit":             "off",
 	"plan_cache_mode": "auto",
@@ -85,17 +85,17 @@ var plans = map[string]string{
 	"max_parallel_workers_per_gather": "0",
 }
 
-// later are settings that not every release knows, so that they cannot stand in the
-// startup message. A session takes those that its server has.
+// later are settings that not every release knows, so they cannot be in the startup message.
+// A session sets those that its server has.
 var later = map[string]string{
 	"transaction_timeout": "0", // from 17 on
 }
 
-// searchPath finds functions and operators of the system only: everything of ours is
-// called by its schema.
+// searchPath finds only functions and operators of the system. Our statements name the schema
+// of everything else.
 const searchPath = "pg_catalog, pg_temp"
 
-// startup are the settings that a session begins with.
+// startup returns the settings that a session begins with.
 func startup(o Options) map[string]string {
 	all := maps.Clone(shared)
 	if o.Pooler {
@@ -110,7 +110,7 @@ func startup(o Options) map[string]string {
 	return all
 }
 
-// How transactions begin. Each names its isolation, whatever the server's default.
+// The beginnings of transactions. Each names its isolation, whatever the server's default.
 const (
 	// Writing reads committed data, and writes unless the operator has made the role or
 	// the database read-only.
@@ -119,14 +119,14 @@ const (
 	Snapshot = "BEGIN READ ONLY, ISOLATION LEVEL REPEATABLE READ"
 )
 
-// Begin is the beginning of a transaction in a session that belongs to a caller or to a
-// pooler, whose settings come back at its end. It gets and gives texts, bytes and times
-// in one form. Statements in it are ended by whoever waits for them, not by a setting.
-// The server does not compile them: they are short. Further settings are those of the
-// transaction, as names and values in pairs.
+// Begin returns the statements that begin a transaction in a session of a caller or a pooler.
+// The session's own settings come back at the end of the transaction. In the transaction
+// texts, bytes and times have one form, no setting ends a statement that somebody waits for,
+// and the server does not compile statements, which are short. more are further settings of
+// the transaction, as names and values in pairs.
 //
-// What the caller's statements find is the caller's: the search path, the time zone,
-// the planner's settings and policies of rows stay as they are.
+// The search path, the time zone, the planner's settings and policies of rows stay as they
+// are, so that the caller's own statements mean what the caller expects.
 func Begin(how string, more ...string) string {
 	settings := maps.Clone(forms)
 	maps.Copy(settings, shared)
@@ -145,7 +145,7 @@ func Begin(how string, more ...string) string {
 	return text.String()
 }
 
-// literal is a value of a setting as SQL has it. A list is one of several values.
+// literal is a value of a setting as a literal of SQL, or several for a list.
 func literal(value string) string {
 	parts := strings.Split(value, ", ")
 	for i := range parts {
@@ -154,8 +154,8 @@ func literal(value string) string {
 	return strings.Join(parts, ", ")
 }
 
-// needs are what a session must have whatever made it: a pooler or a proxy may keep
-// what the startup message says from the server. The reasons complete "which …".
+// needs are the settings that each session must have, however it was made: a pooler or a
+// proxy may keep the startup message from the server. The reasons complete "which …".
 var needs = []need{
 	{"server_encoding", "UTF8", `cannot hold every text: make a database with ENCODING 'UTF8' TEMPLATE template0 for the journal`},
 	{"client_encoding", "UTF8", "garbles texts: set it to UTF8 for the role"},
@@ -183,10 +183,10 @@ func (n need) met(value string) bool {
 	return value == n.value
 }
 
-// proveSQL takes the settings that this server has beside those of the startup
-// message, and tells what the session has: what is needed in the order of needs, and
-// whether it is on a standby and whether it only reads. A search path is told by what
-// is looked through first.
+// proveSQL returns statements that set what this server has beside the settings of the
+// startup message, and then select what the session has: the values in the order of needs,
+// whether the server is a standby, and whether the session is read-only. The value of a
+// search path is its first schema.
 func proveSQL(o Options) string {
 	var text strings.Builder
 	if !o.Pooler {

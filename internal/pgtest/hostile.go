@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Hostile makes a database and a role to whom the server gives the worst values of all
-// settings that a user can set and that could change what statements mean, but for the
-// excepted ones. It returns the database's connection string for that role, a
-// superuser, and for the usual one, whose settings are the server's.
+// Hostile makes a database and a role with the worst settings there are: the role has a bad
+// value for every setting that a user can set and that could change what statements mean,
+// except for some. It returns the connection string of the database for that role, a
+// superuser, and the one for the usual role, which has the server's settings.
 func Hostile(t testing.TB, database func(testing.TB) string, except ...string) (hostile, plain string) {
 	t.Helper()
 	server, err := shared.url(t.Context())
@@ -47,7 +47,7 @@ func Hostile(t testing.TB, database func(testing.TB) string, except ...string) (
 	return u.String(), plain
 }
 
-// settings are those that a user can set on a server, or an operator for a user.
+// settings are the settings that a user can set on a server, or an operator for a user.
 func settings(t testing.TB, url string) map[string]string {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -65,7 +65,8 @@ func settings(t testing.TB, url string) map[string]string {
 	return found
 }
 
-// evil is a schema whose functions lie to whoever finds them before the server's own.
+// evil is a schema whose functions give wrong answers. A search path may find them before the
+// server's own.
 const evil = `CREATE SCHEMA evil;
 CREATE FUNCTION evil.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT 'nonsense' $$;
 CREATE FUNCTION evil.strpos(text, text) RETURNS int LANGUAGE sql AS $$ SELECT 0 $$;
@@ -75,8 +76,8 @@ CREATE FUNCTION evil.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS $$ SELE
 CREATE TABLE evil.event (LIKE pg_catalog.pg_class);
 `
 
-// HostileSettings are the values of [Hostile] as SQL has them. A setting that only
-// changes how fast something is done is among them when a plan depends on it.
+// HostileSettings are the values of [Hostile] as SQL. Settings that change only how fast
+// something is done are among them when a plan depends on them.
 var HostileSettings = map[string]string{
 	"DateStyle": "'SQL, DMY'", "IntervalStyle": "iso_8601", "TimeZone": "'Asia/Kathmandu'", "timezone_abbreviations": "'Australia'",
 	"client_encoding": "LATIN1", "bytea_output": "escape", "extra_float_digits": "-15", "xmlbinary": "hex", "xmloption": "document",
@@ -103,7 +104,7 @@ var HostileSettings = map[string]string{
 	"plpgsql.extra_errors": "'all'", "plpgsql.extra_warnings": "'all'", "plpgsql.variable_conflict": "use_variable", "plpgsql.check_asserts": "off", "plpgsql.print_strict_params": "on",
 }
 
-// harmless are the settings that [Hostile] leaves alone, by why.
+// harmless are the settings that [Hostile] does not change, by the reason.
 var harmless = map[string]string{
 	"what an operator decides about his server, and is respected":                                                             "default_transaction_read_only temp_file_limit max_stack_depth",
 	"where and how tables lie that an owner makes, which the migrations name where it matters":                                "default_tablespace temp_tablespaces default_table_access_method default_toast_compression",

@@ -56,9 +56,9 @@ func Server(t testing.TB, options ...pgserver.Option) *pgserver.Server {
 	return server
 }
 
-// Pooler runs a PgBouncer that pools by transaction before the server of the other
-// databases, until the end of the test, with further lines of configuration. It returns the connection string of such a
-// database that leads through it.
+// Pooler runs a PgBouncer that pools by transaction in front of the shared server, until the
+// end of the test. settings are further lines of its configuration. Pooler returns a function
+// that turns the connection string of a database into the one that leads through the pooler.
 func Pooler(t testing.TB, settings ...string) (through func(url string) string) {
 	t.Helper()
 	server, err := shared.url(t.Context())
@@ -135,8 +135,8 @@ func database(t testing.TB, template string) string {
 	return withDatabase(server, name)
 }
 
-// Backup keeps a copy of a database, which nobody may be connected to, and returns how
-// to put it in the place of what the database has become. It stays the same journal.
+// Backup keeps a copy of a database, which must have no connections. It returns a function
+// that puts the copy in the place of the database. It is still the same journal.
 func Backup(t testing.TB, url string) (restore func()) {
 	t.Helper()
 	server, err := shared.url(t.Context())
@@ -157,14 +157,14 @@ const (
 	templatePrefix = "stele_template_"
 )
 
-// Main wraps a test's main, so that the server that this process started is gone
-// when the tests are done. Processes that do not use it leave that to the kernel.
+// Main wraps the main function of tests, so that the server that this process has started is
+// gone when the tests are done. In processes without it the kernel ends the server.
 func Main(m *testing.M) interface{ Run() int } { return mainFunc(m.Run) }
 
 type mainFunc func() int
 
 func (f mainFunc) Run() int {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // tests provoke what it would report
 	code := f()
 	if err := shared.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
@@ -216,9 +216,8 @@ func (s *sharedServer) stop() error {
 	return s.own.Stop()
 }
 
-// template makes a database to copy migrated ones from, unless there is one: a
-// copy is made in half the time of a migration. All processes that know the same
-// migrations share it.
+// template makes a migrated database to copy others from, unless there is one: a copy takes
+// half the time of a migration. All processes that know the same migrations share it.
 func (s *sharedServer) template(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,7 +236,7 @@ func (s *sharedServer) template(ctx context.Context) (string, error) {
 	return name, nil
 }
 
-// templateName names the template by what its migrations say.
+// templateName names the template by the text of its migrations.
 func templateName() (string, error) {
 	migrations, err := postgres.Migrations("stele")
 	if err != nil {
@@ -261,7 +260,7 @@ func makeTemplate(ctx context.Context, server, name string) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	// Other processes may have the same idea.
+	// Other processes may do the same at this moment.
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock(hashtext($1))", name); err != nil {
 		return err
 	}
@@ -305,7 +304,7 @@ func retryInUse(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// dropLeftovers drops databases of test processes that died, on a server that
+// dropLeftovers drops the databases of test processes that have died, on a server that
 // outlives them.
 func dropLeftovers(ctx context.Context, server string) error {
 	conn, err := pgx.Connect(ctx, server)
@@ -332,7 +331,7 @@ func dropLeftovers(ctx context.Context, server string) error {
 	return nil
 }
 
-// old reports whether a database is of a test that must have ended long ago.
+// old reports whether the test of a database must have ended long ago.
 func old(name string) bool {
 	made, _, _ := strings.Cut(strings.TrimPrefix(name, databasePrefix), "_")
 	seconds, err := strconv.ParseInt(made, 10, 64)
@@ -348,8 +347,7 @@ func execute(ctx context.Context, server, sql string) error {
 	return retryInUse(ctx, func() error { _, err := conn.Exec(ctx, sql); return err })
 }
 
-// withDatabase changes the database in a connection string, which may have
-// either form that libpq knows.
+// withDatabase changes the database in a connection string, in either form that libpq knows.
 func withDatabase(server, name string) string {
 	if u, err := url.Parse(server); err == nil && u.Scheme != "" {
 		u.Path = "/" + name

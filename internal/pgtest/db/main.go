@@ -3,10 +3,9 @@
 //	go run ./internal/pgtest/db                     prints its URL and runs until a signal
 //	go run ./internal/pgtest/db -- go test ./...    runs a command with STELE_TEST_POSTGRES set
 //
-// With a command, all packages that it tests share one server, and the exit
-// code is the command's. When STELE_TEST_POSTGRES is set already, that server is
-// used and none is started. The flag -durable makes the server flush to the
-// disk, for benchmarks.
+// With a command, all packages that the command tests share one server, and the exit code is
+// the command's. When STELE_TEST_POSTGRES is set already, that server is used and none is
+// started. The flag -durable makes the server flush to the disk, for benchmarks.
 package main
 
 import (
@@ -59,7 +58,7 @@ func run(durable bool, command []string) (code int, err error) {
 	return runCommand(ctx, append(os.Environ(), variable+"="+server.URL()), command)
 }
 
-// runCommand runs a command to its end; a signal is passed on to it.
+// runCommand runs a command to its end, and passes signals on to it.
 func runCommand(ctx context.Context, environment, command []string) (int, error) {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = environment, os.Stdin, os.Stdout, os.Stderr

@@ -16,11 +16,11 @@ import (
 
 const directoryPrefix = "stele-pg-"
 
-// longestSocket is what the path of a socket may have, less the name in it.
+// longestSocket bounds the path of a socket's directory.
 const longestSocket = 107 - len("/.s.PGSQL.5432")
 
-// makeDirectory makes the server's directory and holds a lock in it for as long
-// as this process lives, so that others can tell it from a leftover.
+// makeDirectory makes the server's directory. It holds a lock in it for as long as this
+// process lives, which distinguishes the directory from a leftover.
 func (s *Server) makeDirectory() error {
 	parents := []string{os.TempDir()}
 	if len(parents[0])+1+len(directoryPrefix)+10 > longestSocket {
@@ -63,8 +63,8 @@ func lockFile(file *os.File) error {
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-// removeLeftovers removes the directories of servers whose owner is dead. It is
-// a courtesy to the disk, so what it cannot do it leaves.
+// removeLeftovers removes the directories of servers whose owner is dead. It only saves space
+// on the disk, so its errors do not matter.
 func removeLeftovers(parent string) {
 	directories, _ := filepath.Glob(filepath.Join(parent, directoryPrefix+"*"))
 	for _, directory := range directories {
@@ -74,8 +74,8 @@ func removeLeftovers(parent string) {
 	}
 }
 
-// leftover reports whether nobody owns the directory, and ends a server that
-// still runs in it.
+// leftover reports whether the directory has no owner any more. It ends a server that still
+// runs there.
 func leftover(directory string) bool {
 	lock, err := os.OpenFile(filepath.Join(directory, "lock"), os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -99,8 +99,8 @@ func leftover(directory string) bool {
 	if err != nil || pid <= 1 || !alive(pid) {
 		return true
 	}
-	// The number may belong to another process by now: only one that works in this
-	// directory is the server.
+	// The number may belong to another process by now. The server is a process that works in
+	// this directory.
 	if !worksIn(pid, data) {
 		return true
 	}

@@ -5,9 +5,9 @@
 //	defer server.Stop()
 //	connect(server.URL())
 //
-// A server listens on a socket in its own directory only, so two never collide.
-// Its data may be lost with the machine, never with a process: see [Durable].
-// Such a server keeps its files in memory where there is room. Faults are real:
+// A server listens only on a socket in its own directory, so two servers never collide. Its
+// data may be lost with the machine, never with a process, unless it is [Durable]. A server
+// that is not durable keeps its files in memory where there is room. Faults are real:
 // [Server.Kill], [Server.Abort], [Server.Pause], and [SlowFlush] for the disk.
 //
 // The package finds the server's binaries and installs them where that is safe;

@@ -16,7 +16,7 @@ import (
 	"syscall"
 )
 
-// installation is where the server's programs are and who must run them.
+// installation says where the server's programs are and which user must run them.
 type installation struct {
 	bin        string
 	credential *syscall.Credential // nil: as this process
@@ -92,7 +92,7 @@ func complete(directory string) bool {
 	})
 }
 
-// serverUser is who runs the server: it refuses to be run by root.
+// serverUser returns the user that runs the server, which refuses to be run by root.
 func serverUser() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil

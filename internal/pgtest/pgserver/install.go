@@ -17,8 +17,8 @@ type installer struct {
 	run  func(ctx context.Context, arguments ...string) error
 }
 
-// newInstaller returns an installer, or false where it may not: only root on
-// Debian and its kin can.
+// newInstaller returns an installer, or false where this process may not install: only root
+// may, on Debian and its derivatives.
 func newInstaller(root string) (*installer, bool) {
 	if _, err := os.Stat(filepath.Join(root, "etc/debian_version")); err != nil || os.Geteuid() != 0 {
 		return nil, false
@@ -26,13 +26,12 @@ func newInstaller(root string) (*installer, bool) {
 	return &installer{root: root, run: aptGet}, true
 }
 
-// install is serialised between processes, and finds nothing to do when another
-// one did it.
+// install installs the package. Processes take turns, and the later ones find nothing to do.
 func (i *installer) install(ctx context.Context) error {
 	return i.alone(func() error { return i.installServer(ctx) })
 }
 
-// installPooler is install for PgBouncer. Its package starts one of its own, which
+// installPooler is install for PgBouncer. The package starts a PgBouncer of its own, which
 // knows no database.
 func (i *installer) installPooler(ctx context.Context) error {
 	return i.alone(func() error {
@@ -46,7 +45,7 @@ func (i *installer) installPooler(ctx context.Context) error {
 	})
 }
 
-// alone has no other process install meanwhile.
+// alone runs a function while no other process installs.
 func (i *installer) alone(do func() error) error {
 	lock, err := os.OpenFile(filepath.Join(i.root, "var/lock/stele-pgserver"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -69,7 +68,7 @@ func (i *installer) installServer(ctx context.Context) error {
 	if err := i.run(ctx, "install", "--yes", "--no-install-recommends", "postgresql-common"); err != nil {
 		return err
 	}
-	// Else the next package starts a server of its own.
+	// Without this the next package starts a server of its own.
 	config := filepath.Join(i.root, "etc/postgresql-common/createcluster.conf")
 	if err := os.MkdirAll(filepath.Dir(config), 0o755); err != nil {
 		return err

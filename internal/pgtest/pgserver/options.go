@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// Missing is what to do when no server can be had: the text of every error that
-// says so.
+// Missing says what to do when there is no server. It is the text of the errors that say so.
 const Missing = "no Postgres: set STELE_TEST_POSTGRES, or install the server binaries (Debian: apt-get install postgresql)"
 
-// MissingPooler is what to do when there is no PgBouncer.
+// MissingPooler says what to do when there is no PgBouncer.
 const MissingPooler = "no PgBouncer: install it (Debian: apt-get install pgbouncer)"
 
 // Option changes how a server is started.
@@ -25,10 +24,10 @@ type options struct {
 func newOptions(list []Option) *options {
 	o := &options{settings: map[string]string{
 		"listen_addresses": "",
-		// A killed process loses nothing by these: its pages are the kernel's.
+		// A killed process loses nothing by these, because its pages belong to the kernel.
 		"fsync":            "off",
 		"full_page_writes": "off",
-		// Journals check it, and it decides what an acknowledgement means.
+		// Journals check this setting, which decides what an acknowledgement means.
 		"synchronous_commit": "on",
 		"max_connections":    "500",
 		"lc_messages":        "C",
@@ -44,7 +43,7 @@ func newOptions(list []Option) *options {
 	return o
 }
 
-// Durable makes the server flush to the disk. Benchmarks need it to be honest.
+// Durable makes the server flush to the disk, which honest benchmarks need.
 func Durable(o *options) {
 	o.durable = true
 	o.settings["fsync"] = "on"

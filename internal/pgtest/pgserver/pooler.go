@@ -154,7 +154,7 @@ func findPooler(ctx context.Context) (string, error) {
 	return "", errors.New(MissingPooler)
 }
 
-// poolerProgram is where packages put it, or on the path.
+// poolerProgram looks where packages put the program, and on the path.
 func poolerProgram(root string) (string, bool) {
 	for _, directory := range []string{"usr/sbin", "usr/bin", "usr/local/bin", "opt/homebrew/bin"} {
 		program := filepath.Join(root, directory, "pgbouncer")

@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// dieWithParent has the kernel shut the server down when this process ends in
-// whatever way.
+// dieWithParent makes the kernel shut the server down when this process ends, in whatever way.
 func dieWithParent(attributes *syscall.SysProcAttr) { attributes.Pdeathsig = syscall.SIGQUIT }
 
 // childrenOf lists the processes whose parent is pid.
@@ -25,19 +24,19 @@ func childrenOf(pid int) []int {
 	return children
 }
 
-// alive reports whether a process runs; one that waits to be collected does not.
+// alive reports whether a process runs. One that waits for its parent does not.
 func alive(pid int) bool {
 	fields := statFields("/proc/" + strconv.Itoa(pid) + "/stat")
 	return len(fields) > 0 && string(fields[0]) != "Z"
 }
 
-// statFields returns the state, the parent and what follows.
+// statFields returns the state, the parent and the fields behind.
 func statFields(path string) [][]byte {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil
 	}
-	// The name before stands in brackets and may hold anything.
+	// The name before these fields stands in brackets and may hold anything.
 	return bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 }
 
@@ -46,8 +45,8 @@ func worksIn(pid int, directory string) bool {
 	return err == nil && at == directory
 }
 
-// memoryDirectory is where files live in memory, which makes and drops databases
-// in a third of the time, and whether there is room for many.
+// memoryDirectory returns a directory whose files are in memory, where databases are made and
+// dropped in a third of the time. It reports whether there is room for many.
 func memoryDirectory() (path string, roomy bool) {
 	var room syscall.Statfs_t
 	if err := syscall.Statfs("/dev/shm", &room); err != nil {

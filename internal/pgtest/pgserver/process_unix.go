@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// dieWithParent does nothing: only Linux can. Tests stop the server at their end.
+// dieWithParent does nothing, because only Linux can do it. Tests stop the server at their end.
 func dieWithParent(*syscall.SysProcAttr) {}
 
 // childrenOf lists the processes whose parent is pid.
@@ -27,8 +27,9 @@ func childrenOf(pid int) []int {
 
 func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
-// worksIn cannot be told cheaply, so a leftover server is never ended here.
+// worksIn returns false, because it cannot be found out cheaply: a leftover server is never
+// ended here.
 func worksIn(int, string) bool { return false }
 
-// memoryDirectory is a thing of Linux.
+// memoryDirectory returns nothing, because only Linux has such a directory.
 func memoryDirectory() (path string, roomy bool) { return "", false }

@@ -67,8 +67,8 @@ func (s *Server) open(ctx context.Context) error {
 
 func (s *Server) data() string { return filepath.Join(s.directory, "data") }
 
-// command runs one of the server's programs as the user it needs, in the
-// server's directory, because it may not read the one of this process.
+// command runs one of the server's programs as the server's user, in the server's directory:
+// that user may be unable to read the directory of this process.
 func (s *Server) command(name string, arguments ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.install.bin, name), arguments...) //nolint:noctx // it outlives every call
 	cmd.Dir = s.directory
@@ -92,7 +92,7 @@ func (s *Server) Socket() string { return filepath.Join(s.directory, ".s.PGSQL.5
 // Restart runs the server again after it was killed, and waits until it takes
 // connections.
 func (s *Server) Restart(ctx context.Context) error {
-	// The file says "ready" of the run before.
+	// The file still says "ready" for the run before.
 	if err := os.Remove(s.pidFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -124,15 +124,15 @@ func start(cmd *exec.Cmd) (process *os.Process, exited <-chan struct{}, err erro
 	return cmd.Process, gone, nil
 }
 
-// live is the life of a process. It keeps its thread, because a process that dies
-// with its parent dies with the thread that started it.
+// live runs a process to its end. It keeps its thread, because a process that dies with its
+// parent dies with the thread that started it.
 func live(cmd *exec.Cmd, started chan<- error, gone chan<- struct{}) {
 	runtime.LockOSThread()
 	defer close(gone)
 	err := cmd.Start()
 	started <- err
 	if err == nil {
-		_ = cmd.Wait() // how it ended is of no use: tests kill it
+		_ = cmd.Wait() // its error means nothing, because tests kill it
 	}
 }
 
@@ -176,8 +176,8 @@ func (s *Server) Kill() error {
 	})
 }
 
-// Abort shuts the server down as "pg_ctl stop -m immediate" does: nothing that is
-// only in its memory is written any more. It waits until the processes are gone.
+// Abort shuts the server down as "pg_ctl stop -m immediate" does: the server writes nothing any
+// more that is only in its memory. Abort waits until the processes are gone.
 func (s *Server) Abort() error {
 	children := childrenOf(s.process.Pid)
 	if err := s.process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -209,9 +209,8 @@ func (s *Server) Resume() {
 	_ = s.process.Signal(syscall.SIGCONT)
 }
 
-// KillBackend ends one process of the server, as kill -9 does; the server then
-// ends all others and recovers. A process that is not the server's is left
-// alone.
+// KillBackend ends one process of the server, as kill -9 does. The server then ends all others
+// and recovers. It does nothing to a process of anybody else.
 func (s *Server) KillBackend(pid int) {
 	for _, child := range childrenOf(s.process.Pid) {
 		if child == pid {
@@ -226,7 +225,7 @@ func (s *Server) Stop() error {
 	s.once.Do(func() {
 		if s.process != nil {
 			s.Resume()
-			_ = s.process.Signal(syscall.SIGQUIT) // nothing in it is wanted any more
+			_ = s.process.Signal(syscall.SIGQUIT) // nobody needs its data any more
 			select {
 			case <-s.exited:
 			case <-time.After(10 * time.Second):
@@ -257,14 +256,14 @@ func eventually(limit time.Duration, what string, done func() bool) error {
 	return nil
 }
 
-// BecomeStandby makes a server that was killed come up as a standby, which takes
-// connections but no writes.
+// BecomeStandby makes a server that was killed start as a standby, which takes connections but
+// no writes.
 func (s *Server) BecomeStandby() error {
 	return os.WriteFile(filepath.Join(s.data(), "standby.signal"), nil, 0o600)
 }
 
-// Standby makes a second server that has all that this one has and follows it
-// without being waited for. [Server.Stop] of both is the caller's.
+// Standby makes a second server with all data of this one. It follows this one, which does not
+// wait for it. The caller has to stop both, by [Server.Stop].
 func (s *Server) Standby(ctx context.Context) (*Server, error) {
 	standby := &Server{install: s.install, options: s.options}
 	if err := standby.follow(ctx, s); err != nil {

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// SlowFlush makes a durable server that takes this much longer for each flush of
-// its log, for which commits wait, as on slower disks. Server.SlowDown changes it.
-// It needs Linux and a C compiler: the server gets a library of its own in front of
-// the system's. Start fails without.
+// SlowFlush makes a durable server whose flushes of the log, for which commits wait, take
+// longer by a time, as on slower disks. Server.SlowDown changes that time. SlowFlush needs
+// Linux and a C compiler, because the server gets a library in front of the system's. Start
+// fails without them.
 func SlowFlush(longer time.Duration) Option {
 	return func(o *options) {
 		Durable(o)
-		o.settings["wal_sync_method"] = "fdatasync" // and nothing else is flushed so
+		o.settings["wal_sync_method"] = "fdatasync" // which the server uses for the log only
 		o.flush = longer
 	}
 }
@@ -26,7 +26,7 @@ func SlowFlush(longer time.Duration) Option {
 //go:embed slowflush/flush.c
 var slowFlushSource []byte
 
-// flushFile says in a server's directory how much longer its flushes take.
+// flushFile is the file in a server's directory that says how much longer flushes take.
 func flushFile(directory string) string { return filepath.Join(directory, "flush") }
 
 // compileSlowFlush makes the library in a directory and returns the settings
@@ -40,7 +40,7 @@ func compileSlowFlush(directory string, longer time.Duration) ([]string, error) 
 	if out, err := compile.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("slow flushes need a C compiler: %w: %s", err, out)
 	}
-	// Who runs the server may be another user.
+	// Another user may run the server.
 	if err := os.Chmod(library, 0o755); err != nil { //nolint:gosec // it is no secret
 		return nil, err
 	}
