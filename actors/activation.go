@@ -89,44 +89,57 @@ func (d *depth) add(c *call, sign int) {
 	d.bytes += sign * c.bytes
 }
 
-// Receive fulfils actor.Actor. A panic of our own code or of the journal's ends
-// this activation and no other. User code that panics is recovered closer to it; when it
-// ends the goroutine, the activation goes on with another.
+// Receive fulfils actor.Actor. A panic in our own code or in the journal's ends this
+// activation and no other.
 func (a *activation) Receive(ctx actor.Context) {
 	returned := false
 	defer func() {
-		switch reason := recover(); {
-		case returned:
-		case reason == nil && a.handling != nil:
-			c, tx := a.current, a.handling
-			a.settleDecision(c, tx, nil, a.broken(c, tx, nil))
-			a.mailbox.post(&goOn{})
-		case reason == nil && a.copying:
-			a.system.snapshots.lost(a, a.system.ended(nil))
-			a.mailbox.post(&goOn{})
-		default:
-			a.crash(ctx, reason)
+		if !returned {
+			a.notReturned(ctx, recover())
 		}
 	}()
-	a.receive(ctx)
+	goesOn := true
+	switch message := ctx.Message().(type) {
+	case *call:
+		if a.ready(message) {
+			a.decide(message)
+		}
+	default:
+		goesOn = a.act(message)
+	}
+	if goesOn {
+		a.advance()
+		if a.stopping {
+			a.stopWhenIdle(ctx)
+		}
+	}
 	returned = true
 }
 
-func (a *activation) receive(ctx actor.Context) {
-	if !a.act(ctx.Message()) {
-		return
-	}
-	a.advance()
-	if a.stopping {
-		a.stopWhenIdle(ctx)
+// goOn has an activation go on after user code has ended its goroutine.
+type goOn struct{}
+
+// notReturned follows code that has panicked, or has ended the goroutine: then the reason
+// is nil. User code that panics is recovered closer to it; when it ends the goroutine, the
+// activation goes on with another one.
+func (a *activation) notReturned(ctx actor.Context, reason any) {
+	switch {
+	case reason == nil && a.handling != nil:
+		c, tx := a.current, a.handling
+		a.submit(c, a.conclude(c, tx, nil, a.broken(c, tx, nil)))
+		a.mailbox.post(&goOn{})
+	case reason == nil && a.copying:
+		a.system.snapshots.lost(a, a.system.ended(nil))
+		a.mailbox.post(&goOn{})
+	default:
+		a.crash(ctx, reason)
 	}
 }
 
-// act does what a message asks for, and reports whether the activation may have to go on.
+// act does what a message of the runtime asks for, and reports whether the activation may
+// have to go on.
 func (a *activation) act(message any) bool {
 	switch message := message.(type) {
-	case *call:
-		a.handle(message)
 	case *settled:
 		message.settled = true
 	case *recovered:
@@ -208,7 +221,7 @@ func (a *activation) again(c *call) {
 	switch {
 	case c.late(time.Now()):
 		a.refuse(c, unavailable(ReasonDeadline, context.DeadlineExceeded))
-	case !c.retake():
+	case !c.reclaim():
 		a.finish(c)
 	default:
 		a.decide(c)
@@ -360,7 +373,7 @@ func (a *activation) recovered(r *recovered) {
 		a.phase, a.folded = live, r.folded
 		a.known = max(a.known, a.position.Offset)
 		a.chain, a.failure, a.backoff = &persistence.Chain{}, nil, 0
-		a.goOn()
+		a.offerOpen()
 	case errors.Is(r.err, errNobodyWaits):
 		a.phase = lost
 	default:

@@ -51,7 +51,7 @@ func (a *activation) answer() {
 			a.dirty, c.last = true, c.outcome.Last
 			a.forgetHistory()
 		} else {
-			a.stored(c)
+			a.whenStored(c)
 		}
 		c.receipt = Receipt{Command: c.id, Version: c.last, Events: c.raised, Position: a.position}
 		if c.events == 0 && a.read <= c.asked && c.mustBeCurrent() {
@@ -82,15 +82,15 @@ func (a *activation) finish(c *call) {
 	a.system.inFlight.remove(c)
 }
 
-// goOn hands what is open to the deliverer.
-func (a *activation) goOn() {
+// offerOpen hands what is open to the deliverer.
+func (a *activation) offerOpen() {
 	if len(a.open) > 0 {
 		a.system.deliverer.offer(a.key, a.open)
 	}
 }
 
-// stored follows the append of a command.
-func (a *activation) stored(c *call) {
+// whenStored follows the append of a command.
+func (a *activation) whenStored(c *call) {
 	if a.history != nil && c.events > 0 {
 		a.note(c)
 	}

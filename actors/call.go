@@ -22,7 +22,7 @@ type call struct {
 
 // waiter is who waits for the answer to a call, and the answer.
 type waiter struct {
-	claim    atomic.Int32
+	stage    atomic.Int32  // queued, decided or abandoned
 	answered chan struct{} // holds one answer; cap 1, so answering never blocks
 	lane     *lane         // gets the answer instead of the channel; of what the deliverer asks
 	timer    *time.Timer   // kept for callers without a deadline of their own
@@ -92,18 +92,18 @@ func (c *call) timeout() <-chan time.Time {
 	return nil
 }
 
-// take claims the call for deciding. False means that the caller has left
-// before, so surely nothing was and will be done.
-func (c *call) take() bool {
-	return c.claim.CompareAndSwap(queued, decided)
+// claim takes the call to be decided. False means that the caller has left
+// before, so that surely nothing was or will be done.
+func (c *call) claim() bool {
+	return c.stage.CompareAndSwap(queued, decided)
 }
 
 // release lets the caller of a decided call leave again in the knowledge that nothing
 // was done: it has no events, and waits.
-func (c *call) release() { c.claim.CompareAndSwap(decided, queued) }
+func (c *call) release() { c.stage.CompareAndSwap(decided, queued) }
 
-// retake claims a call again that was released, if it was.
-func (c *call) retake() bool { return c.claim.Load() == decided || c.take() }
+// reclaim claims a call again that may have been released.
+func (c *call) reclaim() bool { return c.stage.Load() == decided || c.claim() }
 
 // late reports that the caller is gone or its time is over: whoever decides the
 // command again after a failed append need not.

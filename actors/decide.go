@@ -11,28 +11,31 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// handle is the life of a command on the aggregate: decide, raise, hand over to
-// the journal. The reply waits for the commit; the mailbox does not.
-func (a *activation) handle(c *call) {
+// The life of a command on its aggregate: decide, raise, hand over to the journal. The
+// reply waits for the commit; the mailbox does not.
+
+// ready reports that a command can be decided at once. The others are refused, or wait
+// until the state is there.
+func (a *activation) ready(c *call) bool {
 	now := time.Now()
 	switch {
-	case !c.take():
+	case !c.claim():
 		a.finish(c) // its caller left and was told that nothing had been done
 	case now.After(c.deadline.Add(-a.slot.pace.wait(int64(a.depth.calls)))):
 		a.refuse(c, unavailable(ReasonDeadline, context.DeadlineExceeded))
-	case a.phase == live:
-		c.now = now
-		a.decide(c)
-	case a.phase != lost && now.Before(a.retryAt):
+	case a.phase != live && a.phase != lost && now.Before(a.retryAt):
 		a.refuse(c, a.blocked(now))
 	default:
-		c.now = now
+		if c.now = now; a.phase == live {
+			return true
+		}
 		a.redo.Push(c)
 		a.recover()
 	}
+	return false
 }
 
-// decide runs the handler on the live state and queues what it decided.
+// decide runs the handler on the live state and hands what it decided to the journal.
 func (a *activation) decide(c *call) {
 	a.current, c.attempt = c, attempt{}
 	if !c.isPlain() && a.needsNoDecision(c) {
@@ -45,23 +48,23 @@ func (a *activation) decide(c *call) {
 		tx.late = max(c.now.Sub(c.born), 0)
 	}
 	reply, err := a.invoke(c, tx)
-	a.settleDecision(c, tx, reply, err)
+	a.submit(c, a.conclude(c, tx, reply, err))
 }
 
 // needsNoDecision reports that a command was dealt with without its handler.
 func (a *activation) needsNoDecision(c *call) bool {
 	switch {
 	case c.class != generated && a.repeated(c):
-		return true // it gets the outcome of then
-	case c.handler == waking, a.over(c):
-		if overdue, ok := c.message.(stored.Open); ok && a.behind(overdue) {
-			a.dirty = true // it is read again, and goes on then
+		return true // it gets the outcome of the first time
+	case c.handler == waking, a.hasEnded(c):
+		if overdue, ok := c.message.(stored.Open); ok && a.isBehind(overdue) {
+			a.dirty = true // the state is read again, and what is open is offered then
 		}
-		a.goOn()
+		a.offerOpen()
 		a.answerLater(c, nil, nil)
 		return true
 	case c.verdict != nil:
-		a.remember(c, nil, c.verdict)
+		a.submit(c, a.remember(c, nil, c.verdict))
 		return true
 	case !c.ifVersion.Accepts(a.version):
 		conflict := &persistence.ConflictError{Stream: a.stream, Expected: c.ifVersion, Actual: a.version}
@@ -71,31 +74,28 @@ func (a *activation) needsNoDecision(c *call) bool {
 	return false
 }
 
-// goOn has an activation go on after user code has ended its goroutine.
-type goOn struct{}
-
-// settleDecision takes what a handler has decided.
-func (a *activation) settleDecision(c *call, tx *Tx, reply any, err error) {
-	var beside []byte
+// conclude makes events of what a handler has decided, as they are stored. A decision
+// without events is answered in its turn.
+func (a *activation) conclude(c *call, tx *Tx, reply any, err error) []persistence.Event {
+	var sends []byte
 	if err == nil {
-		beside, err = a.complete(c, tx)
+		sends, err = a.complete(c, tx)
 	}
-	nothing := len(tx.events) == 0
 	switch {
 	case err != nil:
 		a.dirty = a.dirty || tx.dirty()
 		if c.class == sent && tx.problem == nil && !tx.panicked {
-			a.remember(c, nil, err) // at the version that it was decided on, or it is decided again
-			return
+			return a.remember(c, nil, err) // at the version that it was decided on, or it is decided again
 		}
 		a.answerLater(c, nil, err)
-	case nothing && c.lasting():
-		a.remember(c, reply, nil)
-	case nothing:
-		a.answerLater(c, reply, nil)
-	default:
-		a.accept(c, reply, tx.events, beside)
+		return nil
+	case len(tx.events) > 0:
+		return a.accept(c, reply, tx.events, sends)
+	case c.lasting():
+		return a.remember(c, reply, nil)
 	}
+	a.answerLater(c, reply, nil)
+	return nil
 }
 
 // complete makes an accepted decision ready to be stored: the journal knows its types,
@@ -154,9 +154,9 @@ func (a *activation) panicked(c *call, reason any) {
 	}
 }
 
-// accept hands a decided command's events to the journal, with its reply, and what it
-// sends if that goes there, in the headers of the last.
-func (a *activation) accept(c *call, reply any, events []persistence.Event, sends []byte) {
+// accept adds headers to the events of a decided command: in those of the last event
+// stand the reply, and what the command sends if there is room for it.
+func (a *activation) accept(c *call, reply any, events []persistence.Event, sends []byte) []persistence.Event {
 	last := c.origin.headers(c.id, c.handler.command.Name(), stored.OutcomeRoom+len(sends))
 	about := slices.Clip(last) // which the outcome does not change
 	if len(c.sends) > 0 {
@@ -172,30 +172,30 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event, send
 	if err != nil {
 		a.dirty = true
 		a.answerLater(c, nil, c.border(err))
-		return
+		return nil
 	}
 	if sends != nil {
 		last = stored.AppendSends(last, sends)
 	}
 	events[len(events)-1].Headers = last
 	c.reply, c.err, c.raised = reply, nil, len(events)
-	a.submit(c, events)
+	return events
 }
 
-// remember stores the outcome of a command that has no event of its own.
-func (a *activation) remember(c *call, reply any, refusal error) {
+// remember makes an event of the outcome of a command that raised none.
+func (a *activation) remember(c *call, reply any, refusal error) []persistence.Event {
 	last, err := a.outcomeHeaders(c, c.origin.headers(c.id, c.handler.command.Name(), stored.OutcomeRoom), reply, refusal)
 	if err != nil {
 		a.answerLater(c, nil, c.border(err))
-		return
+		return nil
 	}
 	c.reply, c.err = reply, refusal
 	event := persistence.Event{Type: stored.TypeReceipt, Headers: last}
-	if c.ended = a.ends(c); len(c.ended) > 0 {
+	if c.ended = a.endedBy(c); len(c.ended) > 0 {
 		a.open = opens(a.open, nil, c.ended)
 		event.Type, event.Payload = stored.TypeSent, encodeSends(nil, c.ended, a.open)
 	}
-	a.submit(c, []persistence.Event{event})
+	return []persistence.Event{event}
 }
 
 // outcomeHeaders adds the outcome of a command to the headers of its last event.
@@ -238,8 +238,11 @@ func (a *activation) outcomeHeaders(c *call, out []byte, reply any, refusal erro
 	return nil, &persistence.InvalidError{Field: "reply " + c.handler.reply.Name(), Reason: "is too large to be remembered", Size: size, Limit: limit}
 }
 
-// submit hands the events of a decided command to the journal.
+// submit hands the events of a decided command to the journal, if there are any.
 func (a *activation) submit(c *call, events []persistence.Event) {
+	if len(events) == 0 {
+		return
+	}
 	metadata := c.origin.meta()
 	for i := range events {
 		events[i].Metadata = metadata
@@ -276,7 +279,7 @@ func untaken(err error) error {
 // any of it, and changes what is open. It adds an event to those of the command when
 // they cannot hold it.
 func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
-	ended := a.ends(c)
+	ended := a.endedBy(c)
 	for _, s := range a.open {
 		if s.GetKey() != "" && slices.Contains(tx.cancelled, s.GetKey()) && !slices.Contains(ended, s) {
 			ended = append(ended, s)
@@ -310,10 +313,10 @@ func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
 	return payload, nil
 }
 
-// ends are the sends that a command's append brings to an end: the one whose outcome
+// endedBy are the sends that a command's append brings to an end: the one whose outcome
 // it is, or the command itself when the aggregate sent it to itself and wants to hear
 // no more of it.
-func (a *activation) ends(c *call) []*sending {
+func (a *activation) endedBy(c *call) []*sending {
 	id := c.answers
 	if id == (persistence.CommandID{}) {
 		if !c.own(a.stream) || a.key.kind.results[c.handler.command.Name()] != nil {
@@ -327,9 +330,9 @@ func (a *activation) ends(c *call) []*sending {
 	return nil
 }
 
-// over reports that what a command is about has ended already: its outcome was
+// hasEnded reports that what a command is about has ended already: its outcome was
 // handled, it was cancelled by who sent it, or the event was reacted to.
-func (a *activation) over(c *call) bool {
+func (a *activation) hasEnded(c *call) bool {
 	switch {
 	case c.answers != persistence.CommandID{}:
 		return !isOpen(a.open, c.answers)
@@ -341,9 +344,9 @@ func (a *activation) over(c *call) bool {
 	return false
 }
 
-// behind reports that an aggregate does not have open what the journal says: another
+// isBehind reports that an aggregate does not have open what the journal says: another
 // system has written its stream, and is gone since, so that no conflict would tell.
-func (a *activation) behind(overdue stored.Open) bool {
+func (a *activation) isBehind(overdue stored.Open) bool {
 	if overdue.Count == 0 || a.pending.Len() > 0 {
 		return false
 	}

@@ -99,7 +99,7 @@ func (m *mailbox) abandoned() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range m.calls.Len() {
-		if (*m.calls.At(i)).claim.Load() != abandoned {
+		if (*m.calls.At(i)).stage.Load() != abandoned {
 			return false
 		}
 	}

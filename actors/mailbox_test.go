@@ -82,9 +82,9 @@ func TestMailboxBounds(t *testing.T) {
 	require.NoError(t, m.offer(calls[1]))
 	require.ErrorIs(t, m.offer(calls[2]), errFull)
 	require.False(t, m.abandoned())
-	calls[0].claim.Store(abandoned)
+	calls[0].stage.Store(abandoned)
 	require.False(t, m.abandoned())
-	calls[1].claim.Store(abandoned)
+	calls[1].stage.Store(abandoned)
 	require.True(t, m.abandoned())
 
 	require.Equal(t, calls[:2], m.close())

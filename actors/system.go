@@ -510,7 +510,7 @@ func (s *System) await(ctx context.Context, c *call, receipt *Receipt) (any, err
 	case <-s.dead:
 		left = unavailable(ReasonStopping, errSystemClosed)
 	}
-	if c.claim.CompareAndSwap(queued, abandoned) {
+	if c.stage.CompareAndSwap(queued, abandoned) {
 		return nil, c.border(left)
 	}
 	select {
