@@ -9,6 +9,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -52,8 +53,8 @@ func ownItems(appends []persistence.Append) ([]appender.Item, error) {
 }
 
 // idsOf returns the streams that appends write to. It creates those that are missing.
-func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persistence.StreamID]*stream, error) {
-	ids := map[persistence.StreamID]*stream{}
+func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persistence.StreamID]*streamids.Stream, error) {
+	ids := map[persistence.StreamID]*streamids.Stream{}
 	for i := range items {
 		if len(items[i].Events) > 0 { // an empty append must not make a stream
 			ids[items[i].Stream] = nil
@@ -72,7 +73,7 @@ func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persist
 
 // appendOn stores an append on a connection that holds the order lock, by a statement that
 // takes any expectation. A refusal is the error of the outcome.
-func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, item *appender.Item, stream *stream) (persistence.Outcome, error) {
+func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, item *appender.Item, stream *streamids.Stream) (persistence.Outcome, error) {
 	if len(item.Events) == 0 {
 		rows, err := j.collect(ctx, conn, unowned(j.sql.streamByName), j.proved(nil, []byte(item.Stream)))
 		if err != nil {

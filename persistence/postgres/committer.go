@@ -128,7 +128,7 @@ func (c *committer) launch(f *flight) {
 	defer c.sending.Unlock()
 	c.mu.Lock()
 	link := c.link
-	if f.epoch != c.journal.streams.currentEpoch() {
+	if f.epoch != c.journal.streams.Epoch() {
 		link = nil // run has to look up its streams again
 	}
 	at := slices.IndexFunc(c.inFlight, func(other *flight) bool { return other.link == nil && other.follows && other.order > f.order })

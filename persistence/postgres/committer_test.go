@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -73,15 +74,15 @@ func TestFlightsDoNotOvertake(t *testing.T) {
 			}
 		}
 	}()
-	c := newCommitter(&Journal{streams: newStreamCache(10)})
+	c := newCommitter(&Journal{streams: streamids.New(10)})
 	c.link = &link{Conn: wire.New(client, time.Second)}
 	defer c.link.Close(false)
-	stale := &flight{epoch: c.journal.streams.currentEpoch()}
+	stale := &flight{epoch: c.journal.streams.Epoch()}
 	c.launch(stale)
 	require.NotNil(t, stale.link)
 
-	c.journal.streams.reset()
-	late, fresh := &flight{epoch: stale.epoch}, &flight{epoch: c.journal.streams.currentEpoch()}
+	c.journal.streams.Reset()
+	late, fresh := &flight{epoch: stale.epoch}, &flight{epoch: c.journal.streams.Epoch()}
 	c.launch(late)
 	c.launch(fresh)
 
@@ -97,7 +98,7 @@ func TestFlightsWaitForWhatTheyBuildOn(t *testing.T) {
 	server, client := net.Pipe()
 	defer server.Close()
 	go func() { _, _ = io.Copy(io.Discard, server) }() // ends with the pipe
-	c := newCommitter(&Journal{streams: newStreamCache(10)})
+	c := newCommitter(&Journal{streams: streamids.New(10)})
 	c.link = &link{Conn: wire.New(client, time.Second)}
 	defer c.link.Close(false)
 	settling := &flight{order: 1}

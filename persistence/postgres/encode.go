@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -26,12 +27,12 @@ func (f *flight) encode(r *wire.Requests, j *Journal, newest proof) {
 		case opAttempt:
 			version, _ := w.item.Expected.Version()
 			r.Bind(j.sql.attempt)
-			r.Int8(w.stream.id)
+			r.Int8(w.stream.ID)
 			r.Int8(int64(version))
 			r.Int8(int64(version) + int64(len(w.item.Events)))
 		case opSearch:
 			r.Bind(j.sql.search)
-			r.Int8(w.stream.id)
+			r.Int8(w.stream.ID)
 			r.Data(w.item.Events[0].ID[:])
 			r.Int8(w.below)
 		case opHead:
@@ -55,7 +56,7 @@ func encodeSingle(r *wire.Requests, j *Journal, w *work) {
 	r.Bind(j.sql.appendSingle)
 	r.Int2(partition)
 	r.Int4(int32(e.Schema))
-	r.Int8(w.stream.id)
+	r.Int8(w.stream.ID)
 	r.Int8(int64(w.item.Expected) + 1)
 	r.Data(e.ID[:])
 	r.Text(e.Type)
@@ -111,7 +112,7 @@ func encodeExact(r *wire.Requests, j *Journal, f *flight, works []*work) {
 func encodeChecked(v *wire.Values, j *Journal, early bool, w *work) {
 	v.Int2(partition)
 	v.Bool(early)
-	v.Int8(w.stream.id)
+	v.Int8(w.stream.ID)
 	v.Int8(int64(w.item.Expected))
 	v.Bool(w.item.Named)
 	columnsOf(v, []*work{w}).events()
@@ -119,22 +120,22 @@ func encodeChecked(v *wire.Values, j *Journal, early bool, w *work) {
 }
 
 // encodeProof writes the last parameters of a statement, see [Journal.proof].
-func encodeProof(v *wire.Values, j *Journal, s *stream) {
+func encodeProof(v *wire.Values, j *Journal, s *streamids.Stream) {
 	v.Data(j.id[:])
 	if s == nil {
 		v.Int8(0)
 		v.Text("")
 		return
 	}
-	v.Int8(s.id)
-	v.Text(string(s.name))
+	v.Int8(s.ID)
+	v.Text(string(s.Name))
 }
 
 // highest is the stream of the works with the highest id.
-func highest(works []*work) *stream {
+func highest(works []*work) *streamids.Stream {
 	highest := works[0].stream
 	for _, w := range works {
-		if w.stream.id > highest.id {
+		if w.stream.ID > highest.ID {
 			highest = w.stream
 		}
 	}
@@ -194,7 +195,7 @@ func (c columns) events() {
 }
 
 func (c columns) streams() {
-	c.each(wire.TypeInt8, func(w *work, _ int, _ *persistence.Event) { c.Int8(w.stream.id) })
+	c.each(wire.TypeInt8, func(w *work, _ int, _ *persistence.Event) { c.Int8(w.stream.ID) })
 }
 
 func (c columns) expected() {
@@ -274,7 +275,7 @@ func (c columns) each(element wire.Type, value func(w *work, i int, e *persisten
 // unprovenStreams and unprovenVersions write the events before those appends for which the
 // server has to look.
 
-func (c columns) unprovenStreams() { c.eachUnproven(func(w *work) { c.Int8(w.stream.id) }) }
+func (c columns) unprovenStreams() { c.eachUnproven(func(w *work) { c.Int8(w.stream.ID) }) }
 
 func (c columns) unprovenVersions() { c.eachUnproven(func(w *work) { c.Int8(int64(w.item.Expected)) }) }
 

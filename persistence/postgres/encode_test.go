@@ -14,6 +14,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -41,9 +42,9 @@ func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 		d.checked(f, works[0])
 		w := works[0]
 		version, _ := w.item.Expected.Version()
-		require.Equal(r, []any{w.stream.id, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(proving.sql.attempt)))
+		require.Equal(r, []any{w.stream.ID, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(proving.sql.attempt)))
 		search := d.bind(proving.sql.search)
-		require.Equal(r, []any{w.stream.id, w.below}, d.int8s([][]byte{search[0], search[2]}))
+		require.Equal(r, []any{w.stream.ID, w.below}, d.int8s([][]byte{search[0], search[2]}))
 		require.Equal(r, w.item.Events[0].ID[:], search[1])
 		require.Equal(r, string(w.item.Stream), string(d.bind(proving.sql.streamByName)[0]))
 		require.IsType(r, &pgproto3.Sync{}, d.receive())
@@ -74,7 +75,7 @@ func drawWork(r *rapid.T) *work {
 		return e
 	}), 1, 4).Draw(r, "events")
 	return &work{
-		item: item, stream: &stream{id: rapid.Int64().Draw(r, "id"), name: item.Stream}, below: rapid.Int64().Draw(r, "below"),
+		item: item, stream: &streamids.Stream{ID: rapid.Int64().Draw(r, "id"), Name: item.Stream}, below: rapid.Int64().Draw(r, "below"),
 		proven: rapid.Bool().Draw(r, "proven"),
 	}
 }
@@ -125,7 +126,7 @@ func (d *driver) single(w *work) {
 	e := w.item.Events[0]
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.EqualValues(d.t, e.Schema, decode[int32](d, pgtype.Int4OID, values[1]))
-	require.Equal(d.t, []any{w.stream.id, int64(w.item.Expected) + 1}, d.int8s(values[2:4]))
+	require.Equal(d.t, []any{w.stream.ID, int64(w.item.Expected) + 1}, d.int8s(values[2:4]))
 	require.Equal(d.t, e.ID[:], values[4])
 	require.Equal(d.t, e.Type, string(values[5]))
 	require.Equal(d.t, string(e.Payload), string(values[6]))
@@ -151,12 +152,12 @@ func (d *driver) lean(f *flight, works []*work, newest proof) {
 	events := 0
 	for _, w := range works {
 		if !w.proven {
-			unproven, before = append(unproven, w.stream.id), append(before, int64(w.item.Expected))
+			unproven, before = append(unproven, w.stream.ID), append(before, int64(w.item.Expected))
 		}
 		for i := range w.item.Events {
 			events++
 			mixed = mixed || w.item.Events[i].Schema != first
-			streams = append(streams, w.stream.id)
+			streams = append(streams, w.stream.ID)
 			versions = append(versions, int64(w.item.Expected)+int64(i)+1)
 		}
 	}
@@ -196,13 +197,13 @@ func (d *driver) lean(f *flight, works []*work, newest proof) {
 func (d *driver) proof(works []*work, values [][]byte) {
 	last := works[0].stream
 	for _, w := range works {
-		if w.stream.id > last.id {
+		if w.stream.ID > last.ID {
 			last = w.stream
 		}
 	}
 	require.Equal(d.t, proving.id[:], values[0])
-	require.Equal(d.t, last.id, decode[int64](d, pgtype.Int8OID, values[1]))
-	require.Equal(d.t, string(last.name), string(values[2]))
+	require.Equal(d.t, last.ID, decode[int64](d, pgtype.Int8OID, values[1]))
+	require.Equal(d.t, string(last.Name), string(values[2]))
 }
 
 func (d *driver) exact(f *flight, works []*work) {
@@ -212,7 +213,7 @@ func (d *driver) exact(f *flight, works []*work) {
 	var streams, expected, versions []int64
 	for _, w := range works {
 		for i := range w.item.Events {
-			streams = append(streams, w.stream.id)
+			streams = append(streams, w.stream.ID)
 			expected = append(expected, int64(w.item.Expected))
 			versions = append(versions, int64(w.item.Expected)+int64(i)+1)
 		}
@@ -228,7 +229,7 @@ func (d *driver) checked(f *flight, w *work) {
 	values := d.bind(proving.sql.appendChecked)
 	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
-	require.Equal(d.t, []any{w.stream.id, int64(w.item.Expected)}, d.int8s(values[2:4]))
+	require.Equal(d.t, []any{w.stream.ID, int64(w.item.Expected)}, d.int8s(values[2:4]))
 	require.Equal(d.t, w.item.Named, decode[bool](d, pgtype.BoolOID, values[4]))
 	d.events([]*work{w}, values[5:12])
 	d.proof([]*work{w}, values[12:])

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -63,7 +64,7 @@ type work struct {
 	batch  *appender.Batch
 	index  int
 	item   *appender.Item
-	stream *stream
+	stream *streamids.Stream
 	// proven says that the server need not look for the event before the append.
 	proven bool
 	// floor is a position before which the append cannot stand.
@@ -141,7 +142,7 @@ func (f *flight) resolve(ctx context.Context, j *Journal) error {
 	f.epoch = epoch
 	for i, w := range works {
 		w.stream = streams[i]
-		w.proven = w.item.Follows != nil || int64(w.item.Expected) <= w.stream.stored.Load()
+		w.proven = w.item.Follows != nil || int64(w.item.Expected) <= w.stream.Stored.Load()
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -71,7 +72,7 @@ func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.Strea
 
 // streamIDs returns the id of the stream of each element, and the stream with the highest
 // id. It creates streams that are missing.
-func streamIDs[T any](ctx context.Context, j *Journal, all []T, name func(*T) persistence.StreamID) (ids []int64, newest *stream, err error) {
+func streamIDs[T any](ctx context.Context, j *Journal, all []T, name func(*T) persistence.StreamID) (ids []int64, newest *streamids.Stream, err error) {
 	if ctx.Err() != nil {
 		return nil, nil, errLeft(ctx)
 	}
@@ -89,9 +90,9 @@ func streamIDs[T any](ctx context.Context, j *Journal, all []T, name func(*T) pe
 	}
 	ids = make([]int64, len(all))
 	for i := range all {
-		ids[i] = found[places[name(&all[i])]].id
+		ids[i] = found[places[name(&all[i])]].ID
 	}
-	return ids, highestOf(found), nil
+	return ids, streamids.Highest(found), nil
 }
 
 func hasKey[K comparable, V any](all map[K]V, key K) bool {

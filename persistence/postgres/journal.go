@@ -14,6 +14,7 @@ import (
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 )
 
 var (
@@ -41,7 +42,7 @@ type Journal struct {
 	sql        *statements
 	id         persistence.JournalID
 	pool       *pgxpool.Pool
-	streams    *streamCache
+	streams    *streamids.Cache
 	head       *head
 	tail       tail
 	flushedTo  atomic.Int64 // all events up to here are flushed
@@ -72,7 +73,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 			return nil, err
 		}
 	}
-	j := &Journal{config: config, sql: newStatements(config.Schema), streams: newStreamCache(config.StreamNames), nudged: make(chan struct{}, 1)}
+	j := &Journal{config: config, sql: newStatements(config.Schema), streams: streamids.New(config.StreamNames), nudged: make(chan struct{}, 1)}
 	connected := config.Pool.AfterConnect
 	config.Pool.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		if connected != nil {

@@ -41,7 +41,7 @@ func (o op) alone() op {
 func (c *call) lastEvent() proof {
 	w := c.works[len(c.works)-1]
 	n := len(w.item.Events)
-	return proof{stream: w.stream.id, version: int64(w.item.Expected) + int64(n), id: w.item.Events[n-1].ID}
+	return proof{stream: w.stream.ID, version: int64(w.item.Expected) + int64(n), id: w.item.Events[n-1].ID}
 }
 
 // buildOn lets a flight that follows others prove the one before it. It reports whether that
@@ -130,7 +130,7 @@ func (f *flight) storedAll(c *committer, works []*work, base int64) {
 	c.prove(base, newest)
 	for _, w := range works {
 		first := int64(w.item.Expected) + 1
-		w.stream.stored.Store(int64(w.item.Expected) + int64(len(w.item.Events)))
+		w.stream.Stored.Store(int64(w.item.Expected) + int64(len(w.item.Events)))
 		f.stored(w, first, base+1, false)
 		base += int64(len(w.item.Events))
 	}
@@ -152,7 +152,7 @@ func (c *committer) forget() {
 	c.newest = proof{}
 	c.mu.Unlock()
 	c.journal.flushedTo.Store(0)
-	c.journal.streams.reset()
+	c.journal.streams.Reset()
 }
 
 // fallback turns to the exact function for a while when the lean one refuses too often,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -115,7 +116,7 @@ type cursor struct {
 	journal    *Journal
 	on         session
 	stream     persistence.StreamID
-	known      *stream
+	known      *streamids.Stream
 	options    persistence.ReadOptions
 	conditions [][]byte // those of the filter, if there is one
 	next       int64    // the first version of the next page; 0 for the first of the stream
@@ -167,7 +168,7 @@ func (c *cursor) page(ctx context.Context) ([]persistence.Recorded, bool, error)
 	if c.options.Filter == nil {
 		limit = min(limit, c.left)
 	}
-	parameters := append([][]byte{wire.Int8(c.known.id), wire.Int8(c.next), wire.Int8(int64(limit))}, c.conditions...)
+	parameters := append([][]byte{wire.Int8(c.known.ID), wire.Int8(c.next), wire.Int8(int64(limit))}, c.conditions...)
 	parameters = append(parameters, c.journal.proof(c.known)...)
 	var r eventrows.Rows
 	err := c.on(ctx, func(conn *pgx.Conn) error {

@@ -177,7 +177,7 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *eventr
 	r = eventrows.New(s.capacity(wanted))
 	// One row more than is wanted shows whether the end is reached.
 	parameters := append([][]byte{wire.Int2(partition), wire.Int8(s.last), wire.Int8(int64(wanted) + 1)}, s.conditions...)
-	parameters = append(parameters, s.journal.proof(s.journal.streams.newest())...)
+	parameters = append(parameters, s.journal.proof(s.journal.streams.Newest())...)
 	err = s.journal.queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
 		if more = more || len(r.Events) == wanted || len(r.Events) > 0 && r.Bytes+eventrows.Size(row) > s.options.PageBytes; more {
 			return nil

@@ -225,9 +225,9 @@ func TestMoreStreamsThanNamesKept(t *testing.T) {
 	config := pgtest.Config(t)
 	config.StreamNames = 10
 	journal := open(t, config)
-	const streamCache = 200
+	const Cache = 200
 	for round := range 2 {
-		appends := make([]persistence.Append, streamCache)
+		appends := make([]persistence.Append, Cache)
 		for i := range appends {
 			appends[i] = persistence.Append{
 				Stream: persistence.StreamID(fmt.Sprintf("s-%d", i)), Expected: persistence.Exact(persistence.Version(round)),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -44,7 +45,7 @@ func (j *Journal) pagesOf(ctx context.Context, requests []persistence.PageReques
 	if err != nil {
 		return err
 	}
-	known := make([]*stream, len(requests))
+	known := make([]*streamids.Stream, len(requests))
 	for i, at := range asked {
 		known[at] = found[i]
 	}
@@ -86,7 +87,7 @@ func checkRequest(r *persistence.PageRequest) error {
 
 // readPages sends one group of requests and reads their answers. A stream without an id is
 // not asked for: it has no event, or the request is invalid.
-func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, known []*stream, pages []persistence.StreamPage) (err error) {
+func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []persistence.PageRequest, known []*streamids.Stream, pages []persistence.StreamPage) (err error) {
 	prepared, err := j.prepare(ctx, conn, j.sql.readForward)
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 		asked = append(asked, i)
 		r := &requests[i]
 		m.Reset(1 << 10)
-		m.Int8(known[i].id)
+		m.Int8(known[i].ID)
 		m.Int8(int64(r.From))
 		m.Int8(int64(r.Limit))
 		encodeProof(&m, j, known[i])
