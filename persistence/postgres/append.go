@@ -6,16 +6,19 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
 // Submit fulfils [persistence.Submitter]. It refuses at once while the server is away.
 func (j *Journal) Submit(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
-	if err := j.committer.breaker.Refuse(); err != nil {
+	if err := j.committer.Refuse(); err != nil {
 		return err
 	}
 	return j.queue.Submit(a, chain, done)
@@ -26,7 +29,7 @@ func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]
 	if err := appender.Outside(ctx, j); err != nil {
 		return nil, err
 	}
-	if err := j.committer.breaker.Refuse(); err != nil {
+	if err := j.committer.Refuse(); err != nil {
 		return nil, err
 	}
 	return j.queue.Append(ctx, appends...)
@@ -75,77 +78,26 @@ func (j *Journal) idsOf(ctx context.Context, items []appender.Item) (map[persist
 // takes any expectation. A refusal is the error of the outcome.
 func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, item *appender.Item, stream *streamids.Stream) (persistence.Outcome, error) {
 	if len(item.Events) == 0 {
-		rows, err := j.collect(ctx, conn, unowned(j.sql.streamByName), j.proved(nil, []byte(item.Stream)))
+		rows, err := j.collect(ctx, conn, unowned(j.sql.StreamByName), j.proved(nil, []byte(item.Stream)))
 		if err != nil {
 			return persistence.Outcome{}, err
 		}
-		found, ok := readEnd(rows)
+		found, ok := appending.DecodeEnd(rows)
 		if !ok {
 			return persistence.Outcome{}, wire.ErrUndecodable
 		}
-		return found.outcome(item), nil
+		return found.Outcome(item), nil
 	}
 	var m wire.Values
-	encodeChecked(&m, j, false, &work{item: item, stream: stream})
+	appending.EncodeOne(&m, j.id, false, item, stream)
 	rows, err := j.collect(ctx, conn, s, m.Parameters())
 	if err != nil {
 		return persistence.Outcome{}, err
 	}
 	if len(rows) != 1 {
-		return persistence.Outcome{Err: contradiction(item.Stream)}, nil
+		return persistence.Outcome{Err: appending.Contradiction(item.Stream)}, nil
 	}
-	return checkedOutcome(item, rows[0]), nil
-}
-
-// checkedOutcome decodes the outcome of an append that such a statement has stored or
-// refused.
-func checkedOutcome(item *appender.Item, row [][]byte) persistence.Outcome {
-	last, ok := wire.ReadInt8(row[1])
-	switch outcome := string(row[0]); {
-	case !ok:
-	case outcome == "ok", outcome == "duplicate":
-		position, ok := wire.ReadInt8(row[2])
-		if !ok {
-			break
-		}
-		return persistence.Outcome{
-			First: persistence.Version(last) - persistence.Version(len(item.Events)) + 1, Last: persistence.Version(last),
-			Position: persistence.Position{Part: partition, Offset: position}, Duplicate: outcome == "duplicate",
-		}
-	case outcome == "conflict":
-		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: persistence.Version(last)}}
-	case outcome == "id_reused" && len(row[3]) == 16:
-		return persistence.Outcome{Err: &persistence.EventIDReusedError{Stream: item.Stream, ID: persistence.EventID(row[3])}}
-	}
-	return persistence.Outcome{Err: contradiction(item.Stream)}
-}
-
-// streamEnd says where a stream ends, which is all that an append without events asks for.
-type streamEnd struct {
-	version, first persistence.Version
-	created        bool
-}
-
-// readEnd decodes the rows of stream_by_name.sql. A stream without a row is at its
-// beginning.
-func readEnd(rows [][][]byte) (streamEnd, bool) {
-	if len(rows) == 0 {
-		return streamEnd{first: 1}, true
-	}
-	version, ok1 := wire.ReadInt8(rows[0][1])
-	first, ok2 := wire.ReadInt8(rows[0][2])
-	if !ok1 || !ok2 || version < 0 || first < 1 || len(rows[0][4]) != 1 {
-		return streamEnd{}, false
-	}
-	return streamEnd{persistence.Version(version), persistence.Version(first), rows[0][4][0] != 0}, true
-}
-
-// outcome returns the outcome of an append without events.
-func (e streamEnd) outcome(item *appender.Item) persistence.Outcome {
-	if !item.Expected.Admits(e.version, e.first, e.created) {
-		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: e.version}}
-	}
-	return persistence.Outcome{Last: e.version}
+	return appending.DecodeOutcome(item, rows[0]), nil
 }
 
 func eventIDs(a *persistence.Append) []persistence.EventID {
@@ -155,3 +107,43 @@ func eventIDs(a *persistence.Append) []persistence.EventID {
 	}
 	return ids
 }
+
+// dial opens a connection that stores events, beside the pools.
+func (j *Journal) dial(ctx context.Context) (*pgconn.PgConn, error) {
+	config := j.config.writing.Copy()
+	if j.config.Pool.BeforeConnect != nil {
+		if err := j.config.Pool.BeforeConnect(ctx, config); err != nil {
+			return nil, err
+		}
+	}
+	return pgconn.ConnectConfig(ctx, &config.Config) // with a time limit for each host
+}
+
+// host is the journal for its committer.
+type host struct{ journal *Journal }
+
+func (h host) Resolve(ctx context.Context, names []persistence.StreamID) ([]*streamids.Stream, uint64, error) {
+	return h.journal.resolve(ctx, names, true)
+}
+
+func (h host) Epoch() uint64 { return h.journal.streams.Epoch() }
+
+func (h host) Known() int64 { return h.journal.head.offset.Load() }
+
+func (h host) Stored(position int64, id persistence.EventID) { h.journal.tail.wasStored(position, id) }
+
+func (h host) Durable(position int64) {
+	h.journal.noteFlushed(position)
+	h.journal.head.publish(position)
+}
+
+func (h host) Forget() {
+	h.journal.flushedTo.Store(0)
+	h.journal.streams.Reset()
+}
+
+func (h host) Refusal(stream persistence.StreamID, err *pgsession.ServerError) error {
+	return refusal(stream, err)
+}
+
+func (h host) Missing(err error) error { return missingJournal(err) }

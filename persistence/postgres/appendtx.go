@@ -10,8 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -56,11 +59,7 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 	if err != nil {
 		return nil, notBegun(ctx, err)
 	}
-	works := make([]work, len(items))
-	for i := range items {
-		works[i] = work{item: &items[i], stream: ids[items[i].Stream]}
-	}
-	outcomes, failed, err := j.appendEach(ctx, conn, works)
+	outcomes, failed, err := j.appendEach(ctx, conn, items, ids)
 	if err != nil {
 		return nil, foreignError(ctx, &items[failed].Append, err)
 	}
@@ -74,15 +73,15 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 
 // appendEach stores appends one after the other, in one round trip where it can. failed is
 // the index of the append that the error is about.
-func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, works []work) (outcomes []persistence.Outcome, failed int, err error) {
+func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, items []appender.Item, ids map[persistence.StreamID]*streamids.Stream) (outcomes []persistence.Outcome, failed int, err error) {
 	strict := unowned(j.sql.appendStrict)
-	outcomes = make([]persistence.Outcome, len(works))
-	if len(works) > 1 && !slices.ContainsFunc(works, func(w work) bool { return len(w.item.Events) == 0 }) {
-		failed, err = j.appendAhead(ctx, conn, strict, works, outcomes)
+	outcomes = make([]persistence.Outcome, len(items))
+	if len(items) > 1 && !slices.ContainsFunc(items, func(item appender.Item) bool { return len(item.Events) == 0 }) {
+		failed, err = j.appendAhead(ctx, conn, strict, items, ids, outcomes)
 		return outcomes, failed, err
 	}
-	for i, w := range works {
-		if outcomes[i], err = j.appendOn(ctx, conn, strict, w.item, w.stream); err != nil {
+	for i := range items {
+		if outcomes[i], err = j.appendOn(ctx, conn, strict, &items[i], ids[items[i].Stream]); err != nil {
 			return nil, i, err
 		}
 	}
@@ -91,7 +90,7 @@ func (j *Journal) appendEach(ctx context.Context, conn *pgx.Conn, works []work) 
 
 // appendAhead sends all appends before it reads their outcomes. It ends at the first append
 // that fails, which has aborted the transaction.
-func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s wire.Statement, works []work, outcomes []persistence.Outcome) (failed int, err error) {
+func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s wire.Statement, items []appender.Item, ids map[persistence.StreamID]*streamids.Stream, outcomes []persistence.Outcome) (failed int, err error) {
 	prepared, err := j.prepare(ctx, conn, s)
 	if err != nil {
 		return 0, err
@@ -102,18 +101,18 @@ func (j *Journal) appendAhead(ctx context.Context, conn *pgx.Conn, s wire.Statem
 			err = closeErr
 		}
 	}()
-	for i := range works {
+	for i := range items {
 		var m wire.Values // the pipeline may keep it until it is sent
-		encodeChecked(&m, j, false, &works[i])
+		appending.EncodeOne(&m, j.id, false, &items[i], ids[items[i].Stream])
 		wire.Queue(pipeline, s, prepared, m.Parameters())
 	}
 	if err := pipeline.Sync(); err != nil {
 		return 0, err
 	}
-	for i := range works {
-		outcomes[i] = persistence.Outcome{Err: contradiction(works[i].item.Stream)}
+	for i := range items {
+		outcomes[i] = persistence.Outcome{Err: appending.Contradiction(items[i].Stream)}
 		err := wire.Next(pipeline, func(row [][]byte) error {
-			outcomes[i] = checkedOutcome(works[i].item, row)
+			outcomes[i] = appending.DecodeOutcome(&items[i], row)
 			return nil
 		})
 		if err != nil {

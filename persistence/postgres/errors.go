@@ -10,28 +10,11 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
-	"github.com/stele-es/stele/persistence/postgres/internal/wire"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 )
 
 // serverError is an error that a server has answered.
 type serverError = pgsession.ServerError
-
-// errUnproven is the reason to give an append's connection up although it has answered.
-var errUnproven = errors.New("the answer does not tell whether the append was stored")
-
-// publicError reduces an error to what may be shown.
-func publicError(err error) error {
-	for _, own := range []error{errUnproven, wire.ErrUndecodable} {
-		if errors.Is(err, own) {
-			return own
-		}
-	}
-	return pgsession.Public(err)
-}
-
-func unavailable(reason string, err error) *persistence.UnavailableError {
-	return &persistence.UnavailableError{Reason: reason, Err: publicError(err)}
-}
 
 func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
 
@@ -39,7 +22,6 @@ func errClosed() error { return &persistence.UnavailableError{Reason: "the journ
 // true; see unproven in the migrations.
 const (
 	otherJournal = "ST004"
-	otherStream  = "ST005"
 )
 
 // missingJournal returns an error when the journal itself is not in the database. Another
@@ -57,10 +39,10 @@ func missingJournal(err error) error {
 // outdated reports whether an error says that streams have other ids than this journal
 // knows, because the server has lost its newest data. If so, it forgets the ids.
 func (j *Journal) outdated(err error) bool {
-	if pgsession.Code(err) != otherStream {
+	if pgsession.Code(err) != appending.OtherStream {
 		return false
 	}
-	j.committer.forget()
+	j.committer.Forget()
 	j.pool.Reset() // new sessions are asked for the events that readers were given
 	return true
 }
@@ -76,7 +58,7 @@ func refusal(stream persistence.StreamID, err *serverError) error {
 		return missingJournal(err)
 	case strings.HasPrefix(err.Code, "42"):
 		return &persistence.TablesError{Want: newest(), Fix: fixSchema}
-	case err.Code == otherStream:
+	case err.Code == appending.OtherStream:
 		return &persistence.UnavailableError{Reason: "the server has lost its newest data, try again", Err: err}
 	case strings.HasPrefix(err.Code, "22"):
 		return &persistence.InvalidError{Field: "events", Reason: "are refused by the server with SQLSTATE " + err.Code}
@@ -88,7 +70,7 @@ func refusal(stream persistence.StreamID, err *serverError) error {
 
 // notPermitted says which rights a program's role lacks.
 func notPermitted(err error) error {
-	return &persistence.UnavailableError{Reason: "the role may not read the journal's tables or execute its functions: give it its rights by postgres.RolesSQL, as after each migration", Err: publicError(err)}
+	return &persistence.UnavailableError{Reason: "the role may not read the journal's tables or execute its functions: give it its rights by postgres.RolesSQL, as after each migration", Err: appending.Public(err)}
 }
 
 // permissionError makes [*persistence.InvalidError] of an error that says that the program's
@@ -127,7 +109,7 @@ func readError(ctx context.Context, err error) error {
 	if pgsession.Code(err) == pgsession.NotPermitted {
 		return notPermitted(err)
 	}
-	return unavailable("the server did not answer", err)
+	return appending.Unavailable("the server did not answer", err)
 }
 
 func errLeft(ctx context.Context) error {
@@ -148,14 +130,10 @@ func stageError(stream persistence.StreamID, expected persistence.Expected, ids 
 	// The driver says that nothing went out on a closed connection, even when it has closed
 	// the connection because no answer to the commit came. That proves nothing.
 	if pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed) {
-		return unavailable("the connection was lost before it was asked for", err)
+		return appending.Unavailable("the connection was lost before it was asked for", err)
 	}
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && pgsession.Definite(answered.Code) {
 		return refusal(stream, pgsession.NewServerError(answered.Code, answered.Message))
 	}
-	return &persistence.UnknownOutcomeError{Stream: stream, Expected: expected, IDs: ids, Err: publicError(err)}
-}
-
-func contradiction(stream persistence.StreamID) error {
-	return &persistence.CorruptError{Stream: stream, Reason: "a function of the journal contradicts itself"}
+	return &persistence.UnknownOutcomeError{Stream: stream, Expected: expected, IDs: ids, Err: appending.Public(err)}
 }

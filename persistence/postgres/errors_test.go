@@ -16,6 +16,7 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 )
 
 // The table of design: which errors of the server prove that nothing was stored.
@@ -60,11 +61,11 @@ func TestPublicErrorsQuoteNothing(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.EqualError(t, publicError(c.err), c.want)
-			require.EqualError(t, unavailable("no answer", c.err), "unavailable: no answer: "+c.want)
+			require.EqualError(t, appending.Public(c.err), c.want)
+			require.EqualError(t, appending.Unavailable("no answer", c.err), "unavailable: no answer: "+c.want)
 		})
 	}
-	require.NoError(t, publicError(nil))
+	require.NoError(t, appending.Public(nil))
 	require.NotContains(t, refusal("s-1", pgsession.NewServerError("22P02", "secret")).Error(), "secret")
 }
 

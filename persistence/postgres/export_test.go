@@ -33,7 +33,7 @@ func ConnConfig(j *Journal) *pgx.ConnConfig { return j.config.Pool.ConnConfig.Co
 // files.
 func Reads(j *Journal) map[string]string {
 	return map[string]string{
-		"attempt": j.sql.attempt.SQL, "search": j.sql.search.SQL, "stream_find": j.sql.streamFind.SQL, "stream_by_name": j.sql.streamByName.SQL,
+		"attempt": j.sql.Attempt.SQL, "search": j.sql.Search.SQL, "stream_find": j.sql.streamFind.SQL, "stream_by_name": j.sql.StreamByName.SQL,
 		"stream_names": j.sql.streamNames.SQL, "head": j.sql.head.SQL,
 		"read_forward": j.sql.readForward.SQL, "read_backward": j.sql.readBackward.SQL, "choose_forward": j.sql.chooseForward.SQL, "choose_backward": j.sql.chooseBackward.SQL,
 		"read_all": j.sql.readAll.SQL, "read_all_backward": j.sql.readAllBackward.SQL, "read_whole": j.sql.readWhole.SQL, "choose_all": j.sql.chooseAll.SQL, "choose_all_backward": j.sql.chooseAllBackward.SQL,

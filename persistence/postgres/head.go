@@ -118,10 +118,10 @@ func (j *Journal) poll(ctx context.Context) {
 			pause.Stop()
 		}
 		j.chooseRelease(ctx)
-		if away := j.committer.breaker; away.IsOpen() && time.Since(probed) > probeEvery {
+		if j.committer.Away() && time.Since(probed) > probeEvery {
 			probed = time.Now()
 			if j.pool.Ping(ctx) == nil {
-				away.Answered()
+				j.committer.Answered()
 			}
 		}
 		// A reader that begins to wait a moment after a nudge must find its events too.

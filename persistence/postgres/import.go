@@ -8,8 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
@@ -40,7 +40,7 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 	}
 	last, ok := wire.ReadInt8(row[0])
 	if !ok {
-		return position, contradiction("")
+		return position, appending.Contradiction("")
 	}
 	position.Offset = last
 	j.head.publish(last)
@@ -115,7 +115,7 @@ func (j *Journal) sendImport(ctx context.Context, s wire.Statement, parameters [
 	case sent && err != nil:
 		return nil, permissionError("import", stageError("", persistence.Any, nil, err))
 	case err == nil && row == nil:
-		return nil, contradiction("")
+		return nil, appending.Contradiction("")
 	}
 	return row, err
 }
@@ -145,7 +145,7 @@ func eventParameters(events []persistence.Recorded, ids []int64) [][]byte {
 	for i := range events {
 		bare[i] = events[i].Event
 	}
-	columnsOf(&m, []*work{{item: &appender.Item{Append: persistence.Append{Events: bare}}}}).events()
+	appending.EncodeEvents(&m, bare)
 	return m.Parameters()
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 )
@@ -32,8 +33,7 @@ var (
 const (
 	fixSchema   = "postgres.Migrate, or set Config.Migrate"
 	oldestMajor = 14
-	// partition is the one that all streams of a journal are in.
-	partition = 0
+	partition   = appending.Partition
 )
 
 // Journal stores events in a schema of a Postgres database. Use [Open].
@@ -48,7 +48,7 @@ type Journal struct {
 	flushedTo  atomic.Int64 // all events up to here are flushed
 	rowSizes   eventrows.AverageSize
 	queue      *appender.Queue
-	committer  *committer
+	committer  *appending.Committer
 	transactor *transactor
 	nudged     chan struct{}
 
@@ -87,11 +87,11 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 		return j.checkTail(ctx, conn)
 	}
 	if j.pool, err = pgxpool.NewWithConfig(ctx, config.Pool); err != nil {
-		return nil, fmt.Errorf("open the journal: %w", unavailable("the pool cannot be made", err))
+		return nil, fmt.Errorf("open the journal: %w", appending.Unavailable("the pool cannot be made", err))
 	}
 	if j.transactor, err = newTransactor(ctx, config); err != nil {
 		j.pool.Close()
-		return nil, fmt.Errorf("open the journal: %w", unavailable("the pool cannot be made", err))
+		return nil, fmt.Errorf("open the journal: %w", appending.Unavailable("the pool cannot be made", err))
 	}
 	if err := j.check(ctx); err != nil {
 		j.pool.Close()
@@ -129,7 +129,7 @@ func (j *Journal) check(ctx context.Context) error {
 	}
 	if j.config.EarlyRelease == EarlyOn {
 		if err := j.releaseEarly(ctx, true); err != nil {
-			return unavailable("the release of the order lock cannot be set", err)
+			return appending.Unavailable("the release of the order lock cannot be set", err)
 		}
 	}
 	head, err := j.headOf(ctx, connection.Conn())
@@ -144,7 +144,7 @@ func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 	var version int
 	var standby, readOnly, flushes, fullPages, synchronous bool
 	if err := conn.QueryRow(ctx, j.sql.server.SQL).Scan(&version, &standby, &readOnly, &flushes, &fullPages, &synchronous); err != nil {
-		return unavailable("the server's settings cannot be read", err)
+		return appending.Unavailable("the server's settings cannot be read", err)
 	}
 	invalid := func(reason string) error { return &persistence.InvalidError{Field: "server", Reason: reason} }
 	if version/10000 < oldestMajor {
@@ -175,10 +175,12 @@ func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 
 // start begins the journal's three goroutines, which Close ends.
 func (j *Journal) start() {
-	j.committer = newCommitter(j)
-	j.committer.requests.Unnamed = !j.prepares()
+	j.committer = appending.New(appending.Config{
+		Journal: j.id, Statements: j.sql.Statements, Prepared: j.prepares(), Pooler: j.config.Pooler, KeepLock: j.config.EarlyRelease == EarlyOff,
+		StatementTimeout: j.config.StatementTimeout, ResolveTimeout: j.config.ResolveTimeout, Dial: j.dial, Logger: j.config.Logger,
+	}, host{j})
 	j.queue = appender.New(appender.Config{
-		Commit: j.committer.commit, BatchEvents: j.config.BatchEvents, Underway: pipelineDepth,
+		Commit: j.committer.Commit, BatchEvents: j.config.BatchEvents, Underway: appending.Depth,
 		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,
 		Logger: j.config.Logger,
 	})
@@ -186,7 +188,7 @@ func (j *Journal) start() {
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // see above
 	j.closing = cancel
 	j.goroutines.Go(j.queue.Run)
-	j.goroutines.Go(func() { j.committer.run(ctx) })
+	j.goroutines.Go(func() { j.committer.Run(ctx) })
 	j.goroutines.Go(func() { j.poll(ctx) })
 }
 
@@ -210,7 +212,7 @@ func (j *Journal) close(ctx context.Context) {
 		j.head.close()
 		j.transactor.end()
 		j.queue.Close(ctx)
-		j.committer.close()
+		j.committer.Close()
 		j.closing()
 		j.goroutines.Wait()
 		j.closePool(ctx)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -36,7 +37,7 @@ func Migrate(ctx context.Context, config Config) error {
 		if pgsession.Code(err) == pgsession.NotPermitted {
 			err = &persistence.InvalidError{Field: "migrate", Reason: "is not permitted to the role: run it as the owner of the schema, or as one that may create schemas in the database"}
 		}
-		return fmt.Errorf("migrate the journal: %w", publicError(err))
+		return fmt.Errorf("migrate the journal: %w", appending.Public(err))
 	}
 	return nil
 }
@@ -226,7 +227,7 @@ func ListMigrations(ctx context.Context, config Config) ([]Migration, error) {
 	defer conn.Close(context.WithoutCancel(ctx))
 	all, err := listMigrations(ctx, conn, newStatements(config.Schema), config.Schema)
 	if err != nil {
-		return nil, fmt.Errorf("list the migrations: %w", unavailable("the schema cannot be read", err))
+		return nil, fmt.Errorf("list the migrations: %w", appending.Unavailable("the schema cannot be read", err))
 	}
 	return all, nil
 }
@@ -283,7 +284,7 @@ func Validate(ctx context.Context, config Config) error {
 	sql := newStatements(config.Schema)
 	var have int64
 	if err := conn.QueryRow(ctx, sql.migration.SQL).Scan(&have); err != nil && !noTables(err) {
-		return fmt.Errorf("validate the schema: %w", unavailable("the schema's version cannot be read", err))
+		return fmt.Errorf("validate the schema: %w", appending.Unavailable("the schema's version cannot be read", err))
 	}
 	wrong := &persistence.TablesError{Have: have, Want: newest(), Fix: fixSchema}
 	if have < newest() {
@@ -293,7 +294,7 @@ func Validate(ctx context.Context, config Config) error {
 		return nil
 	}
 	if wrong.Differences, err = differences(ctx, conn, config.Schema); err != nil {
-		return fmt.Errorf("validate the schema: %w", unavailable("the schema cannot be compared", err))
+		return fmt.Errorf("validate the schema: %w", appending.Unavailable("the schema cannot be compared", err))
 	}
 	if len(wrong.Differences) > 0 {
 		return wrong

@@ -11,6 +11,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -95,7 +96,7 @@ func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expec
 	case sent && err != nil:
 		return nil, stageError(stream, expected, ids, err)
 	case err == nil && row == nil:
-		return nil, contradiction(stream)
+		return nil, appending.Contradiction(stream)
 	}
 	return row, err
 }

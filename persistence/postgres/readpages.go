@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
@@ -110,7 +111,7 @@ func (j *Journal) readPages(ctx context.Context, conn *pgx.Conn, requests []pers
 		m.Int8(known[i].ID)
 		m.Int8(int64(r.From))
 		m.Int8(int64(r.Limit))
-		encodeProof(&m, j, known[i])
+		appending.EncodeProof(&m, j.id, known[i])
 		wire.Queue(pipeline, j.sql.readForward, prepared, m.Parameters())
 	}
 	if err := pipeline.Sync(); err != nil {

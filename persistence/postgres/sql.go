@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -23,14 +24,13 @@ var migrationFiles embed.FS
 
 // statements are the journal's statements for one schema.
 type statements struct {
+	appending.Statements
 	reading
 
-	appendSingle, appendLean, flush, barrier, releaseEarly wire.Statement
-	appendExact, appendChecked, attempt, search            wire.Statement
-	streamIDs, streamFind, streamByName, streamNames       wire.Statement
-	head                                                   wire.Statement
-	identity, migration, migrations, describe              wire.Statement
-	server, early, backend, fence                          wire.Statement
+	barrier, releaseEarly, head               wire.Statement
+	streamIDs, streamFind, streamNames        wire.Statement
+	identity, migration, migrations, describe wire.Statement
+	server                                    wire.Statement
 
 	list, listCategory, categories                        wire.Statement
 	create, setMetadata, deleteStream, truncate, scavenge wire.Statement
@@ -64,18 +64,21 @@ func newStatements(schema string) *statements {
 		return wire.Statement{Name: "stele_" + name, SQL: sql, Parameters: parametersOf(sql)}
 	}
 	return &statements{
+		Statements: appending.Statements{
+			AppendSingle: load("append_single"), AppendLean: load("append_lean"), AppendExact: load("append"), AppendChecked: load("append_checked"),
+			Attempt: load("attempt"), Search: load("search"), StreamByName: load("stream_by_name"), Flush: load("flush"),
+			Early: load("early"), Backend: load("backend"), Fence: load("fence"),
+		},
 		reading: reading{
 			readForward: load("read_forward"), readBackward: load("read_backward"), chooseForward: load("choose_forward"), chooseBackward: load("choose_backward"),
 			readAll: load("read_all"), readAllBackward: load("read_all_backward"), chooseAll: load("choose_all"), chooseAllBackward: load("choose_all_backward"),
 			chooseTagged: load("choose_tagged"), chooseTaggedBackward: load("choose_tagged_backward"),
 			readWhole: load("read_whole"),
 		},
-		appendSingle: load("append_single"), appendLean: load("append_lean"), flush: load("flush"), barrier: load("barrier"), releaseEarly: load("release_early"),
-		appendExact: load("append"), appendChecked: load("append_checked"), attempt: load("attempt"), search: load("search"),
+		barrier: load("barrier"), releaseEarly: load("release_early"), head: load("head"),
 		streamIDs: load("stream_ids"), streamFind: load("stream_find"),
-		streamByName: load("stream_by_name"), streamNames: load("stream_names"),
-		head:     load("head"),
-		identity: load("identity"), migration: load("migration"), migrations: load("migrations"), describe: load("describe"), server: load("server"), early: load("early"), backend: load("backend"), fence: load("fence"),
+		streamNames: load("stream_names"),
+		identity:    load("identity"), migration: load("migration"), migrations: load("migrations"), describe: load("describe"), server: load("server"),
 		list: load("list"), listCategory: load("list_category"), categories: load("categories"),
 		create: load("create"), setMetadata: load("set_metadata"), deleteStream: load("delete"), truncate: load("truncate"), scavenge: load("scavenge"),
 		snapshotLoad: load("snapshot_load"), snapshotSave: load("snapshot_save"),

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -26,7 +27,7 @@ func (j *Journal) Create(ctx context.Context, stream persistence.StreamID, metad
 	case err != nil:
 		return err
 	case len(row[0]) != 1:
-		return contradiction(stream)
+		return appending.Contradiction(stream)
 	case row[0][0] == 0:
 		return &persistence.StreamExistsError{Stream: stream}
 	}
@@ -58,7 +59,7 @@ func (j *Journal) SetMetadata(ctx context.Context, stream persistence.StreamID, 
 	case outcome == "ok" && ok:
 		return persistence.Revision(revision), nil
 	}
-	return 0, contradiction(stream)
+	return 0, appending.Contradiction(stream)
 }
 
 // Delete fulfils [persistence.Streams].
@@ -83,7 +84,7 @@ func (j *Journal) Delete(ctx context.Context, stream persistence.StreamID, expec
 		j.head.publish(position)
 		return persistence.Version(last), nil
 	}
-	return 0, contradiction(stream)
+	return 0, appending.Contradiction(stream)
 }
 
 // Truncate fulfils [persistence.Streams].
@@ -103,7 +104,7 @@ func (j *Journal) Truncate(ctx context.Context, stream persistence.StreamID, bef
 	}
 	first, ok := wire.ReadInt8(row[0])
 	if !ok {
-		return 0, contradiction(stream)
+		return 0, appending.Contradiction(stream)
 	}
 	return persistence.Version(first), nil
 }
@@ -123,7 +124,7 @@ func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (ev
 		husks, ok2 := wire.ReadInt8(row[1])
 		next, ok3 := wire.ReadInt8(row[2])
 		if !ok1 || !ok2 || !ok3 {
-			return events, contradiction(stream)
+			return events, appending.Contradiction(stream)
 		}
 		events += int(husks)
 		if from = next; seen < scavengeRows {
@@ -144,7 +145,7 @@ func (j *Journal) info(ctx context.Context, on session, stream persistence.Strea
 	var info persistence.StreamInfo
 	exists := false
 	err := on(ctx, func(conn *pgx.Conn) error {
-		return j.queryOn(ctx, conn, j.sql.streamByName, j.proved(nil, []byte(stream)), func(row [][]byte) (err error) {
+		return j.queryOn(ctx, conn, j.sql.StreamByName, j.proved(nil, []byte(stream)), func(row [][]byte) (err error) {
 			info, exists, err = readInfo(row)
 			return err
 		})

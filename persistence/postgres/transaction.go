@@ -14,6 +14,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -159,7 +160,7 @@ func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outco
 		if tx.first == nil && len(items[i].Events) > 0 {
 			tx.first = &items[i].Append
 		}
-		outcomes[i], err = tx.journal.appendOn(tx.ctx, tx.conn.Conn(), tx.journal.sql.appendChecked, &items[i], ids[items[i].Stream])
+		outcomes[i], err = tx.journal.appendOn(tx.ctx, tx.conn.Conn(), tx.journal.sql.AppendChecked, &items[i], ids[items[i].Stream])
 		if err != nil {
 			return nil, tx.failure(items[i].Stream, err)
 		}
@@ -252,9 +253,9 @@ func (tx *transaction) commit() error {
 	err := tx.tx.Commit(tx.ctx)
 	switch {
 	case errors.Is(err, pgx.ErrTxCommitRollback):
-		return unavailable("the server undid the transaction", err)
+		return appending.Unavailable("the server undid the transaction", err)
 	case err == nil && tx.journal.transactor.warned.Load():
-		err = errUnproven
+		err = appending.ErrUnproven
 	}
 	if err != nil {
 		var about persistence.Append

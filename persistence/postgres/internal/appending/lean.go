@@ -1,4 +1,4 @@
-package postgres
+package appending
 
 import (
 	"time"
@@ -90,7 +90,7 @@ const (
 
 // settleLean settles the appends that the lean function has stored. When it has refused
 // them, the exact function is next.
-func (f *flight) settleLean(c *committer, works []*work, rows [][][]byte) (next []call) {
+func (f *flight) settleLean(c *Committer, works []*work, rows [][][]byte) (next []call) {
 	refused, early, ok := int16(0), false, len(rows) == 1 && len(rows[0]) == 3 && len(rows[0][2]) == 1
 	var base int64
 	if ok {
@@ -109,7 +109,7 @@ func (f *flight) settleLean(c *committer, works []*work, rows [][][]byte) (next 
 	c.noteLean(refused != leanStored)
 	if refused != leanStored {
 		if refused == leanOtherNewest {
-			c.forget()
+			c.Forget()
 		}
 		return []call{{opExact, works}}
 	}
@@ -118,7 +118,7 @@ func (f *flight) settleLean(c *committer, works []*work, rows [][][]byte) (next 
 }
 
 // storedAll settles appends that stand one after the other behind a position.
-func (f *flight) storedAll(c *committer, works []*work, base int64) {
+func (f *flight) storedAll(c *Committer, works []*work, base int64) {
 	if len(works) == 0 {
 		return
 	}
@@ -138,21 +138,20 @@ func (f *flight) storedAll(c *committer, works []*work, base int64) {
 
 // prove notes the newest event that the link has stored, and the position before the events
 // that were stored with it. It comes before any caller learns what the event proves.
-func (c *committer) prove(base int64, newest proof) {
+func (c *Committer) prove(base int64, newest proof) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.contention.note(c.newest.position > 0 && c.newest.position != base, time.Now())
 	c.newest = newest
-	c.journal.tail.wasStored(newest.position, newest.id)
+	c.host.Stored(newest.position, newest.id)
 }
 
-// forget drops all that was known about the server's data, because the data have changed.
-func (c *committer) forget() {
+// Forget drops all that was known about the server's data, because the data have changed.
+func (c *Committer) Forget() {
 	c.mu.Lock()
 	c.newest = proof{}
 	c.mu.Unlock()
-	c.journal.flushedTo.Store(0)
-	c.journal.streams.Reset()
+	c.host.Forget()
 }
 
 // fallback turns to the exact function for a while when the lean one refuses too often,
@@ -183,14 +182,14 @@ func (c *fallback) note(refused bool, now time.Time) {
 }
 
 // noteLean notes whether the lean function has refused a batch.
-func (c *committer) noteLean(refused bool) {
+func (c *Committer) noteLean(refused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fallback.note(refused, time.Now())
 }
 
 // exactOp returns the statement for appends that expect an exact version.
-func (c *committer) exactOp() op {
+func (c *Committer) exactOp() op {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Now().Before(c.fallback.until) {

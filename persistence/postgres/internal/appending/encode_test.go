@@ -1,4 +1,4 @@
-package postgres
+package appending
 
 import (
 	"bytes"
@@ -18,8 +18,18 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// proving is the journal of the requests.
-var proving = &Journal{id: persistence.JournalID(persistence.NewEventID()), sql: newStatements("stele")}
+// proving is the configuration of the requests.
+var proving = &Config{
+	Journal: persistence.JournalID(persistence.NewEventID()),
+	Statements: Statements{
+		AppendSingle: statement("single", 13), AppendLean: statement("lean", 22), AppendExact: statement("exact", 15), AppendChecked: statement("checked", 15),
+		Attempt: statement("attempt", 3), Search: statement("search", 3), StreamByName: statement("head", 4), Flush: statement("flush", 0),
+	},
+}
+
+func statement(name string, parameters int) wire.Statement {
+	return wire.Statement{Name: name, Parameters: parameters}
+}
 
 // The driver reads back what is encoded by hand.
 func TestRequestsAreWhatTheDriverReads(t *testing.T) {
@@ -42,14 +52,14 @@ func TestRequestsAreWhatTheDriverReads(t *testing.T) {
 		d.checked(f, works[0])
 		w := works[0]
 		version, _ := w.item.Expected.Version()
-		require.Equal(r, []any{w.stream.ID, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(proving.sql.attempt)))
-		search := d.bind(proving.sql.search)
+		require.Equal(r, []any{w.stream.ID, int64(version), int64(version) + int64(len(w.item.Events))}, d.int8s(d.bind(proving.Statements.Attempt)))
+		search := d.bind(proving.Statements.Search)
 		require.Equal(r, []any{w.stream.ID, w.below}, d.int8s([][]byte{search[0], search[2]}))
 		require.Equal(r, w.item.Events[0].ID[:], search[1])
-		require.Equal(r, string(w.item.Stream), string(d.bind(proving.sql.streamByName)[0]))
+		require.Equal(r, string(w.item.Stream), string(d.bind(proving.Statements.StreamByName)[0]))
 		require.IsType(r, &pgproto3.Sync{}, d.receive())
 		if f.flush {
-			d.bind(proving.sql.flush)
+			d.bind(proving.Statements.Flush)
 			require.IsType(r, &pgproto3.Sync{}, d.receive())
 		}
 		_, err := d.backend.Receive()
@@ -122,9 +132,9 @@ func decode[T any](d *driver, oid uint32, value []byte) (v T) {
 }
 
 func (d *driver) single(w *work) {
-	values := d.bind(proving.sql.appendSingle)
+	values := d.bind(proving.Statements.AppendSingle)
 	e := w.item.Events[0]
-	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
+	require.EqualValues(d.t, Partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.EqualValues(d.t, e.Schema, decode[int32](d, pgtype.Int4OID, values[1]))
 	require.Equal(d.t, []any{w.stream.ID, int64(w.item.Expected) + 1}, d.int8s(values[2:4]))
 	require.Equal(d.t, e.ID[:], values[4])
@@ -141,8 +151,8 @@ func (d *driver) single(w *work) {
 }
 
 func (d *driver) lean(f *flight, works []*work, newest proof) {
-	values := d.bind(proving.sql.appendLean)
-	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
+	values := d.bind(proving.Statements.AppendLean)
+	require.EqualValues(d.t, Partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	require.Equal(d.t, []any{newest.position, f.before.stream, f.before.version}, d.int8s([][]byte{values[2], values[4], values[5]}))
 	require.Equal(d.t, newest.id[:], values[3])
@@ -201,14 +211,14 @@ func (d *driver) proof(works []*work, values [][]byte) {
 			last = w.stream
 		}
 	}
-	require.Equal(d.t, proving.id[:], values[0])
+	require.Equal(d.t, proving.Journal[:], values[0])
 	require.Equal(d.t, last.ID, decode[int64](d, pgtype.Int8OID, values[1]))
 	require.Equal(d.t, string(last.Name), string(values[2]))
 }
 
 func (d *driver) exact(f *flight, works []*work) {
-	values := d.bind(proving.sql.appendExact)
-	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
+	values := d.bind(proving.Statements.AppendExact)
+	require.EqualValues(d.t, Partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	var streams, expected, versions []int64
 	for _, w := range works {
@@ -226,8 +236,8 @@ func (d *driver) exact(f *flight, works []*work) {
 }
 
 func (d *driver) checked(f *flight, w *work) {
-	values := d.bind(proving.sql.appendChecked)
-	require.EqualValues(d.t, partition, decode[int16](d, pgtype.Int2OID, values[0]))
+	values := d.bind(proving.Statements.AppendChecked)
+	require.EqualValues(d.t, Partition, decode[int16](d, pgtype.Int2OID, values[0]))
 	require.Equal(d.t, f.early, decode[bool](d, pgtype.BoolOID, values[1]))
 	require.Equal(d.t, []any{w.stream.ID, int64(w.item.Expected)}, d.int8s(values[2:4]))
 	require.Equal(d.t, w.item.Named, decode[bool](d, pgtype.BoolOID, values[4]))

@@ -1,4 +1,4 @@
-package postgres
+package appending
 
 import "github.com/stele-es/stele/persistence/postgres/internal/wire"
 
@@ -17,7 +17,7 @@ func (f *flight) single() bool {
 
 // settleSingle settles the append of one event. When the short function has refused it, the
 // exact function is next.
-func (f *flight) settleSingle(c *committer, works []*work, rows [][][]byte) (next []call) {
+func (f *flight) settleSingle(c *Committer, works []*work, rows [][][]byte) (next []call) {
 	if len(rows) != 1 || len(rows[0]) != 1 {
 		works[0].corrupt("the append function contradicts itself")
 		return nil
@@ -34,7 +34,7 @@ func (f *flight) settleSingle(c *committer, works []*work, rows [][][]byte) (nex
 		return nil
 	}
 	if c.knowsBehind(position) {
-		c.forget()
+		c.Forget()
 	}
 	f.storedAll(c, works, position-1)
 	return nil
@@ -42,7 +42,7 @@ func (f *flight) settleSingle(c *committer, works []*work, rows [][][]byte) (nex
 
 // knowsBehind reports whether the link has stored an event at a position or behind it. A
 // server that gives such a position again has lost its newest data.
-func (c *committer) knowsBehind(position int64) bool {
+func (c *Committer) knowsBehind(position int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.newest.position >= position

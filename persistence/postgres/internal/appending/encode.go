@@ -1,8 +1,9 @@
-package postgres
+package appending
 
 import (
 	"slices"
 
+	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
@@ -10,51 +11,51 @@ import (
 
 // encode writes the requests of the flight. The newest event that the link has
 // stored proves what the flight's appends rest on.
-func (f *flight) encode(r *wire.Requests, j *Journal, newest proof) {
+func (f *flight) encode(r *wire.Requests, config *Config, newest proof) {
 	for i := range f.calls {
 		c := &f.calls[i]
 		w := c.works[0]
 		switch c.op {
 		case opSingle:
-			encodeSingle(r, j, w)
+			encodeSingle(r, config, w)
 		case opLean:
-			encodeLean(r, j, f, c.works, newest)
+			encodeLean(r, config, f, c.works, newest)
 		case opExact:
-			encodeExact(r, j, f, c.works)
+			encodeExact(r, config, f, c.works)
 		case opChecked:
-			r.Bind(j.sql.appendChecked)
-			encodeChecked(&r.Values, j, f.early, w)
+			r.Bind(config.Statements.AppendChecked)
+			EncodeOne(&r.Values, config.Journal, f.early, w.item, w.stream)
 		case opAttempt:
 			version, _ := w.item.Expected.Version()
-			r.Bind(j.sql.attempt)
+			r.Bind(config.Statements.Attempt)
 			r.Int8(w.stream.ID)
 			r.Int8(int64(version))
 			r.Int8(int64(version) + int64(len(w.item.Events)))
 		case opSearch:
-			r.Bind(j.sql.search)
+			r.Bind(config.Statements.Search)
 			r.Int8(w.stream.ID)
 			r.Data(w.item.Events[0].ID[:])
 			r.Int8(w.below)
 		case opHead:
-			r.Bind(j.sql.streamByName)
+			r.Bind(config.Statements.StreamByName)
 			r.Text(string(w.item.Stream))
-			encodeProof(&r.Values, j, nil)
+			EncodeProof(&r.Values, config.Journal, nil)
 		}
 		r.Execute()
 	}
 	r.Sync()
 	if f.flush {
-		r.Bind(j.sql.flush)
+		r.Bind(config.Statements.Flush)
 		r.Execute()
 		r.Sync()
 	}
 }
 
 // encodeSingle writes the call of append_single.
-func encodeSingle(r *wire.Requests, j *Journal, w *work) {
+func encodeSingle(r *wire.Requests, config *Config, w *work) {
 	e := &w.item.Events[0]
-	r.Bind(j.sql.appendSingle)
-	r.Int2(partition)
+	r.Bind(config.Statements.AppendSingle)
+	r.Int2(Partition)
 	r.Int4(int32(e.Schema))
 	r.Int8(w.stream.ID)
 	r.Int8(int64(w.item.Expected) + 1)
@@ -64,15 +65,15 @@ func encodeSingle(r *wire.Requests, j *Journal, w *work) {
 	r.Data(e.Headers)
 	encodeMetadata(&r.Values, e.Metadata)
 	encodeTags(&r.Values, e.Tags)
-	encodeProof(&r.Values, j, w.stream)
+	EncodeProof(&r.Values, config.Journal, w.stream)
 }
 
 // encodeLean writes the call of append_lean: its 19 arguments in their order, and the
 // proof of the statement. Columns that no event has are left out.
-func encodeLean(r *wire.Requests, j *Journal, f *flight, works []*work, newest proof) {
-	r.Bind(j.sql.appendLean)
+func encodeLean(r *wire.Requests, config *Config, f *flight, works []*work, newest proof) {
+	r.Bind(config.Statements.AppendLean)
 	c := columnsOf(&r.Values, works)
-	r.Int2(partition)
+	r.Int2(Partition)
 	r.Bool(f.early)
 	r.Int8(newest.position)
 	r.Data(newest.id[:])
@@ -91,37 +92,44 @@ func encodeLean(r *wire.Requests, j *Journal, f *flight, works []*work, newest p
 	c.only(c.someMetadata).metadata(wire.TypeJSON)
 	c.only(c.someTags).tags()
 	c.only(c.otherSchemas).schemas()
-	encodeProof(&r.Values, j, highest(works))
+	EncodeProof(&r.Values, config.Journal, highest(works))
 }
 
 // encodeExact writes the call of append.
-func encodeExact(r *wire.Requests, j *Journal, f *flight, works []*work) {
-	r.Bind(j.sql.appendExact)
+func encodeExact(r *wire.Requests, config *Config, f *flight, works []*work) {
+	r.Bind(config.Statements.AppendExact)
 	c := columnsOf(&r.Values, works)
-	r.Int2(partition)
+	r.Int2(Partition)
 	r.Bool(f.early)
 	c.streams()
 	c.expected()
 	c.versions()
 	c.events()
-	encodeProof(&r.Values, j, highest(works))
+	EncodeProof(&r.Values, config.Journal, highest(works))
 }
 
-// encodeChecked writes the arguments of append_checked and append_strict, which take any
-// expectation. Whoever releases the order lock early flushes behind it.
-func encodeChecked(v *wire.Values, j *Journal, early bool, w *work) {
-	v.Int2(partition)
+// EncodeOne writes the arguments of append_checked and append_strict, which store one append
+// with any expectation. Whoever releases the order lock early flushes behind it.
+func EncodeOne(v *wire.Values, journal persistence.JournalID, early bool, item *appender.Item, stream *streamids.Stream) {
+	v.Int2(Partition)
 	v.Bool(early)
-	v.Int8(w.stream.ID)
-	v.Int8(int64(w.item.Expected))
-	v.Bool(w.item.Named)
-	columnsOf(v, []*work{w}).events()
-	encodeProof(v, j, w.stream)
+	v.Int8(stream.ID)
+	v.Int8(int64(item.Expected))
+	v.Bool(item.Named)
+	EncodeEvents(v, item.Events)
+	EncodeProof(v, journal, stream)
 }
 
-// encodeProof writes the last parameters of a statement, see [Journal.proof].
-func encodeProof(v *wire.Values, j *Journal, s *streamids.Stream) {
-	v.Data(j.id[:])
+// EncodeEvents writes the columns of events that the functions for any append and for imports
+// take.
+func EncodeEvents(v *wire.Values, events []persistence.Event) {
+	columnsOf(v, []*work{{item: &appender.Item{Append: persistence.Append{Events: events}}}}).events()
+}
+
+// EncodeProof writes the last parameters of a statement: the id of the journal, and the stream
+// with the highest id that the statement rests on, nil for none.
+func EncodeProof(v *wire.Values, journal persistence.JournalID, s *streamids.Stream) {
+	v.Data(journal[:])
 	if s == nil {
 		v.Int8(0)
 		v.Text("")

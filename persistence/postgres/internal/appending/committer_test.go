@@ -1,4 +1,4 @@
-package postgres
+package appending
 
 import (
 	"io"
@@ -8,13 +8,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// A tenth of the batches may be refused by the lean function, then the exact one is
-// asked for a while.
-func TestCaution(t *testing.T) {
+// The lean function may refuse a tenth of the batches. When it refuses more, the exact
+// function is used for a while.
+func TestFallback(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
 	var c fallback
@@ -30,9 +29,9 @@ func TestCaution(t *testing.T) {
 	require.Equal(t, 1, c.batches, "it begins anew")
 }
 
-// A link wishes an early release once others come between a tenth of its batches,
-// and the late one back when it has been alone.
-func TestRivals(t *testing.T) {
+// An early release is advised once events of others come between more than a tenth of the
+// batches, and the late one when the link has been alone.
+func TestContention(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	var r contention
@@ -40,14 +39,14 @@ func TestRivals(t *testing.T) {
 		r.note(i%25 == 0, now)
 	}
 	_, differs := r.change(false)
-	require.False(t, differs, "now and then somebody comes between")
+	require.False(t, differs, "now and then is not often")
 	for range 10 {
 		r.note(true, now)
 	}
 	early, differs := r.change(false)
 	require.True(t, early && differs)
 	_, differs = r.change(false)
-	require.False(t, differs, "a wish is told once")
+	require.False(t, differs, "an advice is given once")
 	r.note(true, now)
 	_, differs = r.change(true)
 	require.False(t, differs, "it is so already")
@@ -59,6 +58,14 @@ func TestRivals(t *testing.T) {
 	early, differs = r.change(true)
 	require.True(t, !early && differs)
 }
+
+// ids is a host whose ids have an epoch.
+type ids struct {
+	Host
+	epoch uint64
+}
+
+func (i *ids) Epoch() uint64 { return i.epoch }
 
 // Answers come in the order of requests, so a flight must not go out while one
 // before it waits for the ids of its streams.
@@ -74,15 +81,15 @@ func TestFlightsDoNotOvertake(t *testing.T) {
 			}
 		}
 	}()
-	c := newCommitter(&Journal{streams: streamids.New(10)})
+	c := New(Config{}, &ids{})
 	c.link = &link{Conn: wire.New(client, time.Second)}
 	defer c.link.Close(false)
-	stale := &flight{epoch: c.journal.streams.Epoch()}
+	stale := &flight{epoch: c.host.Epoch()}
 	c.launch(stale)
 	require.NotNil(t, stale.link)
 
-	c.journal.streams.Reset()
-	late, fresh := &flight{epoch: stale.epoch}, &flight{epoch: c.journal.streams.Epoch()}
+	c.host.(*ids).epoch++
+	late, fresh := &flight{epoch: stale.epoch}, &flight{epoch: c.host.Epoch()}
 	c.launch(late)
 	c.launch(fresh)
 
@@ -98,7 +105,7 @@ func TestFlightsWaitForWhatTheyBuildOn(t *testing.T) {
 	server, client := net.Pipe()
 	defer server.Close()
 	go func() { _, _ = io.Copy(io.Discard, server) }() // ends with the pipe
-	c := newCommitter(&Journal{streams: streamids.New(10)})
+	c := New(Config{}, &ids{})
 	c.link = &link{Conn: wire.New(client, time.Second)}
 	defer c.link.Close(false)
 	settling := &flight{order: 1}

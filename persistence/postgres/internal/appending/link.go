@@ -1,4 +1,4 @@
-package postgres
+package appending
 
 import (
 	"context"
@@ -26,25 +26,19 @@ type backend struct {
 
 // connect opens a link and ends the backends of lost links. It returns the backends that
 // could not be ended in time.
-func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []backend, err error) {
-	config := j.config.writing.Copy()
-	if j.config.Pool.BeforeConnect != nil {
-		if err := j.config.Pool.BeforeConnect(ctx, config); err != nil {
-			return nil, lost, err
-		}
-	}
-	conn, err := pgconn.ConnectConfig(ctx, &config.Config) // with a time limit for each host
+func (c *Committer) connect(ctx context.Context, lost []backend) (_ *link, _ []backend, err error) {
+	conn, err := c.config.Dial(ctx)
 	if err != nil {
 		return nil, lost, err
 	}
 	l := new(link)
-	setup, cancel := context.WithTimeout(ctx, j.config.StatementTimeout)
+	setup, cancel := context.WithTimeout(ctx, c.config.StatementTimeout)
 	defer cancel()
-	if l.early, err = j.setUp(setup, conn); err == nil {
-		lost, err = j.identify(setup, conn, l, lost)
+	if l.early, err = c.setUp(setup, conn); err == nil {
+		lost, err = c.identify(setup, conn, l, lost)
 	}
 	if err == nil {
-		l.Conn, err = wire.Take(setup, conn, j.config.StatementTimeout)
+		l.Conn, err = wire.Take(setup, conn, c.config.StatementTimeout)
 	}
 	if err != nil {
 		_ = conn.Close(setup) // the error that led here says more
@@ -54,13 +48,13 @@ func (j *Journal) connect(ctx context.Context, lost []backend) (_ *link, _ []bac
 }
 
 // setUp prepares the statements, and asks whether writers release the order lock early.
-func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _ error) {
-	for _, s := range j.linkStatements() {
+func (c *Committer) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _ error) {
+	for _, s := range c.prepared() {
 		if _, err := conn.Prepare(ctx, s.Name, s.SQL, nil); err != nil {
 			return false, err
 		}
 	}
-	rows, err := askOn(ctx, conn, j.sql.early)
+	rows, err := askOn(ctx, conn, c.config.Statements.Early)
 	if err != nil {
 		return false, err
 	}
@@ -71,8 +65,8 @@ func (j *Journal) setUp(ctx context.Context, conn *pgconn.PgConn) (early bool, _
 }
 
 // identify asks for the connection's backend, and ends the backends of lost links.
-func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lost []backend) ([]backend, error) {
-	rows, err := askAsLogin(ctx, conn, j.sql.backend)
+func (c *Committer) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lost []backend) ([]backend, error) {
+	rows, err := askAsLogin(ctx, conn, c.config.Statements.Backend)
 	if err != nil {
 		return lost, err
 	}
@@ -84,7 +78,7 @@ func (j *Journal) identify(ctx context.Context, conn *pgconn.PgConn, l *link, lo
 	if l.backend.start, ok2 = wire.ReadInt8(rows[0][1]); !ok1 || !ok2 {
 		return lost, wire.ErrUndecodable
 	}
-	return j.fence(ctx, conn, lost)
+	return c.fence(ctx, conn, lost)
 }
 
 // askAsLogin is askOn in a transaction of its own, as the role that has logged in. The role
@@ -101,13 +95,13 @@ func askAsLogin(ctx context.Context, conn *pgconn.PgConn, s wire.Statement, para
 	return rows, err
 }
 
-// linkStatements returns the statements that a link prepares, none where the protocol
+// prepared returns the statements that a link prepares, none where the protocol
 // prepares none.
-func (j *Journal) linkStatements() []wire.Statement {
-	if !j.prepares() {
+func (c *Committer) prepared() []wire.Statement {
+	if !c.config.Prepared {
 		return nil
 	}
-	return []wire.Statement{j.sql.appendSingle, j.sql.appendLean, j.sql.flush, j.sql.appendExact, j.sql.appendChecked, j.sql.attempt, j.sql.search, j.sql.streamByName}
+	return []wire.Statement{c.config.Statements.AppendSingle, c.config.Statements.AppendLean, c.config.Statements.Flush, c.config.Statements.AppendExact, c.config.Statements.AppendChecked, c.config.Statements.Attempt, c.config.Statements.Search, c.config.Statements.StreamByName}
 }
 
 // askOn runs a statement once on a connection that becomes a link.
@@ -122,11 +116,11 @@ func askOn(ctx context.Context, conn *pgconn.PgConn, s wire.Statement, parameter
 // fence ends the backends of lost connections. What such a backend had begun is then either
 // stored or undone, and a question about it has one answer. fence returns the backends that
 // live on.
-func (j *Journal) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend) ([]backend, error) {
+func (c *Committer) fence(ctx context.Context, conn *pgconn.PgConn, lost []backend) ([]backend, error) {
 	var left []backend
 	for _, b := range lost {
-		wait := (j.config.StatementTimeout / 2).Milliseconds()
-		rows, err := askAsLogin(ctx, conn, j.sql.fence, wire.Int4(b.pid), wire.Int8(b.start), wire.Int8(wait))
+		wait := (c.config.StatementTimeout / 2).Milliseconds()
+		rows, err := askAsLogin(ctx, conn, c.config.Statements.Fence, wire.Int4(b.pid), wire.Int8(b.start), wire.Int8(wait))
 		if err != nil {
 			return append(left, lost...), err
 		}

@@ -1,4 +1,4 @@
-package postgres
+package appending
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/internal/appender"
+	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
@@ -78,13 +79,13 @@ type work struct {
 
 // prepare turns a batch into a flight. It looks up the ids of the streams while the server
 // works on the batch before.
-func (c *committer) prepare(b *appender.Batch) (*flight, error) {
+func (c *Committer) prepare(b *appender.Batch) (*flight, error) {
 	c.batches++
 	f := &flight{batch: b, order: c.batches, slot: true}
 	group := c.exactOp()
 	works := make([]work, len(b.Items))
 	ordered := make([]*work, len(b.Items))
-	floor := c.journal.head.offset.Load()
+	floor := c.host.Known()
 	grouped := 0 // how many of the works just before share a call
 	for i := range b.Items {
 		w := &works[i]
@@ -105,9 +106,9 @@ func (c *committer) prepare(b *appender.Batch) (*flight, error) {
 	if f.single() && !c.skipSingle.Swap(false) && !c.early.Load() {
 		f.calls[0].op = opSingle
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.journal.config.StatementTimeout) //nolint:forbidigo // a batch has no one caller
+	ctx, cancel := context.WithTimeout(context.Background(), c.config.StatementTimeout) //nolint:forbidigo // a batch has no one caller
 	defer cancel()
-	return f, f.resolve(ctx, c.journal)
+	return f, f.resolve(ctx, c.host)
 }
 
 // first returns the statement that an append begins with. group is the statement for
@@ -124,7 +125,7 @@ func (w *work) first(group op) op {
 }
 
 // resolve looks up the ids of the flight's streams.
-func (f *flight) resolve(ctx context.Context, j *Journal) error {
+func (f *flight) resolve(ctx context.Context, host Host) error {
 	var works []*work
 	var names []persistence.StreamID
 	for i := range f.calls {
@@ -135,7 +136,7 @@ func (f *flight) resolve(ctx context.Context, j *Journal) error {
 			}
 		}
 	}
-	streams, epoch, err := j.resolve(ctx, names, true)
+	streams, epoch, err := host.Resolve(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (f *flight) fail(cause error) {
 			if f.mayBeStored() && len(w.item.Events) > 0 {
 				w.unknown(cause)
 			} else {
-				w.fail(unavailable("the server is away", cause))
+				w.fail(Unavailable("the server is away", cause))
 			}
 		}
 	}
@@ -202,14 +203,14 @@ func (f *flight) stored(w *work, first, position int64, duplicate bool) {
 	f.newest = max(f.newest, position+int64(len(w.item.Events))-1)
 	w.settle(persistence.Outcome{
 		First: persistence.Version(first), Last: persistence.Version(first) + persistence.Version(len(w.item.Events)) - 1,
-		Position: persistence.Position{Part: partition, Offset: position}, Duplicate: duplicate,
+		Position: persistence.Position{Part: Partition, Offset: position}, Duplicate: duplicate,
 	})
 }
 
 // noteStored notes an append whose first event has a position, before the append is settled.
-func (c *committer) noteStored(w *work, position int64) {
+func (c *Committer) noteStored(w *work, position int64) {
 	if n := len(w.item.Events); n > 0 {
-		c.journal.tail.wasStored(position+int64(n)-1, w.item.Events[n-1].ID)
+		c.host.Stored(position+int64(n)-1, w.item.Events[n-1].ID)
 	}
 }
 
@@ -222,7 +223,7 @@ func (w *work) unknown(cause error) {
 	for i := range ids {
 		ids[i] = w.item.Events[i].ID
 	}
-	w.fail(&persistence.UnknownOutcomeError{Stream: w.item.Stream, Expected: w.item.Expected, IDs: ids, Err: publicError(cause)})
+	w.fail(&persistence.UnknownOutcomeError{Stream: w.item.Stream, Expected: w.item.Expected, IDs: ids, Err: Public(cause)})
 }
 
 func (w *work) corrupt(reason string) {
@@ -231,9 +232,9 @@ func (w *work) corrupt(reason string) {
 
 // settle settles the appends that the answer decides, and returns the flights that the
 // others need.
-func (f *flight) settle(c *committer, a wire.Answer) []*flight {
+func (f *flight) settle(c *Committer, a wire.Answer) []*flight {
 	if a.Err != nil {
-		return f.settleRefused(a.Err)
+		return f.settleRefused(c, a.Err)
 	}
 	var next []call
 	for i, call := range f.calls {
@@ -264,18 +265,18 @@ func one(op op, w *work) call { return call{op, []*work{w}} }
 
 // settleRefused handles an error that undid the whole flight. One append is the cause, so
 // each is tried again alone.
-func (f *flight) settleRefused(err *serverError) []*flight {
+func (f *flight) settleRefused(c *Committer, err *pgsession.ServerError) []*flight {
 	if len(f.calls) == 1 && len(f.calls[0].works) == 1 {
-		c := f.calls[0]
-		w := c.works[0]
-		switch refused := refusal(w.item.Stream, err); {
-		case !f.mayBeStored() || c.op == opHead: // opHead comes after a certain conflict
+		only := f.calls[0]
+		w := only.works[0]
+		switch refused := c.host.Refusal(w.item.Stream, err); {
+		case !f.mayBeStored() || only.op == opHead: // opHead comes after a certain conflict
 			w.fail(refused)
-		case c.op == opAttempt || c.op == opSearch:
+		case only.op == opAttempt || only.op == opSearch:
 			w.unknown(err)
 		default:
 			w.refused, w.below = refused, math.MaxInt64
-			return []*flight{f.follow([]call{{opSearch, c.works}})}
+			return []*flight{f.follow([]call{{opSearch, only.works}})}
 		}
 		return nil
 	}
@@ -290,7 +291,7 @@ func (f *flight) settleRefused(err *serverError) []*flight {
 
 // settleExact settles the appends that the exact function has stored, and returns the calls
 // for those that it has refused.
-func (f *flight) settleExact(c *committer, works []*work, rows [][][]byte) (next []call) {
+func (f *flight) settleExact(c *Committer, works []*work, rows [][][]byte) (next []call) {
 	base, refused, ok := readExact(works, rows)
 	if !ok {
 		for _, w := range works {
@@ -352,7 +353,7 @@ func (f *flight) afterRefusal(w *work) op {
 
 // settleOne handles the answer to a statement about one append. It returns the
 // statement to go on with, if there is one.
-func (f *flight) settleOne(c *committer, did op, w *work, rows [][][]byte) (next op, more bool) {
+func (f *flight) settleOne(c *Committer, did op, w *work, rows [][][]byte) (next op, more bool) {
 	switch did {
 	case opChecked:
 		return f.settleChecked(c, w, rows)
@@ -364,12 +365,12 @@ func (f *flight) settleOne(c *committer, did op, w *work, rows [][][]byte) (next
 	return w.settleHead(rows)
 }
 
-func (f *flight) settleChecked(c *committer, w *work, rows [][][]byte) (next op, more bool) {
+func (f *flight) settleChecked(c *Committer, w *work, rows [][][]byte) (next op, more bool) {
 	if len(rows) != 1 || len(rows[0]) != 5 || len(rows[0][4]) != 1 {
 		w.corrupt("the append function contradicts itself")
 		return 0, false
 	}
-	outcome := checkedOutcome(w.item, rows[0])
+	outcome := DecodeOutcome(w.item, rows[0])
 	if rows[0][4][0] != 0 {
 		c.early.Store(true)
 		if outcome.Duplicate && !f.flush {
@@ -387,7 +388,7 @@ func (f *flight) settleChecked(c *committer, w *work, rows [][][]byte) (next op,
 }
 
 // settleAttempt distinguishes an earlier attempt of its own from a conflict.
-func (f *flight) settleAttempt(c *committer, w *work, rows [][][]byte) (next op, more bool) {
+func (f *flight) settleAttempt(c *Committer, w *work, rows [][][]byte) (next op, more bool) {
 	own := len(rows) == len(w.item.Events)
 	for i := 0; own && i < len(rows); i++ {
 		own = string(rows[i][1]) == string(w.item.Events[i].ID[:])
@@ -406,7 +407,7 @@ func (f *flight) settleAttempt(c *committer, w *work, rows [][][]byte) (next op,
 	case len(rows) == 0 && !f.fenced:
 		// Nothing stands there, and yet the append was refused, because the event before it
 		// is missing. The earlier attempt may still run and find that event.
-		w.unknown(errUnproven)
+		w.unknown(ErrUnproven)
 		return 0, false
 	case w.item.Expected == persistence.NoStream:
 		return opChecked, true
@@ -415,7 +416,7 @@ func (f *flight) settleAttempt(c *committer, w *work, rows [][][]byte) (next op,
 }
 
 // settleSearch ends the search for an append that named no version.
-func (f *flight) settleSearch(c *committer, w *work, rows [][][]byte) (next op, more bool) {
+func (f *flight) settleSearch(c *Committer, w *work, rows [][][]byte) (next op, more bool) {
 	if len(rows) != 1 || len(rows[0]) != 4 {
 		w.corrupt("a row is not what its statement promises")
 		return 0, false
@@ -434,7 +435,7 @@ func (f *flight) settleSearch(c *committer, w *work, rows [][][]byte) (next op, 
 	}
 	switch {
 	case !f.fenced:
-		w.unknown(errUnproven)
+		w.unknown(ErrUnproven)
 		return 0, false
 	case w.refused != nil:
 		w.fail(w.refused)
@@ -448,12 +449,12 @@ func (f *flight) settleSearch(c *committer, w *work, rows [][][]byte) (next op, 
 // accepts is no conflict: others have written since the append was refused. Then opChecked
 // decides about the append at one moment.
 func (w *work) settleHead(rows [][][]byte) (next op, more bool) {
-	found, ok := readEnd(rows)
+	found, ok := DecodeEnd(rows)
 	switch {
 	case !ok:
 		w.corrupt("a row is not what its statement promises")
 	case len(w.item.Events) == 0:
-		w.settle(found.outcome(w.item))
+		w.settle(found.Outcome(w.item))
 	case w.item.Expected.Accepts(found.version) && w.item.Follows == nil:
 		return opChecked, true
 	default:

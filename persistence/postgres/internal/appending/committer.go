@@ -1,4 +1,4 @@
-package postgres
+package appending
 
 import (
 	"context"
@@ -17,15 +17,16 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// pipelineDepth is the number of batches that are under way at a time: the server works on
+// Depth is the number of batches that are under way at a time: the server works on
 // one while the next is formed and sent. A third gains nothing.
-const pipelineDepth = 2
+const Depth = 2
 
-// committer stores batches. Two goroutines share it. The queue's goroutine calls commit,
-// which sends a batch. The journal's own is in run, which receives the answers and settles
+// Committer stores batches. Two goroutines share it. The queue's goroutine calls Commit,
+// which sends a batch. The journal's own is in Run, which receives the answers and settles
 // the appends; after a lost connection it finds out which of them were stored.
-type committer struct {
-	journal *Journal
+type Committer struct {
+	config  Config
+	host    Host
 	breaker *breaker.Breaker
 
 	// slots bounds the batches under way. commit takes the slot of the next batch before
@@ -60,16 +61,27 @@ type committer struct {
 	cause error
 }
 
-func newCommitter(j *Journal) *committer {
-	c := &committer{journal: j, breaker: breaker.New(), slots: make(chan struct{}, pipelineDepth)}
+// New returns a committer for a journal. Nothing is stored until [Committer.Run] runs.
+func New(config Config, host Host) *Committer {
+	c := &Committer{config: config, host: host, breaker: breaker.New(), slots: make(chan struct{}, Depth)}
 	c.arrived.L = &c.mu
+	c.requests.Unnamed = !config.Prepared
 	c.slots <- struct{}{}
 	c.hasSlot = true
 	return c
 }
 
-// commit sends a batch and returns when there is room for the next one.
-func (c *committer) commit(b *appender.Batch) {
+// Refuse returns [*persistence.UnavailableError] while the server is away.
+func (c *Committer) Refuse() error { return c.breaker.Refuse() }
+
+// Away reports whether the server was away when it was asked last.
+func (c *Committer) Away() bool { return c.breaker.IsOpen() }
+
+// Answered says that the server answers again, so the next append may try.
+func (c *Committer) Answered() { c.breaker.Answered() }
+
+// Commit sends a batch and returns when there is room for the next one.
+func (c *Committer) Commit(b *appender.Batch) {
 	if err := c.breaker.Refuse(); err != nil {
 		settleAll(b, err)
 		return
@@ -105,12 +117,12 @@ func (c *committer) commit(b *appender.Batch) {
 
 // unsentError translates an error from before anything was sent, and counts it as a failure
 // of the server. A server that does not have the journal is not away.
-func (c *committer) unsentError(reason string, err error) error {
-	if lasting := missingJournal(err); lasting != nil {
+func (c *Committer) unsentError(reason string, err error) error {
+	if lasting := c.host.Missing(err); lasting != nil {
 		return lasting
 	}
-	c.breaker.Failed(publicError(err))
-	return unavailable(reason, err)
+	c.breaker.Failed(Public(err))
+	return Unavailable(reason, err)
 }
 
 func settleAll(b *appender.Batch, err error) {
@@ -123,12 +135,12 @@ func settleAll(b *appender.Batch, err error) {
 
 // launch puts a flight behind all others, but before those of later batches that wait for
 // it. It sends the flight if there is a link.
-func (c *committer) launch(f *flight) {
+func (c *Committer) launch(f *flight) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	c.mu.Lock()
 	link := c.link
-	if f.epoch != c.journal.streams.Epoch() {
+	if f.epoch != c.host.Epoch() {
 		link = nil // run has to look up its streams again
 	}
 	at := slices.IndexFunc(c.inFlight, func(other *flight) bool { return other.link == nil && other.follows && other.order > f.order })
@@ -159,30 +171,30 @@ func (c *committer) launch(f *flight) {
 }
 
 // assign says on which link a flight goes out, nil for none yet. The caller holds mu.
-func (c *committer) assign(f *flight, l *link) {
+func (c *Committer) assign(f *flight, l *link) {
 	f.link = l
 	f.flush = c.early.Load() || f.mayBeStored() // an earlier attempt may have stored it and not flushed it
-	f.early = f.flush && c.journal.config.EarlyRelease != EarlyOff
+	f.early = f.flush && !c.config.KeepLock
 }
 
 // write sends a flight on its link. After a failure it closes the link, so that run, which
 // reads from it, notices the failure at once. The caller holds sending.
-func (c *committer) write(f *flight) {
+func (c *Committer) write(f *flight) {
 	c.mu.Lock()
 	newest := c.newest
 	c.mu.Unlock()
 	c.requests.Reset(4 << 20)
-	f.encode(&c.requests, c.journal, newest)
+	f.encode(&c.requests, &c.config, newest)
 	if err := f.link.Send(c.requests.Bytes()); err != nil {
 		f.link.Close(false)
 	}
 }
 
-// run receives answers until the journal is closed and nothing is under way. When ctx
+// Run receives answers until the journal is closed and nothing is under way. When ctx
 // ends, flights without an answer are settled without one.
-func (c *committer) run(ctx context.Context) { appender.Again(func() { c.receive(ctx) }) }
+func (c *Committer) Run(ctx context.Context) { appender.Again(func() { c.receive(ctx) }) }
 
-func (c *committer) receive(ctx context.Context) {
+func (c *Committer) receive(ctx context.Context) {
 	stop := context.AfterFunc(ctx, c.closeLink)
 	defer stop()
 	for {
@@ -196,13 +208,13 @@ func (c *committer) receive(ctx context.Context) {
 		}
 		answer, err := f.link.receive(len(f.calls), f.flush)
 		if err == nil && (answer.Warned || answer.Err != nil && !pgsession.Definite(answer.Err.Code)) {
-			err = errUnproven
+			err = ErrUnproven
 		}
 		if err != nil {
 			c.loseLink(f.link, err, nil)
 			continue
 		}
-		spent := answer.Err != nil && (pgsession.Spent(answer.Err.Code) || answer.Err.Code == otherStream)
+		spent := answer.Err != nil && (pgsession.Spent(answer.Err.Code) || answer.Err.Code == OtherStream)
 		if spent && !f.retried {
 			// Nothing of the flight was stored, and another session may store it.
 			f.retried = true
@@ -222,7 +234,7 @@ func (c *committer) receive(ctx context.Context) {
 
 // waitForFirst waits for the flight whose answer comes next. It returns nil once the
 // journal is closed.
-func (c *committer) waitForFirst() *flight {
+func (c *Committer) waitForFirst() *flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.inFlight) == 0 {
@@ -235,14 +247,13 @@ func (c *committer) waitForFirst() *flight {
 }
 
 // settle ends a flight whose answer has arrived, and launches the flights that it leads to.
-func (c *committer) settle(f *flight, a wire.Answer) {
+func (c *Committer) settle(f *flight, a wire.Answer) {
 	appender.Again(func() { c.settleOnce(f, a) })
 }
 
-func (c *committer) settleOnce(f *flight, a wire.Answer) {
+func (c *Committer) settleOnce(f *flight, a wire.Answer) {
 	next := f.settle(c, a)
-	c.journal.noteFlushed(f.newest)
-	c.journal.head.publish(f.newest)
+	c.host.Durable(f.newest)
 	c.mu.Lock()
 	c.inFlight[0], c.inFlight = nil, c.inFlight[1:]
 	c.mu.Unlock()
@@ -252,7 +263,7 @@ func (c *committer) settleOnce(f *flight, a wire.Answer) {
 	c.release(f)
 }
 
-func (c *committer) release(f *flight) {
+func (c *Committer) release(f *flight) {
 	if f.slot {
 		<-c.slots
 	}
@@ -260,19 +271,19 @@ func (c *committer) release(f *flight) {
 
 // loseLink gives a link up. Everything that was sent on it may have been done, except for a
 // flight that was refused.
-func (c *committer) loseLink(l *link, err error, refused *flight) {
-	l.Close(false)                // ends a write that is under way and holds sending
-	if !c.journal.config.Pooler { // whose backends have other numbers than it tells
+func (c *Committer) loseLink(l *link, err error, refused *flight) {
+	l.Close(false)        // ends a write that is under way and holds sending
+	if !c.config.Pooler { // whose backends have other numbers than it tells
 		c.lost = append(c.lost, l.backend)
 	}
 	c.cause = err
-	c.breaker.Failed(publicError(err))
-	c.journal.config.Logger.Warn("journal connection lost", "err", publicError(err), "events", c.takeBack(l, refused))
+	c.breaker.Failed(Public(err))
+	c.config.Logger.Warn("journal connection lost", "err", Public(err), "events", c.takeBack(l, refused))
 }
 
 // takeBack lets the flights that were sent on a link wait again, and returns the number of
 // events that may have been stored.
-func (c *committer) takeBack(l *link, refused *flight) (events int) {
+func (c *Committer) takeBack(l *link, refused *flight) (events int) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	c.mu.Lock()
@@ -286,7 +297,7 @@ func (c *committer) takeBack(l *link, refused *flight) (events int) {
 		case f == refused:
 			f.unsend()
 		default:
-			events += f.noteUnanswered(c.journal.config.ResolveTimeout)
+			events += f.noteUnanswered(c.config.ResolveTimeout)
 		}
 	}
 	return events
@@ -294,7 +305,7 @@ func (c *committer) takeBack(l *link, refused *flight) (events int) {
 
 // resume connects, if there is no link, and sends the flights that wait. It returns when
 // they are sent or settled.
-func (c *committer) resume(ctx context.Context) {
+func (c *Committer) resume(ctx context.Context) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 10*time.Millisecond, time.Second
 	for c.expire(ctx) {
@@ -304,7 +315,7 @@ func (c *committer) resume(ctx context.Context) {
 		}
 		c.cause = err
 		cause := c.unsentError("the server is away", err)
-		if !c.expire(ctx) || missingJournal(err) != nil && !c.refuseUnsent(cause) {
+		if !c.expire(ctx) || c.host.Missing(err) != nil && !c.refuseUnsent(cause) {
 			return
 		}
 		timer := time.NewTimer(pause.NextBackOff())
@@ -316,26 +327,26 @@ func (c *committer) resume(ctx context.Context) {
 	}
 }
 
-func (c *committer) tryResume(ctx context.Context) error {
+func (c *Committer) tryResume(ctx context.Context) error {
 	c.mu.Lock()
 	link := c.link
 	c.mu.Unlock()
 	if link == nil {
 		var err error
-		if link, c.lost, err = c.journal.connect(ctx, c.lost); err != nil {
+		if link, c.lost, err = c.connect(ctx, c.lost); err != nil {
 			return err
 		}
 		// The server may have lost its newest data. Ids then mean other streams.
-		c.forget()
+		c.Forget()
 		c.early.Store(link.early)
 	}
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	unsent := c.unsent()
-	bound, cancel := context.WithTimeout(ctx, c.journal.config.StatementTimeout)
+	bound, cancel := context.WithTimeout(ctx, c.config.StatementTimeout)
 	defer cancel()
 	for _, f := range unsent {
-		if err := f.resolve(bound, c.journal); err != nil {
+		if err := f.resolve(bound, c.host); err != nil {
 			c.setLink(link)
 			return err
 		}
@@ -345,7 +356,7 @@ func (c *committer) tryResume(ctx context.Context) error {
 		c.mu.Lock()
 		c.assign(f, link)
 		c.mu.Unlock()
-		f.fenced = len(c.lost) == 0 && !c.journal.config.Pooler
+		f.fenced = len(c.lost) == 0 && !c.config.Pooler
 		c.write(f)
 	}
 	return nil
@@ -353,7 +364,7 @@ func (c *committer) tryResume(ctx context.Context) error {
 
 // unsent returns the flights that can be sent. A flight that builds on others waits until
 // it is the first, and then is sent for itself.
-func (c *committer) unsent() (all []*flight) {
+func (c *Committer) unsent() (all []*flight) {
 	c.mu.Lock()
 	first := c.inFlight[0]
 	c.mu.Unlock()
@@ -378,7 +389,7 @@ func (c *committer) unsent() (all []*flight) {
 	return all
 }
 
-func (c *committer) setLink(l *link) {
+func (c *Committer) setLink(l *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.link = l
@@ -387,7 +398,7 @@ func (c *committer) setLink(l *link) {
 // expire settles the flights that have waited too long. A flight that may have been stored
 // waits until its deadline, any other until the breaker is open. expire reports whether
 // flights are left.
-func (c *committer) expire(ctx context.Context) (left bool) {
+func (c *Committer) expire(ctx context.Context) (left bool) {
 	refused := c.breaker.Refuse()
 	now := time.Now()
 	c.mu.Lock()
@@ -412,7 +423,7 @@ func (c *committer) expire(ctx context.Context) (left bool) {
 
 // refuseUnsent settles the flights that have certainly not been stored, with the reason why
 // they cannot be. It reports whether flights are left.
-func (c *committer) refuseUnsent(reason error) (left bool) {
+func (c *Committer) refuseUnsent(reason error) (left bool) {
 	c.mu.Lock()
 	var given []*flight
 	c.inFlight = slices.DeleteFunc(c.inFlight, func(f *flight) bool {
@@ -438,7 +449,7 @@ func (c *committer) refuseUnsent(reason error) (left bool) {
 }
 
 // closeLink ends the wait for an answer.
-func (c *committer) closeLink() {
+func (c *Committer) closeLink() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link != nil {
@@ -446,8 +457,8 @@ func (c *committer) closeLink() {
 	}
 }
 
-// close ends run once nothing is under way any more.
-func (c *committer) close() {
+// Close ends Run once nothing is under way any more.
+func (c *Committer) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
