@@ -42,7 +42,7 @@ func (a *activation) answer() {
 				a.provenAll()
 			}
 			if c.class != generated {
-				a.memory.settle(a.position)
+				a.memory.Settle(a.position)
 			}
 		}
 		if c.events > 0 && c.outcome.Last != c.last {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/persistence"
 )
 
@@ -161,7 +162,7 @@ func (c *call) reset() {
 // firstAsked is the time that tells whether a command would be found further back, zero
 // when nothing does. A time of birth that is not over yet was told by a wrong clock.
 func (c *call) firstAsked() time.Time {
-	if c.born.After(c.now.Add(clockSkew)) {
+	if c.born.After(c.now.Add(dedupe.ClockSkew)) {
 		return time.Time{}
 	}
 	return c.born

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
 )
@@ -251,7 +252,7 @@ func (a *activation) submit(c *call, events []persistence.Event) {
 	c.owner, c.settled, c.events, c.bytes = a, false, len(events), appended.Size()
 	a.version += persistence.Version(len(events))
 	if c.class != generated {
-		a.memory = a.memory.add(remembered{id: c.id, version: a.version, at: c.now.Unix()}, a.system.recoveries.keep)
+		a.memory = a.memory.Add(dedupe.Command{ID: c.id, Version: a.version, At: c.now.Unix()}, a.system.recoveries.keep)
 	}
 	if c.reacts != nil {
 		a.reacted = a.reacted.with(placeOf(c.reacts))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
@@ -15,7 +16,7 @@ type folded struct {
 	state    any
 	version  persistence.Version
 	position persistence.Position // of the event at the version
-	memory   *memory
+	memory   *dedupe.Memory
 	open     []*sending // what was sent and is not done
 	reacted  reacted
 	// snapshotted is the version of the last snapshot.
@@ -32,7 +33,7 @@ type fold struct {
 	folded // without a state at the beginning
 	kind   *definition
 	stream persistence.StreamID
-	keep   retention
+	keep   dedupe.Retention
 	until  *StateOptions // nil is no bound
 	ended  bool          // the last event that was read is behind the bound
 	// from is the snapshot that the fold began with, until the first event shows that the
@@ -130,7 +131,7 @@ func (f *fold) prove(recorded *persistence.Recorded) error {
 	}
 	f.version, f.position, f.from = recorded.Version, recorded.Position, nil
 	if !f.resumed { // a live aggregate knows where its commands stand
-		f.memory.settleAll(recorded.Position)
+		f.memory.SettleAll(recorded.Position)
 	}
 	f.resumed = false
 	return nil
@@ -143,8 +144,8 @@ func (f *fold) addHeaders(recorded *persistence.Recorded) error {
 		return corrupt(recorded, "the headers cannot be decoded", err)
 	}
 	if about.Remember {
-		f.memory = f.memory.add(remembered{id: about.Command, version: recorded.Version, at: recorded.At.Unix()}, f.keep)
-		f.memory.settle(recorded.Position)
+		f.memory = f.memory.Add(dedupe.Command{ID: about.Command, Version: recorded.Version, At: recorded.At.Unix()}, f.keep)
+		f.memory.Settle(recorded.Position)
 	}
 	if about.Sends != nil {
 		if f.open, err = refoldSent(f.open, recorded, &about); err != nil {

@@ -7,8 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
+	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/internal/usercode"
@@ -289,105 +289,18 @@ func replyNotKept(kind persistence.ErrorKind, err error) error {
 	return &persistence.Error{Kind: kind, Reason: ReasonReplyNotKept, Err: err}
 }
 
-// stretch is a part of a stream, at most a page, that is read for the commands in it: a
-// message, once it was read.
+// stretch is a part of a stream that is read for the commands in it: a message, once it
+// was read.
 type stretch struct {
-	of *activation
-	in *history // that asked for it
-	// from is the version to begin with, backward or forward.
-	from    persistence.Version
-	forward bool
-	limit   int
-
-	commands []command // in the order in which they were read
-	first    persistence.Version
-	last     persistence.Version // the greatest one read; first is the least
-	oldest   persistence.Position
-	newest   time.Time // no event of it is newer
-	end      end
-	err      error
+	dedupe.Part
+	of  *activation
+	in  *history // that asked for it
+	err error
 }
-
-// command is one that stands in a stream, and where.
-type command struct {
-	id      persistence.CommandID
-	version persistence.Version
-}
-
-// end says what precedes a part of a stream that was read backward.
-type end uint8
-
-const (
-	further   end = iota // more events
-	beginning            // nothing
-	truncated            // events that can be read no more
-)
 
 // readPart reads a part of a stream.
 func (l *lookups) readPart(s *stretch) {
 	ctx, cancel := context.WithTimeoutCause(l.ctx, recoveryNoProgress, errNoProgress)
 	defer cancel()
-	options := persistence.ReadOptions{From: s.from, Backward: !s.forward, Limit: s.limit}
-	n := 0
-	for recorded, err := range l.reader.Read(ctx, s.of.stream, options) {
-		if errors.Is(err, persistence.ErrStreamNotFound) {
-			s.end = beginning
-			return
-		}
-		if err == nil {
-			err = s.add(&recorded, n == 0)
-		}
-		if err != nil {
-			s.err = err
-			return
-		}
-		n++
-	}
-	switch {
-	case s.forward || n == s.limit && s.first > 1:
-	case s.first == 1:
-		s.end = beginning
-	default:
-		s.end, s.err = l.before(ctx, s)
-	}
-}
-
-// before says why the events of a stream end before its first version: it was deleted
-// and written again, so that they are another life's, or they were truncated.
-func (l *lookups) before(ctx context.Context, s *stretch) (end, error) {
-	info, err := l.reader.Stream(ctx, s.of.stream)
-	switch {
-	case errors.Is(err, persistence.ErrStreamNotFound):
-		return beginning, nil
-	case err != nil:
-		return further, err
-	case info.First != info.Begin:
-		return truncated, nil
-	}
-	return beginning, nil
-}
-
-func (s *stretch) add(recorded *persistence.Recorded, first bool) error {
-	about, err := stored.ReadAbout(recorded)
-	if err != nil {
-		return corrupt(recorded, "the headers cannot be decoded", err)
-	}
-	if first {
-		s.first, s.last, s.oldest = recorded.Version, recorded.Version, recorded.Position
-	}
-	if recorded.Version <= s.first {
-		s.first, s.oldest = recorded.Version, recorded.Position
-	}
-	s.last = max(s.last, recorded.Version)
-	if recorded.At.After(s.newest) {
-		s.newest = recorded.At
-	}
-	if n := len(s.commands); about.Command != (persistence.CommandID{}) {
-		if n > 0 && s.commands[n-1].id == about.Command { // further events of one command
-			s.commands[n-1].version = max(s.commands[n-1].version, recorded.Version)
-			return nil
-		}
-		s.commands = append(s.commands, command{about.Command, recorded.Version})
-	}
-	return nil
+	s.err = s.Read(ctx, l.reader, s.of.stream)
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/persistence"
 )
@@ -28,7 +29,7 @@ type recoveries struct {
 	reader persistence.Reader
 	pages  persistence.PageReader // nil when the journal cannot
 	max    int
-	keep   retention
+	keep   dedupe.Retention
 	keeper persistence.Snapshots // nil when the journal keeps none
 	ctx    context.Context       //nolint:containedctx // ends with the system: workers outlive every call
 	cancel context.CancelCauseFunc
@@ -62,7 +63,7 @@ type recovered struct {
 
 var errNobodyWaits = errors.New("nobody waits for the aggregate any more")
 
-func newRecoveries(journal persistence.Journal, limit int, keep retention) *recoveries {
+func newRecoveries(journal persistence.Journal, limit int, keep dedupe.Retention) *recoveries {
 	r := &recoveries{reader: journal, max: limit, keep: keep}
 	r.pages, _ = persistence.As[persistence.PageReader](journal)
 	r.keeper, _ = persistence.As[persistence.Snapshots](journal)

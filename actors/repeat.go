@@ -5,13 +5,37 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/persistence"
+)
+
+// history is what was read of the stream of an aggregate for commands further back than
+// its memory reaches. It is given up when nobody has asked for a while.
+type history struct {
+	*dedupe.History
+	reading bool // a part of the stream is being read for it
+	used    time.Time
+}
+
+// find returns where a command stands. A nil history has none.
+func (h *history) find(id persistence.CommandID) (persistence.Version, bool) {
+	if h == nil {
+		return 0, false
+	}
+	return h.Find(id)
+}
+
+const (
+	// maxHistories is how many commands all histories of a system hold.
+	maxHistories = 1 << 20
+	// keepHistory is for how long a history is kept that nobody asks.
+	keepHistory = time.Minute
 )
 
 // repeated reports that a command needs no decision here and now: it was done
 // before, or the journal has to be asked whether it was.
 func (a *activation) repeated(c *call) bool {
-	version, found := a.memory.find(c.id)
+	version, found := a.memory.Find(c.id)
 	for i := 0; i < a.pending.Len() && !found && c.class == again; i++ {
 		if earlier := *a.pending.At(i); earlier.id == c.id && earlier.events > 0 {
 			version, found = earlier.last, true
@@ -24,7 +48,7 @@ func (a *activation) repeated(c *call) bool {
 	case found:
 		a.repeat(c, version)
 		return true
-	case c.class == named, a.memory.complete(c.firstAsked(), c.after) && (c.class == sent || c.born.IsZero()), a.ownOpen(c), a.absent(c):
+	case c.class == named, a.memory.Complete(c.firstAsked(), c.after) && (c.class == sent || c.born.IsZero()), a.ownOpen(c), a.absent(c):
 		return false
 	}
 	a.search(c)
@@ -127,7 +151,7 @@ func (a *activation) absent(c *call) bool {
 		return false
 	default:
 		h.used = c.now
-		return h.to == a.durable() && h.covers(c)
+		return h.To() == a.durable() && h.Covers(dedupe.Asked{ID: c.id, First: c.firstAsked(), After: c.after})
 	}
 }
 
@@ -149,15 +173,12 @@ func (a *activation) readOn() {
 	switch {
 	case h != nil && h.reading:
 		return
-	case h == nil, h.to > durable, !h.serves(a.searching):
+	case h == nil, h.To() > durable, !slices.ContainsFunc(a.searching, func(c *call) bool { return h.Holds(c.id) }):
 		a.forgetHistory()
-		h = &history{commands: map[persistence.CommandID]persistence.Version{}, from: durable + 1, to: durable, used: time.Now()}
+		h = &history{History: dedupe.NewHistory(durable), used: time.Now()}
 		a.history = h
 	}
-	s := &stretch{of: a, in: h, from: h.from - 1, limit: recoveryPage}
-	if h.to < durable {
-		s.from, s.forward, s.limit = h.to+1, true, int(min(recoveryPage, durable-h.to)) //nolint:gosec // a page
-	}
+	s := &stretch{of: a, in: h, Part: h.Next(durable, recoveryPage)}
 	h.reading = true
 	if err := a.system.lookups.read(s); err != nil {
 		h.reading = false
@@ -180,8 +201,9 @@ func (a *activation) learn(s *stretch) {
 		a.giveUp(unread(s.err))
 		return
 	}
-	added, fits := s.in.take(s)
-	if a.system.histories.Add(int64(added)) > maxHistories && s.in.only == nil {
+	before := s.in.Len()
+	fits := s.in.Add(&s.Part)
+	if a.system.histories.Add(int64(s.in.Len()-before)) > maxHistories && !s.in.Narrowed() {
 		a.narrow()
 	}
 	if !fits {
@@ -193,20 +215,13 @@ func (a *activation) learn(s *stretch) {
 
 // narrow keeps in the history only what is looked for.
 func (a *activation) narrow() {
-	h := a.history
-	h.only = make(map[persistence.CommandID]bool, len(a.searching))
-	for _, c := range a.searching {
-		h.only[c.id] = true
+	ids := make([]persistence.CommandID, len(a.searching))
+	for i, c := range a.searching {
+		ids[i] = c.id
 	}
-	before := len(h.commands)
-	kept := map[persistence.CommandID]persistence.Version{}
-	for id := range h.only {
-		if version, found := h.commands[id]; found {
-			kept[id] = version
-		}
-	}
-	h.commands = kept
-	a.system.histories.Add(int64(len(kept) - before))
+	before := a.history.Len()
+	a.history.Narrow(ids)
+	a.system.histories.Add(int64(a.history.Len() - before))
 }
 
 // settleSearch goes on with the commands of which it is known by now whether they were
@@ -249,14 +264,9 @@ func (a *activation) takeSearching() []*call {
 	return searching
 }
 
-// outOfReach reports that whether a command was done cannot be found out: what had to be
-// read is truncated, or it is too much for a caller.
+// outOfReach reports that whether a command was done cannot be found out.
 func (a *activation) outOfReach(c *call) bool {
-	h := a.history
-	if h == nil || h.to != a.durable() || h.only != nil && !h.only[c.id] {
-		return false
-	}
-	return h.end == truncated || c.class == again && h.to-h.from+1 >= maxSearch
+	return a.history != nil && a.history.To() == a.durable() && a.history.OutOfReach(c.id, c.class == again)
 }
 
 // changed follows a part of the stream that does not belong to what was read before.
@@ -278,23 +288,19 @@ func (a *activation) giveUp(err error) {
 // note adds a command that is durable to the history, if there is one that is used.
 func (a *activation) note(c *call) {
 	h := a.history
-	switch {
-	case c.now.Sub(h.used) > keepHistory && !h.reading:
+	if c.now.Sub(h.used) > keepHistory && !h.reading {
 		a.forgetHistory()
-	case h.to != c.last-persistence.Version(c.events): //nolint:gosec // of what was stored
-	case h.only != nil && !h.only[c.id]:
-		h.to = c.last
-	default:
-		before := len(h.commands)
-		h.commands[c.id], h.to = c.last, c.last
-		a.system.histories.Add(int64(len(h.commands) - before))
+		return
 	}
+	before := h.Len()
+	h.Note(c.id, c.last, c.events)
+	a.system.histories.Add(int64(h.Len() - before))
 }
 
 // forgetHistory gives the history up. A part of it that is being read is of no use then.
 func (a *activation) forgetHistory() {
 	if a.history != nil {
-		a.system.histories.Add(-int64(len(a.history.commands)))
+		a.system.histories.Add(-int64(a.history.Len()))
 		a.history = nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/actors/internal/stored"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
@@ -155,7 +156,7 @@ func (s *snapshotting) copy(a *activation) (t *taken, err error) {
 		return nil, nil
 	}
 	t = &taken{of: a.key.kind, stream: a.stream, version: a.version}
-	t.commands, t.forgotten = a.memory.pack()
+	t.commands, t.forgotten = a.memory.Encode()
 	t.open, t.reacted = a.open, a.reacted
 	if s.save != nil {
 		t.saved = s.save(a.state)
@@ -178,7 +179,7 @@ func (t *taken) body() ([]byte, error) {
 }
 
 // readSnapshot returns what the events up to the version of a snapshot come to.
-func (d *definition) readSnapshot(snapshot *persistence.Snapshot, keep retention) (p folded, err error) {
+func (d *definition) readSnapshot(snapshot *persistence.Snapshot, keep dedupe.Retention) (p folded, err error) {
 	if snapshot.Fingerprint != d.snapshots.fingerprint {
 		return p, errors.New("another state")
 	}
@@ -196,6 +197,6 @@ func (d *definition) readSnapshot(snapshot *persistence.Snapshot, keep retention
 		return p, err
 	}
 	p.reacted = kept.Reacted
-	p.memory = unpack(kept.Remembered, kept.Forgotten, keep)
+	p.memory = dedupe.Decode(kept.Remembered, kept.Forgotten, keep)
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/persistence"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
@@ -29,7 +30,7 @@ func FuzzSnapshot(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := d.readSnapshot(&persistence.Snapshot{Fingerprint: d.snapshots.fingerprint, State: data}, retention{time.Hour, 10})
+		p, err := d.readSnapshot(&persistence.Snapshot{Fingerprint: d.snapshots.fingerprint, State: data}, dedupe.Retention{Age: time.Hour, Count: 10})
 
 		if err == nil {
 			require.NotNil(t, p.state)

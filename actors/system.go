@@ -12,6 +12,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/lifecycle"
 	"github.com/stele-es/stele/internal/usercode"
@@ -268,7 +269,9 @@ func (s *System) processes() (kinds []string) {
 }
 
 // keep is what the aggregates remember of commands.
-func (s *System) keep() retention { return retention{s.config.RememberFor, s.config.RememberMax} }
+func (s *System) keep() dedupe.Retention {
+	return dedupe.Retention{Age: s.config.RememberFor, Count: s.config.RememberMax}
+}
 
 // submitter finds the way to append without waiting, and what has to run for it.
 func (s *System) submitter() []lifecycle.Component {

@@ -1,14 +1,16 @@
-package actors
+package dedupe
 
-import "github.com/stele-es/stele/internal/fifo"
+import (
+	"github.com/stele-es/stele/internal/fifo"
+)
 
-// course is how time has passed in a stream, as far as the times of its commands say so
+// clock tells how time has passed in a stream, as far as the times of its commands say so
 // together. No reading of a clock counts alone: one that is wrong for a moment must not
 // make an aggregate forget what it has promised to know. What the order of the stream
 // says is never wrong, so time is told by blocks of commands, each by the smallest of
 // its times, and does not go back. A clock that is ahead for less than a whole block
 // changes nothing then, and neither does one that is behind.
-type course struct {
+type clock struct {
 	low   int64 // unix seconds that are over for sure at the end of the last whole block
 	high  int64 // the greatest time of any command
 	least int64 // of the times in the block that has begun
@@ -22,7 +24,7 @@ type course struct {
 const block = 32
 
 // note notes the time of the next command.
-func (c *course) note(command uint64, at int64) {
+func (c *clock) note(command uint64, at int64) {
 	if command%block == 0 {
 		if command >= block {
 			c.low = max(c.low, c.least)
@@ -36,7 +38,7 @@ func (c *course) note(command uint64, at int64) {
 }
 
 // age is for how many seconds a command has been there at least.
-func (c *course) age(command uint64) int64 {
+func (c *clock) age(command uint64) int64 {
 	if at := command/block - c.first; at < uint64(c.over.Len()) { //nolint:gosec // a length
 		return c.low - *c.over.At(int(at)) //nolint:gosec // within the queue
 	}
@@ -44,7 +46,7 @@ func (c *course) age(command uint64) int64 {
 }
 
 // forget gives up what is known of the blocks before a command.
-func (c *course) forget(before uint64) {
+func (c *clock) forget(before uint64) {
 	for c.first < before/block && c.over.Len() > 0 {
 		c.over.Pop()
 		c.first++

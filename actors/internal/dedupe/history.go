@@ -1,4 +1,4 @@
-package actors
+package dedupe
 
 import (
 	"time"
@@ -6,37 +6,39 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// history is which commands stand in a part of an aggregate's stream, further back than
-// its memory reaches. It is made when somebody asks about such a command, and reads each
+// History is the commands in a part of an aggregate's stream, further back than its
+// [Memory] reaches. It is made when somebody asks about such a command, and reads each
 // event once however many ask: after a crash thousands of commands that were sent come
-// again, and a search for each would read the stream as often. It is given up when
-// nobody has asked for a while.
-type history struct {
+// again, and a search for each would read the stream as often.
+type History struct {
 	commands map[persistence.CommandID]persistence.Version // of the last event of each
 	// All commands of the events from..to are here; from is above to when there are none.
 	from, to persistence.Version
 	oldest   persistence.Position // of the event at from
-	newest   time.Time            // of the events in the oldest stretch
+	newest   time.Time            // of the events in the oldest part
 	end      end                  // what stands before from
-	// only is nil, or the commands that are looked for: when histories have become too
-	// large, no others are kept.
-	only    map[persistence.CommandID]bool
-	reading bool
-	used    time.Time
+	// only is nil, or the commands that are looked for: see Narrow.
+	only map[persistence.CommandID]bool
 }
 
-const (
-	// maxHistories is how many commands all histories of a system hold. Each takes some
-	// 50 bytes.
-	maxHistories = 1 << 20
-	// keepHistory is for how long a history is kept that nobody asks.
-	keepHistory = time.Minute
-	// maxSearch is how many events are searched for one command of a caller's.
-	maxSearch = 10_000
-)
+// maxSearch is how many events are searched for one command of a caller's.
+const maxSearch = 10_000
 
-// find returns where a command stands.
-func (h *history) find(id persistence.CommandID) (persistence.Version, bool) {
+// Asked is a command that is looked for, and what tells how far back it may stand.
+type Asked struct {
+	ID    persistence.CommandID
+	First time.Time            // when it was first asked; zero is not known
+	After persistence.Position // of the event that sent it; zero is none
+}
+
+// NewHistory returns the history of no event, which ends at a version.
+func NewHistory(version persistence.Version) *History {
+	return &History{commands: map[persistence.CommandID]persistence.Version{}, from: version + 1, to: version}
+}
+
+// Find returns the version of the event with the outcome of a command. A nil History has
+// none.
+func (h *History) Find(id persistence.CommandID) (persistence.Version, bool) {
 	if h == nil {
 		return 0, false
 	}
@@ -44,57 +46,91 @@ func (h *history) find(id persistence.CommandID) (persistence.Version, bool) {
 	return version, found
 }
 
-// covers reports that a command would be here if it stood at or before the version to.
+// To returns the version up to which the history reaches.
+func (h *History) To() persistence.Version { return h.to }
+
+// Len returns how many commands the history holds. Each takes some 50 bytes.
+func (h *History) Len() int { return len(h.commands) }
+
+// Covers reports that a command would be here if it stood at or before the version To.
 // It stands behind the event that sent it. Without that only times tell, and no single
 // one: the clock of the writer may have been wrong.
-func (h *history) covers(c *call) bool {
+func (h *History) Covers(c Asked) bool {
 	switch {
-	case h.only != nil && !h.only[c.id]:
+	case !h.Holds(c.ID):
 		return false
 	case h.end == beginning:
 		return true
 	case h.oldest.Offset == 0: // nothing was read yet
 		return false
-	case c.after.Offset > 0 && c.after.Part == h.oldest.Part && h.oldest.Offset <= c.after.Offset:
+	case c.After.Offset > 0 && c.After.Part == h.oldest.Part && h.oldest.Offset <= c.After.Offset:
 		return true
 	}
-	asked := c.firstAsked()
-	return !asked.IsZero() && h.newest.Before(asked.Add(-clockSkew))
+	return !c.First.IsZero() && h.newest.Before(c.First.Add(-ClockSkew))
 }
 
-// take adds what was read, and reports how many commands that brought. What does not
-// fit to the rest shows that the stream is not the one that the aggregate was read from.
-func (h *history) take(s *stretch) (added int, fits bool) {
-	switch {
-	case s.forward && s.first != h.to+1, !s.forward && s.last != 0 && s.last != h.from-1:
-		return 0, false
+// OutOfReach reports that it cannot be found out whether a command was done: what had to
+// be read is truncated, or, when the search is limited, it is too much.
+func (h *History) OutOfReach(id persistence.CommandID, limited bool) bool {
+	return h.Holds(id) && (h.end == truncated || limited && h.to-h.from+1 >= maxSearch)
+}
+
+// Next returns the part to read next, of so many events at most: those up to a version
+// that the history does not reach, or those before it.
+func (h *History) Next(to persistence.Version, limit int) Part {
+	if h.to < to {
+		return Part{from: h.to + 1, forward: true, limit: int(min(persistence.Version(limit), to-h.to))} //nolint:gosec // at most the limit
 	}
-	before := len(h.commands)
-	for _, c := range s.commands {
-		if h.only == nil || h.only[c.id] {
+	return Part{from: h.from - 1, limit: limit}
+}
+
+// Add adds a part that was read. One that does not fit to the rest shows that the stream
+// is not the one that the history was begun for.
+func (h *History) Add(p *Part) (fits bool) {
+	if p.forward && p.first != h.to+1 || !p.forward && p.last != 0 && p.last != h.from-1 {
+		return false
+	}
+	for _, c := range p.commands {
+		if h.Holds(c.id) {
 			h.commands[c.id] = max(h.commands[c.id], c.version)
 		}
 	}
-	if s.forward {
-		h.to = s.last
+	if p.forward {
+		h.to = p.last
 	} else {
-		h.end = s.end
+		h.end = p.end
 	}
-	if s.first > 0 && (!s.forward || h.oldest.Offset == 0) { // the first that is here, or the oldest
-		h.from, h.oldest, h.newest = s.first, s.oldest, s.newest
+	if p.first > 0 && (!p.forward || h.oldest.Offset == 0) { // the first that is here, or the oldest
+		h.from, h.oldest, h.newest = p.first, p.oldest, p.newest
 	}
-	return len(h.commands) - before, true
+	return true
 }
 
-// serves reports that one of the commands is among those that are looked for.
-func (h *history) serves(searching []*call) bool {
-	if h.only == nil {
-		return true
+// Note adds a command that was stored, up to a version, if its events follow the history.
+func (h *History) Note(id persistence.CommandID, version persistence.Version, events int) {
+	if h.to != version-persistence.Version(events) { //nolint:gosec // of what was stored
+		return
 	}
-	for _, c := range searching {
-		if h.only[c.id] {
-			return true
+	if h.to = version; h.Holds(id) {
+		h.commands[id] = version
+	}
+}
+
+// Holds reports that a command is here if it stands in the part of the stream.
+func (h *History) Holds(id persistence.CommandID) bool { return h.only == nil || h.only[id] }
+
+// Narrowed reports that the history was narrowed.
+func (h *History) Narrowed() bool { return h.only != nil }
+
+// Narrow keeps only some commands, now and later: for a history that has become too large.
+func (h *History) Narrow(ids []persistence.CommandID) {
+	h.only = make(map[persistence.CommandID]bool, len(ids))
+	kept := map[persistence.CommandID]persistence.Version{}
+	for _, id := range ids {
+		h.only[id] = true
+		if version, found := h.commands[id]; found {
+			kept[id] = version
 		}
 	}
-	return false
+	h.commands = kept
 }

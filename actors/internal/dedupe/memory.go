@@ -1,4 +1,4 @@
-package actors
+package dedupe
 
 import (
 	"time"
@@ -8,22 +8,22 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// memory is which commands an aggregate knows again, and where their outcomes are
+// Memory is the newest commands of an aggregate, and where their outcomes are
 // stored. It is made from the headers of the events, like the state from the
 // events, and is as durable as they are: what was decided on it fails together
-// with it. A nil memory is empty.
+// with it. A nil Memory is empty.
 //
 // The outcome itself is read from the journal when somebody repeats a command,
-// which is rare; a memory holds 40 bytes for each command, and about as much
+// which is rare; a Memory holds 40 bytes for each command, and about as much
 // again for finding it when there are many.
-type memory struct {
+type Memory struct {
 	commands fifo.Queue[remembered] // oldest first
 	// places finds a command by its id: how many were remembered before it. It is nil
 	// while there are few.
 	places map[persistence.CommandID]uint64
 	gone   uint64 // commands that were forgotten
 	stored uint64 // commands of which it is known where they are stored
-	course course // of time, as the stream tells it
+	clock  clock  // of the stream
 	// forgotten is the time of the newest one that is gone, in unix seconds. What was
 	// asked later than that and is not here was not stored.
 	forgotten int64
@@ -32,25 +32,25 @@ type memory struct {
 	behind persistence.Position
 }
 
-// remembered is a command with an outcome.
+// Command is a command with an outcome, and where it is stored.
+type Command = stored.RememberedCommand
+
 type remembered struct {
-	id      persistence.CommandID
-	version persistence.Version // of the event whose headers hold the outcome
-	at      int64               // unix seconds when it was stored
-	offset  int64               // of the event in its partition; 0 is not known yet
+	Command
+	offset int64 // of the event in its partition; 0 is not known yet
 }
 
-// retention bounds a memory.
-type retention struct {
-	age   time.Duration
-	count int
+// Retention bounds a [Memory].
+type Retention struct {
+	Age   time.Duration
+	Count int
 }
 
 // fewCommands are found faster one by one than in a map.
 const fewCommands = 16
 
-// find returns where the outcome of a command is stored.
-func (m *memory) find(id persistence.CommandID) (persistence.Version, bool) {
+// Find returns where the outcome of a command is stored.
+func (m *Memory) Find(id persistence.CommandID) (persistence.Version, bool) {
 	if m == nil {
 		return 0, false
 	}
@@ -59,33 +59,33 @@ func (m *memory) find(id persistence.CommandID) (persistence.Version, bool) {
 		if !found {
 			return 0, false
 		}
-		return m.commands.At(int(place - m.gone)).version, true //nolint:gosec // within the queue
+		return m.commands.At(int(place - m.gone)).Version, true //nolint:gosec // within the queue
 	}
 	for i := range m.commands.Len() {
-		if command := m.commands.At(i); command.id == id {
-			return command.version, true
+		if command := m.commands.At(i); command.ID == id {
+			return command.Version, true
 		}
 	}
 	return 0, false
 }
 
-// complete reports that a command would be here if it had been stored: one that was sent
+// Complete reports that a command would be here if it had been stored: one that was sent
 // by an event after the one at this position, or, when that is not known, one born at
 // this time. Clocks differ between nodes, and may be wrong; positions do not and are not.
-func (m *memory) complete(born time.Time, after persistence.Position) bool {
+func (m *Memory) Complete(born time.Time, after persistence.Position) bool {
 	switch {
 	case m == nil || m.forgotten == 0:
 		return true
 	case after.Offset == 0:
-		return !born.IsZero() && born.Add(-clockSkew).Unix() > m.forgotten
+		return !born.IsZero() && born.Add(-ClockSkew).Unix() > m.forgotten
 	case m.stored < m.gone:
 		return false // what is on its way to the journal may stand anywhere
 	}
 	return after.Part == m.behind.Part && after.Offset > m.behind.Offset
 }
 
-// settle notes where the oldest command is stored of which that was not known.
-func (m *memory) settle(at persistence.Position) {
+// Settle notes where the oldest command is stored of which that was not known.
+func (m *Memory) Settle(at persistence.Position) {
 	if m.stored < m.gone {
 		m.behind = at
 	} else {
@@ -95,8 +95,8 @@ func (m *memory) settle(at persistence.Position) {
 	m.stored++
 }
 
-// settleAll says that all commands are stored at a position or before.
-func (m *memory) settleAll(at persistence.Position) {
+// SettleAll says that all commands are stored at a position or before.
+func (m *Memory) SettleAll(at persistence.Position) {
 	if m == nil {
 		return
 	}
@@ -107,62 +107,62 @@ func (m *memory) settleAll(at persistence.Position) {
 	m.stored = m.gone + uint64(m.commands.Len()) //nolint:gosec // a length
 }
 
-const clockSkew = time.Minute
+// ClockSkew is how far the clocks of nodes may differ.
+const ClockSkew = time.Minute
 
-// add remembers a command and forgets those that the retention does not cover.
-func (m *memory) add(command remembered, keep retention) *memory {
+// Add remembers a command and forgets those that the retention does not cover.
+func (m *Memory) Add(command Command, keep Retention) *Memory {
 	if m == nil {
-		m = &memory{}
+		m = &Memory{}
 	}
 	if m.places != nil {
-		m.places[command.id] = m.gone + uint64(m.commands.Len()) //nolint:gosec // a length
+		m.places[command.ID] = m.gone + uint64(m.commands.Len()) //nolint:gosec // a length
 	}
-	m.course.note(m.gone+uint64(m.commands.Len()), command.at) //nolint:gosec // a length
-	m.commands.Push(command)
+	m.clock.note(m.gone+uint64(m.commands.Len()), command.At) //nolint:gosec // a length
+	m.commands.Push(remembered{Command: command})
 	m.forget(keep)
 	if m.places == nil && m.commands.Len() > fewCommands {
 		m.places = make(map[persistence.CommandID]uint64, 2*fewCommands)
 		for i := range m.commands.Len() {
-			m.places[m.commands.At(i).id] = m.gone + uint64(i) //nolint:gosec // an index
+			m.places[m.commands.At(i).ID] = m.gone + uint64(i) //nolint:gosec // an index
 		}
 	}
 	return m
 }
 
-func (m *memory) forget(keep retention) {
-	for m.commands.Len() > keep.count || m.commands.Len() > 0 && m.course.age(m.gone) > int64(keep.age/time.Second) {
-		m.forgotten = max(m.forgotten, m.course.high)
+func (m *Memory) forget(keep Retention) {
+	for m.commands.Len() > keep.Count || m.commands.Len() > 0 && m.clock.age(m.gone) > int64(keep.Age/time.Second) {
+		m.forgotten = max(m.forgotten, m.clock.high)
 		command := m.commands.Pop()
-		if m.places[command.id] == m.gone {
-			delete(m.places, command.id)
+		if m.places[command.ID] == m.gone {
+			delete(m.places, command.ID)
 		}
 		m.gone++
 		m.behind.Offset = max(m.behind.Offset, command.offset)
-		m.course.forget(m.gone)
+		m.clock.forget(m.gone)
 	}
 }
 
-// pack is what a snapshot holds of the memory.
-func (m *memory) pack() (commands stored.Remembered, forgotten int64) {
+// Encode returns what a snapshot holds of the memory.
+func (m *Memory) Encode() (commands stored.Remembered, forgotten int64) {
 	if m == nil {
 		return nil, 0
 	}
 	commands = stored.NewRemembered(m.commands.Len())
 	for i := range m.commands.Len() {
-		c := m.commands.At(i)
-		commands = commands.Append(stored.RememberedCommand{ID: c.id, Version: c.version, At: c.at})
+		commands = commands.Append(m.commands.At(i).Command)
 	}
 	return commands, m.forgotten
 }
 
-// unpack is the memory of a snapshot.
-func unpack(commands stored.Remembered, forgotten int64, keep retention) (m *memory) {
-	for c := range commands.All() {
-		m = m.add(remembered{id: c.ID, version: c.Version, at: c.At}, keep)
+// Decode is the reverse of [Memory.Encode].
+func Decode(commands stored.Remembered, forgotten int64, keep Retention) (m *Memory) {
+	for command := range commands.All() {
+		m = m.Add(command, keep)
 	}
 	if forgotten > 0 {
 		if m == nil {
-			m = &memory{}
+			m = &Memory{}
 		}
 		m.forgotten = max(m.forgotten, forgotten)
 	}

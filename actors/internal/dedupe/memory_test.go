@@ -1,4 +1,4 @@
-package actors
+package dedupe
 
 import (
 	"encoding/binary"
@@ -16,57 +16,57 @@ import (
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		keep := retention{age: time.Duration(rapid.IntRange(1, 100).Draw(t, "age")) * time.Second, count: rapid.IntRange(1, 200).Draw(t, "count")}
-		var m *memory
-		var all []remembered
+		keep := Retention{Age: time.Duration(rapid.IntRange(1, 100).Draw(t, "age")) * time.Second, Count: rapid.IntRange(1, 200).Draw(t, "count")}
+		var m *Memory
+		var all []Command
 		now, stored := int64(1000), 0
 		for i := range rapid.IntRange(0, 300).Draw(t, "commands") {
 			now += int64(rapid.IntRange(0, 3).Draw(t, "pause"))
-			command := remembered{version: persistence.Version(i + 1), at: now}
-			binary.BigEndian.PutUint32(command.id[:], uint32(i+1))
+			command := Command{Version: persistence.Version(i + 1), At: now}
+			binary.BigEndian.PutUint32(command.ID[:], uint32(i+1))
 			all = append(all, command)
-			m = m.add(command, keep)
+			m = m.Add(command, keep)
 			for stored < len(all) && rapid.Bool().Draw(t, "stored") {
 				stored++
-				m.settle(persistence.Position{Part: 1, Offset: int64(10 * stored)})
+				m.Settle(persistence.Position{Part: 1, Offset: int64(10 * stored)})
 			}
 		}
 
-		old := oldest(all, int64(keep.age/time.Second))
+		old := oldest(all, int64(keep.Age/time.Second))
 		gone := 0
 		for i, command := range all {
-			kept := len(all)-i <= keep.count && i >= old
-			version, found := m.find(command.id)
+			kept := len(all)-i <= keep.Count && i >= old
+			version, found := m.Find(command.ID)
 			require.Equal(t, kept, found)
 			if kept {
-				require.Equal(t, command.version, version)
+				require.Equal(t, command.Version, version)
 			} else {
 				gone = i + 1
 			}
 		}
-		_, found := m.find(persistence.CommandID{15: 1})
+		_, found := m.Find(persistence.CommandID{15: 1})
 		require.False(t, found)
 		nowhere := persistence.Position{}
-		require.Equal(t, gone == 0, m.complete(time.Time{}, nowhere))
+		require.Equal(t, gone == 0, m.Complete(time.Time{}, nowhere))
 		if gone > 0 {
-			require.False(t, m.complete(time.Unix(all[gone-1].at, 0), nowhere))
+			require.False(t, m.Complete(time.Unix(all[gone-1].At, 0), nowhere))
 		}
-		require.True(t, m.complete(time.Unix(now, 0).Add(clockSkew+time.Second), nowhere))
+		require.True(t, m.Complete(time.Unix(now, 0).Add(ClockSkew+time.Second), nowhere))
 		for after := range len(all) + 1 {
 			known := gone == 0 || gone <= stored && after >= gone
-			require.Equal(t, known, m.complete(time.Time{}, persistence.Position{Part: 1, Offset: int64(10*after + 1)}))
-			require.Equal(t, gone == 0, m.complete(time.Unix(now+1000, 0), persistence.Position{Part: 2, Offset: int64(10*after + 1)}))
+			require.Equal(t, known, m.Complete(time.Time{}, persistence.Position{Part: 1, Offset: int64(10*after + 1)}))
+			require.Equal(t, gone == 0, m.Complete(time.Unix(now+1000, 0), persistence.Position{Part: 2, Offset: int64(10*after + 1)}))
 		}
 	})
 }
 
 // oldest is how many commands are older than an age, as blocks of them tell it.
-func oldest(all []remembered, age int64) (old int) {
+func oldest(all []Command, age int64) (old int) {
 	var over []int64 // at the end of each whole block
 	for i := 0; i+block < len(all); i += block {
-		least := all[i].at
+		least := all[i].At
 		for _, c := range all[i : i+block] {
-			least = min(least, c.at)
+			least = min(least, c.At)
 		}
 		if len(over) > 0 {
 			least = max(least, over[len(over)-1])
@@ -86,27 +86,27 @@ func TestMemoryOutlivesWrongClocks(t *testing.T) {
 	t.Parallel()
 	const age, day = 7 * 24 * 3600, 24 * 3600
 	rapid.Check(t, func(t *rapid.T) {
-		keep := retention{age: age * time.Second, count: 1000}
-		var m *memory
-		var all []remembered // with their true times
+		keep := Retention{Age: age * time.Second, Count: 1000}
+		var m *Memory
+		var all []Command // with their true times
 		now := int64(100 * day)
 		for i, left, wrong := 0, 0, int64(0); i < 400; i++ {
 			now += rapid.Int64Range(0, day/20).Draw(t, "pause")
 			if left--; left < -block {
 				left, wrong = rapid.IntRange(0, block-1).Draw(t, "moment"), rapid.SampledFrom([]int64{-90 * day, -3600, 3600, 8 * day, 4000 * day}).Draw(t, "wrong")
 			}
-			command := remembered{version: persistence.Version(i + 1), at: now}
-			binary.BigEndian.PutUint32(command.id[:], uint32(i+1))
+			command := Command{Version: persistence.Version(i + 1), At: now}
+			binary.BigEndian.PutUint32(command.ID[:], uint32(i+1))
 			all = append(all, command)
 			if left > 0 {
-				command.at += wrong
+				command.At += wrong
 			}
-			m = m.add(command, keep)
+			m = m.Add(command, keep)
 		}
 		for _, command := range all {
-			if now-command.at <= age {
-				_, found := m.find(command.id)
-				require.True(t, found, "%d seconds ago", now-command.at)
+			if now-command.At <= age {
+				_, found := m.Find(command.ID)
+				require.True(t, found, "%d seconds ago", now-command.At)
 			}
 		}
 	})
@@ -115,13 +115,13 @@ func TestMemoryOutlivesWrongClocks(t *testing.T) {
 // What is old by all clocks is forgotten.
 func TestMemoryForgets(t *testing.T) {
 	t.Parallel()
-	keep := retention{age: time.Hour, count: 1000}
-	var m *memory
+	keep := Retention{Age: time.Hour, Count: 1000}
+	var m *Memory
 	for i := range 900 {
-		command := remembered{version: persistence.Version(i + 1), at: int64(1000 + 60*i)}
-		binary.BigEndian.PutUint32(command.id[:], uint32(i+1))
-		m = m.add(command, keep)
+		command := Command{Version: persistence.Version(i + 1), At: int64(1000 + 60*i)}
+		binary.BigEndian.PutUint32(command.ID[:], uint32(i+1))
+		m = m.Add(command, keep)
 	}
 	require.LessOrEqual(t, m.commands.Len(), 60+3*block)
-	require.LessOrEqual(t, m.course.over.Len(), 4)
+	require.LessOrEqual(t, m.clock.over.Len(), 4)
 }
