@@ -126,8 +126,6 @@ func (h host) Resolve(ctx context.Context, names []persistence.StreamID) ([]*str
 	return h.journal.resolve(ctx, names, true)
 }
 
-func (h host) Epoch() uint64 { return h.journal.streams.Epoch() }
-
 func (h host) Known() int64 { return h.journal.head.offset.Load() }
 
 func (h host) Stored(position int64, id persistence.EventID) { h.journal.tail.wasStored(position, id) }

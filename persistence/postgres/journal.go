@@ -177,7 +177,7 @@ func (j *Journal) checkServer(ctx context.Context, conn *pgx.Conn) error {
 func (j *Journal) start() {
 	j.committer = appending.New(appending.Config{
 		Journal: j.id, Statements: j.sql.Statements, Prepared: j.prepares(), Pooler: j.config.Pooler, KeepLock: j.config.EarlyRelease == EarlyOff,
-		StatementTimeout: j.config.StatementTimeout, ResolveTimeout: j.config.ResolveTimeout, Dial: j.dial, Logger: j.config.Logger,
+		StatementTimeout: j.config.StatementTimeout, ResolveTimeout: j.config.ResolveTimeout, Streams: j.streams, Dial: j.dial, Logger: j.config.Logger,
 	}, host{j})
 	j.queue = appender.New(appender.Config{
 		Commit: j.committer.Commit, BatchEvents: j.config.BatchEvents, Underway: appending.Depth,

@@ -140,7 +140,7 @@ func (c *Committer) launch(f *flight) {
 	defer c.sending.Unlock()
 	c.mu.Lock()
 	link := c.link
-	if f.epoch != c.host.Epoch() {
+	if f.epoch != c.config.Streams.Epoch() {
 		link = nil // run has to look up its streams again
 	}
 	at := slices.IndexFunc(c.inFlight, func(other *flight) bool { return other.link == nil && other.follows && other.order > f.order })
@@ -346,7 +346,7 @@ func (c *Committer) tryResume(ctx context.Context) error {
 	bound, cancel := context.WithTimeout(ctx, c.config.StatementTimeout)
 	defer cancel()
 	for _, f := range unsent {
-		if err := f.resolve(bound, c.host); err != nil {
+		if err := f.resolve(bound, c); err != nil {
 			c.setLink(link)
 			return err
 		}

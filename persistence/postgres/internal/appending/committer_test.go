@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -59,14 +60,6 @@ func TestContention(t *testing.T) {
 	require.True(t, !early && differs)
 }
 
-// ids is a host whose ids have an epoch.
-type ids struct {
-	Host
-	epoch uint64
-}
-
-func (i *ids) Epoch() uint64 { return i.epoch }
-
 // Answers come in the order of requests, so a flight must not go out while one
 // before it waits for the ids of its streams.
 func TestFlightsDoNotOvertake(t *testing.T) {
@@ -81,15 +74,15 @@ func TestFlightsDoNotOvertake(t *testing.T) {
 			}
 		}
 	}()
-	c := New(Config{}, &ids{})
+	c := New(Config{Streams: streamids.New(10)}, nil)
 	c.link = &link{Conn: wire.New(client, time.Second)}
 	defer c.link.Close(false)
-	stale := &flight{epoch: c.host.Epoch()}
+	stale := &flight{epoch: c.config.Streams.Epoch()}
 	c.launch(stale)
 	require.NotNil(t, stale.link)
 
-	c.host.(*ids).epoch++
-	late, fresh := &flight{epoch: stale.epoch}, &flight{epoch: c.host.Epoch()}
+	c.config.Streams.Reset()
+	late, fresh := &flight{epoch: stale.epoch}, &flight{epoch: c.config.Streams.Epoch()}
 	c.launch(late)
 	c.launch(fresh)
 
@@ -105,7 +98,7 @@ func TestFlightsWaitForWhatTheyBuildOn(t *testing.T) {
 	server, client := net.Pipe()
 	defer server.Close()
 	go func() { _, _ = io.Copy(io.Discard, server) }() // ends with the pipe
-	c := New(Config{}, &ids{})
+	c := New(Config{Streams: streamids.New(10)}, nil)
 	c.link = &link{Conn: wire.New(client, time.Second)}
 	defer c.link.Close(false)
 	settling := &flight{order: 1}

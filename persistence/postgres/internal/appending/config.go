@@ -39,6 +39,8 @@ type Config struct {
 	// StatementTimeout bounds the wait for an answer, and ResolveTimeout the search for the
 	// outcome of an append whose connection was lost.
 	StatementTimeout, ResolveTimeout time.Duration
+	// Streams are the streams that the journal knows.
+	Streams *streamids.Cache
 	// Dial opens a connection to the server.
 	Dial func(ctx context.Context) (*pgconn.PgConn, error)
 	// Logger takes what operators should know.
@@ -48,11 +50,9 @@ type Config struct {
 // Host is the journal of a committer. Its methods may be called at any time, by several
 // goroutines.
 type Host interface {
-	// Resolve returns streams, which it creates when they are missing, and the epoch for
-	// which their ids hold.
+	// Resolve looks streams up in the database, creates those that are missing, and
+	// remembers them. It returns them with the epoch for which their ids hold.
 	Resolve(ctx context.Context, names []persistence.StreamID) ([]*streamids.Stream, uint64, error)
-	// Epoch returns the present epoch of the ids.
-	Epoch() uint64
 	// Known returns the newest position that the journal knows.
 	Known() int64
 	// Stored notes the last event of an append, before the append is acknowledged.

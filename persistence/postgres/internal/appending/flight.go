@@ -108,7 +108,7 @@ func (c *Committer) prepare(b *appender.Batch) (*flight, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.config.StatementTimeout) //nolint:forbidigo // a batch has no one caller
 	defer cancel()
-	return f, f.resolve(ctx, c.host)
+	return f, f.resolve(ctx, c)
 }
 
 // first returns the statement that an append begins with. group is the statement for
@@ -125,7 +125,7 @@ func (w *work) first(group op) op {
 }
 
 // resolve looks up the ids of the flight's streams.
-func (f *flight) resolve(ctx context.Context, host Host) error {
+func (f *flight) resolve(ctx context.Context, c *Committer) error {
 	var works []*work
 	var names []persistence.StreamID
 	for i := range f.calls {
@@ -136,9 +136,12 @@ func (f *flight) resolve(ctx context.Context, host Host) error {
 			}
 		}
 	}
-	streams, epoch, err := host.Resolve(ctx, names)
-	if err != nil {
-		return err
+	streams, missing, epoch := c.config.Streams.ByName(names)
+	if len(missing) > 0 {
+		var err error
+		if streams, epoch, err = c.host.Resolve(ctx, slices.Clone(names)); err != nil { // names stays on the stack
+			return err
+		}
 	}
 	f.epoch = epoch
 	for i, w := range works {
