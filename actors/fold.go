@@ -152,6 +152,8 @@ func (f *fold) addHeaders(recorded *persistence.Recorded) error {
 			return err
 		}
 	}
-	f.reacted, err = f.kind.reactedTo(f.reacted, recorded, &about)
+	if len(f.kind.reactions) > 0 {
+		f.reacted, err = f.reacted.after(recorded, &about)
+	}
 	return err
 }

@@ -35,12 +35,9 @@ func (r reacted) with(p stored.Place) reacted {
 	return append(next, p)
 }
 
-// reactedTo is r after an event of the aggregate, in whose headers it stands what that
-// was a reaction to.
-func (d *definition) reactedTo(r reacted, recorded *persistence.Recorded, about *stored.About) (reacted, error) {
-	if len(d.reactions) == 0 {
-		return r, nil
-	}
+// after returns r after an event of the aggregate, whose headers say what the event was a
+// reaction to.
+func (r reacted) after(recorded *persistence.Recorded, about *stored.About) (reacted, error) {
 	place, found, err := about.Reacted()
 	switch {
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stele-es/stele/actors/internal/wallclock"
 	"github.com/stele-es/stele/internal/compare"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/codec"
@@ -113,22 +114,22 @@ func (s Scenario[C, R]) When(command C) Outcome[R] {
 // lead decides and proves that it can be relied on.
 func (s Scenario[C, R]) lead(about any, decide func() decision[R]) Outcome[R] {
 	s.t.Helper()
-	clock := clockwork{from: time.Now()}
+	clock := wallclock.Span{From: time.Now()}
 	first := decide()
 	s.check(first)
-	otherTime()
+	wallclock.Advance()
 	for range decisions - 1 {
 		s.compare(first, decide())
 	}
-	clock.until = time.Now()
+	clock.Until = time.Now()
 	s.checkClock(clock, about, first)
 	return Outcome[R]{t: s.t, events: first.events, sends: first.sends, cancels: first.cancels, reply: first.reply, err: first.err}
 }
 
 // checkClock proves that the time of the machine is not in what was decided.
-func (s Scenario[C, R]) checkClock(clock clockwork, about any, d decision[R]) {
+func (s Scenario[C, R]) checkClock(clock wallclock.Span, about any, d decision[R]) {
 	s.t.Helper()
-	if _, found := clock.in([]any{s.history, about, s.now, s.id}); found {
+	if _, found := clock.Find([]any{s.history, about, s.now, s.id}); found {
 		return // so it may come from there
 	}
 	var commands []any
@@ -136,7 +137,7 @@ func (s Scenario[C, R]) checkClock(clock clockwork, about any, d decision[R]) {
 		commands = append(commands, sent.command)
 	}
 	for what, value := range map[string]any{"the events": d.events, "what is sent": commands, "the reply": d.reply} {
-		if at, found := clock.in(value); found {
+		if at, found := clock.Find(value); found {
 			s.t.Fatalf("the time of this machine is in %s, at %s: take the time from tx.Now or from the command, because it is decided again after a conflict", what, strings.TrimPrefix(at, "."))
 		}
 	}

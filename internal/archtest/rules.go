@@ -98,8 +98,9 @@ func areas() []Area {
 		{Folder: "internal/torture", Imports: []string{"persistence", "persistence/postgres", "internal/pgtest"}},
 
 		{Folder: "actors/internal/stored", Imports: []string{"persistence", "proto"}},
+		{Folder: "actors/internal/wallclock"},
 		{Folder: "actors/internal/dedupe", Imports: []string{"persistence", "internal/fifo", "actors/internal/stored"}},
-		{Folder: "actors", Imports: with(core, "actors/internal/dedupe", "actors/internal/stored", "internal/appender", "internal/compare")},
+		{Folder: "actors", Imports: with(core, "actors/internal/dedupe", "actors/internal/stored", "actors/internal/wallclock", "internal/appender", "internal/compare")},
 		{Folder: "projections", Imports: core},
 		{Folder: "projections/internal/sqlbook", Imports: with(core, "projections")},
 		{Folder: "projections/internal/inline", Imports: with(core, "projections", "internal/appender")},
