@@ -110,7 +110,12 @@ func (c *call) reclaim() bool { return c.stage.Load() == decided || c.claim() }
 // late reports that the caller is gone or its time is over: whoever decides the
 // command again after a failed append need not.
 func (c *call) late(now time.Time) bool {
-	return now.After(c.deadline) || c.ctx.Err() != nil
+	select {
+	case <-c.left:
+		return true
+	default:
+		return now.After(c.deadline)
+	}
 }
 
 // answer hands reply and error to the caller. It is called once; the call must
@@ -176,8 +181,8 @@ type question struct {
 	handler *handler
 	message any
 	size    int // of the message, in bytes
-	// ctx is the caller's, so that nobody decides again for a caller who has left.
-	ctx       context.Context //nolint:containedctx // it travels with the command
+	// left is closed when the caller has left, so that nobody decides again for it.
+	left      <-chan struct{}
 	origin    *origin
 	ifVersion persistence.Expected
 	digest    digest                // of commands whose id is not generated

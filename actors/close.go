@@ -127,3 +127,28 @@ func (s *System) wakeCloser() {
 		}
 	}
 }
+
+// lifetime bounds what a part of the system does in the background, and ends it with the
+// part.
+type lifetime struct {
+	until func(deadline time.Time, cause error) (context.Context, context.CancelFunc)
+	end   context.CancelCauseFunc
+}
+
+func newLifetime() lifetime {
+	ctx, end := context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, which end ends
+	return lifetime{end: end, until: func(deadline time.Time, cause error) (context.Context, context.CancelFunc) {
+		return context.WithDeadlineCause(ctx, deadline, cause)
+	}}
+}
+
+// noProgress is how long one request to the journal may take in the background: a page of
+// events, a batch of appends.
+const noProgress = 30 * time.Second
+
+var errNoProgress = fmt.Errorf("no answer of the journal within %s", noProgress)
+
+// attempt bounds one request to the journal.
+func (l lifetime) attempt() (context.Context, context.CancelFunc) {
+	return l.until(time.Now().Add(noProgress), errNoProgress)
+}

@@ -37,8 +37,7 @@ type moment uint64
 type confirmations struct {
 	reader persistence.Reader
 	pages  persistence.PageReader // nil when the journal cannot
-	ctx    context.Context        //nolint:containedctx // ends with the system: the worker outlives every call
-	cancel context.CancelCauseFunc
+	life   lifetime               // the system's: the worker outlives every call
 
 	moments atomic.Uint64
 	handed  atomic.Uint64 // appends that the journal was given
@@ -86,9 +85,8 @@ const (
 )
 
 func newConfirmations(journal persistence.Journal) *confirmations {
-	f := &confirmations{reader: journal, settled: make(chan struct{}, 1)}
+	f := &confirmations{reader: journal, life: newLifetime(), settled: make(chan struct{}, 1)}
 	f.pages, _ = persistence.As[persistence.PageReader](journal)
-	f.ctx, f.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return f
 }
 
@@ -183,7 +181,7 @@ func (f *confirmations) take() (batch []*confirmation) {
 
 // answer answers a batch.
 func (f *confirmations) answer(batch []*confirmation) {
-	ctx, cancel := context.WithTimeoutCause(f.ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := f.life.attempt()
 	defer cancel()
 	if f.crowded--; f.pages == nil || f.crowded < 0 {
 		began, seen := f.begin()
@@ -192,7 +190,7 @@ func (f *confirmations) answer(batch []*confirmation) {
 			fail(batch, err)
 			return
 		}
-		if batch = f.byHead(batch, began, seen, heads); len(batch) == 0 {
+		if batch = f.byHead(ctx, batch, began, seen, heads); len(batch) == 0 {
 			return
 		}
 		f.crowded = crowdedFor
@@ -211,7 +209,7 @@ func fail(batch []*confirmation, err error) {
 // byHead answers those of a batch whose streams nobody else can have written, and
 // returns the others. A journal that ends before what was seen when the look began has
 // lost its tail.
-func (f *confirmations) byHead(batch []*confirmation, began moment, seen int64, heads persistence.Positions) []*confirmation {
+func (f *confirmations) byHead(ctx context.Context, batch []*confirmation, began moment, seen int64, heads persistence.Positions) []*confirmation {
 	head, handed := heads.Of(0).Offset, f.handed.Load()
 	timer := time.NewTimer(confirmWait)
 	defer timer.Stop()
@@ -242,7 +240,7 @@ func (f *confirmations) byHead(batch []*confirmation, began moment, seen int64, 
 		case <-f.settled:
 			continue
 		case <-timer.C: // it takes longer than a look at the streams
-		case <-f.ctx.Done():
+		case <-ctx.Done():
 		}
 		f.mu.Lock()
 		f.waiting = false
@@ -325,7 +323,7 @@ func (f *confirmations) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
-	f.cancel(errSystemClosed)
+	f.life.end(errSystemClosed)
 }
 
 // span is a run of positions, both ends included.

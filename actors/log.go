@@ -109,8 +109,7 @@ type logged struct {
 type commandLog struct {
 	system *System
 	stop   chan struct{}
-	ctx    context.Context //nolint:containedctx // ends with the system: the worker outlives every call
-	cancel context.CancelCauseFunc
+	life   lifetime // the system's: the worker outlives every call
 
 	mu      sync.Mutex // protects the rest
 	queue   fifo.Queue[persistence.Append]
@@ -120,9 +119,7 @@ type commandLog struct {
 }
 
 func newCommandLog(s *System) *commandLog {
-	l := &commandLog{system: s, stop: make(chan struct{})}
-	l.ctx, l.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by close
-	return l
+	return &commandLog{system: s, stop: make(chan struct{}), life: newLifetime()}
 }
 
 // logBegin notes a command that is asked, if its kind is logged.
@@ -249,7 +246,7 @@ func (l *commandLog) take() []persistence.Append {
 }
 
 func (l *commandLog) write(batch []persistence.Append) error {
-	ctx, cancel := context.WithTimeoutCause(l.ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := l.life.attempt()
 	defer cancel()
 	outcomes, err := l.system.confirmations.append(ctx, l.system.config.Journal, batch...)
 	for _, outcome := range outcomes {
@@ -295,10 +292,10 @@ func (l *commandLog) close(ctx context.Context) {
 		close(l.stop)
 	}
 	l.mu.Unlock()
-	stopped := context.AfterFunc(ctx, func() { l.cancel(errSystemClosed) })
+	stopped := context.AfterFunc(ctx, func() { l.life.end(errSystemClosed) })
 	defer stopped()
 	l.done.Wait()
-	l.cancel(errSystemClosed)
+	l.life.end(errSystemClosed)
 }
 
 // Commands reads the log of a kind that has [LogCommands]. The options choose among

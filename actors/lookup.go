@@ -28,8 +28,7 @@ const (
 type lookups struct {
 	reader persistence.Reader
 	pages  persistence.PageReader // nil when the journal cannot
-	ctx    context.Context        //nolint:containedctx // ends with the system: workers outlive every call
-	cancel context.CancelCauseFunc
+	life   lifetime               // the system's: workers outlive every call
 
 	mu        sync.Mutex // protects the rest
 	outcomes  fifo.Queue[*lookedUp]
@@ -55,9 +54,8 @@ type lookedUp struct {
 }
 
 func newLookups(journal persistence.Journal) *lookups {
-	l := &lookups{reader: journal}
+	l := &lookups{reader: journal, life: newLifetime()}
 	l.pages, _ = persistence.As[persistence.PageReader](journal)
-	l.ctx, l.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return l
 }
 
@@ -136,7 +134,7 @@ func (l *lookups) take() (outcomes []*lookedUp, part *stretch) {
 
 // readOutcomes reads outcomes that are known to stand at their versions.
 func (l *lookups) readOutcomes(outcomes []*lookedUp) {
-	ctx, cancel := context.WithTimeoutCause(l.ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := l.life.attempt()
 	defer cancel()
 	if l.pages == nil || len(outcomes) == 1 {
 		for _, o := range outcomes {
@@ -281,7 +279,7 @@ func (l *lookups) stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	l.cancel(errSystemClosed)
+	l.life.end(errSystemClosed)
 }
 
 // replyNotKept is the outcome of a command that has one which is not there any more.
@@ -300,7 +298,7 @@ type stretch struct {
 
 // readPart reads a part of a stream.
 func (l *lookups) readPart(s *stretch) {
-	ctx, cancel := context.WithTimeoutCause(l.ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := l.life.attempt()
 	defer cancel()
 	s.err = s.Read(ctx, l.reader, s.of.stream)
 }

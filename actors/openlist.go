@@ -42,7 +42,7 @@ func (w *sweep) keep(ctx context.Context) {
 	if covered-w.kept < max(openListEvery, openListTimes*int64(len(w.open))) {
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := context.WithTimeoutCause(ctx, noProgress, errNoProgress)
 	defer cancel()
 	w.kept = covered // also when it fails: then somebody else may have written one
 	if err := w.write(ctx); err != nil {
@@ -96,7 +96,7 @@ func (w *sweep) write(ctx context.Context) error {
 // load begins with the newest list that is complete and right. An error is that of
 // the journal; whatever else is wrong, there is no list.
 func (w *sweep) load(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := context.WithTimeoutCause(ctx, noProgress, errNoProgress)
 	defer cancel()
 	head, err := w.system.config.Journal.Head(ctx)
 	if err != nil {

@@ -97,7 +97,7 @@ var waking = &handler{}
 // inner is a call of the runtime's own, whose answer nobody stands and waits for.
 func (s *System) inner(of key, h *handler, message any, id persistence.CommandID, o *origin) *call {
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else
-	c.key, c.handler, c.message, c.ctx, c.origin, c.ifVersion = of, h, message, s.deliverer.ctx, o, persistence.Any
+	c.key, c.handler, c.message, c.left, c.origin, c.ifVersion = of, h, message, s.deliverer.ctx.Done(), o, persistence.Any
 	c.id, c.deadline, c.asked = id, time.Now().Add(s.config.AskTimeout), s.confirmations.now()
 	return c
 }

@@ -1,12 +1,9 @@
 package actors
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/stele-es/stele/actors/internal/dedupe"
 	"github.com/stele-es/stele/internal/fifo"
@@ -16,11 +13,10 @@ import (
 // Sizes of recovery. A page bounds the memory of one recovery, whatever the
 // length of its stream.
 const (
-	maxRecoveryQueue   = 10_000
-	recoveryPage       = 1000
-	recoveryBatch      = 32  // first pages read in one round trip
-	recoveryFirstPage  = 200 // events, when many are read at once
-	recoveryNoProgress = 30 * time.Second
+	maxRecoveryQueue  = 10_000
+	recoveryPage      = 1000
+	recoveryBatch     = 32  // first pages read in one round trip
+	recoveryFirstPage = 200 // events, when many are read at once
 )
 
 // recoveries reads streams for activations, off their goroutines, by a bounded
@@ -31,8 +27,7 @@ type recoveries struct {
 	max    int
 	keep   dedupe.Retention
 	keeper persistence.Snapshots // nil when the journal keeps none
-	ctx    context.Context       //nolint:containedctx // ends with the system: workers outlive every call
-	cancel context.CancelCauseFunc
+	life   lifetime              // the system's: workers outlive every call
 
 	mu      sync.Mutex // protects the rest
 	queue   fifo.Queue[recovery]
@@ -64,10 +59,9 @@ type recovered struct {
 var errNobodyWaits = errors.New("nobody waits for the aggregate any more")
 
 func newRecoveries(journal persistence.Journal, limit int, keep dedupe.Retention) *recoveries {
-	r := &recoveries{reader: journal, max: limit, keep: keep}
+	r := &recoveries{reader: journal, max: limit, keep: keep, life: newLifetime()}
 	r.pages, _ = persistence.As[persistence.PageReader](journal)
 	r.keeper, _ = persistence.As[persistence.Snapshots](journal)
-	r.ctx, r.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return r
 }
 
@@ -212,7 +206,7 @@ func (r *recoveries) recover(batch *[]recovery) {
 // stream goes back to the queue, so that none of the others waits for it.
 func (r *recoveries) together(all *[]recovery) {
 	batch := *all
-	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := r.life.attempt()
 	defer cancel()
 	requests := make([]persistence.PageRequest, len(batch))
 	for i := range batch {
@@ -264,11 +258,9 @@ func (r *recoveries) first(a recovery, events []persistence.Recorded, more bool)
 	r.push(a)
 }
 
-var errNoProgress = fmt.Errorf("no page of events within %s", recoveryNoProgress)
-
 // alone reads a stream from its snapshot, its beginning, or where it was left.
 func (r *recoveries) alone(a *recovery) error {
-	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := r.life.attempt()
 	r.load(ctx, a)
 	cancel()
 	if a.state == nil {
@@ -300,7 +292,7 @@ func (r *recoveries) alone(a *recovery) error {
 // written again. One that was truncated lacks events of its life, and a state
 // without them would be wrong.
 func (r *recoveries) reborn(a *activation, truncated error) (persistence.Version, error) {
-	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := r.life.attempt()
 	defer cancel()
 	info, err := r.reader.Stream(ctx, a.stream)
 	switch {
@@ -313,7 +305,7 @@ func (r *recoveries) reborn(a *activation, truncated error) (persistence.Version
 }
 
 func (r *recoveries) page(a *recovery) (n int, err error) {
-	ctx, cancel := context.WithTimeoutCause(r.ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := r.life.attempt()
 	defer cancel()
 	a.read, a.known = a.of.system.confirmations.begin()
 	return a.fold.page(ctx, r.reader)
@@ -325,5 +317,5 @@ func (r *recoveries) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	r.cancel(errSystemClosed)
+	r.life.end(errSystemClosed)
 }

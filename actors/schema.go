@@ -140,8 +140,7 @@ func (s *System) findSenders(known *schema.Catalogue) {
 // event that they are blind to.
 type notes struct {
 	system *System
-	ctx    context.Context //nolint:containedctx // ends with the system
-	cancel context.CancelCauseFunc
+	life   lifetime
 	one    chan struct{} // has room for the one activation that writes notes
 
 	mu   sync.RWMutex // protects sent
@@ -152,9 +151,7 @@ type notes struct {
 type sentType struct{ kind, command string }
 
 func newNotes(s *System) *notes {
-	n := &notes{system: s, one: make(chan struct{}, 1), sent: map[sentType]bool{}}
-	n.ctx, n.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by close
-	return n
+	return &notes{system: s, life: newLifetime(), one: make(chan struct{}, 1), sent: map[sentType]bool{}}
 }
 
 // unnoted is a type that a decision stores, and that the journal may not know of.
@@ -187,7 +184,7 @@ func (n *notes) isSent(what sentType) bool {
 // store has the journal know of all types of a decision before its events are stored. The
 // activation waits for that; it happens once for each type in the life of a journal.
 func (n *notes) store(kind string, deadline time.Time, types []unnoted) error {
-	ctx, cancel := context.WithDeadlineCause(n.ctx, deadline, context.DeadlineExceeded)
+	ctx, cancel := n.life.until(deadline, context.DeadlineExceeded)
 	defer cancel()
 	select {
 	case n.one <- struct{}{}:
@@ -246,7 +243,7 @@ func (n *notes) storeSent(ctx context.Context, kind string, of *codec.Type) erro
 // close ends what is under way. With it go the activations that Close could not wait for.
 func (n *notes) close() {
 	if n != nil {
-		n.cancel(errSystemClosed)
+		n.life.end(errSystemClosed)
 	}
 }
 

@@ -211,8 +211,7 @@ func (d *definition) readSnapshot(snapshot *persistence.Snapshot, keep dedupe.Re
 type snapshots struct {
 	system *System
 	keeper persistence.Snapshots // nil when the journal keeps none
-	ctx    context.Context       //nolint:containedctx // ends with the system: workers outlive every call
-	cancel context.CancelCauseFunc
+	life   lifetime              // the system's: workers outlive every call
 
 	mu      sync.Mutex // protects the rest
 	queue   fifo.Queue[*taken]
@@ -227,9 +226,8 @@ const (
 )
 
 func newSnapshots(s *System) *snapshots {
-	w := &snapshots{system: s}
+	w := &snapshots{system: s, life: newLifetime()}
 	w.keeper, _ = persistence.As[persistence.Snapshots](s.config.Journal)
-	w.ctx, w.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return w
 }
 
@@ -300,7 +298,7 @@ func (w *snapshots) next() *taken {
 }
 
 func (w *snapshots) write(t *taken) error {
-	ctx, cancel := context.WithTimeoutCause(w.ctx, recoveryNoProgress, errNoProgress)
+	ctx, cancel := w.life.attempt()
 	defer cancel()
 	var body []byte
 	err := usercode.Call(func() (err error) {
@@ -328,10 +326,10 @@ func (w *snapshots) stop(ctx context.Context) {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
-	stopped := context.AfterFunc(ctx, func() { w.cancel(errSystemClosed) })
+	stopped := context.AfterFunc(ctx, func() { w.life.end(errSystemClosed) })
 	defer stopped()
 	w.done.Wait()
-	w.cancel(errSystemClosed)
+	w.life.end(errSystemClosed)
 }
 
 // load begins a recovery at the snapshot of its stream, if there is one of use.

@@ -492,7 +492,7 @@ func (s *System) prepare(ctx context.Context, r *Request, h *handler) (_ *call, 
 	if !s.config.TrustCallers {
 		c.message = h.command.Clone(r.message)
 	}
-	c.ctx, c.origin, c.ifVersion, c.identity, c.digest = ctx, origin, r.ifVersion, r.identity, content
+	c.left, c.origin, c.ifVersion, c.identity, c.digest = ctx.Done(), origin, r.ifVersion, r.identity, content
 	c.reacts, c.verdict, c.fresh, c.asked = r.reacts, r.refused, r.fresh, s.confirmations.now()
 	c.bound(ctx, s.config.AskTimeout)
 	return c, nil
