@@ -198,20 +198,9 @@ func (j *Journal) checkPooler(ctx context.Context) (found persistence.Finding, _
 			return found, readError(ctx, err)
 		}
 	}
-	pids := make([]uint32, 0, 3)
-	for _, ask := range []struct {
-		conn *pgx.Conn
-		sql  string
-	}{{first, ""}, {second, "BEGIN;"}, {first, ""}} {
-		results, err := ask.conn.PgConn().Exec(ctx, ask.sql+"SELECT pg_backend_pid()").ReadAll()
-		if err != nil {
-			return found, readError(ctx, err)
-		}
-		pid, err := strconv.ParseUint(string(results[len(results)-1].Rows[0][0]), 10, 32)
-		if err != nil {
-			return found, wire.ErrUndecodable
-		}
-		pids = append(pids, uint32(pid))
+	pids, err := processesOf(ctx, first, second)
+	if err != nil {
+		return found, err
 	}
 	forgets := false
 	if prepares {
@@ -223,6 +212,26 @@ func (j *Journal) checkPooler(ctx context.Context) (found persistence.Finding, _
 	}
 	between, byTransaction := first.PgConn().PID() != pids[0], pids[0] == pids[1] || pids[0] != pids[2]
 	return j.poolerFinding(between, byTransaction, forgets), nil
+}
+
+// processesOf returns the server's process of the first connection, that of the second one,
+// which then keeps it in a transaction, and that of the first one again.
+func processesOf(ctx context.Context, first, second *pgx.Conn) (pids [3]uint32, err error) {
+	for i, ask := range []struct {
+		conn *pgx.Conn
+		sql  string
+	}{{first, ""}, {second, "BEGIN;"}, {first, ""}} {
+		results, err := ask.conn.PgConn().Exec(ctx, ask.sql+"SELECT pg_backend_pid()").ReadAll()
+		if err != nil {
+			return pids, readError(ctx, err)
+		}
+		pid, err := strconv.ParseUint(string(results[len(results)-1].Rows[0][0]), 10, 32)
+		if err != nil {
+			return pids, wire.ErrUndecodable
+		}
+		pids[i] = uint32(pid)
+	}
+	return pids, nil
 }
 
 func (j *Journal) poolerFinding(between, byTransaction, forgets bool) persistence.Finding {

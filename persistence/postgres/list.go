@@ -65,31 +65,26 @@ func (j *Journal) Categories(ctx context.Context, options persistence.ListOption
 	}
 }
 
-// listing yields named things by name, page by page.
+// listing yields things in the order of their names, page by page.
 type listing[T any] struct {
 	options persistence.ListOptions
 	yield   func(T, error) bool
 	name    func(T) string
 	match   func(T) bool
 	decode  func([][]byte) (T, error)
+
+	skipped, yielded int // how many that match
 }
 
 // run yields the rows of a statement page by page. The parameters of the statement are a name
 // to begin behind, a name to begin at, a limit, and more.
 func (l *listing[T]) run(ctx context.Context, j *Journal, s wire.Statement, more ...[]byte) error {
-	after, offset, left := l.options.After, l.options.Offset, l.options.Limit
 	// All names that match have this beginning, so they are one range of the index.
 	beginning := l.options.Prefix
 	if strings.HasPrefix(l.options.Name, beginning) {
 		beginning = l.options.Name
 	}
-	limit := listRows
-	if l.options.Limit > 0 { // which may be as large as numbers go
-		limit = min(limit, min(offset, limit)+min(left, limit))
-	}
-	if l.options.Name != "" {
-		limit = 1
-	}
+	after, limit := l.options.After, l.pageLimit()
 	for {
 		if ctx.Err() != nil {
 			return errLeft(ctx)
@@ -100,20 +95,7 @@ func (l *listing[T]) run(ctx context.Context, j *Journal, s wire.Statement, more
 		}
 		for _, one := range page {
 			after = l.name(one)
-			if !strings.HasPrefix(after, beginning) {
-				return nil
-			}
-			if !l.match(one) {
-				continue
-			}
-			if offset > 0 {
-				offset--
-				continue
-			}
-			if !l.yield(one, nil) {
-				return nil
-			}
-			if left--; left == 0 {
+			if !strings.HasPrefix(after, beginning) || !l.offer(one) {
 				return nil
 			}
 		}
@@ -121,6 +103,30 @@ func (l *listing[T]) run(ctx context.Context, j *Journal, s wire.Statement, more
 			return nil
 		}
 	}
+}
+
+// pageLimit returns how many names to read at a time.
+func (l *listing[T]) pageLimit() int {
+	switch {
+	case l.options.Name != "":
+		return 1
+	case l.options.Limit > 0: // Offset and Limit may be as large as numbers go
+		return min(listRows, min(l.options.Offset, listRows)+min(l.options.Limit, listRows))
+	}
+	return listRows
+}
+
+// offer yields a thing if the options choose it, and reports whether more are wanted.
+func (l *listing[T]) offer(one T) (more bool) {
+	if !l.match(one) {
+		return true
+	}
+	if l.skipped < l.options.Offset {
+		l.skipped++
+		return true
+	}
+	l.yielded++
+	return l.yield(one, nil) && l.yielded != l.options.Limit
 }
 
 func (l *listing[T]) page(ctx context.Context, j *Journal, s wire.Statement, parameters [][]byte) (page []T, err error) {

@@ -468,3 +468,11 @@ func (c *Committer) Close() {
 		c.link = nil
 	}
 }
+
+// ReleaseAdvice reports whether writers should release the order lock early, and whether that
+// differs from what they do. It gives each advice once.
+func (c *Committer) ReleaseAdvice() (early, differs bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.contention.change(c.early.Load())
+}

@@ -54,11 +54,3 @@ func (r *contention) change(early bool) (wanted, differs bool) {
 	r.advice = adviceNone
 	return w == adviceEarly, w == adviceEarly && !early || w == adviceLate && early
 }
-
-// ReleaseAdvice reports whether writers should release the order lock early, and whether that
-// differs from what they do. It gives each advice once.
-func (c *Committer) ReleaseAdvice() (early, differs bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.contention.change(c.early.Load())
-}

@@ -197,3 +197,11 @@ func (c *Committer) exactOp() op {
 	}
 	return opLean
 }
+
+// knowsBehind reports whether the link has stored an event at a position or behind it. A
+// server that gives such a position again has lost its newest data.
+func (c *Committer) knowsBehind(position int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.newest.position >= position
+}

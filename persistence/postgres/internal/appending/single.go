@@ -39,11 +39,3 @@ func (f *flight) settleSingle(c *Committer, works []*work, rows [][][]byte) (nex
 	f.storedAll(c, works, position-1)
 	return nil
 }
-
-// knowsBehind reports whether the link has stored an event at a position or behind it. A
-// server that gives such a position again has lost its newest data.
-func (c *Committer) knowsBehind(position int64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.newest.position >= position
-}
