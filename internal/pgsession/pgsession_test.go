@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
-// What statements rest on wins over what a connection string says, however that writes
-// it; the rest of the string stays.
+// The settings that statements rest on win over those of a connection string, however it writes
+// them. The others of the string stay.
 func TestPrepareWinsOverTheConnectionString(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t) + "&DateStyle=german&client_encoding=latin1&Search_Path=public&work_mem=64kB&application_name=mine"
@@ -79,7 +79,7 @@ func TestBeginIsForOneTransaction(t *testing.T) {
 	}
 }
 
-// What the answers of a server mean to whoever asked.
+// The answers of a server have these meanings for a caller.
 func TestAnswersOfAServer(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]struct{ spent, definite, passing, collided, missing bool }{

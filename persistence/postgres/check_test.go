@@ -55,7 +55,7 @@ func TestCheckOfAFreshJournal(t *testing.T) {
 	for _, f := range all {
 		checks[f.Check] = max(checks[f.Check], f.Severity)
 	}
-	// Others use the server too, so what it says of them is left out.
+	// Others use the server too, so findings about them are left out.
 	delete(checks, "transactions")
 	delete(checks, "write-ahead log")
 	require.Equal(t, map[string]persistence.Severity{
@@ -64,7 +64,7 @@ func TestCheckOfAFreshJournal(t *testing.T) {
 	}, checks)
 }
 
-// Faults are planted behind the journal's back and found.
+// The check finds faults that were planted in the tables.
 func TestLongCheckFindsFaultsOfTheData(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ plant, check, want string }{
@@ -110,7 +110,7 @@ func TestLongCheckFindsFaultsOfTheData(t *testing.T) {
 	}
 }
 
-// What is old is found by a full check only, on any page of it.
+// Only a full check finds old faults, on any page of it.
 func TestCheckIsFullOnDemand(t *testing.T) {
 	t.Parallel()
 	config := pgtest.Config(t)
@@ -185,7 +185,7 @@ func TestCheckFindsFaultsOfTheServer(t *testing.T) {
 	weak := open(t, postgres.Config{Pool: pool, Durability: postgres.Relaxed})
 	found(t, examined(t, weak, "durability", false), persistence.Warning, "synchronous_commit = local")
 
-	// Somebody reads for a long time, somebody else leaves a transaction, and both hold the order lock up.
+	// One session reads for a long time, another leaves a transaction open, and both delay the order lock.
 	release := holdOrderLock(t, server.URL())
 	stranger, err := pgx.Connect(t.Context(), server.URL())
 	require.NoError(t, err)

@@ -51,7 +51,7 @@ func TestConfigIsCheckedAtOnce(t *testing.T) {
 	}
 }
 
-// The configuration that a program hands in stays as it is.
+// Open does not change the configuration of its caller.
 func TestConfigBelongsToTheCaller(t *testing.T) {
 	t.Parallel()
 	pool, err := pgxpool.ParseConfig(pgtest.URL(t))
@@ -130,8 +130,8 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 	}
 }
 
-// Whoever cannot open a journal reads what is wrong and what to do, and not where the
-// journal is.
+// The error of a journal that cannot be opened says what is wrong and what to do, and not where
+// the journal is.
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)

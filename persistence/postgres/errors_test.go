@@ -19,7 +19,7 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 )
 
-// The table of design: which errors of the server prove that nothing was stored.
+// Some errors of the server prove that nothing was stored.
 func TestDefiniteErrors(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"22P02", "22021", "23505", "23502", "40001", "40P01", "42883", "42501", "53100", "53200", "55P03", "25006", "ST001", "ST002"} {
@@ -41,7 +41,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What the driver says may quote connection strings and values.
+// Errors of the driver may quote connection strings and values.
 func TestPublicErrorsQuoteNothing(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

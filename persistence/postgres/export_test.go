@@ -17,7 +17,7 @@ func (j *Journal) Crash() {
 	j.close(ctx)
 }
 
-// URL is where the journal is.
+// URL is the connection string of the journal.
 func (j *Journal) URL() string { return j.config.Pool.ConnString() }
 
 // LockKey is the first key of a schema's order lock.
@@ -26,7 +26,7 @@ func LockKey(schema string) int32 { return lockKey(schema) }
 // Newest is the number of the last migration.
 func Newest() int64 { return newest() }
 
-// ConnConfig is how the journal connects.
+// ConnConfig is the configuration by which the journal connects.
 func ConnConfig(j *Journal) *pgx.ConnConfig { return j.config.Pool.ConnConfig.Copy() }
 
 // Reads are the statements that read tables which grow, by the names of their
@@ -51,7 +51,7 @@ func Describe(ctx context.Context, conn *pgx.Conn, schema string) (definitions [
 	return definitions, err
 }
 
-// Functions are those that a role has rights on.
+// Functions are the functions that roles have rights on.
 func Functions() []string { return slices.Concat(appFunctions, readFunctions, adminFunctions) }
 
 // Flushed is the position up to which a journal knows that all is durable.
@@ -62,5 +62,5 @@ func Examine(ctx context.Context, j *Journal, options persistence.CheckOptions, 
 	return j.examine(ctx, options, long)
 }
 
-// StageError is how an error of a commit that was to be sent is translated.
+// StageError translates an error of a commit that was to be sent.
 func StageError(err error) error { return stageError("a-1", persistence.Any, nil, err) }

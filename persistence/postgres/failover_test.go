@@ -14,8 +14,9 @@ import (
 	"github.com/stele-es/stele/persistence/tail"
 )
 
-// A standby that nobody waits for is promoted without the newest events, whose
-// positions and versions it gives to others. Who remembers one of them is told.
+// A standby whose replication is not waited for is promoted without the newest events. It
+// gives their positions and versions to other events. Those that remember one of them get an
+// error.
 func TestLongFailoverLosesTheTail(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Server(t)
@@ -82,8 +83,8 @@ func checkpointAt(t *testing.T, journal persistence.Journal, offset int64) tail.
 	return checkpoint
 }
 
-// Who follows the journal while its server is replaced is told, and not given what
-// stands at the places that were used again.
+// A reader that follows the journal while its server is replaced gets an error, and not the
+// events at positions that were used again.
 func TestLongFailoverEndsSubscriptions(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Server(t)

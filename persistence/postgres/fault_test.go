@@ -87,8 +87,8 @@ func TestLongConnectionBreaksAtCommit(t *testing.T) {
 	}
 }
 
-// Connections break again and again with two batches under way, and while what
-// became of them is being found out.
+// Connections break again and again while two batches are under way, and while the journal
+// finds out what became of them.
 func TestLongConnectionBreaksUnderLoad(t *testing.T) {
 	t.Parallel()
 	doubts := &doubtCounter{}
@@ -119,8 +119,8 @@ func TestLongConnectionBreaksUnderLoad(t *testing.T) {
 	t.Logf("%s, connections lost %d, events in doubt %d", w.compare(t, journal), doubts.losses.Load(), doubts.events.Load())
 }
 
-// Errors of the server that say for sure that nothing was stored are told as
-// such, and the connection stays.
+// Errors of the server which prove that nothing was stored are definite for the caller, and
+// the connection stays.
 func TestDefiniteErrorsAreTold(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -165,8 +165,8 @@ func TestDefiniteErrorsAreTold(t *testing.T) {
 	}
 }
 
-// A definite error of a later attempt says nothing of the first one, which is
-// looked for.
+// A definite error of a later attempt says nothing about the first one, so the journal looks
+// for what that one has stored.
 func TestDefiniteErrorOfALaterAttempt(t *testing.T) {
 	t.Parallel()
 	for name, expected := range map[string]persistence.Expected{"exact": persistence.Exact(1), "any": persistence.Any} {
@@ -201,8 +201,8 @@ func TestDefiniteErrorOfALaterAttempt(t *testing.T) {
 	}
 }
 
-// A session that is of no use, though its connection lives, is given up. What it has
-// refused is stored by another one, unless that refuses it as well.
+// A session that is of no use is given up, though its connection lives. Another session
+// stores what it has refused, unless that one refuses it as well.
 func TestUselessSessionsAreGivenUp(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"25006", "0A000", "26000"} {
@@ -267,8 +267,8 @@ func TestZombieIsStoredOnce(t *testing.T) {
 	}
 }
 
-// Without a fence an append that named no version cannot be repeated safely: it
-// is said to be unknown, with the ids that tell.
+// Without a fence an append that named no version cannot be repeated safely. Its outcome is
+// unknown, and the error has the ids of its events.
 func TestUnfencedAppendIsUnknown(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)

@@ -17,8 +17,8 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// respected is what an operator sets on purpose: how long a transaction may be left
-// open.
+// respected is a setting that an operator makes on purpose: the time for which a transaction
+// may be left open.
 const respected = "idle_in_transaction_session_timeout"
 
 var protocols = map[string]postgres.Protocol{
@@ -39,8 +39,7 @@ func TestLongJournalOfAHostileRole(t *testing.T) {
 	}, Crash: crash, Damage: damage}.Run(t)
 }
 
-// What a role with hostile settings makes and stores is what others make, store and
-// read, to the byte.
+// A role with hostile settings makes, stores and reads the same as others, to the byte.
 func TestAHostileRoleChangesNothing(t *testing.T) {
 	t.Parallel()
 	for name, protocol := range protocols {
@@ -56,7 +55,7 @@ func TestAHostileRoleChangesNothing(t *testing.T) {
 			require.NoError(t, err)
 			require.WithinDuration(t, time.Now(), all[0].AppliedAt, time.Minute)
 
-			// One stream, whoever writes to it, whatever its name.
+			// All journals write to one stream, whose name is hard to encode.
 			stream := persistence.StreamID("müller-ß日本")
 			event := persistence.Event{
 				Type: "größe", Payload: []byte("\\x00'\\ \x00\xff"), Headers: []byte{0, '\\', 'x'}, Tags: []string{`ta\g`, "NULL", "größe"},
@@ -124,8 +123,8 @@ func TestAHostileRoleChangesNothing(t *testing.T) {
 	}
 }
 
-// A caller's transaction has the settings of the caller's session. What would garble
-// events is refused.
+// A caller's transaction has the settings of the caller's session. AppendTx refuses one that
+// would garble events.
 func TestAppendTxRefusesAHostileSession(t *testing.T) {
 	t.Parallel()
 	hostile, plain := pgtest.Hostile(t, pgtest.URL, respected, "idle_session_timeout", "statement_timeout", "lock_timeout", "exit_on_error")
@@ -173,7 +172,7 @@ func TestAHostileRoleFencesLostBackends(t *testing.T) {
 	require.Equal(t, 4, scalar(t, plain, "SELECT count(*) FROM stele.event"))
 }
 
-// What only an operator can set, a program cannot set right. It says so.
+// A journal refuses settings that only an operator can change, and names them.
 func TestSettingsThatAProgramCannotChangeAreRefused(t *testing.T) {
 	t.Parallel()
 	refused := func(url, what string) {
@@ -222,8 +221,8 @@ func TestAPoolerKeepsSettingsFromTheServer(t *testing.T) {
 	}
 }
 
-// A role may be told to act as another one at its login, which does not see when the
-// processes of the first began.
+// A role may act as another role from its login on. That role does not see when the processes
+// of the first one began.
 func TestARoleThatActsAsAnother(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)

@@ -12,9 +12,9 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// A writer who decides ahead has a stream in two batches under way, and a stranger
-// writes to it meanwhile. What was decided on an append that failed must
-// not be stored, on top of whatever stands there.
+// A writer that decides ahead has appends to a stream in two batches under way, and a stranger
+// writes to the stream meanwhile. An append that was decided on one that failed must not be
+// stored, whatever stands there.
 func TestBatchesBuildOnEachOther(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -78,7 +78,7 @@ func pipeline(t *testing.T, journal, stranger persistence.Journal) (r pipelined)
 		var chain persistence.Chain
 		var waits sync.WaitGroup
 		for i := range ahead {
-			// Ids that the writer chose would take the slow way, so the content tells who it is.
+			// Ids that the writer chose would take the slow way, so the payload is the id.
 			id := persistence.NewEventID()
 			decidedOn[id] = on
 			waits.Add(1)
@@ -148,8 +148,8 @@ func contentID(e *persistence.Recorded) persistence.EventID {
 	return e.ID
 }
 
-// A journal behind a pooler does not see that another server answers, one that has
-// lost its newest events and got others in their place. Its newest event tells.
+// A journal behind a pooler does not see that another server answers, which has lost its newest
+// events and has others in their place. The journal's newest event shows it.
 func TestServerThatHasLostItsTailIsFound(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -187,7 +187,7 @@ func TestServerThatHasLostItsTailIsFound(t *testing.T) {
 	}
 }
 
-// What is only read is not known to be stored: the server looks for it.
+// A version that was only read is not known to be stored, so the server looks for it.
 func TestStreamThatOthersWroteIsLookedFor(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)

@@ -120,7 +120,7 @@ func TestMigrationsAreFilesForOtherTools(t *testing.T) {
 	require.ErrorIs(t, err, persistence.ErrInvalid)
 }
 
-// The files serve the tool whose form they have, and its table is the journal's.
+// Goose can apply the files, and its table is the one in which the journal notes migrations.
 func TestMigrationsRunByGoose(t *testing.T) {
 	t.Parallel()
 	config := postgres.Config{URL: pgtest.Database(t), Durability: postgres.Relaxed}
@@ -166,8 +166,8 @@ func TestListMigrations(t *testing.T) {
 	require.EqualValues(t, 99999, later[len(all)].Number)
 }
 
-// A script says what Migrate does, for all of it or from any release on, also in a
-// schema whose name is hard to write; and does nothing where it does not belong.
+// A script does what Migrate does, from the beginning or from any release on, also in a schema
+// whose name is hard to write. It does nothing on a schema that it does not follow.
 func TestLongMigrationSQLIsWhatMigrateDoes(t *testing.T) {
 	t.Parallel()
 	for _, schema := range []string{"stele", `odd "na'me" \ $$ $body$`} {
@@ -217,7 +217,7 @@ func TestLongMigrationSQLIsWhatMigrateDoes(t *testing.T) {
 	require.Empty(t, text)
 }
 
-// From every earlier release the schema becomes the same, and what was stored stays.
+// The schema of every earlier release becomes the same one, and stored events stay.
 func TestMigrateFromEveryRelease(t *testing.T) {
 	t.Parallel()
 	want := describe(t, pgtest.URL(t), "stele")
@@ -238,7 +238,7 @@ func TestMigrateFromEveryRelease(t *testing.T) {
 	}
 }
 
-// A right schema differs in nothing, whatever it is called and whatever else is in it.
+// A correct schema has no differences, whatever its name is and whatever else is in it.
 func TestValidateOfARightSchema(t *testing.T) {
 	t.Parallel()
 	// Names of our own tables, columns, aliases and of what the server writes.
@@ -330,7 +330,7 @@ func try(t *testing.T, url, script string) error {
 	return err
 }
 
-// Names that something on the way might read as syntax.
+// These names look like syntax.
 func TestLongSchemaNames(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

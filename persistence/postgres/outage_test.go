@@ -18,8 +18,8 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// Servers that are killed, paused and restarted under load, and what writers
-// were told compared with what is there in the end.
+// Servers are killed, paused and restarted under load. In the end the outcomes that writers
+// got are compared with the stored events.
 
 func TestLongOutagesUnderLoad(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,7 @@ func (w *writers) write(ctx context.Context, writer int) {
 		case outcome.Err == nil:
 			version = outcome.Last
 		case shared == 0:
-			// Only a look at the stream tells where to go on.
+			// The stream has to be read to find out where to go on.
 			info, err := w.journal.Stream(ctx, a.Stream)
 			if err == nil {
 				version = info.Version
@@ -192,8 +192,7 @@ func (w *writers) compare(t *testing.T, journal persistence.Journal) string {
 	return counts
 }
 
-// doubtCounter counts the events whose connection was lost, as the journal logs
-// them.
+// doubtCounter counts the events whose connection was lost, by the journal's log.
 type doubtCounter struct{ events, losses atomic.Int64 }
 
 func (*doubtCounter) Enabled(context.Context, slog.Level) bool { return true }
@@ -214,7 +213,8 @@ func (d *doubtCounter) Handle(_ context.Context, record slog.Record) error {
 func (d *doubtCounter) WithAttrs([]slog.Attr) slog.Handler { return d }
 func (d *doubtCounter) WithGroup(string) slog.Handler      { return d }
 
-// What cannot be found out in time is unknown; what was never sent is not.
+// An outcome that cannot be found out in time is unknown, except that of an append which was
+// never sent.
 func TestUnresolvedAppendIsUnknown(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Server(t)
@@ -241,8 +241,7 @@ func TestUnresolvedAppendIsUnknown(t *testing.T) {
 	})
 }
 
-// While the server is away callers learn it at once, and appends go on soon after
-// it is back.
+// Callers get an error at once while the server is away. Appends go on soon after it is back.
 func TestServerAwayIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Server(t)

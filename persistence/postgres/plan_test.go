@@ -15,9 +15,9 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// Each statement is served by the indexes that its header names, whatever the
-// server knows of the tables: while they are empty, when statistics say that they
-// are small, and when there is much in them without statistics.
+// Each statement uses the indexes that its header names, whatever the server knows about the
+// tables: while they are empty, when statistics say that they are small, and when they are
+// large and have no statistics.
 func TestPlansAreIndexScans(t *testing.T) {
 	t.Parallel()
 	t.Run("of any role", func(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// The suite holds whatever way statements are sent, when the order lock is released
-// before the flush, with the rights of a program, and behind a pooler.
+// The suite holds for every protocol, with an early release of the order lock, with the rights
+// of a program, and behind a pooler.
 
 func TestLongJournalThatReleasesEarly(t *testing.T) {
 	t.Parallel()
@@ -86,7 +86,7 @@ func (p pooled) Unwrap() persistence.Journal { return p.Journal }
 
 func (p pooled) place() (*postgres.Journal, string) { return p.Journal.(*postgres.Journal), p.url }
 
-// Behind a pooler either everything works or the check says what to do.
+// Behind a pooler everything works, or the check says what to do.
 func TestCheckOfPoolers(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)

@@ -17,7 +17,7 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// What an operator has deleted by hand is noticed, never skipped.
+// A reader notices events that were deleted by hand, and never skips them.
 func TestHolesAreCorruption(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -68,7 +68,7 @@ func TestHolesAreCorruption(t *testing.T) {
 	}
 }
 
-// A reader is woken by what another process stores, and finds its streams.
+// Events of another process wake a reader, which finds their streams.
 func TestEventsOfOtherProcessesAreSeen(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -92,8 +92,8 @@ func TestEventsOfOtherProcessesAreSeen(t *testing.T) {
 	}
 }
 
-// Writers of several processes share one sequence without a hole, and of those
-// that expect one version one succeeds.
+// Writers of several processes share one sequence without a gap. Of those that expect the same
+// version one succeeds.
 func TestProcessesShareTheSequence(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -131,8 +131,8 @@ func TestProcessesShareTheSequence(t *testing.T) {
 	require.Len(t, seen, processes*4*appends)
 }
 
-// Readers that leave give their connection back: with one for all of them the
-// next could not read otherwise.
+// Readers that leave give their connection back. There is one for all of them, so otherwise the
+// next one could not read.
 func TestLeavingReadersReleaseTheirConnection(t *testing.T) {
 	t.Parallel()
 	config := pgtest.Config(t)
@@ -279,8 +279,8 @@ func TestAClaimedPlaceWakesNobody(t *testing.T) {
 	require.ErrorIs(t, journal.Wait(gone, nil), context.Canceled, "nothing was stored")
 }
 
-// Who reads from far behind asks for one flush, not for one at each page: all that
-// was visible then is flushed.
+// A reader far behind asks for one flush, not for one at each page, because a flush includes all
+// events that are visible.
 func TestOnePageFlushesAllThatIsVisible(t *testing.T) {
 	t.Parallel()
 	for name, release := range map[string]postgres.EarlyRelease{"early": postgres.EarlyOn, "late": postgres.EarlyOff} {

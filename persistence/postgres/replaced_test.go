@@ -12,9 +12,9 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// What a journal remembers of its tables is proved by whatever rests on it: when they
-// are emptied or made anew under it, nothing is stored and nothing is read under a name
-// that it does not have. The first event of one stream never lands in another.
+// Each statement proves what the journal remembers about its tables. When they are emptied or
+// made anew while a journal is open, nothing is stored or read under a wrong name, and an event
+// of one stream is never stored in another.
 func TestTablesAreReplacedUnderAJournal(t *testing.T) {
 	t.Parallel()
 	replacements := map[string]func(t *testing.T, url string){
@@ -127,8 +127,8 @@ func imports(t *testing.T, journal *postgres.Journal, stream persistence.StreamI
 	return err
 }
 
-// A backup of the same journal is put back under it: what it has of streams that came
-// after the backup is found out, and forgotten.
+// A backup of the same journal is restored while the journal is open. The journal finds out
+// that streams from after the backup are gone, and forgets them.
 func TestABackupIsPutBackUnderAJournal(t *testing.T) {
 	t.Parallel()
 	for way, protocol := range protocols {
@@ -159,7 +159,7 @@ func TestABackupIsPutBackUnderAJournal(t *testing.T) {
 	}
 }
 
-// The same, when nothing but appends has looked.
+// The same, when the journal only appends.
 func TestABackupIsPutBackUnderAppends(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -177,7 +177,7 @@ func TestABackupIsPutBackUnderAppends(t *testing.T) {
 	require.Equal(t, "y", string(readAll(t, rival, "a-1")[0].Payload))
 }
 
-// A journal whose schema is dropped says so at once, and works again when it is back.
+// A journal whose schema is dropped says so at once, and works again when the schema is back.
 func TestTheSchemaIsDroppedUnderAJournal(t *testing.T) {
 	t.Parallel()
 	for way, protocol := range protocols {

@@ -44,7 +44,7 @@ func grant(t testing.TB, url string, roles postgres.Roles) {
 	}
 }
 
-// as is how a role connects.
+// as is the configuration of a role.
 func as(t testing.TB, url, role string) postgres.Config {
 	t.Helper()
 	pool, err := pgxpool.ParseConfig(url)
@@ -64,7 +64,7 @@ func refused(t *testing.T, config postgres.Config, changes ...string) {
 	}
 }
 
-// rewriting is all that would change the history, or hide a change of it.
+// rewriting are statements that would change the history, or hide a change of it.
 var rewriting = []string{
 	"INSERT INTO stele.event SELECT * FROM stele.event", "UPDATE stele.event SET type = 'x'", "DELETE FROM stele.event", "TRUNCATE stele.event",
 	"INSERT INTO stele.stream (name, part) VALUES ('s-2', 0)", "UPDATE stele.stream SET first = 9", "DELETE FROM stele.stream",
@@ -175,8 +175,8 @@ var databaseName = regexp.MustCompile(`/(stele_test_\w+)`)
 
 func database(url string) string { return databaseName.FindStringSubmatch(url)[1] }
 
-// A new function belongs to programs, to administrators or to nobody, and somebody
-// has to decide which. Those of triggers nobody calls.
+// Each new function is on a list of those for programs, readers or administrators, or on the
+// list of those that no role needs. No role needs the functions of triggers.
 func TestEveryFunctionHasItsRole(t *testing.T) {
 	t.Parallel()
 	conn, err := pgx.Connect(t.Context(), pgtest.URL(t))

@@ -19,7 +19,7 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// alterDatabase changes a setting for the sessions to come, and ends those that are.
+// alterDatabase changes a setting for new sessions, and ends the present ones.
 func alterDatabase(t *testing.T, url, setting string) {
 	t.Helper()
 	execute(t, url+"&default_transaction_read_only=off", fmt.Sprintf("DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET %s', current_database()); END $$", setting))
@@ -74,7 +74,7 @@ func TestAReadOnlyWhile(t *testing.T) {
 	require.NoError(t, journal.SaveSnapshot(t.Context(), persistence.Snapshot{Stream: "a-1", Version: 1, EventID: persistence.NewEventID()}))
 }
 
-// The plans of all sessions are of columns that have changed since.
+// The prepared plans of all sessions are for columns that have changed since.
 func TestColumnsChangeUnderSessions(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -155,8 +155,8 @@ func TestLongASwitchOfServers(t *testing.T) {
 	require.Equal(t, journal.Identity(), again.Identity())
 }
 
-// An operator ends transactions that are left open for long, for all programs alike. Of
-// one that the server has ended nothing is stored, and it is known.
+// An operator may limit the time for which transactions are left open. When the server has
+// ended one, nothing of it is stored, and the caller learns that.
 func TestATransactionIsLeftOpen(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
@@ -177,8 +177,8 @@ func TestATransactionIsLeftOpen(t *testing.T) {
 	require.NoError(t, appendOne(t, journal, "a-1", persistence.NoStream, "x").Err)
 }
 
-// The driver says of a connection that it has closed that nothing went out. When it has
-// closed it while it waited for the answer to a commit, that is not so.
+// The driver says that nothing went out on a connection that it has closed. That is not so when
+// it has closed the connection while it waited for the answer to a commit.
 func TestLostCommitIsUnknown(t *testing.T) {
 	t.Parallel()
 	conn, err := pgx.Connect(t.Context(), pgtest.Database(t))

@@ -34,7 +34,7 @@ func (a *appending) reset() (single, lean int) {
 	return single, lean
 }
 
-// Who appends one event and waits for it gets it stored the short way.
+// A caller that appends one event and waits for it uses the short way.
 func TestOneEventIsStoredTheShortWay(t *testing.T) {
 	t.Parallel()
 	seen := new(appending)
@@ -57,7 +57,7 @@ func TestOneEventIsStoredTheShortWay(t *testing.T) {
 	require.Len(t, readAll(t, journal, "s-1"), 6)
 }
 
-// The short way refuses what it may not store, and another one says why.
+// The short way refuses an event that it may not store, and another way says why.
 func TestShortWayRefuses(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)

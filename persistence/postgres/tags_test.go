@@ -13,7 +13,7 @@ import (
 	"github.com/stele-es/stele/persistence/postgres"
 )
 
-// Few events among many are found by their tags, without a look at the others.
+// Few events among many are found by their tags, without reading the others.
 func TestTagsAreLookedUp(t *testing.T) {
 	t.Parallel()
 	url, journal := urlAndJournal(t)
@@ -67,7 +67,7 @@ func TestTagsAreLookedUp(t *testing.T) {
 	require.Equal(t, 1, scalar(t, url, "SELECT count(*) FROM stele.event_tag"), "what is scavenged has no tags; the newest event stays")
 }
 
-// Offsets that cannot be chosen are jumped over.
+// Offsets that cannot match are skipped.
 func TestOffsetsAreJumpedOver(t *testing.T) {
 	t.Parallel()
 	_, journal := urlAndJournal(t)

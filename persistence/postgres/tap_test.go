@@ -62,7 +62,7 @@ func (t *tap) note(kind byte, body []byte) {
 	}
 }
 
-// What is sent is what the protocol allows, by all that a journal does.
+// Whatever a journal does, it sends only what its protocol allows.
 func TestProtocolsSendNothingElse(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -93,7 +93,7 @@ func TestAppendTxRefusedCannotCommit(t *testing.T) {
 	require.ErrorIs(t, err, persistence.ErrStreamNotFound)
 }
 
-// Who wants to go on after a refusal begins a nested transaction.
+// A caller that wants to go on after a refusal begins a nested transaction.
 func TestAppendTxGoesOnBehindASavepoint(t *testing.T) {
 	t.Parallel()
 	journal, conn := joined(t)

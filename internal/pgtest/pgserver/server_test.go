@@ -105,7 +105,7 @@ func TestOptions(t *testing.T) {
 	require.Contains(t, durable.arguments(), "max_connections=9")
 }
 
-// What a dead process left behind goes at the next start; what is in use stays.
+// The next start removes what a dead process has left, and keeps what is in use.
 func TestLeftoversAreRemoved(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()

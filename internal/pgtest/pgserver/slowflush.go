@@ -49,5 +49,5 @@ func compileSlowFlush(directory string, longer time.Duration) ([]string, error) 
 
 func writeFlush(directory string, longer time.Duration) error {
 	text := strconv.FormatInt(longer.Microseconds(), 10)
-	return os.WriteFile(flushFile(directory), []byte(text), 0o644) //nolint:gosec // who runs the server may be another user
+	return os.WriteFile(flushFile(directory), []byte(text), 0o644) //nolint:gosec // another user may run the server
 }

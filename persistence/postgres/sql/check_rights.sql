@@ -1,4 +1,4 @@
--- Findings about what the role and everybody may do. $1 are the functions that
+-- Findings about the rights of the role and of PUBLIC. $1 are the functions that
 -- append, $2 the name of the schema, in which others may have tables and functions, $3
 -- all functions of the journal. Catalogues only.
 SELECT 'rights', 'warning', format('the role %s may rewrite the history: %s', current_user,

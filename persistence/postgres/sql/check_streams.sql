@@ -1,5 +1,5 @@
--- What is wrong with streams behind an id, at most $2 of them, and the last id
--- looked at. $3 are the newest events to look at of each; all when it is NULL.
+-- Faults of streams after an id, at most $2 streams, and the last id examined. $3 is
+-- the number of newest events to examine in each, NULL for all.
 -- Served by stream_key, event_version, snapshot_key and event_key_key.
 SELECT max(c.stream_id), string_agg(c.fault, E'\n') FROM (
   SELECT s.stream_id, CASE

@@ -1,4 +1,4 @@
--- As read_all, but what cannot match a filter comes without its bytes. Served by
+-- As read_all, but events that cannot match a filter come without their bytes. Served by
 -- event_position; stream_name and stream_key serve conditions on streams.
 SELECT e.version, e.position, e.created_at, e.event_id, e.schema_id, CASE WHEN c.ok THEN e.type END, CASE WHEN c.ok THEN e.payload END, CASE WHEN c.ok THEN e.headers END,
        CASE WHEN c.ok THEN e.metadata END, CASE WHEN c.ok THEN e.tags END, e.stream_id

@@ -1,4 +1,4 @@
--- As read_backward, but what cannot match a filter comes without its bytes.
+-- As read_backward, but events that cannot match a filter come without their bytes.
 SELECT e.version, e.position, e.created_at, e.event_id, e.schema_id, CASE WHEN c.ok THEN e.type END, CASE WHEN c.ok THEN e.payload END, CASE WHEN c.ok THEN e.headers END,
        CASE WHEN c.ok THEN e.metadata END, CASE WHEN c.ok THEN e.tags END, (SELECT s.first FROM {schema}.stream s WHERE s.stream_id = $1)
 FROM {schema}.event e CROSS JOIN LATERAL (SELECT ($4::text[] IS NULL OR e.type = ANY ($4)) AND ($5::uuid[] IS NULL OR e.event_id = ANY ($5)) AND ($6::text[] IS NULL OR e.tags && $6)

@@ -1,6 +1,7 @@
--- What is in a schema, as the server describes it, and which table or function each
--- thing is of. It names nothing by the schema: names that are found by the search path,
--- which must be the system's and the schema, stand alone, and functions write it quoted.
+-- The objects of a schema, as the server describes them, and the table or function that
+-- each belongs to. The descriptions do not name the schema: the search path, which must
+-- be the system's and the schema, finds names that stand alone, and functions write the
+-- schema quoted.
 -- Catalogues only.
 SELECT o.name, o.of, o.definition FROM (
 SELECT 1, 'table ' || c.relname, c.relname, format(E'TABLE %s (\n%s\n)%s', c.relname, string_agg(format('  %s %s', a.attname, concat_ws(' ',

@@ -1,3 +1,3 @@
--- Its commit flushes the log, and with it the commits before that were not waited
--- for. The message is one that nobody decodes.
+-- Its commit flushes the log, and with it the commits before it that were not flushed.
+-- Nobody decodes the message that it writes to the log.
 SELECT pg_logical_emit_message(true, 'stele', '')

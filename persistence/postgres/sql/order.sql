@@ -1,4 +1,3 @@
--- Takes the order lock until the end of the transaction, and tells whose it is and
--- how the transaction reads. The session may be one whose search path is somebody
--- else's. Served by journal_key: one row.
+-- Takes the order lock until the end of the transaction, and returns the journal's id
+-- and the isolation of the transaction. The session may have any search path. Served by journal_key: one row.
 SELECT j.id, pg_catalog.current_setting('transaction_isolation') FROM {schema}.journal j, pg_catalog.pg_advisory_xact_lock({lock}, $1::smallint) WHERE j.one

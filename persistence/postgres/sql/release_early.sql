@@ -1,3 +1,3 @@
--- Lets writers release the order lock early, or not; see the function in the
+-- Makes writers release the order lock early, or late; see the function in the
 -- migrations. Served by partition_key.
 SELECT {schema}.release_early($1, $2)

@@ -1,4 +1,4 @@
--- What is known of a stream, by its name. Served by stream_name, then by
+-- The state of a stream, by its name. Served by stream_name, then by
 -- event_version, backward.
 SELECT s.stream_id, coalesce((SELECT e.version FROM {schema}.event e WHERE e.stream_id = s.stream_id ORDER BY e.version DESC LIMIT 1), 0),
        s.first, s.begins, s.created, s.revision, s.metadata, s.name

@@ -29,11 +29,11 @@ type Committer struct {
 	host    Host
 	breaker *breaker.Breaker
 
-	// slots bounds the batches under way. commit takes the slot of the next batch before
+	// slots bounds the batches under way. Commit takes the slot of the next batch before
 	// that batch is formed, so that the batch has all appends that arrive until then.
 	slots   chan struct{}
-	hasSlot bool // used by commit only
-	batches int  // so far; used by commit only
+	hasSlot bool // used by Commit only
+	batches int  // so far; used by Commit only
 
 	// sending orders what is written to the link as inFlight is ordered.
 	sending  sync.Mutex
@@ -49,13 +49,13 @@ type Committer struct {
 	mu         sync.Mutex
 	arrived    sync.Cond // inFlight has become non-empty, or closed true
 	inFlight   []*flight // in the order in which they are sent and answered
-	link       *link     // nil while there is none; flights then wait for run to connect
+	link       *link     // nil while there is none; flights then wait for Run to connect
 	closed     bool      // no more flights come
 	newest     proof     // the newest event that the link has stored
 	fallback   fallback
 	contention contention
 
-	// Used by run only: the backends of lost links whose end is not certain, and the reason
+	// Used by Run only: the backends of lost links whose end is not certain, and the reason
 	// why the last link was lost.
 	lost  []backend
 	cause error

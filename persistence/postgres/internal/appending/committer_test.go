@@ -91,8 +91,8 @@ func TestFlightsDoNotOvertake(t *testing.T) {
 	require.Equal(t, []*flight{stale, late, fresh}, c.inFlight)
 }
 
-// What a flight leads to goes before the flights that wait for its end, and they
-// do not go out until it is the first.
+// The flights that a flight leads to go before those that wait for its end, and these do not go
+// out until they are the first.
 func TestFlightsWaitForWhatTheyBuildOn(t *testing.T) {
 	t.Parallel()
 	server, client := net.Pipe()

@@ -282,7 +282,7 @@ func (d *driver) events(works []*work, values [][]byte) {
 	}
 }
 
-// FuzzReadExact has answers of the append function decoded that say anything.
+// FuzzReadExact decodes answers of the append function that may say anything.
 func FuzzReadExact(f *testing.F) {
 	f.Add([]byte{2, 1, 3}, int64(7), int32(6), []byte{})
 	f.Add([]byte{2, 1, 3}, int64(7), int32(3), []byte{1, 2, 3})
