@@ -167,7 +167,7 @@ func (a *activation) act(message any) bool {
 	return true
 }
 
-// retry ends a rest after failures before its time.
+// retry ends the wait after failures before its time.
 func (a *activation) retry() {
 	if a.phase != failed && a.phase != quarantined {
 		return
@@ -269,7 +269,7 @@ func (a *activation) rebuild() {
 	a.settleSearch()
 }
 
-// failedAppend answers what cannot be decided again and returns the rest. The
+// failedAppend answers what cannot be decided again and returns the others. The
 // first of the calls carries the error; those behind it rest on it. It reports
 // whether the state should be read at once.
 func (a *activation) failedAppend(calls []*call) ([]*call, bool) {

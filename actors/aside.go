@@ -97,10 +97,10 @@ func (d *deliverer) setAside(l *lane, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s, to := l.first, l.apart(l.first)
-	r := d.resting[to]
+	r := d.backoffs[to]
 	if !r.of(s) {
-		r = &rest{since: time.Now(), id: s.id, command: s.GetCommand(), due: s.GetDue()}
-		d.unease(to, r)
+		r = &backoff{since: time.Now(), id: s.id, command: s.GetCommand(), due: s.GetDue()}
+		d.setBackoff(to, r)
 	}
 	r.until, r.cause = time.Time{}, err
 	d.tell("sent command set aside", l, err.Error(), err)

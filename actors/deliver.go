@@ -42,18 +42,18 @@ type deliverer struct {
 	cancel context.CancelCauseFunc
 	alarm  chan struct{} // receives when the next wake-up has changed
 
-	mu      sync.Mutex // protects the rest
-	taken   map[persistence.CommandID]bool
-	lanes   map[laneKey]*lane
-	ready   fifo.Queue[*lane] // with something to do
-	waiting int               // lanes that wait for an answer, or have it
-	queued  int
-	workers int
-	resting map[laneKey]*rest
-	uneasy  map[key]int    // how many of them a sender has
-	told    map[aside]bool // of commands that were set aside
-	wakes   wakes
-	waking  map[key]*wake
+	mu         sync.Mutex // protects the rest
+	taken      map[persistence.CommandID]bool
+	lanes      map[laneKey]*lane
+	ready      fifo.Queue[*lane] // with something to do
+	waiting    int               // lanes that wait for an answer, or have it
+	queued     int
+	workers    int
+	backoffs   map[laneKey]*backoff
+	backoffsOf map[key]int    // how many of them a sender has
+	told       map[aside]bool // of commands that were set aside
+	wakes      wakes
+	waking     map[key]*wake
 	// rousing counts wake-ups, and the commands that they had delivered, until they have
 	// an answer; roused holds them, the oldest first, with some that have ended.
 	rousing int
@@ -70,7 +70,7 @@ type deliverer struct {
 type laneKey struct {
 	from     key
 	kind, to string
-	alone    persistence.CommandID // of a command that rests and holds up no other; see apart
+	alone    persistence.CommandID // of a command that waits and holds up no other; see apart
 }
 
 // lane is what one aggregate sends to another: the command to deliver now, and those
@@ -97,35 +97,35 @@ const (
 func newDeliverer(s *System) *deliverer {
 	d := &deliverer{
 		system: s, alarm: make(chan struct{}, 1), taken: map[persistence.CommandID]bool{}, lanes: map[laneKey]*lane{},
-		resting: map[laneKey]*rest{}, uneasy: map[key]int{}, waking: map[key]*wake{}, told: map[aside]bool{},
+		backoffs: map[laneKey]*backoff{}, backoffsOf: map[key]int{}, waking: map[key]*wake{}, told: map[aside]bool{},
 	}
 	d.ctx, d.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return d
 }
 
-// offer takes what is open of an aggregate: what is due to be delivered now, the
-// rest to be woken for.
+// offer takes what is open of an aggregate: what is due is delivered, and for the others
+// the aggregate is woken in time.
 func (d *deliverer) offer(of key, open []*sending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sort(of, open, d.lanes[laneKey{from: of}] != nil)
 }
 
-// stored takes what the append of a command has opened. While lanes of the sender rest it
-// looks at all that it has open, so that nothing overtakes what was sent before.
+// stored takes what the append of a command has opened. While lanes of the sender back off
+// it looks at all that it has open, so that nothing overtakes what was sent before.
 func (d *deliverer) stored(of key, c *call, open []*sending) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.uneasy[of] == 0 {
+	if d.backoffsOf[of] == 0 {
 		d.sort(of, c.sends, false)
 		return
 	}
 	for _, s := range c.ended {
 		to := s.lane(of)
-		if d.resting[to].of(s) {
-			d.ease(to)
+		if d.backoffs[to].of(s) {
+			d.clearBackoff(to)
 		}
-		d.ease(to.apart(s))
+		d.clearBackoff(to.apart(s))
 	}
 	d.sort(of, open, false)
 }
@@ -140,7 +140,7 @@ func (d *deliverer) sort(of key, open []*sending, woken bool) {
 	}
 	for _, s := range inTime {
 		to := s.lane(of)
-		if d.resting[to.apart(s)] != nil {
+		if d.backoffs[to.apart(s)] != nil {
 			to = to.apart(s)
 		}
 		switch {
@@ -150,13 +150,13 @@ func (d *deliverer) sort(of key, open []*sending, woken bool) {
 				d.wakeAt(of, s.due())
 			}
 			return
-		case d.taken[s.id] || d.rests(to, open, now):
+		case d.taken[s.id] || d.backsOff(to, open, now):
 		case d.queued >= maxDeliveryQueue:
-			if d.resting[to] == nil {
-				d.unease(to, &rest{id: s.id, due: s.GetDue()})
+			if d.backoffs[to] == nil {
+				d.setBackoff(to, &backoff{id: s.id, due: s.GetDue()})
 			}
-			d.resting[to].until = now.Add(shortestRedelivery)
-			d.wakeAt(of, d.resting[to].until)
+			d.backoffs[to].until = now.Add(shortestRedelivery)
+			d.wakeAt(of, d.backoffs[to].until)
 		default:
 			d.taken[s.id] = true
 			d.push(to, s, woken)
@@ -274,15 +274,15 @@ func (l *lane) back(reply any, err error) {
 }
 
 // end ends what was done in a lane. After a failure, what comes behind it in the lane
-// rests with it.
+// waits with it.
 func (d *deliverer) end(l *lane, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
-		d.ease(l.laneKey)
+		d.clearBackoff(l.laneKey)
 		d.drop(l)
 	} else {
-		d.rest(l, err)
+		d.backOff(l, err)
 		for l.first != nil {
 			d.drop(l)
 		}
@@ -362,7 +362,7 @@ func (d *deliverer) deliver(l *lane, s *sending) {
 func (d *deliverer) tried(to laneKey, s *sending) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if r := d.resting[to]; r.of(s) && !r.parked() {
+	if r := d.backoffs[to]; r.of(s) && !r.parked() {
 		return time.Since(r.since)
 	}
 	return 0

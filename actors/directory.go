@@ -311,21 +311,21 @@ func (s *System) succeed(shard *shard, k key, parked []*call) {
 type retry struct{}
 
 // Retry ends the quarantine of an aggregate, the wait before it is read again, and the
-// rest of what it has sent, [Parked] or not: for operators who have mended the cause.
+// back-off of what it has sent, [Parked] or not: for operators who have mended the cause.
 // It reports false when there is nothing to end, because the aggregate is not in
-// memory and has nothing that rests.
+// memory and nothing that it has sent waits.
 func (s *System) Retry(kind, id string) bool {
 	d := s.definitions[kind]
 	if d == nil {
 		return false
 	}
-	rested := s.deliverer.retry(key{d, id})
+	found := s.deliverer.clearBackoffs(key{d, id})
 	shard := s.directory.shard(key{d, id})
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	a := shard.active[key{d, id}]
 	if a == nil || a.slot.stopping {
-		return rested
+		return found
 	}
 	a.mailbox.post(&retry{})
 	return true

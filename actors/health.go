@@ -223,7 +223,7 @@ func (d *deliverer) health() Health {
 	}
 	var parked, late int
 	var parkedSince, lateSince time.Time
-	for _, r := range d.resting {
+	for _, r := range d.backoffs {
 		switch {
 		case r.parked():
 			if parked++; parked == 1 || r.since.Before(parkedSince) {

@@ -123,7 +123,7 @@ func (r *recoveries) work() {
 	}()
 	for {
 		runtime.Gosched() // so that what comes at the same time is read together
-		if batch = r.take(); len(batch) == 0 {
+		if batch = r.nextBatch(); len(batch) == 0 {
 			returned = true
 			return
 		}
@@ -152,9 +152,9 @@ func (r *recoveries) survive(batch []recovery, reason any) {
 	}
 }
 
-// take returns what to read next: several streams from their beginning, or the
+// nextBatch returns what to read next: several streams from their beginning, or the
 // rest of one.
-func (r *recoveries) take() []recovery {
+func (r *recoveries) nextBatch() []recovery {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	waiting := r.urgent.Len() + r.queue.Len()
@@ -165,12 +165,12 @@ func (r *recoveries) take() []recovery {
 	batch := make([]recovery, 0, min(n, waiting))
 	for ; waiting > 0 && len(batch) < n; waiting-- {
 		line := r.line(r.urgent.Len() > 0)
-		rest := line.At(0).state != nil && !line.At(0).resumed || line.At(0).alone
-		if rest && len(batch) > 0 {
+		begun := line.At(0).state != nil && !line.At(0).resumed || line.At(0).alone
+		if begun && len(batch) > 0 {
 			break
 		}
 		batch = append(batch, line.Pop())
-		if rest {
+		if begun {
 			break
 		}
 	}

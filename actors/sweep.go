@@ -207,7 +207,7 @@ func (w *sweep) wake(began time.Time) {
 		return
 	}
 	w.until = until
-	d.forget(began, func(of key, due int64) bool {
+	d.forgetBackoffs(began, func(of key, due int64) bool {
 		open := w.open[of.stream()]
 		return open.Count == 0 || open.Next > due
 	})

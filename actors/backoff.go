@@ -17,9 +17,9 @@ const (
 	longestHandleAgain  = 5 * time.Minute
 )
 
-// rest is why nothing is delivered in a lane for a while: its first command has failed,
+// backoff is why nothing is delivered in a lane for a while: its first command has failed,
 // and what was sent after it must not overtake it.
-type rest struct {
+type backoff struct {
 	id         persistence.CommandID // of that command
 	command    string
 	due        int64     // of it, unix microseconds
@@ -30,10 +30,10 @@ type rest struct {
 	cause      error
 }
 
-func (r *rest) parked() bool { return r.until.IsZero() }
+func (b *backoff) parked() bool { return b.until.IsZero() }
 
-// of reports that the lane rests because of a command.
-func (r *rest) of(s *sending) bool { return r != nil && r.id == s.id }
+// of reports that a command is the one that has failed.
+func (b *backoff) of(s *sending) bool { return b != nil && b.id == s.id }
 
 // unhandledError is an outcome that the sender's Result could not handle.
 type unhandledError struct{ err error }
@@ -57,12 +57,13 @@ func causeOf(err error) string {
 	return fmt.Sprintf("%T", err)
 }
 
-// rest lets a lane rest after a failure of its first command. The lock is held.
-func (d *deliverer) rest(l *lane, err error) {
-	now, r := time.Now(), d.resting[l.laneKey]
+// backOff delivers nothing in a lane for a while, since its first command has failed. The
+// lock is held.
+func (d *deliverer) backOff(l *lane, err error) {
+	now, r := time.Now(), d.backoffs[l.laneKey]
 	if r == nil || r.id != l.first.id {
-		r = &rest{since: now, id: l.first.id, command: l.first.GetCommand(), due: l.first.GetDue()}
-		d.unease(l.laneKey, r)
+		r = &backoff{since: now, id: l.first.id, command: l.first.GetCommand(), due: l.first.GetDue()}
+		d.setBackoff(l.laneKey, r)
 	}
 	var pause time.Duration
 	if failed, ok := err.(*unhandledError); ok { //nolint:errorlint // ours, never wrapped
@@ -87,34 +88,34 @@ func (d *deliverer) rest(l *lane, err error) {
 	d.wakeAt(l.from, r.until)
 }
 
-// unease notes why a lane rests; the lock is held.
-func (d *deliverer) unease(to laneKey, r *rest) {
-	if d.resting[to] == nil {
-		d.uneasy[to.from]++
+// setBackoff notes why nothing is delivered in a lane; the lock is held.
+func (d *deliverer) setBackoff(to laneKey, b *backoff) {
+	if d.backoffs[to] == nil {
+		d.backoffsOf[to.from]++
 	}
-	d.resting[to] = r
+	d.backoffs[to] = b
 }
 
-// ease forgets why a lane rests, if it does; the lock is held.
-func (d *deliverer) ease(to laneKey) {
-	if d.resting[to] == nil {
+// clearBackoff has a lane deliver again; the lock is held.
+func (d *deliverer) clearBackoff(to laneKey) {
+	if d.backoffs[to] == nil {
 		return
 	}
-	delete(d.resting, to)
-	if d.uneasy[to.from]--; d.uneasy[to.from] == 0 {
-		delete(d.uneasy, to.from)
+	delete(d.backoffs, to)
+	if d.backoffsOf[to.from]--; d.backoffsOf[to.from] == 0 {
+		delete(d.backoffsOf, to.from)
 	}
 }
 
-// rests reports that a lane rests, and sees to it that its sender is woken when it has
-// rested. The lock is held.
-func (d *deliverer) rests(to laneKey, open []*sending, now time.Time) bool {
-	r := d.resting[to]
+// backsOff reports that nothing is delivered in a lane, and sees to it that its sender is
+// woken afterwards. The lock is held.
+func (d *deliverer) backsOff(to laneKey, open []*sending, now time.Time) bool {
+	r := d.backoffs[to]
 	switch {
 	case r == nil:
 		return false
 	case !isOpen(open, r.id): // it was cancelled, or ended elsewhere
-		d.ease(to)
+		d.clearBackoff(to)
 		return false
 	case r.parked():
 		return true
@@ -125,32 +126,32 @@ func (d *deliverer) rests(to laneKey, open []*sending, now time.Time) bool {
 	return false
 }
 
-// forget drops the rests of commands that are not open any more, by when they were due:
-// others may have brought them to an end.
-func (d *deliverer) forget(before time.Time, done func(of key, due int64) bool) {
+// forgetBackoffs drops those of commands that are not open any more, by when they were
+// due: others may have brought them to an end.
+func (d *deliverer) forgetBackoffs(before time.Time, done func(of key, due int64) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for to, r := range d.resting {
+	for to, r := range d.backoffs {
 		if r.since.Before(before) && done(to.from, r.due) {
-			d.ease(to)
+			d.clearBackoff(to)
 		}
 	}
 }
 
-// retry ends the rests of a sender and reports that there were any.
-func (d *deliverer) retry(of key) (rested bool) {
+// clearBackoffs has the lanes of a sender deliver again, and reports that there were any.
+func (d *deliverer) clearBackoffs(of key) (found bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for to := range d.resting {
+	for to := range d.backoffs {
 		if to.from == of {
-			d.ease(to)
-			rested = true
+			d.clearBackoff(to)
+			found = true
 		}
 	}
-	if rested {
+	if found {
 		d.wakeAt(of, time.Now())
 	}
-	return rested
+	return found
 }
 
 // Parked is a sent command that was set aside: this program cannot read it or has no
@@ -182,7 +183,7 @@ func (s *System) Parked() []Parked {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var parked []Parked
-	for to, r := range d.resting {
+	for to, r := range d.backoffs {
 		if r.parked() {
 			parked = append(parked, Parked{
 				Kind: to.from.kind.kind, ID: to.from.id, ToKind: to.kind, ToID: to.to, Command: r.command, CommandID: r.id,
