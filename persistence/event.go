@@ -110,7 +110,7 @@ func (a *Append) Size() int {
 	size := len(a.Stream)
 	for i := range a.Events {
 		e := &a.Events[i]
-		size += len(e.Type) + len(e.Payload) + len(e.Headers) + e.Metadata.size()
+		size += len(e.Type) + len(e.Payload) + len(e.Headers) + e.Metadata.Size()
 		for _, tag := range e.Tags {
 			size += len(tag)
 		}

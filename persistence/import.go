@@ -1,9 +1,6 @@
 package persistence
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // Importer is the ability of a journal to take in what another one has stored, as
 // it is, so that a copy cannot be told from what was copied. It is an
@@ -27,7 +24,7 @@ type Importer interface {
 	// passed over, so a call whose outcome is unknown can be repeated. What does not
 	// follow, or finds another event at its version, is [*ConflictError]; a named id
 	// that the stream holds elsewhere is [*EventIDReusedError]. All or nothing, within
-	// the limits of one append; see [CheckImport]. It returns the position of the last
+	// the limits of one append; see CheckImport of package journalkit. It returns the position of the last
 	// event.
 	Import(ctx context.Context, events []Recorded) (Position, error)
 	// ImportStreams makes of streams, whose events have been imported, what another
@@ -38,48 +35,6 @@ type Importer interface {
 	// revision is [*RevisionError]. All or nothing, at most [MaxAppendEvents]; see
 	// [StreamInfo.Check].
 	ImportStreams(ctx context.Context, streams []StreamInfo) error
-}
-
-// CheckImport returns an [*InvalidError] when events break a limit or a rule that
-// events have which were stored, and a [*ConflictError] or an
-// [*EventIDReusedError] when they contradict each other. Journals call it before
-// they store any.
-func CheckImport(events []Recorded) error {
-	if len(events) > MaxAppendEvents {
-		return &InvalidError{Field: "events", Reason: "are too many for one call", Size: len(events), Limit: MaxAppendEvents}
-	}
-	size := 0
-	last := map[StreamID]Version{}
-	type name struct {
-		stream StreamID
-		id     EventID
-	}
-	named := map[name]Version{}
-	ended := map[StreamID]Version{}
-	for i := range events {
-		r := &events[i]
-		if err := r.Check(); err != nil {
-			return fmt.Errorf("event %d: %w", i, err)
-		}
-		if before, known := last[r.Stream]; known && r.Version != before+1 {
-			return &ConflictError{Stream: r.Stream, Expected: Exact(r.Version - 1), Actual: before}
-		}
-		last[r.Stream] = r.Version
-		if r.Type == TypeDeleted {
-			ended[r.Stream] = r.Version
-		}
-		if r.Named {
-			if before := named[name{r.Stream, r.ID}]; before > ended[r.Stream] {
-				return &EventIDReusedError{Stream: r.Stream, ID: r.ID}
-			}
-			named[name{r.Stream, r.ID}] = r.Version
-		}
-		size += (&Append{Stream: r.Stream, Events: []Event{r.Event}}).Size()
-	}
-	if size > MaxAppendBytes {
-		return &InvalidError{Field: "events", Reason: "are too large for one call", Size: size, Limit: MaxAppendBytes}
-	}
-	return nil
 }
 
 // Check returns an [*InvalidError] when no journal can have stored the event so.
@@ -137,29 +92,6 @@ func (i *StreamInfo) Check() error {
 
 // Empty reports that the stream exists although it has no event that can be read.
 func (i *StreamInfo) Empty() bool { return !i.Deleted && i.First > i.Version }
-
-// CheckImportStreams is [StreamInfo.Check] for all, and for the limits of a call.
-func CheckImportStreams(streams []StreamInfo) error {
-	if len(streams) > MaxAppendEvents {
-		return &InvalidError{Field: "streams", Reason: "are too many for one call", Size: len(streams), Limit: MaxAppendEvents}
-	}
-	size := 0
-	seen := make(map[StreamID]bool, len(streams))
-	for i := range streams {
-		if err := streams[i].Check(); err != nil {
-			return fmt.Errorf("stream %d: %w", i, err)
-		}
-		if seen[streams[i].Stream] {
-			return &InvalidError{Field: "stream", Reason: "stands twice in one call"}
-		}
-		seen[streams[i].Stream] = true
-		size += len(streams[i].Stream) + streams[i].Metadata.size()
-	}
-	if size > MaxAppendBytes {
-		return &InvalidError{Field: "streams", Reason: "are too large for one call", Size: size, Limit: MaxAppendBytes}
-	}
-	return nil
-}
 
 // Merge decides what becomes of a stream, of which here is what the journal knows
 // although it may not exist, when told is imported; see [Importer.ImportStreams].

@@ -111,7 +111,7 @@ func (m Metadata) Check() error {
 			return err
 		}
 	}
-	if size := m.size(); size > MaxMetadataBytes {
+	if size := m.Size(); size > MaxMetadataBytes {
 		return &InvalidError{Field: "metadata", Reason: "is too large", Size: size, Limit: MaxMetadataBytes}
 	}
 	return nil
@@ -134,7 +134,8 @@ func (v Value) check() error {
 	return nil
 }
 
-func (m Metadata) size() int {
+// Size is what metadata counts against the limits of appends and imports, in bytes.
+func (m Metadata) Size() int {
 	size := 0
 	for key, value := range m {
 		size += len(key) + len(value.text) + 8
@@ -149,7 +150,7 @@ func EncodeMetadata(m Metadata) []byte {
 	if len(m) == 0 {
 		return nil
 	}
-	return AppendMetadata(make([]byte, 0, 2+m.size()+6*len(m)), m)
+	return AppendMetadata(make([]byte, 0, 2+m.Size()+6*len(m)), m)
 }
 
 // AppendMetadata appends what [EncodeMetadata] returns.

@@ -27,6 +27,7 @@ import (
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Config bounds a [Queue].
@@ -136,19 +137,13 @@ func (q *Queue) Submit(a persistence.Append, chain *persistence.Chain, done func
 }
 
 func newEntry(a persistence.Append) entry {
-	e := entry{append: a, named: a.Named(), size: a.Size()}
-	if !e.named {
-		for i := range a.Events {
-			a.Events[i].ID = persistence.NewEventID()
-		}
-	}
-	return e
+	return entry{append: a, named: journalkit.GiveIDs(&a), size: a.Size()}
 }
 
 func (q *Queue) enqueue(e entry) error {
 	switch {
 	case q.closed:
-		return errClosed()
+		return journalkit.Closed()
 	case q.appends >= q.config.QueuedAppends || q.bytes+e.size > q.config.QueuedBytes && q.appends > 0:
 		return &persistence.UnavailableError{Reason: "the append queue is full", Overloaded: true}
 	case e.chain.Err() != nil:
@@ -206,7 +201,7 @@ func (q *Queue) discard(l *lane) {
 // that leaves early has them back while they are under way.
 func (q *Queue) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
 	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
+		return nil, journalkit.CallerLeft(ctx)
 	}
 	for i := range appends {
 		if err := appends[i].Check(); err != nil {
@@ -220,7 +215,7 @@ func (q *Queue) Append(ctx context.Context, appends ...persistence.Append) ([]pe
 	select {
 	case <-w.done:
 	case <-ctx.Done():
-		q.withdraw(w, errLeft(ctx))
+		q.withdraw(w, journalkit.CallerLeft(ctx))
 	}
 	return w.outcomes(ctx), nil
 }
@@ -230,7 +225,7 @@ func (q *Queue) enqueueAll(w *wait) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return errClosed()
+		return journalkit.Closed()
 	}
 	var refused []int
 	var err error
@@ -320,7 +315,7 @@ func (q *Queue) Close(ctx context.Context) {
 		if left := q.giveUp(ctx); len(left) > 0 {
 			q.mu.Unlock()
 			_ = usercode.Call(func() error { // whose goroutine a callback may end
-				q.answer(left, errClosed())
+				q.answer(left, journalkit.Closed())
 				return nil
 			})
 			q.mu.Lock()
@@ -341,7 +336,7 @@ func (q *Queue) giveUp(ctx context.Context) []entry {
 		q.letGo(l)
 	}
 	for i := range left {
-		left[i].chain.Fail(errClosed())
+		left[i].chain.Fail(journalkit.Closed())
 	}
 	clear(q.turns)
 	return left
@@ -364,10 +359,4 @@ func (q *Queue) giveBack(entries []entry) {
 	if q.appends == 0 {
 		q.changed.Broadcast()
 	}
-}
-
-func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
-
-func errLeft(ctx context.Context) error {
-	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stele-es/stele/internal/fifo"
 	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Config says what goes wrong. Only Journal is required.
@@ -114,7 +115,7 @@ func (j *Journal) Submit(a persistence.Append, chain *persistence.Chain, done fu
 	defer j.mu.Unlock()
 	switch {
 	case j.closed:
-		return errClosed()
+		return journalkit.Closed()
 	case chain.Err() != nil:
 		return chain.Err()
 	}
@@ -249,7 +250,7 @@ func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]
 		}
 	}
 	if j.isClosed() {
-		return nil, errClosed()
+		return nil, journalkit.Closed()
 	}
 	type settled struct {
 		i int
@@ -321,31 +322,27 @@ func (j *Journal) beforeRead(ctx context.Context, stream persistence.StreamID) (
 		select {
 		case <-fault.Until:
 		case <-ctx.Done():
-			return fault, errLeft(ctx)
+			return fault, journalkit.CallerLeft(ctx)
 		}
 	}
 	if fault.Delay > 0 {
 		select {
 		case <-time.After(fault.Delay):
 		case <-ctx.Done():
-			return fault, errLeft(ctx)
+			return fault, journalkit.CallerLeft(ctx)
 		}
 	}
 	return fault, nil
-}
-
-func errLeft(ctx context.Context) error {
-	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 }
 
 // ReadPages fulfils [persistence.PageReader] through Read, so that the faults of
 // reading apply to each page.
 func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
 	if j.isClosed() {
-		return nil, errClosed()
+		return nil, journalkit.Closed()
 	}
 	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
+		return nil, journalkit.CallerLeft(ctx)
 	}
 	pages := make([]persistence.StreamPage, len(requests))
 	for i, request := range requests {
@@ -383,5 +380,3 @@ func (j *Journal) Close() error {
 	j.zombies.Wait()
 	return j.Journal.Close()
 }
-
-func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }

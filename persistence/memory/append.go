@@ -7,6 +7,7 @@ import (
 
 	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Append fulfils [persistence.Appender]. It copies what it stores. It waits for a
@@ -25,7 +26,7 @@ func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]
 	for i := range own {
 		outcomes[i] = j.store(&j.state, &own[i])
 	}
-	j.signal()
+	j.publish()
 	return outcomes, nil
 }
 
@@ -66,7 +67,7 @@ func (j *Journal) submit(a persistence.Append, chain *persistence.Chain, done fu
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
-		return persistence.Outcome{}, false, errClosed()
+		return persistence.Outcome{}, false, journalkit.Closed()
 	}
 	if j.open != nil {
 		j.queue = append(j.queue, submission{a, chain, done})
@@ -88,7 +89,7 @@ func (j *Journal) storeChained(a *persistence.Append, chain *persistence.Chain) 
 		chain.Fail(outcome.Err)
 		return outcome
 	}
-	j.signal()
+	j.publish()
 	return outcome
 }
 

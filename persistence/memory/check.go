@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Check fulfils [persistence.Checker]: it always warns that nothing is durable.
 func (j *Journal) Check(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
-	events, err := persistence.CheckEvents(ctx, j, options)
+	events, err := journalkit.CheckEvents(ctx, j, options)
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,12 @@ import (
 	"maps"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Import fulfils [persistence.Importer].
 func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
-	if err := persistence.CheckImport(events); err != nil {
+	if err := journalkit.CheckImport(events); err != nil {
 		return persistence.Position{}, err
 	}
 	own := make([]persistence.Recorded, len(events))
@@ -30,7 +31,7 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 	for i := range own {
 		last.Offset = j.keep(&own[i])
 	}
-	j.signal()
+	j.publish()
 	return last, nil
 }
 
@@ -91,7 +92,7 @@ func (j *Journal) end(s *stream) {
 
 // ImportStreams fulfils [persistence.Importer].
 func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.StreamInfo) error {
-	if err := persistence.CheckImportStreams(streams); err != nil {
+	if err := journalkit.CheckImportStreams(streams); err != nil {
 		return err
 	}
 	if err := j.take(ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Config adjusts a [Journal].
@@ -33,7 +34,7 @@ type Journal struct {
 	mu    sync.RWMutex
 	state state
 	id    persistence.JournalID
-	grown chan struct{} // closed by the next append; nil while nobody waits
+	head  journalkit.Head
 	// open is the transaction that holds up all other writers, queue what was
 	// submitted since it began.
 	open   *transaction
@@ -80,12 +81,12 @@ func (j *Journal) take(ctx context.Context) error {
 	}
 	for {
 		if ctx.Err() != nil {
-			return errLeft(ctx)
+			return journalkit.CallerLeft(ctx)
 		}
 		j.mu.Lock()
 		if j.closed {
 			j.mu.Unlock()
-			return errClosed()
+			return journalkit.Closed()
 		}
 		if j.open == nil {
 			return nil
@@ -102,12 +103,12 @@ func (j *Journal) take(ctx context.Context) error {
 // look takes mu for a reader and holds it when it returns nil.
 func (j *Journal) look(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	j.mu.RLock()
 	if j.closed {
 		j.mu.RUnlock()
-		return errClosed()
+		return journalkit.Closed()
 	}
 	return nil
 }
@@ -123,42 +124,11 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 
 // Wait returns as soon as an event lies beyond after, whatever its stream.
 func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
-	for {
-		grown, err := j.growth(after)
-		if grown == nil {
-			return err
-		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return errLeft(ctx)
-		}
-	}
+	return j.head.Wait(ctx, after.Of(0).Offset)
 }
 
-// growth returns nil when there is no need to wait, else what the next append
-// or Close will close.
-func (j *Journal) growth(after persistence.Positions) (<-chan struct{}, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	switch {
-	case j.closed:
-		return nil, errClosed()
-	case !after.Covers(persistence.Position{Offset: j.state.log.size}):
-		return nil, nil
-	case j.grown == nil:
-		j.grown = make(chan struct{})
-	}
-	return j.grown, nil
-}
-
-// signal wakes who waits. The caller holds mu.
-func (j *Journal) signal() {
-	if j.grown != nil {
-		close(j.grown)
-		j.grown = nil
-	}
-}
+// publish wakes readers that wait for what was stored. The caller holds mu.
+func (j *Journal) publish() { j.head.Raise(j.state.log.size) }
 
 // Close forgets everything and refuses everything from then on, with
 // [*persistence.UnavailableError]. Loops that have begun to read a stream finish.
@@ -172,14 +142,8 @@ func (j *Journal) Close() error {
 		close(j.open.ended)
 		j.open = nil
 	}
-	j.signal()
+	j.head.Close()
 	j.mu.Unlock()
-	j.answer(queue, func(*submission) persistence.Outcome { return persistence.Outcome{Err: errClosed()} })
+	j.answer(queue, func(*submission) persistence.Outcome { return persistence.Outcome{Err: journalkit.Closed()} })
 	return nil
-}
-
-func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
-
-func errLeft(ctx context.Context) error {
-	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
 }

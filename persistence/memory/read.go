@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // view returns the log as it is; it stays so while the journal goes on.
@@ -54,7 +55,7 @@ func (v *streamView) choose(ctx context.Context, options persistence.ReadOptions
 	from, to, step := v.span(options)
 	for i := from; i != to; i += step {
 		if ctx.Err() != nil {
-			return errLeft(ctx)
+			return journalkit.CallerLeft(ctx)
 		}
 		if options.Filter != nil {
 			if stored := v.log.stored(v.positions[i]); !options.Filter.Match(&stored) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // content is what a schema is found by.
@@ -20,14 +21,14 @@ func (j *Journal) RegisterSchema(ctx context.Context, encoding persistence.Encod
 		return 0, err
 	}
 	if ctx.Err() != nil {
-		return 0, errLeft(ctx)
+		return 0, journalkit.CallerLeft(ctx)
 	}
 	key := content{encoding, string(body)}
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
-		return 0, errClosed()
+		return 0, journalkit.Closed()
 	}
 	if id, known := j.schemaIDs[key]; known {
 		return id, nil
@@ -63,7 +64,7 @@ func (j *Journal) Uses(ctx context.Context) ([]persistence.Use, error) {
 	uses := persistence.Uses{}
 	for position := int64(1); position <= view.size; position++ {
 		if ctx.Err() != nil {
-			return nil, errLeft(ctx)
+			return nil, journalkit.CallerLeft(ctx)
 		}
 		r := view.at(position)
 		uses.Add(r.stream.Category(), r.event.Type, r.event.Schema, 1)

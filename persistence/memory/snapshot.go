@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // LoadSnapshot fulfils [persistence.Snapshots].
@@ -29,7 +30,7 @@ func (j *Journal) SaveSnapshot(ctx context.Context, snapshot persistence.Snapsho
 		return err
 	}
 	if ctx.Err() != nil {
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	snapshot.State = bytes.Clone(snapshot.State)
 	snapshot.At = time.UnixMicro(j.time().UnixMicro()).UTC()
@@ -37,7 +38,7 @@ func (j *Journal) SaveSnapshot(ctx context.Context, snapshot persistence.Snapsho
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
-		return errClosed()
+		return journalkit.Closed()
 	}
 	s := j.state.find(snapshot.Stream)
 	if !s.exists() || snapshot.Version+1 < s.first || snapshot.Version < j.snapshots[snapshot.Stream].Version {
@@ -71,12 +72,12 @@ func (j *Journal) DeleteSnapshots(ctx context.Context, category string, before t
 
 func (j *Journal) deleteSnapshots(ctx context.Context, chosen func(persistence.StreamID, persistence.Snapshot) bool) (int, error) {
 	if ctx.Err() != nil {
-		return 0, errLeft(ctx)
+		return 0, journalkit.CallerLeft(ctx)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
-		return 0, errClosed()
+		return 0, journalkit.Closed()
 	}
 	had := len(j.snapshots)
 	maps.DeleteFunc(j.snapshots, chosen)

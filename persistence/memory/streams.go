@@ -106,7 +106,7 @@ func (j *Journal) Delete(ctx context.Context, id persistence.StreamID, expected 
 	tombstone := persistence.Append{Stream: id, Events: []persistence.Event{{Type: persistence.TypeDeleted}}}
 	outcome := j.state.write(s, &tombstone, j.time())
 	j.end(s)
-	j.signal()
+	j.publish()
 	return outcome.Last, nil
 }
 

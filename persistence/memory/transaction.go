@@ -5,6 +5,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Transact fulfils [persistence.Transactor].
@@ -118,16 +119,16 @@ func (tx *transaction) commit() error {
 		return tx.poison
 	}
 	if tx.ctx.Err() != nil {
-		return errLeft(tx.ctx)
+		return journalkit.CallerLeft(tx.ctx)
 	}
 	j := tx.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
-		return errClosed()
+		return journalkit.Closed()
 	}
 	tx.state.settle()
-	j.signal()
+	j.publish()
 	return nil
 }
 

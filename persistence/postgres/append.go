@@ -11,6 +11,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
@@ -43,14 +44,8 @@ func ownItems(appends []persistence.Append) ([]appender.Item, error) {
 		if err := a.Check(); err != nil {
 			return nil, err
 		}
-		named := a.Named()
 		a.Events = slices.Clone(a.Events)
-		for k := range a.Events {
-			if !named {
-				a.Events[k].ID = persistence.NewEventID()
-			}
-		}
-		items[i] = appender.Item{Append: a, Named: named}
+		items[i] = appender.Item{Named: journalkit.GiveIDs(&a), Append: a}
 	}
 	return items, nil
 }
@@ -126,13 +121,13 @@ func (h host) Resolve(ctx context.Context, names []persistence.StreamID) ([]*str
 	return h.journal.resolve(ctx, names, true)
 }
 
-func (h host) Known() int64 { return h.journal.head.offset.Load() }
+func (h host) Known() int64 { return h.journal.head.Offset() }
 
 func (h host) Stored(position int64, id persistence.EventID) { h.journal.tail.wasStored(position, id) }
 
 func (h host) Durable(position int64) {
 	h.journal.noteFlushed(position)
-	h.journal.head.publish(position)
+	h.journal.head.Raise(position)
 }
 
 func (h host) Forget() {

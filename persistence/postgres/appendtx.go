@@ -13,6 +13,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
@@ -42,8 +43,8 @@ func (j *Journal) AppendTx(ctx context.Context, tx pgx.Tx, appends ...persistenc
 	if err != nil {
 		return nil, err
 	}
-	if j.head.closed.Load() {
-		return nil, errClosed()
+	if j.head.IsClosed() {
+		return nil, journalkit.Closed()
 	}
 	conn := tx.Conn()
 	if conn == nil || conn.PgConn().TxStatus() != 'T' {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -31,10 +32,10 @@ func (j *Journal) Check(ctx context.Context, options persistence.CheckOptions) (
 
 func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions, long time.Duration) ([]persistence.Finding, error) {
 	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
+		return nil, journalkit.CallerLeft(ctx)
 	}
-	if j.head.closed.Load() {
-		return nil, errClosed()
+	if j.head.IsClosed() {
+		return nil, journalkit.Closed()
 	}
 	pooler, err := j.checkPooler(ctx)
 	if err != nil {
@@ -52,7 +53,7 @@ func (j *Journal) examine(ctx context.Context, options persistence.CheckOptions,
 		func() ([]persistence.Finding, error) { return j.checkRights(ctx) },
 		func() ([]persistence.Finding, error) { return j.checkStreams(ctx, options) },
 		func() ([]persistence.Finding, error) {
-			events, err := persistence.CheckEvents(ctx, j, options)
+			events, err := journalkit.CheckEvents(ctx, j, options)
 			return []persistence.Finding{events}, err
 		},
 	} {
@@ -267,11 +268,11 @@ func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOpt
 	last, _ := wire.ReadInt8(rows[0][0]) // NULL without a stream
 	after, versions := int64(0), []byte(nil)
 	if !options.Full {
-		after, versions = max(0, last-persistence.CheckedStreams), wire.Int8(persistence.CheckedVersions)
+		after, versions = max(0, last-journalkit.CheckedStreams), wire.Int8(journalkit.CheckedVersions)
 	}
 	var faults []string
 	for after < last {
-		rows, err := j.ask(ctx, j.sql.checkStreams, wire.Int8(after), wire.Int8(persistence.CheckedStreams), versions)
+		rows, err := j.ask(ctx, j.sql.checkStreams, wire.Int8(after), wire.Int8(journalkit.CheckedStreams), versions)
 		if err != nil {
 			return nil, err
 		}
@@ -283,5 +284,5 @@ func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOpt
 			faults = append(faults, strings.Split(string(rows[0][1]), "\n")...)
 		}
 	}
-	return []persistence.Finding{persistence.StreamsFinding(faults, options)}, nil
+	return []persistence.Finding{journalkit.StreamsFinding(faults, options)}, nil
 }

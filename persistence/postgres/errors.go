@@ -10,13 +10,12 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 )
 
 // serverError is an error that a server has answered.
 type serverError = pgsession.ServerError
-
-func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }
 
 // The codes that the server raises when a program remembers something that is no longer
 // true; see unproven in the migrations.
@@ -89,10 +88,10 @@ func readError(ctx context.Context, err error) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	if errors.Is(err, puddle.ErrClosedPool) {
-		return errClosed()
+		return journalkit.Closed()
 	}
 	if kind, ok := errors.AsType[*persistence.CorruptError](err); ok {
 		return kind
@@ -112,14 +111,10 @@ func readError(ctx context.Context, err error) error {
 	return appending.Unavailable("the server did not answer", err)
 }
 
-func errLeft(ctx context.Context) error {
-	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
-}
-
 // notBegun translates an error from before any request was sent that changes data.
 func notBegun(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	return readError(ctx, err)
 }

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,86 +13,10 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// head is the newest position that this process knows of. It wakes readers that wait for a
-// newer one.
-type head struct {
-	offset  atomic.Int64
-	waiting atomic.Int64
-
-	mu      sync.Mutex
-	changed chan struct{} // closed and replaced when offset grows
-	lost    error         // the reason why waiting is of no use: the server has lost events
-	closed  atomic.Bool
-}
-
-func newHead(offset int64) *head {
-	h := &head{changed: make(chan struct{})}
-	h.offset.Store(offset)
-	return h
-}
-
-// publish says that an event stands at offset.
-func (h *head) publish(offset int64) {
-	if offset <= h.offset.Load() {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if offset > h.offset.Load() && !h.closed.Load() {
-		h.offset.Store(offset)
-		close(h.changed)
-		h.changed = make(chan struct{})
-	}
-}
-
-// fail wakes all readers that wait with an error. Later ones get it too, until fail is
-// called with nil.
-func (h *head) fail(lost error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.lost = lost; lost != nil && !h.closed.Load() {
-		close(h.changed)
-		h.changed = make(chan struct{})
-	}
-}
-
-// close wakes all readers that wait, for good.
-func (h *head) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.closed.Swap(true) {
-		close(h.changed)
-	}
-}
-
-// wait returns when an event beyond offset is known, or the cause of ctx.
-func (h *head) wait(ctx context.Context, offset int64) error {
-	h.waiting.Add(1)
-	defer h.waiting.Add(-1)
-	for {
-		h.mu.Lock()
-		changed, lost := h.changed, h.lost
-		h.mu.Unlock()
-		switch {
-		case h.closed.Load():
-			return errClosed()
-		case h.offset.Load() > offset:
-			return nil
-		case lost != nil:
-			return lost
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return errLeft(ctx)
-		}
-	}
-}
-
 // Wait fulfils [persistence.Reader]. Events of this journal wake it at once, events of
 // other processes within about Config.PollInterval.
 func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
-	return j.head.wait(ctx, after.Of(partition).Offset)
+	return j.head.Wait(ctx, after.Of(partition).Offset)
 }
 
 // probeEvery is the time between two probes of a server that is away.
@@ -125,16 +47,16 @@ func (j *Journal) poll(ctx context.Context) {
 			}
 		}
 		// A reader that begins to wait a moment after a nudge must find its events too.
-		if j.head.waiting.Load() == 0 && !nudged {
+		if j.head.Waiting() == 0 && !nudged {
 			continue
 		}
 		// A server that is away is asked again. Readers that wait have their own time limits.
 		switch head, err := j.Head(ctx); {
 		case err == nil:
-			j.head.fail(nil)
-			j.head.publish(head.Of(partition).Offset)
+			j.head.Fail(nil)
+			j.head.Raise(head.Of(partition).Offset)
 		case errors.Is(err, persistence.ErrLostTail):
-			j.head.fail(err)
+			j.head.Fail(err)
 		}
 	}
 }

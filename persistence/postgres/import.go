@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
@@ -18,7 +19,7 @@ import (
 // [RolesSQL].
 func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
 	position := persistence.Position{Part: partition}
-	if err := persistence.CheckImport(events); err != nil {
+	if err := journalkit.CheckImport(events); err != nil {
 		return position, err
 	}
 	if len(events) == 0 {
@@ -43,14 +44,14 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 		return position, appending.Contradiction("")
 	}
 	position.Offset = last
-	j.head.publish(last)
+	j.head.Raise(last)
 	return position, nil
 }
 
 // ImportStreams fulfils [persistence.Importer]. Only the role of administrators may call it,
 // see [RolesSQL].
 func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.StreamInfo) error {
-	if err := persistence.CheckImportStreams(streams); err != nil {
+	if err := journalkit.CheckImportStreams(streams); err != nil {
 		return err
 	}
 	if len(streams) == 0 {
@@ -74,7 +75,7 @@ func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.Strea
 // id. It creates streams that are missing.
 func streamIDs[T any](ctx context.Context, j *Journal, all []T, name func(*T) persistence.StreamID) (ids []int64, newest *streamids.Stream, err error) {
 	if ctx.Err() != nil {
-		return nil, nil, errLeft(ctx)
+		return nil, nil, journalkit.CallerLeft(ctx)
 	}
 	places := map[persistence.StreamID]int{}
 	var names []persistence.StreamID

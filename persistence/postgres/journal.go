@@ -13,6 +13,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
@@ -43,7 +44,7 @@ type Journal struct {
 	id         persistence.JournalID
 	pool       *pgxpool.Pool
 	streams    *streamids.Cache
-	head       *head
+	head       journalkit.Head
 	tail       tail
 	flushedTo  atomic.Int64 // all events up to here are flushed
 	rowSizes   eventrows.AverageSize
@@ -136,7 +137,7 @@ func (j *Journal) check(ctx context.Context) error {
 	if err != nil {
 		return readError(ctx, err)
 	}
-	j.head = newHead(head)
+	j.head.Raise(head)
 	return nil
 }
 
@@ -209,7 +210,7 @@ func (j *Journal) close(ctx context.Context) {
 	j.closeOnce.Do(func() {
 		stop := context.AfterFunc(ctx, j.closing)
 		defer stop()
-		j.head.close()
+		j.head.Close()
 		j.transactor.end()
 		j.queue.Close(ctx)
 		j.committer.Close()

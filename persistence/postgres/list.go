@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
@@ -87,7 +88,7 @@ func (l *listing[T]) run(ctx context.Context, j *Journal, s wire.Statement, more
 	after, limit := l.options.After, l.pageLimit()
 	for {
 		if ctx.Err() != nil {
-			return errLeft(ctx)
+			return journalkit.CallerLeft(ctx)
 		}
 		page, err := l.page(ctx, j, s, append([][]byte{[]byte(after), []byte(beginning), wire.Int8(int64(limit))}, more...))
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
@@ -163,7 +164,7 @@ func (s *step) run(ctx context.Context, conn *pgconn.PgConn) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errLeft(ctx)
+			return journalkit.CallerLeft(ctx)
 		case <-poll.C:
 		}
 	}

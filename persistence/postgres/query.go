@@ -11,6 +11,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
@@ -107,7 +108,7 @@ func (j *Journal) change(ctx context.Context, stream persistence.StreamID, expec
 func (j *Journal) once(ctx context.Context, s wire.Statement, parameters [][]byte) (row [][]byte, err error, sent bool) { //nolint:revive // sent says what err is
 	for retried := false; ; retried = true {
 		if ctx.Err() != nil {
-			return nil, errLeft(ctx), false
+			return nil, journalkit.CallerLeft(ctx), false
 		}
 		conn, err := j.pool.Acquire(ctx)
 		if err != nil {
@@ -141,7 +142,7 @@ func (j *Journal) onceOn(ctx context.Context, conn *pgx.Conn, s wire.Statement, 
 // ask runs a statement that may be repeated without harm.
 func (j *Journal) ask(ctx context.Context, s wire.Statement, parameters ...[]byte) (rows [][][]byte, err error) {
 	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
+		return nil, journalkit.CallerLeft(ctx)
 	}
 	err = j.withConn(ctx, func(conn *pgx.Conn) (err error) {
 		rows, err = j.collect(ctx, conn, s, parameters)

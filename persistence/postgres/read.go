@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
 	"github.com/stele-es/stele/persistence/postgres/internal/streamids"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
@@ -82,7 +83,7 @@ func (j *Journal) read(ctx context.Context, on session, stream persistence.Strea
 		return err
 	}
 	if ctx.Err() != nil {
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	if err := stream.CheckName(); err != nil {
 		return err

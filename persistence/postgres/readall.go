@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/eventrows"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
@@ -41,7 +42,7 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 
 func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOptions) (persistence.Page, error) {
 	if ctx.Err() != nil {
-		return persistence.Page{}, errLeft(ctx)
+		return persistence.Page{}, journalkit.CallerLeft(ctx)
 	}
 	s := &scan{journal: j, options: options, last: options.After.Of(partition).Offset}
 	if options.Backward && len(options.After) == 0 {
@@ -63,7 +64,7 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 		s.last = 0
 	}
 	if !options.Backward && s.seen > 0 { // a position that comes from the reader alone is no head
-		j.head.publish(s.last)
+		j.head.Raise(s.last)
 	}
 	next := options.After.With(persistence.Position{Part: partition, Offset: s.last})
 	return persistence.Page{Events: s.page, Next: next, AtHead: s.ended}, nil
@@ -208,7 +209,7 @@ func (s *scan) capacity(wanted int) int {
 	if s.options.Backward || s.options.Filter != nil {
 		return 0
 	}
-	return int(max(0, min(int64(wanted), s.journal.head.offset.Load()-s.last)))
+	return int(max(0, min(int64(wanted), s.journal.head.Offset()-s.last)))
 }
 
 func (s *scan) statement() wire.Statement {

@@ -81,7 +81,7 @@ func (j *Journal) Delete(ctx context.Context, stream persistence.StreamID, expec
 	case outcome == "conflict" && ok1:
 		return 0, &persistence.ConflictError{Stream: stream, Expected: expected, Actual: persistence.Version(last)}
 	case outcome == "ok" && ok1 && ok2:
-		j.head.publish(position)
+		j.head.Raise(position)
 		return persistence.Version(last), nil
 	}
 	return 0, appending.Contradiction(stream)

@@ -14,6 +14,7 @@ import (
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 	"github.com/stele-es/stele/persistence/postgres/internal/appending"
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
@@ -95,10 +96,10 @@ func (t *transactor) close(ctx context.Context) {
 // transaction that is open.
 func (j *Journal) Transact(ctx context.Context, body func(ctx context.Context, tx persistence.Transaction) error) error {
 	if ctx.Err() != nil {
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
-	if j.head.closed.Load() {
-		return errClosed()
+	if j.head.IsClosed() {
+		return journalkit.Closed()
 	}
 	tx := &transaction{journal: j, ctx: ctx}
 	defer tx.end() // also when body panics, or ends its goroutine as a failing test does
@@ -178,8 +179,8 @@ func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outco
 // failure translates an error from before the commit: nothing will be done.
 func (tx *transaction) failure(stream persistence.StreamID, err error) error {
 	tx.spent = tx.spent || pgsession.Spent(pgsession.Code(err))
-	if tx.journal.head.closed.Load() {
-		return errClosed()
+	if tx.journal.head.IsClosed() {
+		return journalkit.Closed()
 	}
 	if answered, ok := errors.AsType[*pgconn.PgError](err); ok && pgsession.Definite(answered.Code) && tx.ctx.Err() == nil {
 		return refusal(stream, pgsession.NewServerError(answered.Code, answered.Message))
@@ -248,7 +249,7 @@ func (tx *transaction) commit() error {
 		return tx.poison
 	}
 	if tx.ctx.Err() != nil {
-		return errLeft(tx.ctx)
+		return journalkit.CallerLeft(tx.ctx)
 	}
 	err := tx.tx.Commit(tx.ctx)
 	switch {
@@ -265,7 +266,7 @@ func (tx *transaction) commit() error {
 		return stageError(about.Stream, about.Expected, eventIDs(&about), err)
 	}
 	tx.journal.tail.wasStored(tx.newest.position, tx.newest.id)
-	tx.journal.head.publish(tx.newest.position)
+	tx.journal.head.Raise(tx.newest.position)
 	return nil
 }
 

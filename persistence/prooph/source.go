@@ -11,6 +11,7 @@ import (
 
 	"github.com/stele-es/stele/internal/pgsession"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 //go:embed sql/*.sql
@@ -135,7 +136,7 @@ func failed(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
+		return journalkit.CallerLeft(ctx)
 	}
 	cause := pgsession.Public(err)
 	if code := pgsession.Code(err); code != "" {

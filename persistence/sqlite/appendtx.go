@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // AppendTx stores appends in a transaction of the caller, on a connection of the caller
@@ -46,7 +47,7 @@ func AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([
 		return nil, err
 	}
 	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
+		return nil, journalkit.CallerLeft(ctx)
 	}
 	b := borrowed{ctx: ctx, tx: tx, prepared: new([]*sql.Stmt)}
 	defer b.close()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // gate is a lock that one can stop waiting for.
@@ -23,16 +24,16 @@ func (j *Journal) take(ctx context.Context) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	select {
 	case j.writing <- struct{}{}:
 	case <-ctx.Done():
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	err := j.ready(ctx)
 	if isClosed(j.closing) {
-		err = errClosed()
+		err = journalkit.Closed()
 	}
 	if err != nil {
 		j.writing.Unlock()

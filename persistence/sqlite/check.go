@@ -11,6 +11,7 @@ import (
 
 	"github.com/stele-es/stele/internal/sqlitefile"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // logSwollen is the size of a log that something keeps from beginning anew.
@@ -32,7 +33,7 @@ func (j *Journal) Check(ctx context.Context, options persistence.CheckOptions) (
 	for _, look := range []func(context.Context, persistence.CheckOptions) (persistence.Finding, error){
 		j.checkFile, j.checkStreams,
 		func(ctx context.Context, options persistence.CheckOptions) (persistence.Finding, error) {
-			return persistence.CheckEvents(ctx, j, options)
+			return journalkit.CheckEvents(ctx, j, options)
 		},
 	} {
 		finding, err := look(ctx, options)
@@ -171,7 +172,7 @@ func (j *Journal) checkFile(ctx context.Context, options persistence.CheckOption
 		})
 	})
 	if ctx.Err() != nil {
-		return finding, errLeft(ctx)
+		return finding, journalkit.CallerLeft(ctx)
 	}
 	if err != nil && !errors.Is(err, persistence.ErrCorrupt) {
 		return finding, err
@@ -191,18 +192,18 @@ func (j *Journal) checkFile(ctx context.Context, options persistence.CheckOption
 func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOptions) (persistence.Finding, error) {
 	after, versions := int64(0), int64(-1)
 	if !options.Full {
-		versions = persistence.CheckedVersions
+		versions = journalkit.CheckedVersions
 		var last int64
 		if err := j.reading(ctx, func(r *reader) error { return r.integers("SELECT coalesce(max(stream_id), 0) FROM main.stream", &last) }); err != nil {
 			return persistence.Finding{}, err
 		}
-		after = max(0, last-persistence.CheckedStreams)
+		after = max(0, last-journalkit.CheckedStreams)
 	}
 	var faults []string
 	for before := int64(-1); after > before; {
 		before = after
 		err := j.reading(ctx, func(r *reader) error {
-			return r.eachOf(query("check_streams"), []driver.Value{before, int64(persistence.CheckedStreams), versions}, func(row []driver.Value) bool {
+			return r.eachOf(query("check_streams"), []driver.Value{before, int64(journalkit.CheckedStreams), versions}, func(row []driver.Value) bool {
 				after, _ = row[0].(int64)
 				if fault, wrong := row[1].(string); wrong {
 					faults = append(faults, fault)
@@ -214,5 +215,5 @@ func (j *Journal) checkStreams(ctx context.Context, options persistence.CheckOpt
 			return persistence.Finding{}, err
 		}
 	}
-	return persistence.StreamsFinding(faults, options), nil
+	return journalkit.StreamsFinding(faults, options), nil
 }

@@ -51,7 +51,7 @@ func (j *Journal) store(items []appender.Item, outcomes []persistence.Outcome) {
 // publish tells those who wait how far the journal has come.
 func (j *Journal) publish() {
 	if j.writer != nil && j.writer.seen >= 0 {
-		j.head.raise(j.writer.last)
+		j.head.Raise(j.writer.last)
 		j.mark = mark{j.writer.last, j.writer.lastID}
 	}
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
 
 	"modernc.org/sqlite/lib"
@@ -68,9 +67,3 @@ func answer(err error) error {
 	}
 	return definite(err)
 }
-
-func errLeft(ctx context.Context) error {
-	return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
-}
-
-func errClosed() error { return &persistence.UnavailableError{Reason: "the journal is closed"} }

@@ -3,11 +3,11 @@ package sqlite
 import (
 	"context"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // pollEvery is how long a commit of another connection may go unnoticed by who
@@ -17,20 +17,20 @@ const pollEvery = 250 * time.Millisecond
 // Head returns the last position, also when another connection has written it.
 func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 	if isClosed(j.closing) {
-		return nil, errClosed()
+		return nil, journalkit.Closed()
 	}
 	if err := j.found(); err != nil {
 		return nil, err
 	}
 	var last int64
 	err := j.reading(ctx, func(r *reader) (err error) {
-		last, err = r.lastBehind(j.head.get())
+		last, err = r.lastBehind(j.head.Offset())
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	j.head.raise(last)
+	j.head.Raise(last)
 	return persistence.Positions{last}, nil
 }
 
@@ -39,11 +39,11 @@ func (j *Journal) Head(ctx context.Context) (persistence.Positions, error) {
 // connection has written it notices by [Journal.Nudge], or within half a second.
 func (j *Journal) Wait(ctx context.Context, after persistence.Positions) error {
 	for {
-		grown := j.head.grown()
+		grown := j.head.Grown()
 		switch {
 		case isClosed(j.closing):
-			return errClosed()
-		case !after.Covers(persistence.Position{Offset: j.head.get()}):
+			return journalkit.Closed()
+		case !after.Covers(persistence.Position{Offset: j.head.Offset()}):
 			return nil
 		}
 		if err := j.await(ctx, grown); err != nil {
@@ -60,11 +60,11 @@ func (j *Journal) await(ctx context.Context, grown <-chan struct{}) error {
 	case <-grown:
 	case <-j.closing:
 	case <-timer.C:
-		if j.head.due(time.Now()) {
+		if j.polls.due(time.Now()) {
 			j.Nudge(nil)
 		}
 	case <-ctx.Done():
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func (j *Journal) await(ctx context.Context, grown <-chan struct{}) error {
 // [AppendTx], so that readers who wait are woken at once. The place is what has been
 // reached; nil when the caller does not know.
 func (j *Journal) Nudge(reached persistence.Positions) {
-	if len(reached) > 0 && j.head.get() >= reached.Of(0).Offset {
+	if len(reached) > 0 && j.head.Offset() >= reached.Of(0).Offset {
 		return
 	}
 	if _, err := j.Head(detached); err != nil && !isClosed(j.closing) {
@@ -81,46 +81,11 @@ func (j *Journal) Nudge(reached persistence.Positions) {
 	}
 }
 
-// head is the last position that is known and the signal that it has moved.
-type head struct {
-	position atomic.Int64
-	polled   atomic.Int64 // nanoseconds since 1970
+// turns lets one of all calls that wait ask the file.
+type turns struct{ asked atomic.Int64 } // nanoseconds since 1970
 
-	mu   sync.Mutex
-	next chan struct{} // closed when it is raised; nil while nobody waits
-}
-
-func (h *head) get() int64 { return h.position.Load() }
-
-// raise moves the head forward, never back.
-func (h *head) raise(position int64) {
-	if position <= h.position.Load() {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if position <= h.position.Load() {
-		return
-	}
-	h.position.Store(position)
-	if h.next != nil {
-		close(h.next)
-		h.next = nil
-	}
-}
-
-// grown is closed when the head moves after this call.
-func (h *head) grown() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.next == nil {
-		h.next = make(chan struct{})
-	}
-	return h.next
-}
-
-// due reports whether it is time to ask the file: of all who wait, one asks.
-func (h *head) due(now time.Time) bool {
-	before := h.polled.Load()
-	return now.UnixNano()-before >= int64(pollEvery/2) && h.polled.CompareAndSwap(before, now.UnixNano())
+// due reports whether it is the caller's turn to ask.
+func (t *turns) due(now time.Time) bool {
+	before := t.asked.Load()
+	return now.UnixNano()-before >= int64(pollEvery/2) && t.asked.CompareAndSwap(before, now.UnixNano())
 }

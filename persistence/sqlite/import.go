@@ -5,11 +5,12 @@ import (
 	"database/sql/driver"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Import fulfils [persistence.Importer].
 func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
-	if err := persistence.CheckImport(events); err != nil {
+	if err := journalkit.CheckImport(events); err != nil {
 		return persistence.Position{}, err
 	}
 	names := make([]persistence.StreamID, len(events))
@@ -88,7 +89,7 @@ func unfit(r *persistence.Recorded, at stream) error {
 
 // ImportStreams fulfils [persistence.Importer].
 func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.StreamInfo) error {
-	if err := persistence.CheckImportStreams(streams); err != nil {
+	if err := journalkit.CheckImportStreams(streams); err != nil {
 		return err
 	}
 	names := make([]persistence.StreamID, len(streams))

@@ -14,6 +14,7 @@ import (
 	"github.com/stele-es/stele/internal/sqlitefile"
 	"github.com/stele-es/stele/internal/usercode"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Config says where the journal lies and how careful it is.
@@ -50,7 +51,8 @@ type Journal struct {
 	lock    *fileLock
 	queue   *appender.Queue
 	readers *readers
-	head    head
+	head    journalkit.Head
+	polls   turns
 
 	// writing protects writer, mark and damaged. The queue's goroutine holds it while it
 	// commits, a transaction from its first append on.
@@ -88,7 +90,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	}
 	config.Logger = usercode.Logger(config.Logger)
 	if ctx.Err() != nil {
-		return nil, errLeft(ctx)
+		return nil, journalkit.CallerLeft(ctx)
 	}
 	j, err := open(ctx, config)
 	if err != nil {

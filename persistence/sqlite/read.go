@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Read fulfils [persistence.Reader]. It reads page by page: events that are
@@ -91,7 +92,7 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 	err := j.reading(ctx, func(r *reader) error {
 		for i := range requests {
 			if ctx.Err() != nil {
-				return errLeft(ctx)
+				return journalkit.CallerLeft(ctx)
 			}
 			pages[i] = r.page(&requests[i])
 		}
@@ -128,7 +129,7 @@ func (r *reader) page(request *persistence.PageRequest) (page persistence.Stream
 // has left.
 func (j *Journal) reading(ctx context.Context, fn func(*reader) error) error {
 	if ctx.Err() != nil {
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	return j.readers.with(ctx, fn)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // maxReaders is how many goroutines read at the same time.
@@ -48,9 +49,9 @@ func (r *readers) with(ctx context.Context, fn func(*reader) error) error {
 	select {
 	case r.room <- struct{}{}:
 	case <-r.closed:
-		return errClosed()
+		return journalkit.Closed()
 	case <-ctx.Done():
-		return &persistence.UnavailableError{Reason: "the caller left", Err: context.Cause(ctx)}
+		return journalkit.CallerLeft(ctx)
 	}
 	defer func() { <-r.room }()
 	one, err := r.take()
@@ -73,7 +74,7 @@ func (r *readers) spare() (*reader, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if isClosed(r.closed) {
-		return nil, errClosed()
+		return nil, journalkit.Closed()
 	}
 	n := len(r.free)
 	if n == 0 {

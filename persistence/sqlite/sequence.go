@@ -18,7 +18,7 @@ func (j *Journal) ReadAll(ctx context.Context, options persistence.ReadAllOption
 		}
 		prefilter := newPrefilter(options.Filter).ofSequence()
 		for {
-			s := sequence{options: options, prefilter: prefilter, reached: j.head.get()}
+			s := sequence{options: options, prefilter: prefilter, reached: j.head.Offset()}
 			err := j.reading(ctx, func(r *reader) error {
 				return r.view(func() error { return s.read(r) })
 			})

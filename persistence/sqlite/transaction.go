@@ -7,6 +7,7 @@ import (
 
 	"github.com/stele-es/stele/internal/appender"
 	"github.com/stele-es/stele/persistence"
+	"github.com/stele-es/stele/persistence/journalkit"
 )
 
 // Transact fulfils [persistence.Transactor]. The transaction has the one
@@ -14,9 +15,9 @@ import (
 func (j *Journal) Transact(ctx context.Context, body func(context.Context, persistence.Transaction) error) error {
 	switch {
 	case isClosed(j.closing):
-		return errClosed()
+		return journalkit.Closed()
 	case ctx.Err() != nil:
-		return errLeft(ctx)
+		return journalkit.CallerLeft(ctx)
 	}
 	tx := &transaction{journal: j, ctx: ctx}
 	defer tx.end() // also when body panics, or ends its goroutine as a failing test does
@@ -54,7 +55,7 @@ func (tx *transaction) usable() error {
 		return &persistence.InvalidError{Field: "transaction", Reason: "has ended"}
 	}
 	if tx.poison == nil && isClosed(tx.journal.closing) {
-		return errClosed()
+		return journalkit.Closed()
 	}
 	return tx.poison
 }
@@ -87,14 +88,9 @@ func newItems(appends []persistence.Append) ([]appender.Item, error) {
 	}
 	items := make([]appender.Item, len(appends))
 	for i := range appends {
-		items[i] = appender.Item{Append: appends[i], Named: appends[i].Named()}
-		items[i].Events = slices.Clone(appends[i].Events)
-		for k := range items[i].Events {
-			// Metadata is only looked at again when a commit is, and then it is the id that tells.
-			if e := &items[i].Events[k]; !items[i].Named {
-				e.ID = persistence.NewEventID()
-			}
-		}
+		a := appends[i]
+		a.Events = slices.Clone(a.Events)
+		items[i] = appender.Item{Named: journalkit.GiveIDs(&a), Append: a}
 	}
 	return items, nil
 }
@@ -160,7 +156,7 @@ func (tx *transaction) Read(name persistence.StreamID, options persistence.ReadO
 	}
 	for c := newCursor(name, options); !c.done; events = append(events, c.page...) {
 		if tx.ctx.Err() != nil {
-			return nil, errLeft(tx.ctx)
+			return nil, journalkit.CallerLeft(tx.ctx)
 		}
 		if err := c.next(inside); err != nil {
 			return nil, answer(err)
@@ -178,9 +174,9 @@ func (tx *transaction) commit() error {
 	j := tx.journal
 	switch {
 	case isClosed(j.closing):
-		return errClosed()
+		return journalkit.Closed()
 	case tx.ctx.Err() != nil:
-		return errLeft(tx.ctx)
+		return journalkit.CallerLeft(tx.ctx)
 	}
 	defer j.leave()
 	tx.ended = true
