@@ -103,6 +103,11 @@ func (c *checker) check(d *document) {
 	for _, place := range d.places {
 		c.place(d, place)
 	}
+	for _, folder := range d.folders {
+		if info, err := fs.Stat(c.fsys, path.Clean(folder.target)); err != nil || !info.IsDir() {
+			c.report(d, folder.line, "%s: there is no such folder", folder.target)
+		}
+	}
 	for _, block := range d.blocks {
 		switch block.language {
 		case "go":

@@ -60,6 +60,10 @@ func TestCheck(t *testing.T) {
 				"a.md:4: a/b.go: there is no such file", "a.md:5: a/b/c.sql: there is no such file",
 			},
 		},
+		"folders": {
+			files: map[string]string{"a.md": "`a/` and `a/b/` are there\n`a/c/` is not\n", "a/b/x.go": "package b\n"},
+			want:  []string{"a.md:2: a/c/: there is no such folder"},
+		},
 		"code from a compiled file": {
 			files: map[string]string{
 				"README.md": "```go\nfunc f() {\n\tg()\n…\n\t}\n```\n",

@@ -14,6 +14,7 @@ type document struct {
 	blocks  []block
 	anchors map[string]bool
 	places  []place
+	folders []link
 }
 
 // place is code that a document names, as a file in a folder or as file:function.
@@ -38,6 +39,7 @@ var (
 	linkPattern   = regexp.MustCompile(`\[[^\]]*\]\(([^()\s]+)\)`)
 	inlinePattern = regexp.MustCompile("`[^`]*`")
 	placePattern  = regexp.MustCompile("`([A-Za-z0-9_.-]+/[A-Za-z0-9_./-]+\\.(?:go|proto|sql))(?::([A-Za-z0-9_.]+))?`")
+	folderPattern = regexp.MustCompile("`([A-Za-z0-9_-][A-Za-z0-9_.-]*/(?:[A-Za-z0-9_.-]+/)*)`")
 )
 
 func parse(name, text string) *document {
@@ -70,6 +72,9 @@ func (d *document) prose(number int, line string) {
 	}
 	for _, found := range placePattern.FindAllStringSubmatch(line, -1) {
 		d.places = append(d.places, place{number, found[1], found[2]})
+	}
+	for _, found := range folderPattern.FindAllStringSubmatch(line, -1) {
+		d.folders = append(d.folders, link{number, found[1]})
 	}
 }
 
