@@ -19,7 +19,7 @@ func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]
 	}
 	outcomes := make([]persistence.Outcome, len(appends))
 
-	if err := j.take(ctx); err != nil {
+	if err := j.lockToWrite(ctx); err != nil {
 		return nil, err
 	}
 	defer j.mu.Unlock()

@@ -19,7 +19,7 @@ func (j *Journal) Import(ctx context.Context, events []persistence.Recorded) (pe
 		own[i].Event, _ = copyEvent(&events[i].Event, make([]byte, 0, len(events[i].Payload)+len(events[i].Headers)))
 	}
 
-	if err := j.take(ctx); err != nil {
+	if err := j.lockToWrite(ctx); err != nil {
 		return persistence.Position{}, err
 	}
 	defer j.mu.Unlock()
@@ -95,7 +95,7 @@ func (j *Journal) ImportStreams(ctx context.Context, streams []persistence.Strea
 	if err := journalkit.CheckImportStreams(streams); err != nil {
 		return err
 	}
-	if err := j.take(ctx); err != nil {
+	if err := j.lockToWrite(ctx); err != nil {
 		return err
 	}
 	defer j.mu.Unlock()

@@ -12,12 +12,6 @@ import (
 	"github.com/stele-es/stele/persistence/journalkit"
 )
 
-// Config adjusts a [Journal].
-type Config struct {
-	// Now tells when an event is stored. The default is time.Now.
-	Now func() time.Time
-}
-
 // Journal keeps streams in memory. The zero Journal is empty and ready; it is
 // not durable. Besides [persistence.Journal] it has all abilities that package
 // persistence knows: it is a [persistence.Submitter], which settles every append
@@ -73,9 +67,9 @@ func (j *Journal) Identity() persistence.JournalID {
 	return j.id
 }
 
-// take takes mu for a writer, who waits while a transaction is open. It holds mu
+// lockToWrite takes mu for a writer, which waits while a transaction is open. It holds mu
 // when it returns nil.
-func (j *Journal) take(ctx context.Context) error {
+func (j *Journal) lockToWrite(ctx context.Context) error {
 	if err := appender.Outside(ctx, j); err != nil {
 		return err
 	}
@@ -100,8 +94,8 @@ func (j *Journal) take(ctx context.Context) error {
 	}
 }
 
-// look takes mu for a reader and holds it when it returns nil.
-func (j *Journal) look(ctx context.Context) error {
+// lockToRead takes mu for a reader, and holds it when it returns nil.
+func (j *Journal) lockToRead(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return journalkit.CallerLeft(ctx)
 	}

@@ -44,7 +44,7 @@ func (j *Journal) RegisterSchema(ctx context.Context, encoding persistence.Encod
 
 // Schemas fulfils [persistence.Schemas].
 func (j *Journal) Schemas(ctx context.Context) ([]persistence.Schema, error) {
-	if err := j.look(ctx); err != nil {
+	if err := j.lockToRead(ctx); err != nil {
 		return nil, err
 	}
 	schemas := slices.Clone(j.schemas)

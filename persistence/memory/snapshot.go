@@ -15,7 +15,7 @@ func (j *Journal) LoadSnapshot(ctx context.Context, id persistence.StreamID) (pe
 	if err := id.CheckName(); err != nil {
 		return persistence.Snapshot{}, false, err
 	}
-	if err := j.look(ctx); err != nil {
+	if err := j.lockToRead(ctx); err != nil {
 		return persistence.Snapshot{}, false, err
 	}
 	snapshot, found := j.snapshots[id]

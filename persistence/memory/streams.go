@@ -14,7 +14,7 @@ func (j *Journal) Stream(ctx context.Context, id persistence.StreamID) (persiste
 	if err := id.CheckName(); err != nil {
 		return persistence.StreamInfo{}, err
 	}
-	if err := j.look(ctx); err != nil {
+	if err := j.lockToRead(ctx); err != nil {
 		return persistence.StreamInfo{}, err
 	}
 	defer j.mu.RUnlock()
@@ -33,7 +33,7 @@ func (j *Journal) Create(ctx context.Context, id persistence.StreamID, metadata 
 	if err := metadata.Check(); err != nil {
 		return err
 	}
-	if err := j.take(ctx); err != nil {
+	if err := j.lockToWrite(ctx); err != nil {
 		return err
 	}
 	defer j.mu.Unlock()
@@ -55,7 +55,7 @@ func (j *Journal) change(ctx context.Context, id persistence.StreamID) (*stream,
 	if err := id.CheckName(); err != nil {
 		return nil, err
 	}
-	if err := j.take(ctx); err != nil {
+	if err := j.lockToWrite(ctx); err != nil {
 		return nil, err
 	}
 	s := j.state.find(id)
@@ -129,7 +129,7 @@ func (j *Journal) Scavenge(ctx context.Context, id persistence.StreamID) (int, e
 	if err := id.CheckName(); err != nil {
 		return 0, err
 	}
-	if err := j.take(ctx); err != nil {
+	if err := j.lockToWrite(ctx); err != nil {
 		return 0, err
 	}
 	defer j.mu.Unlock()
@@ -219,7 +219,7 @@ func (j *Journal) each(ctx context.Context, after persistence.StreamID, visit fu
 	if err != nil {
 		return err
 	}
-	if err := j.look(ctx); err != nil {
+	if err := j.lockToRead(ctx); err != nil {
 		return err
 	}
 	defer j.mu.RUnlock()
@@ -238,7 +238,7 @@ func (j *Journal) each(ctx context.Context, after persistence.StreamID, visit fu
 // sorted returns the names of all streams in order. No stream is ever forgotten,
 // so names that are as many as the streams are all of them.
 func (j *Journal) sorted(ctx context.Context) ([]persistence.StreamID, error) {
-	if err := j.look(ctx); err != nil {
+	if err := j.lockToRead(ctx); err != nil {
 		return nil, err
 	}
 	names, complete := j.names, len(j.names) == len(j.state.streams)

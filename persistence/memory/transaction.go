@@ -10,7 +10,7 @@ import (
 
 // Transact fulfils [persistence.Transactor].
 func (j *Journal) Transact(ctx context.Context, body func(context.Context, persistence.Transaction) error) error {
-	if err := j.look(ctx); err != nil {
+	if err := j.lockToRead(ctx); err != nil {
 		return err
 	}
 	j.mu.RUnlock()
@@ -55,7 +55,7 @@ func (tx *transaction) append(appends []persistence.Append) ([]persistence.Outco
 		return nil, err
 	}
 	j := tx.journal
-	if err := j.look(tx.ctx); err != nil {
+	if err := j.lockToRead(tx.ctx); err != nil {
 		return nil, err
 	}
 	defer j.mu.RUnlock()
@@ -81,7 +81,7 @@ func (tx *transaction) begin() error {
 		return nil
 	}
 	j := tx.journal
-	if err := j.take(tx.ctx); err != nil {
+	if err := j.lockToWrite(tx.ctx); err != nil {
 		return err
 	}
 	defer j.mu.Unlock()

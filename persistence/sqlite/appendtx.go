@@ -54,7 +54,7 @@ func AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([
 	if err := b.lock(); err != nil {
 		return nil, answer(err)
 	}
-	s, err := newScribe(b.prepare)
+	s, err := newEventWriter(b.prepare)
 	if err != nil {
 		return nil, answer(err)
 	}

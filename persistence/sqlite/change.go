@@ -17,9 +17,9 @@ func (g gate) Lock() { g <- struct{}{} }
 // Unlock lets the next one in.
 func (g gate) Unlock() { <-g }
 
-// take takes writing for a caller who has not left. The caller gives it back with
-// leave.
-func (j *Journal) take(ctx context.Context) error {
+// lockToWrite takes writing for a caller that has not left. The caller gives it back with
+// unlock.
+func (j *Journal) lockToWrite(ctx context.Context) error {
 	if err := appender.Outside(ctx, j); err != nil {
 		return err
 	}
@@ -41,8 +41,8 @@ func (j *Journal) take(ctx context.Context) error {
 	return err
 }
 
-// leave gives writing back.
-func (j *Journal) leave() {
+// unlock gives writing back.
+func (j *Journal) unlock() {
 	j.publish()
 	j.checkpoint()
 	j.writing.Unlock()
@@ -56,10 +56,10 @@ func (j *Journal) change(ctx context.Context, name persistence.StreamID, do func
 
 // changeAll is change for many streams, which are not known afterwards.
 func (j *Journal) changeAll(ctx context.Context, names []persistence.StreamID, do func(*writer) error) error {
-	if err := j.take(ctx); err != nil {
+	if err := j.lockToWrite(ctx); err != nil {
 		return err
 	}
-	defer j.leave()
+	defer j.unlock()
 	if err := j.writer.start(ctx, j.mark); err != nil {
 		return j.abandon(err)
 	}

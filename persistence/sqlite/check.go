@@ -50,10 +50,10 @@ func (j *Journal) checkSettings(ctx context.Context) ([]persistence.Finding, err
 	if j.config.ReadOnly {
 		return j.checkSettingsFromOutside(ctx)
 	}
-	if err := j.take(ctx); err != nil {
+	if err := j.lockToWrite(ctx); err != nil {
 		return nil, err
 	}
-	defer j.leave()
+	defer j.unlock()
 	mode, err := j.writer.firstOf("PRAGMA journal_mode")
 	if err != nil {
 		return nil, definite(err)

@@ -220,12 +220,12 @@ func (s *stmt) bind(args []driver.Value) []driver.NamedValue {
 	return s.args[:len(args)]
 }
 
-//go:embed query/*.sql
+//go:embed sql/*.sql
 var queries embed.FS
 
 // query returns the text of one of the package's statements.
 func query(name string) string {
-	text, err := queries.ReadFile("query/" + name + ".sql")
+	text, err := queries.ReadFile("sql/" + name + ".sql")
 	if err != nil {
 		panic("sqlite: " + err.Error()) //nolint:forbidigo // this package has misspelt a name of its own
 	}

@@ -119,7 +119,7 @@ func TestPlans(t *testing.T) {
 
 func TestPlansOfAllQueries(t *testing.T) {
 	t.Parallel()
-	files, err := queries.ReadDir("query")
+	files, err := queries.ReadDir("sql")
 	require.NoError(t, err)
 	for _, file := range files {
 		name := strings.TrimSuffix(file.Name(), ".sql")

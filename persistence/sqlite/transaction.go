@@ -97,7 +97,7 @@ func newItems(appends []persistence.Append) ([]appender.Item, error) {
 
 // record writes appends one after the other, each of which sees those before it.
 // It ends with the first that is refused.
-func (s *scribe) record(items []appender.Item) ([]persistence.Outcome, error) {
+func (s *eventWriter) record(items []appender.Item) ([]persistence.Outcome, error) {
 	now := time.Now().UnixMicro()
 	outcomes := make([]persistence.Outcome, len(items))
 	for i := range items {
@@ -122,12 +122,12 @@ func (tx *transaction) begin() error {
 		return nil
 	}
 	j := tx.journal
-	if err := j.take(tx.ctx); err != nil {
+	if err := j.lockToWrite(tx.ctx); err != nil {
 		return err
 	}
 	if err := j.writer.start(tx.ctx, j.mark); err != nil {
 		err = j.abandon(err)
-		j.leave()
+		j.unlock()
 		return err
 	}
 	tx.begun = true
@@ -178,7 +178,7 @@ func (tx *transaction) commit() error {
 	case tx.ctx.Err() != nil:
 		return journalkit.CallerLeft(tx.ctx)
 	}
-	defer j.leave()
+	defer j.unlock()
 	tx.ended = true
 	err := j.writer.commit.run()
 	switch {
@@ -209,7 +209,7 @@ func (tx *transaction) end() {
 	}
 	tx.ended = true
 	j := tx.journal
-	defer j.leave()
+	defer j.unlock()
 	if tx.failed {
 		_ = j.abandon(tx.poison) // which the caller has
 		return

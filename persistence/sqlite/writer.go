@@ -17,12 +17,12 @@ import (
 // writer is the one connection of the journal that writes.
 type writer struct {
 	*conn
-	*scribe
+	*eventWriter
 	id persistence.JournalID
 
 	begin, commit, rollback *stmt
 	dataVersion             *stmt
-	seen                    int64 // data version when the scribe last asked the file
+	seen                    int64 // data version when the eventWriter last asked the file
 	log, copyLog, cutLog    *stmt
 	tried                   int64         // length of the log when it was last checkpointed
 	patience                time.Duration // how long other programs are waited for
@@ -128,7 +128,7 @@ func (w *writer) configure(relaxed bool) error {
 }
 
 func (w *writer) prepareAll() (err error) {
-	if w.scribe, err = newScribe(w.prepare); err != nil {
+	if w.eventWriter, err = newEventWriter(w.prepare); err != nil {
 		return err
 	}
 	return prepareAll(w.prepare, []named{

@@ -11,7 +11,7 @@ func TestRecent(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		const size = 4
-		r := recent[int, int]{size: size}
+		r := cache[int, int]{size: size}
 		values := map[int]int{}
 		var used []int // the most recent last
 		use := func(key int) {

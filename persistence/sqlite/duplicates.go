@@ -7,7 +7,7 @@ import (
 
 // stored looks for the ids of a named append. It reports false when the stream
 // has none of them.
-func (s *scribe) stored(item *appender.Item, at stream) (persistence.Outcome, bool, error) {
+func (s *eventWriter) stored(item *appender.Item, at stream) (persistence.Outcome, bool, error) {
 	versions := make([]persistence.Version, len(item.Events))
 	found, overlap := 0, persistence.EventID{}
 	for i := range item.Events {
@@ -49,7 +49,7 @@ func (s *scribe) stored(item *appender.Item, at stream) (persistence.Outcome, bo
 }
 
 // eventOf reads an event that must be there.
-func (s *scribe) eventOf(name persistence.StreamID, at stream, version persistence.Version) (persistence.Recorded, error) {
+func (s *eventWriter) eventOf(name persistence.StreamID, at stream, version persistence.Version) (persistence.Recorded, error) {
 	row, err := s.eventAt.first(at.id, int64(version))
 	if err != nil {
 		return persistence.Recorded{}, err

@@ -8,17 +8,17 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// scribe decides about appends and writes their rows, in a transaction that
+// eventWriter decides about appends and writes their rows, in a transaction that
 // somebody else begins and ends. It knows the ends of all streams it has met
 // lately, so that most appends need no query before their insert.
-type scribe struct {
+type eventWriter struct {
 	findStream, findKey, eventAt, lastOf *stmt
 	events, streams, keys, tags          *inserter
 
 	last       int64 // position of the last event, in this transaction
 	lastID     persistence.EventID
 	lastStream int64
-	known      recent[persistence.StreamID, stream]
+	known      cache[persistence.StreamID, stream]
 }
 
 // stream is what is remembered of a stream; id 0 means that it has no row.
@@ -38,11 +38,11 @@ func (s *stream) exists() bool { return s.admits(persistence.StreamExists) }
 // knownStreams is how many streams a writer remembers at least, for some 10 MiB.
 const knownStreams = 1 << 16
 
-func newScribe(prepare prepare) (*scribe, error) {
-	s := &scribe{
+func newEventWriter(prepare prepare) (*eventWriter, error) {
+	s := &eventWriter{
 		events: newInserter(prepare, "event_insert", 11), streams: newInserter(prepare, "stream_insert", 3),
 		keys: newInserter(prepare, "key_insert", 3), tags: newInserter(prepare, "tag_insert", 2),
-		known: recent[persistence.StreamID, stream]{size: knownStreams},
+		known: cache[persistence.StreamID, stream]{size: knownStreams},
 	}
 	return s, prepareAll(prepare, []named{
 		{&s.findStream, query("stream_find")},
@@ -67,14 +67,14 @@ func prepareAll(prepare prepare, statements []named) (err error) {
 	return nil
 }
 
-// reload forgets what the scribe believes and asks the file.
-func (s *scribe) reload() error {
+// reload forgets what the eventWriter believes and asks the file.
+func (s *eventWriter) reload() error {
 	s.known.forget()
 	return s.findEnds()
 }
 
 // findEnds asks the file where the sequence and the numbers of streams end.
-func (s *scribe) findEnds() error {
+func (s *eventWriter) findEnds() error {
 	row, err := s.lastOf.first()
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (s *scribe) findEnds() error {
 
 // add decides about one append and gathers its rows. The next append to the same
 // stream must not come before a flush.
-func (s *scribe) add(item *appender.Item, now int64) (persistence.Outcome, error) {
+func (s *eventWriter) add(item *appender.Item, now int64) (persistence.Outcome, error) {
 	at, err := s.stream(item.Stream)
 	if err != nil {
 		return persistence.Outcome{}, err
@@ -128,7 +128,7 @@ func (s *scribe) add(item *appender.Item, now int64) (persistence.Outcome, error
 	return outcome, nil
 }
 
-func (s *scribe) addEvent(e *persistence.Event, at stream, now int64, named bool) error {
+func (s *eventWriter) addEvent(e *persistence.Event, at stream, now int64, named bool) error {
 	s.last++
 	s.lastID = e.ID
 	if named {
@@ -150,19 +150,19 @@ func (s *scribe) addEvent(e *persistence.Event, at stream, now int64, named bool
 }
 
 // flush writes the rows that were gathered.
-func (s *scribe) flush() error {
+func (s *eventWriter) flush() error {
 	return errors.Join(s.streams.flush(), s.events.flush(), s.keys.flush(), s.tags.flush())
 }
 
 // drop forgets the rows that were gathered.
-func (s *scribe) drop() {
+func (s *eventWriter) drop() {
 	for _, in := range [...]*inserter{s.streams, s.events, s.keys, s.tags} {
 		in.drop()
 	}
 }
 
 // stream returns what the transaction sees of a stream.
-func (s *scribe) stream(name persistence.StreamID) (stream, error) {
+func (s *eventWriter) stream(name persistence.StreamID) (stream, error) {
 	if at, found := s.known.get(name); found {
 		return at, nil
 	}
