@@ -14,21 +14,21 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// phase is where an activation stands. Commands are handled in the last four;
-// before, the mailbox holds them.
+// phase is the stage of an activation. It handles commands in the last four phases; in the
+// first two the mailbox holds them back.
 type phase uint8
 
 const (
-	recovering phase = iota // the state is being read
-	draining                // appends are under way whose outcome decides what comes next
+	recovering phase = iota // reads the state
+	draining                // waits for the outcome of appends, which decides what comes next
 	live
 	lost        // the state is gone; the next command has it read again
 	failed      // the stream could not be read; commands get the error until retryAt
 	quarantined // handlers panicked too often; commands get an error until retryAt
 )
 
-// activation is a live aggregate: one actor. Its state is touched by its own
-// goroutine only.
+// activation is one stay of an aggregate in memory: an actor. Only its own goroutine
+// touches its state.
 type activation struct {
 	system  *System
 	key     key
@@ -37,34 +37,34 @@ type activation struct {
 	slot    slot
 
 	phase    phase
-	folded                       // the optimistic one, but for the position
+	folded                       // optimistic, with events on their way to the journal, except the position
 	chain    *persistence.Chain  // of the appends decided on this state
-	dirty    bool                // the state shows what will not be stored, or not all that is
-	stands   persistence.EventID // the event at the version, when the state lacks no more than what is behind it; else none
-	alone    bool                // commands are decided one by one, to find the one that is refused
-	current  *call               // being decided; neither pending nor answered yet
-	handling *Tx                 // of the handler that runs
-	copying  bool                // the state is, for a snapshot
+	dirty    bool                // the state shows what will not be stored, or lacks what is stored
+	stands   persistence.EventID // the event at the version, when the state only lacks what follows it; else zero
+	alone    bool                // commands are decided one by one, to find the one that the journal refuses
+	current  *call               // the one that is decided; neither pending nor answered yet
+	handling *Tx                 // that of the handler while it runs
+	copying  bool                // user code copies the state for a snapshot
 
 	// pending are the decided commands in order; their answers wait for durability.
-	// Depth counts what of them is on its way to the journal.
+	// depth counts those on their way to the journal.
 	pending fifo.Queue[*call]
 	depth   depth
-	// redo are commands to decide again after a recovery, before the mailbox's.
+	// redo are commands to decide again after a recovery, before those of the mailbox.
 	redo fifo.Queue[*call]
-	// looking are commands whose outcome is read from the journal, searching those of
-	// which it is not known whether they have one there, by the history.
+	// looking are repeated commands whose outcome is read from the journal. searching are
+	// commands that may have been done: the history tells.
 	looking   []*call
 	searching []*call
 	history   *history // nil while nobody searches
-	// proving are decided commands without events whose turn to be answered has come,
-	// but for a proof that the state is current, which may be asked for.
+	// proving are decided commands without events that wait for a proof that the state is
+	// current. proof is the question for it, nil when it was not asked.
 	proving []*call
 	proof   *confirmation
 
 	held     bool // the mailbox keeps commands back
 	stopping bool
-	crashed  atomic.Bool // what it has under way it hears nothing of
+	crashed  atomic.Bool // it takes no outcome of what is under way
 
 	failure    error // what commands get in the last two phases, until retryAt
 	retryAt    time.Time
@@ -73,7 +73,7 @@ type activation struct {
 	panics     []time.Time   // of the last panicWindow
 }
 
-// depth is how much an aggregate has decided ahead of the journal.
+// depth counts what an aggregate has decided ahead of the journal.
 type depth struct{ calls, events, bytes int }
 
 // Limits of deciding ahead.
@@ -116,12 +116,13 @@ func (a *activation) Receive(ctx actor.Context) {
 	returned = true
 }
 
-// goOn has an activation go on after user code has ended its goroutine.
+// goOn is the message that lets an activation go on after user code has ended its
+// goroutine.
 type goOn struct{}
 
-// notReturned follows code that has panicked, or has ended the goroutine: then the reason
-// is nil. User code that panics is recovered closer to it; when it ends the goroutine, the
-// activation goes on with another one.
+// notReturned handles code that has panicked, or has ended the goroutine: then the reason
+// is nil. A panic in user code is recovered closer to it. When user code ends the
+// goroutine, the activation goes on with another one.
 func (a *activation) notReturned(ctx actor.Context, reason any) {
 	switch {
 	case reason == nil && a.handling != nil:
@@ -167,7 +168,7 @@ func (a *activation) act(message any) bool {
 	return true
 }
 
-// retry ends the wait after failures before its time.
+// retry ends the wait after failures early.
 func (a *activation) retry() {
 	if a.phase != failed && a.phase != quarantined {
 		return
@@ -179,8 +180,8 @@ func (a *activation) retry() {
 	a.slot.pinned.Store(0)
 }
 
-// advance moves the activation on as far as it can go without waiting, and lets
-// the mailbox hold commands back while it cannot.
+// advance does all that the activation can do without waiting. While it has to wait, the
+// mailbox holds commands back.
 func (a *activation) advance() {
 	for {
 		a.answer()
@@ -199,7 +200,7 @@ func (a *activation) advance() {
 	}
 }
 
-// holdMailbox has the mailbox keep back the next commands, or not.
+// holdMailbox tells the mailbox whether to hold back the next commands.
 func (a *activation) holdMailbox() {
 	hold := a.phase == recovering || a.phase == draining || a.redo.Len() > 0 || a.phase == live && a.full()
 	a.alone = a.alone && (hold || a.pending.Len() > 0)
@@ -209,6 +210,7 @@ func (a *activation) holdMailbox() {
 	}
 }
 
+// full reports that no more may be decided ahead of the journal.
 func (a *activation) full() bool {
 	if a.key.kind.strict || a.alone {
 		return a.depth.calls > 0
@@ -228,8 +230,8 @@ func (a *activation) again(c *call) {
 	}
 }
 
-// resolved reports that no append is under way, and no proof that is of use: after a
-// failed append what was decided is decided again.
+// resolved reports that the outcome of all appends is known. When none has failed, the
+// proofs must be known too; after a failed append the commands are decided again anyway.
 func (a *activation) resolved() bool {
 	if a.pending.Len() == 0 {
 		return len(a.proving) == 0
@@ -242,8 +244,8 @@ func (a *activation) resolved() bool {
 	return true
 }
 
-// rebuild follows a failed append or a dirty state. What was decided on it is
-// answered, or decided again on what the stream really says.
+// rebuild reads the state again after a failed append, or when it is dirty. Commands that
+// were decided on it are answered, or decided again on what is stored.
 func (a *activation) rebuild() {
 	a.system.stats.rebuilds.Add(1)
 	calls := a.pending.Clear()
@@ -269,9 +271,9 @@ func (a *activation) rebuild() {
 	a.settleSearch()
 }
 
-// failedAppend answers what cannot be decided again and returns the others. The
-// first of the calls carries the error; those behind it rest on it. It reports
-// whether the state should be read at once.
+// failedAppend answers the calls that cannot be decided again, and returns the others. The
+// append of the first call has failed, and those behind it were decided on its events. It
+// also reports whether the state should be read at once.
 func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 	first := calls[0]
 	err := first.outcome.Err
@@ -285,7 +287,7 @@ func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 		a.refuse(first, err)
 		return calls[1:], true
 	case persistence.ErrInvalid, persistence.ErrRejected:
-		// A journal may have stored several as one, and only one of them need be at fault.
+		// A journal may store several appends as one; perhaps only one of them is at fault.
 		if a.alone = a.alone || len(calls) > 1; len(calls) > 1 {
 			return calls, true
 		}
@@ -310,7 +312,8 @@ func (a *activation) failedAppend(calls []*call) ([]*call, bool) {
 	return nil, false
 }
 
-// isolate keeps an aggregate whose handlers panic from burning the processor.
+// isolate quarantines an aggregate whose handlers panic, so that it does not use up the
+// processor.
 func (a *activation) isolate() {
 	if time.Since(a.retryAt) > longestQuarantine {
 		a.quarantine = 0
@@ -352,11 +355,11 @@ const (
 	shortestQuarantine = time.Minute
 	longestQuarantine  = 30 * time.Minute
 	shortestBackoff    = 200 * time.Millisecond
-	longestBackoff     = 30 * time.Second // of what is stored wrongly
-	longestAway        = 5 * time.Second  // of a journal that is away, and may be back
+	longestBackoff     = 30 * time.Second // while the stream is corrupt
+	longestAway        = 5 * time.Second  // while the journal is away
 )
 
-// recover has the state read. Until it is there the mailbox holds.
+// recover has the state read. Until then the mailbox holds commands back.
 func (a *activation) recover() {
 	a.phase = recovering
 	if err := a.system.recoveries.enqueue(a, a.redo.Len() > 0); err != nil {
@@ -387,8 +390,8 @@ func (a *activation) recovered(r *recovered) {
 	a.settleSearch()
 }
 
-// unread is what callers hear of a stream that could not be read. Whatever the
-// journal said, nothing was done; only what is stored wrongly is worse than that.
+// unread returns the error for callers when a stream could not be read. Nothing was done,
+// whatever the journal said; only a corrupt stream is worse than unavailable.
 func unread(err error) error {
 	switch persistence.ErrorKindOf(err) {
 	case persistence.ErrCorrupt, persistence.ErrUnavailable, persistence.ErrOverloaded:
@@ -397,7 +400,7 @@ func unread(err error) error {
 	return unavailable(ReasonRecovery, err)
 }
 
-// stopWhenIdle ends the activation as soon as it owes nobody an answer.
+// stopWhenIdle ends the activation when every command has its answer.
 func (a *activation) stopWhenIdle(ctx actor.Context) {
 	if a.pending.Len() > 0 || a.redo.Len() > 0 || len(a.looking)+len(a.searching)+len(a.proving) > 0 || a.phase == recovering || a.phase == draining || a.mailbox.waiting() > 0 {
 		return
@@ -406,7 +409,7 @@ func (a *activation) stopWhenIdle(ctx actor.Context) {
 	ctx.Stop(ctx.Self())
 }
 
-// crash answers everybody after a panic in our own code, and stops.
+// crash answers all callers after a panic in our own code, and stops the activation.
 func (a *activation) crash(ctx actor.Context, reason any) {
 	a.system.config.Logger.Error("activation crashed", slog.String("stream", string(a.stream)), slog.Any("err", a.system.traced(reason)))
 	a.crashed.Store(true)

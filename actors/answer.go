@@ -1,7 +1,7 @@
 package actors
 
-// answerLater queues an answer without events behind those decided before: what
-// it shows may rest on events that are not durable yet.
+// answerLater queues an answer without events behind the commands decided before: it may
+// show events that are not durable yet.
 func (a *activation) answerLater(c *call, reply any, err error) {
 	c.reply, c.err, c.attempt = reply, err, attempt{settled: true}
 	a.queue(c)
@@ -15,8 +15,8 @@ func (a *activation) queue(c *call) {
 	a.current = nil
 }
 
-// answer gives the answers whose turn it is. A failed append stops it: the
-// commands behind it were decided on what failed.
+// answer gives the answers whose turn has come. A failed append stops it, because the
+// commands behind it were decided on the events that were not stored.
 func (a *activation) answer() {
 	for a.pending.Len() > 0 {
 		c := *a.pending.At(0)
@@ -46,8 +46,8 @@ func (a *activation) answer() {
 			}
 		}
 		if c.events > 0 && c.outcome.Last != c.last {
-			// The stream was deleted before, and its versions count on. What rests on
-			// others, such as the ids of what is sent, is made anew from the stream.
+			// The stream was deleted before, and its versions count on. Whatever was made of
+			// other versions, such as the ids of sent commands, is read again.
 			a.dirty, c.last = true, c.outcome.Last
 			a.forgetHistory()
 		} else {
@@ -68,13 +68,13 @@ func (a *activation) answer() {
 
 // refuse answers a command with an error of the runtime.
 func (a *activation) refuse(c *call, err error) {
-	c.reply, c.err = nil, c.border(err)
+	c.reply, c.err = nil, c.wrap(err)
 	a.current = nil
 	a.finish(c)
 	c.answer()
 }
 
-// finish takes a command off the counters, before its caller can know.
+// finish takes a command off the counters, before its caller gets the answer.
 func (a *activation) finish(c *call) {
 	if a.slot.busy.Add(-1) == 0 {
 		a.slot.pace.forget()
@@ -89,7 +89,7 @@ func (a *activation) offerOpen() {
 	}
 }
 
-// whenStored follows the append of a command.
+// whenStored does what waited until the append of a command was stored.
 func (a *activation) whenStored(c *call) {
 	if a.history != nil && c.events > 0 {
 		a.note(c)
@@ -103,7 +103,7 @@ func (a *activation) whenStored(c *call) {
 	}
 }
 
-// sent follows the append of a command that has sent something, or ended it.
+// sent hands on what a stored command has sent, and what it has ended.
 func (a *activation) sent(c *call) {
 	for _, s := range c.sends {
 		s.stored, s.position = true, a.position
@@ -112,9 +112,8 @@ func (a *activation) sent(c *call) {
 	a.system.deliverer.stored(a.key, c, a.open)
 }
 
-// confirm sees to it that those who wait for a proof get one. While something of the
-// aggregate's is on its way to the journal the outcome of that is the proof, or shows
-// that there is none.
+// confirm asks for a proof that the state is current, if commands wait for one. While
+// appends of the aggregate are on their way, their outcome is the proof or refutes it.
 func (a *activation) confirm() {
 	if len(a.proving) > 0 && a.proof == nil && a.depth.events == 0 {
 		a.proof = &confirmation{of: a, version: a.version, position: a.position, known: a.known, read: a.read}
@@ -122,10 +121,10 @@ func (a *activation) confirm() {
 	}
 }
 
-// confirmed takes the answer to what confirm has asked.
+// confirmed takes the answer to the question that confirm has asked.
 func (a *activation) confirmed(c *confirmation) {
 	if a.proof != c {
-		return // the state is another one by now
+		return // the state was read again meanwhile
 	}
 	a.proof = nil
 	switch {
@@ -138,7 +137,7 @@ func (a *activation) confirmed(c *confirmation) {
 		// A journal that has lost its tail ends before what was known.
 		a.read, a.known = max(a.read, c.began), max(c.seen, a.position.Offset)
 		a.proven(func(waits *call) bool { return waits.asked < a.read })
-	case c.version == a.version: // else its own append has come between, which tells
+	case c.version == a.version: // otherwise an append of its own came between, which tells more
 		a.system.stats.stale.Add(1)
 		if !a.dirty {
 			a.stands = c.stands
@@ -151,8 +150,7 @@ func (a *activation) confirmed(c *confirmation) {
 	}
 }
 
-// proven answers commands of which it is known that they were decided on a current
-// state.
+// proven answers the waiting commands that were decided on a state which is proven current.
 func (a *activation) proven(is func(*call) bool) {
 	waiting := a.proving[:0]
 	for _, c := range a.proving {
@@ -167,8 +165,8 @@ func (a *activation) proven(is func(*call) bool) {
 	a.proving = waiting
 }
 
-// provenAll answers them all: an append that was decided after them was stored at the
-// version that they were decided on.
+// provenAll answers all waiting commands: an append that was decided after them was stored
+// at the version on which they were decided.
 func (a *activation) provenAll() {
 	if len(a.proving) > 0 {
 		a.proven(func(*call) bool { return true })

@@ -10,23 +10,23 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// call is one command on its way: the envelope that travels through the mailbox, the
-// command's place in the pipeline, and the caller's waiting point. It has three parts, by
-// who writes them.
+// call is one command on its way. It is the envelope that travels through the mailbox, the
+// command's place in the pipeline, and the place where the caller waits. Its three parts
+// are written by different parties.
 //
-// It is reused after its answer was received. One whose caller left is not, so
-// that a late answer can never reach another caller.
+// A call is reused after its answer was received, but not when its caller has left: a late
+// answer can never reach another caller.
 type call struct {
 	question
 	waiter
 	progress
 }
 
-// waiter is who waits for the answer to a call, and the answer.
+// waiter is the part of a call that tells who waits for the answer, and the answer.
 type waiter struct {
 	stage    atomic.Int32  // queued, decided or abandoned
 	answered chan struct{} // holds one answer; cap 1, so answering never blocks
-	lane     *lane         // gets the answer instead of the channel; of what the deliverer asks
+	lane     *lane         // of the deliverer, which gets the answer instead of the channel
 	timer    *time.Timer   // kept for callers without a deadline of their own
 	timed    bool          // it runs
 	reply    any
@@ -34,29 +34,29 @@ type waiter struct {
 	receipt  Receipt
 }
 
-// progress is how far the activation has come with a call.
+// progress is the part of a call that its activation writes.
 type progress struct {
 	attempt
 	owner  *activation
 	now    time.Time                 // when the call was first decided
 	rounds int                       // attempts lost to conflicts
 	reread bool                      // the state was read again for it, see readAgain
-	absent *persistence.Chain        // of the state below which the journal does not have it
-	astray bool                      // answered although the journal has it still: never to be reused
+	absent *persistence.Chain        // of a state on which the command was searched for, and is not in the journal
+	astray bool                      // answered while the journal or a lookup still has it: never reused
 	done   func(persistence.Outcome) // is appended, bound once
 }
 
-// attempt is what was decided last; every decision begins a new one.
+// attempt is the last decision on a call; every decision begins a new one.
 type attempt struct {
-	events   int                 // that its append stores
-	raised   int                 // of the events, with that of what it sends
+	events   int                 // number that its append stores
+	raised   int                 // number that the receipt tells: with the event of what it sends
 	bytes    int                 // of the events
-	sends    []*sending          // that its append stores
+	sends    []*sending          // opened with its append
 	ended    []*sending          // with its append
 	last     persistence.Version // of the aggregate after it
-	repeats  persistence.Version // of the event with the outcome, when the call was done before
+	repeats  persistence.Version // of the event with the outcome, when the command was done before
 	snapshot *taken              // to be written when the call is durable
-	settled  bool                // there is an outcome
+	settled  bool                // the outcome is known
 	outcome  persistence.Outcome // of its append
 }
 
@@ -107,8 +107,8 @@ func (c *call) release() { c.stage.CompareAndSwap(decided, queued) }
 // reclaim claims a call again that may have been released.
 func (c *call) reclaim() bool { return c.stage.Load() == decided || c.claim() }
 
-// late reports that the caller is gone or its time is over: whoever decides the
-// command again after a failed append need not.
+// late reports that the caller has left or its time is over, so that the command need not
+// be decided again.
 func (c *call) late(now time.Time) bool {
 	select {
 	case <-c.left:
@@ -128,7 +128,7 @@ func (c *call) answer() {
 	c.answered <- struct{}{}
 }
 
-// unavailable and overloaded are errors of the runtime itself: nothing was done.
+// unavailable and overloaded make errors of the runtime itself: nothing was done.
 func unavailable(reason string, err error) *persistence.Error {
 	return &persistence.Error{Kind: persistence.ErrUnavailable, Reason: reason, Err: err}
 }
@@ -137,8 +137,8 @@ func overloaded(reason string) *persistence.Error {
 	return &persistence.Error{Kind: persistence.ErrOverloaded, Reason: reason}
 }
 
-// appended receives the journal's outcome, on the journal's goroutine. Of an error that
-// has no kind nothing may be assumed.
+// appended receives the journal's outcome, on the journal's goroutine. An error without a
+// kind leaves the outcome unknown.
 func (c *call) appended(o persistence.Outcome) {
 	if o.Err != nil {
 		if _, known := persistence.Classify(o.Err); !known {
@@ -147,14 +147,14 @@ func (c *call) appended(o persistence.Outcome) {
 	}
 	c.outcome = o
 	events := c.events
-	if c.owner.crashed.Load() { // nobody takes them into a state
+	if c.owner.crashed.Load() { // no state has them
 		events = 0
 	}
 	c.owner.system.confirmations.note(o, events)
 	c.owner.mailbox.post((*settled)(c))
 }
 
-// settled is a call whose append has an outcome, as a message.
+// settled is the message that the append of a call has an outcome.
 type settled call
 
 // reset makes the call ready for the next Ask.
@@ -165,8 +165,8 @@ func (c *call) reset() {
 	*c = call{waiter: waiter{answered: c.answered, timer: c.timer}, progress: progress{done: c.done}}
 }
 
-// firstAsked is the time that tells whether a command would be found further back, zero
-// when nothing does. A time of birth that is not over yet was told by a wrong clock.
+// firstAsked returns when the command was first asked, zero when that is not known. A time
+// in the future comes from a wrong clock.
 func (c *call) firstAsked() time.Time {
 	if c.born.After(c.now.Add(dedupe.ClockSkew)) {
 		return time.Time{}
@@ -174,7 +174,7 @@ func (c *call) firstAsked() time.Time {
 	return c.born
 }
 
-// question is what was asked by a call. It stays as it is until the answer.
+// question is the part of a call that was asked. It does not change until the answer.
 type question struct {
 	identity
 	key     key
@@ -186,30 +186,30 @@ type question struct {
 	origin    *origin
 	ifVersion persistence.Expected
 	digest    digest                // of commands whose id is not generated
-	reacts    *persistence.Recorded // the event that takes the place of a command
-	answers   persistence.CommandID // of the sent command whose outcome takes that place
-	verdict   error                 // a rejection that is to be remembered, decided already
+	reacts    *persistence.Recorded // the event that is reacted to, instead of a command
+	answers   persistence.CommandID // the sent command whose outcome is handled, instead of a command
+	verdict   error                 // a rejection that was decided already, to be remembered
 	asked     moment
-	fresh     bool // for a state that is proven current
+	fresh     bool // the state must be proven current, see Fresh
 	deadline  time.Time
 }
 
-// isPlain reports that nothing but a decision on the state is asked for: no command that
-// may have been done before, no outcome, no event, no version.
+// isPlain reports a command that only needs a decision on the state: it cannot have been
+// done before, and names no version, no event and no outcome.
 func (q *question) isPlain() bool {
 	return q.class == generated && q.handler != waking && q.reacts == nil && q.verdict == nil &&
 		q.answers == persistence.CommandID{} && q.ifVersion == persistence.Any
 }
 
-// mustBeCurrent reports that an answer without events has consequences that no append
-// vouches for: a reaction is not delivered again, a sender hears of an outcome, a caller
-// who repeats a command or names a version relies on what it is told.
+// mustBeCurrent reports that an answer without events has consequences, so that the state
+// must be proven current: a reaction is not delivered again, a sender hears of an outcome,
+// and a caller who repeats a command or names a version relies on the answer.
 func (q *question) mustBeCurrent() bool {
 	return q.fresh || q.class != generated || q.reacts != nil || q.ifVersion != persistence.Any || q.answers != persistence.CommandID{}
 }
 
-// lasting reports that a command which is accepted leaves a trace even when it
-// raises nothing.
+// lasting reports that the outcome of an accepted command is stored even when it raises
+// nothing.
 func (q *question) lasting() bool {
 	return q.class == named || q.class == sent || q.class == again && q.born.IsZero()
 }
@@ -217,7 +217,7 @@ func (q *question) lasting() bool {
 // own reports that the aggregate of a stream has sent the command to itself.
 func (q *question) own(stream persistence.StreamID) bool { return q.class == sent && q.from == stream }
 
-// op says what a question is about, for errors.
+// op names the command and the aggregate, for errors.
 func (q *question) op() string {
 	if q.handler == waking {
 		return "wake " + string(q.stream())
@@ -225,10 +225,10 @@ func (q *question) op() string {
 	return q.handler.command.Name() + " on " + string(q.stream())
 }
 
-// border gives an error of the runtime the form that callers see. An error that
-// has the form already, as those of [unavailable] and [overloaded], gets what it
-// lacks; those of others are wrapped, and never searched for more than their kind.
-func (q *question) border(err error) error {
+// wrap gives an error of the runtime the form that callers see. An error that has the form
+// already, such as that of [unavailable], gets the fields that it lacks. Others are wrapped,
+// and nothing but their kind is taken from them.
+func (q *question) wrap(err error) error {
 	var seen persistence.Error
 	if own, ok := err.(*persistence.Error); ok { //nolint:errorlint // one further down is somebody else's
 		seen = *own

@@ -12,8 +12,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// The life of a command on its aggregate: decide, raise, hand over to the journal. The
-// reply waits for the commit; the mailbox does not.
+// The way of a command through its aggregate: decide, raise, hand over to the journal. The
+// reply waits for the commit; the next command does not.
 
 // ready reports that a command can be decided at once. The others are refused, or wait
 // until the state is there.
@@ -69,14 +69,14 @@ func (a *activation) needsNoDecision(c *call) bool {
 		return true
 	case !c.ifVersion.Accepts(a.version):
 		conflict := &persistence.ConflictError{Stream: a.stream, Expected: c.ifVersion, Actual: a.version}
-		a.answerLater(c, nil, c.border(conflict))
+		a.answerLater(c, nil, c.wrap(conflict))
 		return true
 	}
 	return false
 }
 
-// conclude makes events of what a handler has decided, as they are stored. A decision
-// without events is answered in its turn.
+// conclude returns the events of a decision, as they are stored. A decision without events
+// is answered in its turn.
 func (a *activation) conclude(c *call, tx *Tx, reply any, err error) []persistence.Event {
 	var sends []byte
 	if err == nil {
@@ -99,9 +99,9 @@ func (a *activation) conclude(c *call, tx *Tx, reply any, err error) []persisten
 	return nil
 }
 
-// complete makes an accepted decision ready to be stored: the journal knows its types,
-// and what it sends stands beside its events. What fails here is no refusal of the
-// handler's, and fails the command whatever the handler says.
+// complete prepares an accepted decision to be stored: the journal gets to know its types,
+// and the commands that it sends are put beside its events. An error here is one of the
+// runtime, and fails the command.
 func (a *activation) complete(c *call, tx *Tx) (beside []byte, err error) {
 	if tx.problem == nil && len(tx.unnoted) > 0 {
 		tx.problem = a.system.notes.store(a.key.kind.kind, c.deadline, tx.unnoted)
@@ -110,13 +110,13 @@ func (a *activation) complete(c *call, tx *Tx) (beside []byte, err error) {
 		beside, tx.problem = a.dispatch(c, tx)
 	}
 	if tx.problem != nil {
-		return nil, c.border(tx.problem)
+		return nil, c.wrap(tx.problem)
 	}
 	return beside, nil
 }
 
-// invoke calls the user's handler; a panic in it becomes an error. When it ends the
-// goroutine, Receive goes on.
+// invoke calls the handler. A panic in it becomes an error; when it ends the goroutine,
+// notReturned goes on.
 func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
 	a.handling = tx
 	defer func() {
@@ -131,15 +131,15 @@ func (a *activation) invoke(c *call, tx *Tx) (reply any, err error) {
 	return reply, err
 }
 
-// broken is the error of a handler that did not return.
+// broken returns the error for a handler that did not return.
 func (a *activation) broken(c *call, tx *Tx, reason any) error {
 	a.handling, tx.state = nil, nil
 	tx.panicked = true
 	a.panicked(c, reason)
-	return c.border(a.system.refused(reason))
+	return c.wrap(a.system.refused(reason))
 }
 
-// panicked notes that user code did not return.
+// panicked counts and logs a handler that did not return.
 func (a *activation) panicked(c *call, reason any) {
 	a.system.stats.panics.Add(1)
 	a.system.config.Logger.Error("handler panicked", slog.String("stream", string(a.stream)),
@@ -155,8 +155,8 @@ func (a *activation) panicked(c *call, reason any) {
 	}
 }
 
-// accept adds headers to the events of a decided command: in those of the last event
-// stand the reply, and what the command sends if there is room for it.
+// accept adds headers to the events of a decided command. Those of the last event hold the
+// reply, and the commands that it sends if there is room for them.
 func (a *activation) accept(c *call, reply any, events []persistence.Event, sends []byte) []persistence.Event {
 	last := c.origin.headers(c.id, c.handler.command.Name(), stored.OutcomeRoom+len(sends))
 	about := slices.Clip(last) // which the outcome does not change
@@ -172,7 +172,7 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event, send
 	last, err := a.outcomeHeaders(c, last, reply, nil)
 	if err != nil {
 		a.dirty = true
-		a.answerLater(c, nil, c.border(err))
+		a.answerLater(c, nil, c.wrap(err))
 		return nil
 	}
 	if sends != nil {
@@ -183,11 +183,11 @@ func (a *activation) accept(c *call, reply any, events []persistence.Event, send
 	return events
 }
 
-// remember makes an event of the outcome of a command that raised none.
+// remember returns an event that holds the outcome of a command that raised none.
 func (a *activation) remember(c *call, reply any, refusal error) []persistence.Event {
 	last, err := a.outcomeHeaders(c, c.origin.headers(c.id, c.handler.command.Name(), stored.OutcomeRoom), reply, refusal)
 	if err != nil {
-		a.answerLater(c, nil, c.border(err))
+		a.answerLater(c, nil, c.wrap(err))
 		return nil
 	}
 	c.reply, c.err = reply, refusal
@@ -276,9 +276,8 @@ func untaken(err error) error {
 	return err
 }
 
-// dispatch returns what a decided command sends and ends as it is stored, if there is
-// any of it, and changes what is open. It adds an event to those of the command when
-// they cannot hold it.
+// dispatch encodes the commands that a decision sends, and those that it ends, and changes
+// what is open. When the events of the decision cannot hold them, it adds one.
 func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
 	ended := a.endedBy(c)
 	for _, s := range a.open {
@@ -314,9 +313,8 @@ func (a *activation) dispatch(c *call, tx *Tx) (beside []byte, err error) {
 	return payload, nil
 }
 
-// endedBy are the sends that a command's append brings to an end: the one whose outcome
-// it is, or the command itself when the aggregate sent it to itself and wants to hear
-// no more of it.
+// endedBy returns the sent commands that a command ends: the one whose outcome it handles,
+// or itself, when the aggregate sent it to itself and has no Result for it.
 func (a *activation) endedBy(c *call) []*sending {
 	id := c.answers
 	if id == (persistence.CommandID{}) {
@@ -331,8 +329,8 @@ func (a *activation) endedBy(c *call) []*sending {
 	return nil
 }
 
-// hasEnded reports that what a command is about has ended already: its outcome was
-// handled, it was cancelled by who sent it, or the event was reacted to.
+// hasEnded reports that there is nothing to decide: the outcome was handled already, the
+// aggregate has cancelled its own command, or it has reacted to the event.
 func (a *activation) hasEnded(c *call) bool {
 	switch {
 	case c.answers != persistence.CommandID{}:
@@ -345,8 +343,8 @@ func (a *activation) hasEnded(c *call) bool {
 	return false
 }
 
-// isBehind reports that an aggregate does not have open what the journal says: another
-// system has written its stream, and is gone since, so that no conflict would tell.
+// isBehind reports that the state does not show what is open according to the journal.
+// Then another system has written the stream, and is gone, so that no conflict would tell.
 func (a *activation) isBehind(overdue stored.Open) bool {
 	if overdue.Count == 0 || a.pending.Len() > 0 {
 		return false

@@ -249,7 +249,7 @@ func (d *deliverer) ask(l *lane, next stage, c *call) {
 	d.system.inFlight.add(c)
 	if err := d.system.deliver(c); err != nil {
 		d.system.inFlight.remove(c)
-		c.err = c.border(err)
+		c.err = c.wrap(err)
 		l.answer(c)
 	}
 }

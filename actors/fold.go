@@ -11,24 +11,25 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// folded is what the events of a stream come to.
+// folded is the result of folding the events of a stream: the state, and what the runtime
+// knows of the aggregate beside it.
 type folded struct {
 	state    any
 	version  persistence.Version
 	position persistence.Position // of the event at the version
 	memory   *dedupe.Memory
-	open     []*sending // what was sent and is not done
+	open     []*sending // sent commands without an outcome
 	reacted  reacted
 	// snapshotted is the version of the last snapshot.
 	snapshotted persistence.Version
-	// read is when the stream was last read or confirmed, and known a position up to which
-	// the state shows all of it.
+	// read is when the stream was last read or confirmed. known is a position up to which
+	// the state shows the whole stream.
 	read  moment
 	known int64
 }
 
-// fold makes a state of the events of one stream, in order: of all of them, or of those up
-// to a moment. A recovery is one, and so is [Aggregate.StateAt].
+// fold makes a state of the events of one stream, in order: of all events, or of those up
+// to a moment. Both recovery and [Aggregate.StateAt] use it.
 type fold struct {
 	folded // without a state at the beginning
 	kind   *definition
@@ -75,13 +76,13 @@ func (f *fold) load(ctx context.Context, keeper persistence.Snapshots) error {
 
 var errOtherStream = errors.New("the stream is not the one it was taken of")
 
-// useless reports that an error of [fold.page], nil if it read no event, shows that the
-// state which the fold began with is not one of this stream.
+// useless reports that the snapshot with which the fold began is not one of this stream. The
+// error is that of [fold.page], nil when no event was read.
 func (f *fold) useless(err error) bool {
 	return f.from != nil && (err == nil || err == errOtherStream || errors.Is(err, persistence.ErrNotFound)) //nolint:errorlint // ours, never wrapped
 }
 
-// page folds what follows, at most a page, and returns how many events that were.
+// page folds the next events, at most a page, and returns how many there were.
 func (f *fold) page(ctx context.Context, reader persistence.Reader) (n int, err error) {
 	limit := recoveryPage
 	if f.until != nil && f.until.UntilVersion > 0 {
@@ -102,7 +103,7 @@ func (f *fold) page(ctx context.Context, reader persistence.Reader) (n int, err 
 	return n, nil
 }
 
-// next folds one event after checking that it is the one that must follow.
+// next folds one event, after checking that its version is the next one.
 func (f *fold) next(recorded *persistence.Recorded) (err error) {
 	if f.until != nil {
 		if f.ended, err = f.until.endBefore(recorded); err != nil {
@@ -137,7 +138,7 @@ func (f *fold) prove(recorded *persistence.Recorded) error {
 	return nil
 }
 
-// addHeaders adds what the runtime knows beside the state.
+// addHeaders folds what the headers tell the runtime.
 func (f *fold) addHeaders(recorded *persistence.Recorded) error {
 	about, err := stored.ReadAbout(recorded)
 	if err != nil {

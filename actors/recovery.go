@@ -37,16 +37,16 @@ type recoveries struct {
 	done    sync.WaitGroup
 }
 
-// recovery is a stream to read: from its beginning, or from where reading it
-// together with others has ended.
+// recovery is a stream to read: from its beginning, or from where the first page has ended
+// that was read together with others.
 type recovery struct {
 	of *activation
 	fold
-	// wanted: somebody waits who is not in the mailbox.
+	// wanted says that a command waits which is not in the mailbox.
 	wanted bool
-	// again: the aggregate was live and has lost its state.
+	// again says that the aggregate was live and has lost its state.
 	again bool
-	// alone: user code did not return when it was read together with others.
+	// alone says that user code did not return when the stream was read with others.
 	alone bool
 }
 
@@ -65,7 +65,7 @@ func newRecoveries(journal persistence.Journal, limit int, keep dedupe.Retention
 	return r
 }
 
-// enqueue asks for an activation's state; the answer is a recovered message.
+// enqueue has the state of an activation read. The answer is a recovered message.
 func (r *recoveries) enqueue(a *activation, wanted bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,13 +85,13 @@ func (r *recoveries) enqueue(a *activation, wanted bool) error {
 	return nil
 }
 
-// begin is a recovery that has read nothing, for the aggregate and the reasons of another.
+// begin returns a recovery for the same reasons that has read nothing.
 func (r *recoveries) begin(what recovery) recovery {
 	what.fold = fold{kind: what.of.key.kind, stream: what.of.stream, keep: r.keep}
 	return what
 }
 
-// line is where a recovery waits: an aggregate that has lost its state in the middle
+// line returns the queue for a recovery: an aggregate that has lost its state in the middle
 // of its work comes before those that begin. The lock is held.
 func (r *recoveries) line(again bool) *fifo.Queue[recovery] {
 	if again {
@@ -100,7 +100,7 @@ func (r *recoveries) line(again bool) *fifo.Queue[recovery] {
 	return &r.queue
 }
 
-// push adds to the queue and sees to it that somebody works. The lock is held.
+// push queues a recovery, and starts a worker if one more is allowed. The lock is held.
 func (r *recoveries) push(what recovery) {
 	r.line(what.again).Push(what)
 	r.hire()
@@ -131,9 +131,9 @@ func (r *recoveries) work() {
 	}
 }
 
-// survive follows user code that did not return while streams were read: an On, an
-// upcaster, how an event is decoded. Each is read alone then, so that it shows which
-// aggregate it is; the others must not suffer.
+// survive handles user code that did not return while streams were read: an On, an
+// upcaster, the decoding of an event. Each stream is then read alone, so that only the
+// aggregate at fault fails.
 func (r *recoveries) survive(batch []recovery, reason any) {
 	r.mu.Lock()
 	r.workers--
@@ -221,7 +221,7 @@ func (r *recoveries) together(all *[]recovery) {
 		case err != nil:
 			a.of.mailbox.post(&recovered{err: err})
 		case errors.Is(pages[i].Err, persistence.ErrTruncated), a.from != nil && errors.Is(pages[i].Err, persistence.ErrNotFound):
-			r.first(a, nil, true) // alone it is found out where the stream begins
+			r.first(a, nil, true) // read alone, it shows where the stream begins
 		case pages[i].Err != nil:
 			a.of.mailbox.post(&recovered{err: pages[i].Err})
 		default:
@@ -288,9 +288,9 @@ func (r *recoveries) alone(a *recovery) error {
 	}
 }
 
-// reborn returns the version that a stream begins behind which was deleted and
-// written again. One that was truncated lacks events of its life, and a state
-// without them would be wrong.
+// reborn returns the version before the first event of a stream that was deleted and
+// written again. A truncated stream is an error, because a state without the events that
+// it lacks would be wrong.
 func (r *recoveries) reborn(a *activation, truncated error) (persistence.Version, error) {
 	ctx, cancel := r.life.attempt()
 	defer cancel()
@@ -304,6 +304,7 @@ func (r *recoveries) reborn(a *activation, truncated error) (persistence.Version
 	return info.First - 1, nil
 }
 
+// page reads and folds the next page of one stream.
 func (r *recoveries) page(a *recovery) (n int, err error) {
 	ctx, cancel := r.life.attempt()
 	defer cancel()
@@ -311,8 +312,7 @@ func (r *recoveries) page(a *recovery) (n int, err error) {
 	return a.fold.page(ctx, r.reader)
 }
 
-// stop ends what is under way and takes nothing more. The workers are gone when
-// done says so.
+// stop ends what is under way and takes nothing more. Wait for the workers with done.
 func (r *recoveries) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// history is what was read of the stream of an aggregate for commands further back than
-// its memory reaches. It is given up when nobody has asked for a while.
+// history holds commands further back in the stream than the memory of the aggregate
+// reaches. It is given up when nobody has asked for a while.
 type history struct {
 	*dedupe.History
 	reading bool // a part of the stream is being read for it
@@ -28,12 +28,12 @@ func (h *history) find(id persistence.CommandID) (persistence.Version, bool) {
 const (
 	// maxHistories is how many commands all histories of a system hold.
 	maxHistories = 1 << 20
-	// keepHistory is for how long a history is kept that nobody asks.
+	// keepHistory is for how long an unused history is kept.
 	keepHistory = time.Minute
 )
 
-// repeated reports that a command needs no decision here and now: it was done
-// before, or the journal has to be asked whether it was.
+// repeated reports that a command needs no decision now: it was done before, or the stream
+// is searched for it.
 func (a *activation) repeated(c *call) bool {
 	version, found := a.memory.Find(c.id)
 	for i := 0; i < a.pending.Len() && !found && c.class == again; i++ {
@@ -55,13 +55,13 @@ func (a *activation) repeated(c *call) bool {
 	return true
 }
 
-// ownOpen reports that what the aggregate has open says of a command whether it was
-// done: of one that it has sent to itself, and whose outcome it does not hear.
+// ownOpen reports a command that the aggregate has sent to itself, and for which it has no
+// Result: it was done exactly if it is not open any more.
 func (a *activation) ownOpen(c *call) bool {
 	return c.own(a.stream) && a.key.kind.results[c.handler.command.Name()] == nil
 }
 
-// repeat gives a command the outcome that stands at a version.
+// repeat answers a command with the outcome that is stored at a version.
 func (a *activation) repeat(c *call, version persistence.Version) {
 	a.answerLater(c, nil, nil)
 	c.repeats = version
@@ -77,7 +77,7 @@ func (a *activation) lookUp(c *call) {
 	a.looking = append(a.looking, c)
 }
 
-// lookedUp takes what the journal said about a command.
+// lookedUp takes the outcome that was read, or why it was not.
 func (a *activation) lookedUp(l *lookedUp) {
 	c := l.call
 	at := slices.Index(a.looking, c)
@@ -97,16 +97,16 @@ func (a *activation) lookedUp(l *lookedUp) {
 	a.current = nil
 	c.reply, c.err, c.receipt = l.reply, l.err, l.receipt
 	if _, domain := l.err.(*RejectedError); l.err != nil && !domain { //nolint:errorlint // the outermost counts
-		c.err = c.border(l.err)
+		c.err = c.wrap(l.err)
 	}
 	a.finish(c)
 	c.answer()
 }
 
-// readAgain decides a command on a state that is read again, since the journal does not
-// have what the state on this chain says about the command: the stream was deleted. It
-// does so once for each command, so that a journal that contradicts itself is an error
-// and no loop. Many commands on one state have it read once.
+// readAgain has the state read again before a command is decided, because the journal
+// contradicts the state of this chain: the stream was deleted. It does so once for each
+// command, so that a journal that contradicts itself is an error and no loop. Many
+// commands on one state have it read once.
 func (a *activation) readAgain(c *call, chain *persistence.Chain, err error) {
 	if c.reread {
 		a.refuse(c, err)
@@ -117,8 +117,7 @@ func (a *activation) readAgain(c *call, chain *persistence.Chain, err error) {
 	a.resume(c)
 }
 
-// resume decides a command for which the activation did not wait, in whatever phase
-// it is by now.
+// resume decides a command that has waited apart, in whatever phase the activation is.
 func (a *activation) resume(c *call) {
 	now := time.Now()
 	switch a.phase {
@@ -136,13 +135,13 @@ func (a *activation) resume(c *call) {
 	}
 }
 
-// durable is the version up to which the events of the aggregate are stored for sure.
+// durable returns the version up to which events are surely stored.
 func (a *activation) durable() persistence.Version {
 	return a.version - persistence.Version(a.depth.events) //nolint:gosec // what is under way is above it
 }
 
-// absent reports that a command, which neither the memory nor what is under way has,
-// was not done.
+// absent reports that a command was surely not done, although the memory does not reach far
+// enough back.
 func (a *activation) absent(c *call) bool {
 	switch h := a.history; {
 	case a.durable() == 0 || c.absent != nil && c.absent == a.chain:
@@ -166,8 +165,8 @@ func (a *activation) search(c *call) {
 	a.readOn()
 }
 
-// readOn has the next part of the stream read unless one is being read: what others
-// have stored behind the history, or what stands before it.
+// readOn has the next part of the stream read, unless one is being read: events behind the
+// history, or those before it.
 func (a *activation) readOn() {
 	h, durable := a.history, a.durable()
 	switch {
@@ -224,8 +223,8 @@ func (a *activation) narrow() {
 	a.system.histories.Add(int64(a.history.Len() - before))
 }
 
-// settleSearch goes on with the commands of which it is known by now whether they were
-// done, and reads on for the others.
+// settleSearch goes on with the commands that were found, or surely were not done, and
+// reads on for the others.
 func (a *activation) settleSearch() {
 	switch {
 	case len(a.searching) == 0 || a.phase == recovering || a.phase == draining || a.phase == live && a.dirty:
@@ -269,7 +268,8 @@ func (a *activation) outOfReach(c *call) bool {
 	return a.history != nil && a.history.To() == a.durable() && a.history.OutOfReach(c.id, c.class == again)
 }
 
-// changed follows a part of the stream that does not belong to what was read before.
+// changed handles a part of the stream that does not fit to the history: the stream was
+// deleted, and written again.
 func (a *activation) changed(err error) {
 	a.forgetHistory()
 	chain := a.chain
@@ -278,14 +278,14 @@ func (a *activation) changed(err error) {
 	}
 }
 
-// giveUp tells those that search that nothing can be found out now.
+// giveUp refuses the commands that are searched for.
 func (a *activation) giveUp(err error) {
 	for _, c := range a.takeSearching() {
 		a.refuse(c, err)
 	}
 }
 
-// note adds a command that is durable to the history, if there is one that is used.
+// note adds a stored command to the history, and gives up a history that is not used.
 func (a *activation) note(c *call) {
 	h := a.history
 	if c.now.Sub(h.used) > keepHistory && !h.reading {
@@ -297,7 +297,7 @@ func (a *activation) note(c *call) {
 	a.system.histories.Add(int64(h.Len() - before))
 }
 
-// forgetHistory gives the history up. A part of it that is being read is of no use then.
+// forgetHistory gives the history up, with the part that is being read for it.
 func (a *activation) forgetHistory() {
 	if a.history != nil {
 		a.system.histories.Add(-int64(a.history.Len()))

@@ -16,7 +16,7 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// snapshotting is how the state of a kind is kept in snapshots.
+// snapshotting says how the state of a kind is kept in snapshots.
 type snapshotting struct {
 	every       int
 	when        func(state any, events int) bool
@@ -30,15 +30,14 @@ type snapshotting struct {
 
 // SnapshotEvery keeps the state in the journal every so many events, so that an
 // aggregate with a long history comes back from the last snapshot and the events
-// after it. A snapshot is taken after a reply and written behind everybody's back;
-// one that is missing, damaged, of another program's state or of another stream is
-// passed over, and the events are read instead.
+// after it. A snapshot is taken after a reply and written in the background. One that
+// is missing, damaged, of another program's state or of another stream is passed over, and
+// the events are read instead.
 //
-// What is kept is the state as JSON, or in protobuf if it is a message. A state of
-// which a part would not come back, such as an unexported field, needs [SnapshotAs]: see
-// package codec. When the On methods change their
-// meaning, so that the same events come to another state, raise [StateVersion].
-// A journal that keeps no snapshots is read as if there were no such part.
+// The state is kept as JSON, or in protobuf if it is a message. When a part of it would
+// not come back, such as an unexported field, use [SnapshotAs]: see package codec. When
+// the On methods change their meaning, so that the same events make another state, raise
+// [StateVersion]. With a journal that keeps no snapshots this part has no effect.
 func SnapshotEvery[S any](events int) Part[S] {
 	return func(a *Aggregate[S]) {
 		if events <= 0 {
@@ -77,7 +76,7 @@ func SnapshotAs[S, P any](save func(*S) P, load func(P) *S) Part[S] {
 	}
 }
 
-// StateVersion tells snapshots apart whose states look alike and mean different
+// StateVersion distinguishes snapshots whose states look alike and mean different
 // things. It must not be negative. Raise it when an On method changes what it makes of an event.
 func StateVersion[S any](version int) Part[S] {
 	return func(a *Aggregate[S]) {
@@ -88,7 +87,7 @@ func StateVersion[S any](version int) Part[S] {
 	}
 }
 
-// snapshot is where parts say something about snapshots.
+// snapshot returns what the parts say about snapshots, for one more to say.
 func (d *definition) snapshot() *snapshotting {
 	if d.snapshots == nil {
 		d.snapshots = &snapshotting{}
@@ -96,7 +95,7 @@ func (d *definition) snapshot() *snapshotting {
 	return d.snapshots
 }
 
-// completeSnapshots ends what the parts said about snapshots.
+// completeSnapshots checks and completes what the parts say about snapshots.
 func (d *definition) completeSnapshots() {
 	s := d.snapshots
 	switch {
@@ -115,8 +114,7 @@ func (d *definition) completeSnapshots() {
 	s.fingerprint = fmt.Sprintf("1/%d/%016x", s.version, codec.Shape(s.saved))
 }
 
-// decode makes a state of what was saved of it. Load is user code: a panic in it
-// makes the snapshot useless and nothing else.
+// decode makes a state of its saved form. A panic in load, which is user code, is an error.
 func (s *snapshotting) decode(data []byte) (state any, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -149,8 +147,8 @@ func (s *snapshotting) due(state any, events int) bool {
 	return s.every > 0 && events >= s.every || s.when != nil && s.when(state, events)
 }
 
-// copy copies the state as far as needed: without a function that does, it is
-// encoded at once. Nil is none that is due.
+// copy takes a snapshot of the state, nil when none is due. Without a save function, which
+// copies the state, it is encoded at once.
 func (s *snapshotting) copy(a *activation) (t *taken, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -171,7 +169,7 @@ func (s *snapshotting) copy(a *activation) (t *taken, err error) {
 	return t, err
 }
 
-// body is the snapshot as the journal keeps it.
+// body returns the snapshot as the journal keeps it.
 func (t *taken) body() ([]byte, error) {
 	if t.encoded == nil {
 		var err error
@@ -206,8 +204,8 @@ func (d *definition) readSnapshot(snapshot *persistence.Snapshot, keep dedupe.Re
 	return p, nil
 }
 
-// snapshots writes snapshots behind everybody's back, by a few workers that exist
-// only while there is work. What it cannot write it drops: the next one comes.
+// snapshots writes snapshots in the background, with a few workers that exist only while
+// there is work. It drops snapshots that cannot be written: the next one comes.
 type snapshots struct {
 	system *System
 	keeper persistence.Snapshots // nil when the journal keeps none
@@ -231,8 +229,8 @@ func newSnapshots(s *System) *snapshots {
 	return w
 }
 
-// take takes a snapshot of an aggregate if one is due. It becomes the last decided
-// command's, to be written when that is durable.
+// take takes a snapshot of an aggregate if one is due. The snapshot is written when the
+// last decided command is durable.
 func (w *snapshots) take(a *activation) {
 	s := a.key.kind.snapshots
 	if s == nil || w.keeper == nil || a.phase != live || a.dirty || a.version == a.snapshotted {
@@ -254,7 +252,7 @@ func (w *snapshots) take(a *activation) {
 	}
 }
 
-// lost goes on without a snapshot that could not be taken; the next one comes.
+// lost counts and logs a snapshot that could not be taken; the next one comes.
 func (w *snapshots) lost(a *activation, err error) {
 	a.copying, a.snapshotted = false, a.version
 	w.system.stats.snapshotsDropped.Add(1)

@@ -430,7 +430,7 @@ func (s *System) ask(ctx context.Context, request *Request, h *handler) (any, er
 	}
 	if err != nil {
 		s.inFlight.remove(c)
-		err = c.border(err)
+		err = c.wrap(err)
 		s.recycle(c)
 		return nil, err
 	}
@@ -514,14 +514,14 @@ func (s *System) await(ctx context.Context, c *call, receipt *Receipt) (any, err
 		left = unavailable(ReasonStopping, errSystemClosed)
 	}
 	if c.stage.CompareAndSwap(queued, abandoned) {
-		return nil, c.border(left)
+		return nil, c.wrap(left)
 	}
 	select {
 	case <-c.answered:
 		return s.received(c, receipt)
 	default:
 		left.Kind = persistence.ErrUnknownOutcome
-		return nil, c.border(left)
+		return nil, c.wrap(left)
 	}
 }
 
