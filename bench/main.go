@@ -21,70 +21,31 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/stele-es/stele/bench/measure"
+	"github.com/stele-es/stele/bench/scenario"
+	"github.com/stele-es/stele/bench/store"
 )
-
-// scenario measures one part of the system on one journal.
-type scenario struct {
-	name, about string
-	run         func(*session) error
-}
-
-// scenarios are all there are. A new one is a line here.
-func scenarios() []scenario {
-	return []scenario{
-		{"journal", "appends, tailing and replay, beside the store's own best", measureJournal},
-		{"command", "commands of aggregates from Ask to reply, recovery, memory", measureCommand},
-		{"backlog", "transfers that a crash has left, and commands beside them", measureBacklog},
-		{"timers", "timers that are pending, that fire, that are found", measureTimers},
-		{"projection", "catching up, many on one journal, from append to read model", measureProjection},
-	}
-}
-
-// journals are all there are, with the way to get a place for them.
-func journals() []backend {
-	return []backend{
-		{"memory", openMemory},
-		{"sqlite", openSQLite},
-		{"postgres", openPostgres},
-	}
-}
-
-// backend opens a place where journals of one kind can be made.
-type backend struct {
-	name string
-	open func(context.Context, settings) (store, error)
-}
-
-// settings are what backends may be told from outside.
-type settings struct {
-	// postgres is the URL of a server to use instead of a private one.
-	postgres string
-	// relaxed takes a server that does not flush, which tests do.
-	relaxed bool
-	// slow makes every flush of a private server take a millisecond longer.
-	slow bool
-}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], settings{postgres: os.Getenv("STELE_BENCH_POSTGRES")}, os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], store.Settings{Postgres: os.Getenv("STELE_BENCH_POSTGRES")}, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // plan is what the command line asks for.
 type plan struct {
-	scenarios []scenario
-	journals  []backend
-	scale     scale
+	scenarios []scenario.Scenario
+	journals  []store.Backend
+	scale     scenario.Scale
 	json      bool
 	profile   string
 }
 
 // run returns the exit code: 2 when the command line is wrong, 1 when something
 // could not be measured. A missed aim is a result, not a failure.
-func run(ctx context.Context, args []string, settings settings, out, log io.Writer) int {
+func run(ctx context.Context, args []string, settings store.Settings, out, log io.Writer) int {
 	p, err := parse(args, log)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -101,7 +62,7 @@ func run(ctx context.Context, args []string, settings settings, out, log io.Writ
 }
 
 func parse(args []string, log io.Writer) (*plan, error) {
-	p := &plan{scale: thorough()}
+	p := &plan{scale: scenario.Thorough()}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // run says what is wrong
 	flags.Usage = func() { help(flags, log) }
@@ -113,14 +74,14 @@ func parse(args []string, log io.Writer) (*plan, error) {
 		return nil, err
 	}
 	if *quick {
-		p.scale = quickly()
+		p.scale = scenario.Quickly()
 	}
 	p.json = *output == "json"
 	if !p.json && *output != "table" {
 		return nil, fmt.Errorf("unknown output %q: table or json", *output)
 	}
 	var err error
-	if p.journals, err = choose("journal", journals(), func(b backend) string { return b.name }, *journal); err != nil {
+	if p.journals, err = choose("journal", store.All(), func(b store.Backend) string { return b.Name }, *journal); err != nil {
 		return nil, err
 	}
 	if flags.NArg() == 0 {
@@ -128,7 +89,7 @@ func parse(args []string, log io.Writer) (*plan, error) {
 		return nil, errors.New("name a scenario")
 	}
 	for _, name := range flags.Args() {
-		chosen, err := choose("scenario", scenarios(), func(s scenario) string { return s.name }, name)
+		chosen, err := choose("scenario", scenario.All(), func(s scenario.Scenario) string { return s.Name }, name)
 		if err != nil {
 			return nil, err
 		}
@@ -155,8 +116,8 @@ func choose[T any](what string, all []T, name func(T) string, wanted string) ([]
 
 func help(flags *flag.FlagSet, log io.Writer) {
 	fmt.Fprintln(log, "usage: bench [flags] SCENARIO...\n\nscenarios:")
-	for _, s := range scenarios() {
-		fmt.Fprintf(log, "  %-10s %s\n", s.name, s.about)
+	for _, s := range scenario.All() {
+		fmt.Fprintf(log, "  %-10s %s\n", s.Name, s.About)
 	}
 	fmt.Fprintln(log, "\nflags:")
 	flags.SetOutput(log)
@@ -165,7 +126,7 @@ func help(flags *flag.FlagSet, log io.Writer) {
 }
 
 // measure runs every scenario on every journal.
-func (p *plan) measure(ctx context.Context, settings settings, out, log io.Writer) (err error) {
+func (p *plan) measure(ctx context.Context, settings store.Settings, out, log io.Writer) (err error) {
 	if p.profile != "" {
 		file, err := os.Create(p.profile)
 		if err != nil {
@@ -177,41 +138,41 @@ func (p *plan) measure(ctx context.Context, settings settings, out, log io.Write
 		}
 		defer pprof.StopCPUProfile()
 	}
-	r := report{Machine: thisMachine(ctx), Journals: map[string]string{}, Figures: []figure{}}
+	r := measure.Report{Machine: measure.ThisMachine(ctx), Journals: map[string]string{}, Figures: []measure.Figure{}}
 	if !p.json {
-		r.Machine.describe(log)
+		r.Machine.Describe(log)
 	}
 	for _, b := range p.journals {
 		if err := p.measureOn(ctx, b, settings, &r, out, log); err != nil {
-			return fmt.Errorf("measure on %s: %w", b.name, err)
+			return fmt.Errorf("measure on %s: %w", b.Name, err)
 		}
 	}
 	if p.json {
-		return printJSON(out, r)
+		return measure.PrintJSON(out, r)
 	}
 	return nil
 }
 
-func (p *plan) measureOn(ctx context.Context, b backend, settings settings, r *report, out, log io.Writer) (err error) {
-	store, err := b.open(ctx, settings)
+func (p *plan) measureOn(ctx context.Context, b store.Backend, settings store.Settings, r *measure.Report, out, log io.Writer) (err error) {
+	store, err := b.Open(ctx, settings)
 	if err != nil {
 		return err
 	}
 	// What is left behind must go even when the run was interrupted.
-	defer func() { err = errors.Join(err, store.close(context.WithoutCancel(ctx))) }()
-	r.Journals[b.name] = store.about()
+	defer func() { err = errors.Join(err, store.Close(context.WithoutCancel(ctx))) }()
+	r.Journals[b.Name] = store.About()
 	if !p.json {
-		fmt.Fprintf(log, "%-8s  %s\n", b.name, store.about())
+		fmt.Fprintf(log, "%-8s  %s\n", b.Name, store.About())
 	}
 	for _, scenario := range p.scenarios {
-		s := &session{ctx: ctx, scenario: scenario.name, journal: b.name, store: store, scale: p.scale, begun: time.Now()}
-		if err := scenario.run(s); err != nil {
-			return fmt.Errorf("%s: %w", scenario.name, err)
+		figures, err := scenario.Measure(ctx, b.Name, store, p.scale)
+		if err != nil {
+			return fmt.Errorf("%s: %w", scenario.Name, err)
 		}
 		if !p.json {
-			printTable(out, s.figures)
+			measure.PrintTable(out, figures)
 		}
-		r.Figures = append(r.Figures, s.figures...)
+		r.Figures = append(r.Figures, figures...)
 	}
 	return nil
 }

@@ -4,48 +4,43 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"math"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/stele-es/stele/bench/scenario"
+	"github.com/stele-es/stele/bench/store"
 	"github.com/stele-es/stele/internal/pgtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
-// tiny is the least that goes everywhere. Its figures mean nothing.
-func tiny() scale {
-	return scale{
-		rounds: 2, window: 5 * time.Millisecond, appends: []int{256, 16, 1}, read: 40, rebuilt: 40,
-		callers: 4, many: 8, idle: 50, history: 1000, timers: 100, late: 20, backlog: 20, paid: 30, long: 3000, nodes: 2, writers: 3, loads: []float64{0.5},
-	}
-}
-
 // Every scenario runs on every journal, and says what it found in the form that
 // programs read. How fast anything is no test can say.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	for name, settings := range map[string]func(*testing.T) settings{
-		"memory":   func(*testing.T) settings { return settings{} },
-		"sqlite":   func(*testing.T) settings { return settings{} },
-		"postgres": func(t *testing.T) settings { t.Helper(); return settings{postgres: pgtest.Database(t), relaxed: true} },
+	for name, settings := range map[string]func(*testing.T) store.Settings{
+		"memory": func(*testing.T) store.Settings { return store.Settings{} },
+		"sqlite": func(*testing.T) store.Settings { return store.Settings{} },
+		"postgres": func(t *testing.T) store.Settings {
+			t.Helper()
+			return store.Settings{Postgres: pgtest.Database(t), Relaxed: true}
+		},
 	} {
-		for _, scenario := range scenarios() {
-			t.Run(name+"/"+scenario.name, func(t *testing.T) {
+		for _, part := range scenario.All() {
+			t.Run(name+"/"+part.Name, func(t *testing.T) {
 				t.Parallel()
-				p, err := parse([]string{"-o", "json", "-journal", name, scenario.name}, io.Discard)
+				p, err := parse([]string{"-o", "json", "-journal", name, part.Name}, io.Discard)
 				require.NoError(t, err)
-				p.scale = tiny()
+				p.scale = scenario.Tiny()
 				var out, log bytes.Buffer
 
 				err = p.measure(t.Context(), settings(t), &out, &log)
 
 				require.NoError(t, err)
 				require.Empty(t, log.String())
-				requireFigures(t, out.Bytes(), scenario.name, name)
+				requireFigures(t, out.Bytes(), part.Name, name)
 			})
 		}
 	}
@@ -67,7 +62,7 @@ func requireFigures(t *testing.T, out []byte, scenario, journal string) {
 	seen := map[string]bool{}
 	for _, f := range printed.Figures {
 		metric, _ := f["metric"].(string)
-		require.Len(t, f, 11, metric)
+		require.Len(t, f, 12, metric)
 		require.Equal(t, scenario, f["scenario"])
 		require.Equal(t, journal, f["journal"])
 		require.NotEmpty(t, metric)
@@ -78,11 +73,14 @@ func requireFigures(t *testing.T, out []byte, scenario, journal string) {
 		require.True(t, ok, metric)
 
 		require.Contains(t, f, "ceiling", metric)
+		is, _ := f["is"].(string)
+		require.NotEmpty(t, is, metric)
 		ceiling, compared := f["ceiling"].(float64)
 		ratio, hasRatio := f["ratio"].(float64)
 		require.Equal(t, compared, hasRatio, metric)
 		if compared {
 			require.InEpsilon(t, value/ceiling, ratio, 1e-9, metric)
+			require.Contains(t, is, "divided by", metric)
 		}
 
 		low, among := f["low"].(float64)
@@ -103,10 +101,10 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	p, err := parse([]string{"-journal", "memory", "journal", "command"}, io.Discard)
 	require.NoError(t, err)
-	p.scale = tiny()
+	p.scale = scenario.Tiny()
 	var out, log bytes.Buffer
 
-	err = p.measure(t.Context(), settings{}, &out, &log)
+	err = p.measure(t.Context(), store.Settings{}, &out, &log)
 
 	require.NoError(t, err)
 	require.Contains(t, out.String(), "journal on memory")
@@ -136,73 +134,11 @@ func TestCommandLine(t *testing.T) {
 			t.Parallel()
 			var out, log bytes.Buffer
 
-			code := run(t.Context(), c.args, settings{postgres: "postgres://localhost:1/none?connect_timeout=1"}, &out, &log)
+			code := run(t.Context(), c.args, store.Settings{Postgres: "postgres://localhost:1/none?connect_timeout=1"}, &out, &log)
 
 			require.Equal(t, c.code, code)
 			require.Contains(t, log.String(), c.says)
 			require.Empty(t, out.String())
 		})
 	}
-}
-
-// Each round has the ceilings next to it, and the one that is reported has the
-// median of the ratios.
-func TestBeside(t *testing.T) {
-	t.Parallel()
-	s := &session{scale: scale{rounds: 3}}
-	series := func(values ...float64) sample[float64] {
-		return func() (float64, error) {
-			next := values[0]
-			values = values[1:]
-			return next, nil
-		}
-	}
-
-	rounds, err := beside(s, series(10, 60, 30), series(10, 30, 30, 70), series(1, 1, 1, 1))
-
-	require.NoError(t, err)
-	require.Equal(t, []comparison{{10, 20}, {60, 30}, {30, 50}}, compared(rounds[0], identity))
-	require.Equal(t, []comparison{{10, 1}, {60, 1}, {30, 1}}, compared(rounds[1], identity))
-	s.against("reported", compared(rounds[0], identity), "events/s", none)
-	require.InDelta(t, 0.6, *s.figures[0].Ratio, 1e-9)
-	require.InDelta(t, 0.5, *s.figures[0].Low, 1e-9)
-	require.InDelta(t, 2, *s.figures[0].High, 1e-9)
-}
-
-func TestReport(t *testing.T) {
-	t.Parallel()
-	s := &session{scenario: "journal", journal: "memory"}
-
-	s.value("plain", 5, "B", none)
-	s.value("small enough", 5, "B", atMost(6))
-	s.middle("the middle", []float64{7, 5, 1}, "B", none)
-	s.against("not enough", []comparison{{1, 4}, {1, 2}, {1, 8}}, "events/s", atLeast(0.5))
-	s.against("nothing beside", []comparison{{1, 0}}, "events/s", atLeast(0.5))
-
-	var out bytes.Buffer
-	require.NoError(t, printJSON(&out, report{
-		Machine:  machine{Processor: "fast", GOMAXPROCS: 2, Platform: "here", Go: "go1", Commit: "abc"},
-		Journals: map[string]string{"memory": "is in memory"}, Figures: s.figures,
-	}))
-	require.JSONEq(t, `{
-		"machine": {"processor":"fast","gomaxprocs":2,"platform":"here","go":"go1","commit":"abc"},
-		"journals": {"memory":"is in memory"},
-		"figures": [
-			{"scenario":"journal","journal":"memory","metric":"plain","value":5,"unit":"B","ceiling":null,"ratio":null,"low":null,"high":null,"aim":null,"met":null},
-			{"scenario":"journal","journal":"memory","metric":"small enough","value":5,"unit":"B","ceiling":null,"ratio":null,"low":null,"high":null,"aim":6,"met":true},
-			{"scenario":"journal","journal":"memory","metric":"the middle","value":5,"unit":"B","ceiling":null,"ratio":null,"low":1,"high":7,"aim":null,"met":null},
-			{"scenario":"journal","journal":"memory","metric":"not enough","value":1,"unit":"events/s","ceiling":4,"ratio":0.25,"low":0.125,"high":0.5,"aim":0.5,"met":false},
-			{"scenario":"journal","journal":"memory","metric":"nothing beside","value":1,"unit":"events/s","ceiling":null,"ratio":null,"low":null,"high":null,"aim":null,"met":null}
-		]
-	}`, out.String())
-}
-
-func TestNumber(t *testing.T) {
-	t.Parallel()
-	for v, shown := range map[float64]string{
-		0.5: "0.50", 3.14159: "3.14", 42.42: "42.4", 1234.5: "1234", 15: "15", 250_000: "250000", 3_456_789.1: "3456789", 0: "0",
-	} {
-		require.Equal(t, shown, number(v))
-	}
-	require.Equal(t, "NaN", number(math.NaN()))
 }

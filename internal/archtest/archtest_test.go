@@ -107,7 +107,7 @@ func TestCheck(t *testing.T) {
 				"actors/a_test.go":     imports("actors", "example.org/m/persistence/memory"),
 				"examples/bank/a.go":   imports("main", "example.org/m/persistence/sqlite"),
 				"cmd/stele/a.go":       imports("main", "example.org/m/persistence/postgres"),
-				"bench/a.go":           imports("main", "example.org/m/persistence/memory"),
+				"bench/store/a.go":     imports("store", "example.org/m/persistence/memory"),
 				"examples/bank/b/b.go": imports("b", "example.org/m/examples/bank/c"),
 				"examples/bank/c/c.go": source("c"),
 			},

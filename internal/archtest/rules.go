@@ -119,7 +119,11 @@ func areas() []Area {
 
 		// Examples show what a user can write, so they stay out of internal.
 		{Folder: "examples", Imports: public},
-		{Folder: "bench", Imports: with(public, "actors/actorstest", "examples", "internal/appender", "internal/pgtest", "internal/lifecycle")},
+		{Folder: "bench/measure"},
+		{Folder: "bench/load", Imports: []string{"persistence", "bench/measure"}},
+		{Folder: "bench/store", Imports: with(public, "bench/load", "bench/measure", "internal/pgtest")},
+		{Folder: "bench/scenario", Imports: with(public, "bench/store", "bench/load", "bench/measure", "actors/actorstest", "examples", "internal/lifecycle")},
+		{Folder: "bench", Imports: []string{"bench/scenario", "bench/store", "bench/measure"}},
 		{Folder: "cmd", Imports: with(public, "bench", "examples", "internal/lifecycle")},
 
 		{Folder: "internal/archtest"},

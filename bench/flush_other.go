@@ -1,8 +1,0 @@
-//go:build !linux
-
-package main
-
-import "os"
-
-// flushData waits until the content of a file is on the disk.
-func flushData(file *os.File) error { return file.Sync() }
