@@ -175,19 +175,19 @@ func appendLeft(t *testing.T, s suite) {
 	leave(errors.New("gone"))
 
 	j.unchanged(func() {
-		for call, err := range left.writesOf("left-1") {
+		for call, err := range everyWriteOf(left, "left-1") {
 			require.ErrorIs(t, err, persistence.ErrUnavailable, call)
 		}
-		for call, err := range left.calls("left-1") {
+		for call, err := range everyCall(left, "left-1") {
 			require.Error(t, err, call)
 		}
-		for call, err := range left.writesOf("new-1") {
+		for call, err := range everyWriteOf(left, "new-1") {
 			require.ErrorIs(t, err, persistence.ErrUnavailable, call)
 		}
 	})
 	j.missing("new-1")
 	if has[persistence.Schemas](j.Journal) {
-		require.Empty(t, j.schemas())
+		require.Empty(t, schemasOf(j))
 	}
 }
 

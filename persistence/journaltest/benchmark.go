@@ -161,8 +161,8 @@ const (
 	replayEvents  = 10
 )
 
-// fill stores 1000 streams of 10 events and returns their names.
-func (j journal) fill() []persistence.StreamID {
+// fillStreams stores 1000 streams of 10 events and returns their names.
+func fillStreams(j journal) []persistence.StreamID {
 	names := benchmarkStreams(replayStreams)
 	for part := range slices.Chunk(names, 100) {
 		appends := make([]persistence.Append, len(part))
@@ -180,7 +180,7 @@ func (j journal) fill() []persistence.StreamID {
 
 // benchmarkReplay measures reading a stream of 10, as a recovery does.
 func benchmarkReplay(b *testing.B, j journal) {
-	names := j.fill()
+	names := fillStreams(j)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		count := 0
@@ -199,7 +199,7 @@ func benchmarkReplay(b *testing.B, j journal) {
 
 // benchmarkPages measures reading 100 streams of 10 in one call.
 func benchmarkPages(b *testing.B, j journal) {
-	names := j.fill()
+	names := fillStreams(j)
 	pages := ability[persistence.PageReader](j.Journal)
 	requests := make([]persistence.PageRequest, 100)
 	b.ReportAllocs()
@@ -219,7 +219,7 @@ func benchmarkPages(b *testing.B, j journal) {
 // size, as a projection does that starts anew; a filter chooses a tenth of it. The
 // events counted are those that were looked at.
 func benchmarkTail(b *testing.B, j journal, filter persistence.Filter) {
-	j.fill()
+	fillStreams(j)
 	want := replayStreams * replayEvents
 	if filter != nil {
 		want = replayStreams
@@ -247,7 +247,7 @@ func benchmarkTransact(b *testing.B, j journal) {
 	version := persistence.Version(0)
 	b.ReportAllocs()
 	for b.Loop() {
-		err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			_, err := tx.Append(to("bench-left", persistence.Exact(version), events...), to("bench-right", persistence.Exact(version), events...))
 			return err
 		})
@@ -261,7 +261,7 @@ func benchmarkTransact(b *testing.B, j journal) {
 
 // benchmarkList measures a page of a listing, as a console shows it.
 func benchmarkList(b *testing.B, j journal) {
-	j.fill()
+	fillStreams(j)
 	names := benchmarkStreams(100)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -7,10 +7,10 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// calls makes every call that a journal has, about this stream where it names
+// everyCall makes every call that a journal has, about this stream where it names
 // one, and returns the errors.
-func (j journal) calls(stream persistence.StreamID) map[string]error {
-	errs := j.callsOf(stream)
+func everyCall(j journal, stream persistence.StreamID) map[string]error {
+	errs := everyCallOf(j, stream)
 	_, errs["Head"] = j.Head(j.ctx)
 	errs["Wait"] = j.Wait(j.ctx, persistence.Positions{1 << 40})
 	for _, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{}) {
@@ -42,9 +42,9 @@ func (j journal) calls(stream persistence.StreamID) map[string]error {
 	return errs
 }
 
-// callsOf makes every call that names a stream.
-func (j journal) callsOf(stream persistence.StreamID) map[string]error {
-	errs := j.writesOf(stream)
+// everyCallOf makes every call that names a stream.
+func everyCallOf(j journal, stream persistence.StreamID) map[string]error {
+	errs := everyWriteOf(j, stream)
 	_, errs["Read"] = j.read(stream, persistence.ReadOptions{})
 	_, errs["Read backward"] = j.read(stream, persistence.ReadOptions{Backward: true})
 	_, errs["Count"] = j.Count(j.ctx, stream, persistence.ReadOptions{})
@@ -55,7 +55,7 @@ func (j journal) callsOf(stream persistence.StreamID) map[string]error {
 	return errs
 }
 
-func (j journal) writesOf(stream persistence.StreamID) map[string]error {
+func everyWriteOf(j journal, stream persistence.StreamID) map[string]error {
 	errs := map[string]error{}
 	_, errs["Append"] = j.Append(j.ctx, to(stream, persistence.Any, note("n")))
 	errs["Create"] = j.Create(j.ctx, stream, nil)

@@ -25,7 +25,7 @@ var choosing = cases{
 // than the filter's own evaluation of all events.
 func choosesAlike(t *testing.T, s suite) {
 	j := s.open(t)
-	all := j.varied()
+	all := fillVaried(&j)
 	begin, found := time.Now(), false
 	rapid.Check(t, func(r *rapid.T) {
 		defer func() { found = found || r.Failed() }()
@@ -34,12 +34,12 @@ func choosesAlike(t *testing.T, s suite) {
 		}
 		bound := j
 		bound.t = r
-		bound.choosesLike(r, drawnFilter(all).Draw(r, "filter"), all)
+		choosesLike(bound, r, drawnFilter(all).Draw(r, "filter"), all)
 	})
 }
 
 // choosesLike compares a reading of the sequence, of a stream, and its count.
-func (j journal) choosesLike(r *rapid.T, f filter.Filter, all []persistence.Recorded) {
+func choosesLike(j journal, r *rapid.T, f filter.Filter, all []persistence.Recorded) {
 	j.t.Helper()
 	require.NoError(j.t, f.Check())
 	system, back := rapid.Bool().Draw(r, "system"), rapid.Bool().Draw(r, "backward")
@@ -90,9 +90,9 @@ var variedValues = []persistence.Value{
 
 var variedKeys = []string{"k", "K", "k.l", "$.k", `x'y`, `k"`, "$1"}
 
-// varied stores events that differ in all that filters look at, ends and cuts some
+// fillVaried stores events that differ in all that filters look at, ends and cuts some
 // of their streams, and returns what the sequence shows then.
-func (j *journal) varied() []persistence.Recorded {
+func fillVaried(j *journal) []persistence.Recorded {
 	j.t.Helper()
 	draw := func(i, of int) int { return (i*i*7 + i*13 + 5) % of }
 	for i := range 90 {

@@ -32,7 +32,7 @@ func closeAnswers(t *testing.T, s suite) {
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
 	}
 	for _, name := range []persistence.StreamID{"closed-1", "missing-1"} {
-		for call, err := range j.calls(name) {
+		for call, err := range everyCall(j, name) {
 			require.ErrorIs(t, err, persistence.ErrUnavailable, call)
 		}
 	}
@@ -68,7 +68,7 @@ func closeUnderLoad(t *testing.T, s suite) {
 	store := s.Store(t)
 	j := s.use(t, store(t))
 	var l ledger
-	wait := j.load(&l, 0)
+	wait := startLoad(j, &l, 0)
 
 	require.NoError(t, j.Close())
 
@@ -84,14 +84,14 @@ func closeUnderLoad(t *testing.T, s suite) {
 	if s.survives {
 		again := s.use(t, store(t))
 		l.verify(again)
-		again.wholePairs()
+		wholePairs(again)
 	}
 }
 
-// load starts writers, numbered from first, who go on until something fails: most
+// startLoad starts writers, numbered from first, who go on until something fails: most
 // append, one deletes too, and one appends to two streams in a transaction. It
 // returns when all are in full swing, with a function that waits for their end.
-func (j journal) load(l *ledger, first int) (wait func()) {
+func startLoad(j journal, l *ledger, first int) (wait func()) {
 	const count = 8
 	var writers, swing sync.WaitGroup
 	swing.Add(count)
@@ -100,7 +100,7 @@ func (j journal) load(l *ledger, first int) (wait func()) {
 			running := sync.OnceFunc(swing.Done)
 			defer running()
 			for attempt := 0; ; attempt++ {
-				if err := j.work(l, first, i, attempt); err != nil {
+				if err := writeOnce(j, l, first, i, attempt); err != nil {
 					return
 				}
 				if attempt == 2 {
@@ -113,7 +113,7 @@ func (j journal) load(l *ledger, first int) (wait func()) {
 	return writers.Wait
 }
 
-func (j journal) work(l *ledger, first, writer, attempt int) error {
+func writeOnce(j journal, l *ledger, first, writer, attempt int) error {
 	stream := sharedStream(writer + attempt)
 	switch {
 	case writer == 0 && attempt%4 == 1:
@@ -121,7 +121,7 @@ func (j journal) work(l *ledger, first, writer, attempt int) error {
 			return err
 		}
 	case writer == 1 && has[persistence.Transactor](j.Journal):
-		return j.pair(l, 1000+first, 3*attempt) // every third fails on purpose, not these
+		return appendPair(j, l, 1000+first, 3*attempt) // every third fails on purpose, not these
 	}
 	return l.attempt(j, stream, persistence.Any, labelled(first+writer, attempt, 1+attempt%3)...).Err
 }

@@ -163,7 +163,7 @@ func manyLives(t *testing.T, s suite) {
 	for writer := range writers {
 		group.Go(func() error {
 			for round := range rounds {
-				if err := j.live(&l, writer, round, transacts); err != nil {
+				if err := changeStream(j, &l, writer, round, transacts); err != nil {
 					return fmt.Errorf("writer %d round %d: %w", writer, round, err)
 				}
 			}
@@ -173,7 +173,7 @@ func manyLives(t *testing.T, s suite) {
 	followed := make([][]persistence.Recorded, 2)
 	for reader := range followed {
 		readers.Go(func() (err error) {
-			followed[reader], err = j.followUntil(ended, 1+reader*4)
+			followed[reader], err = followUntil(ended, j, 1+reader*4)
 			return err
 		})
 	}
@@ -190,8 +190,8 @@ func manyLives(t *testing.T, s suite) {
 	}
 }
 
-// live does to a stream what comes next in a writer's round.
-func (j journal) live(l *ledger, writer, round int, transacts bool) error {
+// changeStream does to a stream what comes next in a writer's round.
+func changeStream(j journal, l *ledger, writer, round int, transacts bool) error {
 	stream := sharedStream(writer + round)
 	fine := func(err error, kinds ...persistence.ErrorKind) error {
 		for _, kind := range kinds {
@@ -228,11 +228,11 @@ func (j journal) live(l *ledger, writer, round int, transacts bool) error {
 	if !transacts {
 		return nil
 	}
-	return j.pair(l, 50+writer, round)
+	return appendPair(j, l, 50+writer, round)
 }
 
 // followUntil follows the sequence until a context ends.
-func (j journal) followUntil(ended context.Context, rows int) ([]persistence.Recorded, error) {
+func followUntil(ended context.Context, j journal, rows int) ([]persistence.Recorded, error) {
 	var events []persistence.Recorded
 	for at := persistence.Positions(nil); ended.Err() == nil; {
 		for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{After: at, PageRows: rows, System: true}) {
@@ -265,7 +265,7 @@ func manyReaders(t *testing.T, s suite) {
 	scavenger, scavenges := persistence.As[persistence.Scavenger](j.Journal)
 	read := make(chan struct{})
 	for range 2 {
-		group.Go(func() error { return j.watchLives(ended, "lives-1", read) })
+		group.Go(func() error { return watchLives(ended, j, "lives-1", read) })
 	}
 
 	for life := range rounds {
@@ -296,7 +296,7 @@ func manyReaders(t *testing.T, s suite) {
 }
 
 // watchLives reads a stream until a context ends, and tells of each reading.
-func (j journal) watchLives(ended context.Context, stream persistence.StreamID, read chan<- struct{}) error {
+func watchLives(ended context.Context, j journal, stream persistence.StreamID, read chan<- struct{}) error {
 	for known := persistence.Version(0); ended.Err() == nil; {
 		events, err := j.read(stream, persistence.ReadOptions{})
 		if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {

@@ -109,12 +109,12 @@ func createAfter(t *testing.T, s suite) {
 	}
 	require.Equal(t, persistence.Outcome{Last: 4}, j.try("after-1", persistence.Any))
 	require.Equal(t, persistence.Version(5), j.store("after-1", persistence.Exact(4), note("n")).First)
-	j.beginsAt("after-1", 5)
+	beginsAt(j, "after-1", 5)
 }
 
-// oneOf has many do the same at once and requires that one succeeds and all
+// oneOfMany has many do the same at once and requires that one succeeds and all
 // others fail with an error of a kind.
-func (j journal) oneOf(many int, kind persistence.ErrorKind, do func(i int) error) {
+func oneOfMany(j journal, many int, kind persistence.ErrorKind, do func(i int) error) {
 	j.t.Helper()
 	errs := make([]error, many)
 	var group errgroup.Group
@@ -140,7 +140,7 @@ func createOnce(t *testing.T, s suite) {
 	j := s.open(t)
 	for round := range 5 {
 		stream := persistence.StreamID(fmt.Sprintf("once-%d", round))
-		j.oneOf(6, persistence.ErrStreamExists, func(i int) error {
+		oneOfMany(j, 6, persistence.ErrStreamExists, func(i int) error {
 			return j.Create(j.ctx, stream, persistence.Metadata{"by": persistence.Int(int64(i))})
 		})
 		info := j.info(stream)
@@ -273,7 +273,7 @@ func describeOnce(t *testing.T, s suite) {
 	j := s.open(t)
 	j.create("once-1", nil)
 	for round := range 5 {
-		j.oneOf(6, persistence.ErrRevision, func(i int) error {
+		oneOfMany(j, 6, persistence.ErrRevision, func(i int) error {
 			_, err := j.SetMetadata(j.ctx, "once-1", persistence.Metadata{"by": persistence.Int(int64(round*10 + i))}, persistence.Revision(round))
 			return err
 		})

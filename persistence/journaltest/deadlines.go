@@ -32,7 +32,7 @@ func deadlinesHold(t *testing.T, s suite) {
 	j.grow("busy-1", 3)
 	begun, leave, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() { // ends below
-		ended <- j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		ended <- transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			_, err := tx.Append(to("held-1", persistence.NoStream, note("held")))
 			close(begun)
 			<-leave
@@ -42,7 +42,7 @@ func deadlinesHold(t *testing.T, s suite) {
 	<-begun
 
 	var callers errgroup.Group
-	for name, call := range j.waits("busy-1") {
+	for name, call := range waitingCalls(j, "busy-1") {
 		callers.Go(func() error {
 			ctx, cancel := context.WithTimeout(j.ctx, deadline)
 			defer cancel()
@@ -68,8 +68,8 @@ func deadlinesHold(t *testing.T, s suite) {
 	j.store("after-1", persistence.NoStream, note("after"))
 }
 
-// waits are all calls of a journal that may wait for others.
-func (j journal) waits(stream persistence.StreamID) map[string]func(context.Context) error {
+// waitingCalls are all calls of a journal that may wait for others.
+func waitingCalls(j journal, stream persistence.StreamID) map[string]func(context.Context) error {
 	calls := map[string]func(context.Context) error{
 		"Append": func(ctx context.Context) error {
 			outcomes, err := j.Append(ctx, to("late-1", persistence.Any, note("late")))

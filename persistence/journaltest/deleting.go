@@ -37,7 +37,7 @@ func deleteHides(t *testing.T, s suite) {
 		j.delete(stream)
 
 		j.missing(stream)
-		require.Equal(t, []string{"kept"}, j.categories(persistence.ListOptions{}), "a category ends with its last stream")
+		require.Equal(t, []string{"kept"}, categoriesOf(j, persistence.ListOptions{}), "a category ends with its last stream")
 		_, err := j.SetMetadata(j.ctx, stream, nil, persistence.AnyRevision)
 		require.ErrorIs(t, err, persistence.ErrStreamNotFound)
 		_, err = j.Truncate(j.ctx, stream, 1)
@@ -84,7 +84,7 @@ func deleteCounts(t *testing.T, s suite) {
 		require.Equal(t, fmt.Sprintf("%d 1", round), string(j.events("again-1")[0].Payload))
 		info := j.info("again-1")
 		require.Equal(t, []persistence.Version{last + 5, last + 1, last + 1}, []persistence.Version{info.Version, info.First, info.Begin})
-		j.beginsAt("again-1", last+1)
+		beginsAt(j, "again-1", last+1)
 
 		last = j.delete("again-1")
 
@@ -94,7 +94,7 @@ func deleteCounts(t *testing.T, s suite) {
 }
 
 // beginsAt requires that a stream is read from a version on and not before.
-func (j journal) beginsAt(stream persistence.StreamID, first persistence.Version) {
+func beginsAt(j journal, stream persistence.StreamID, first persistence.Version) {
 	j.t.Helper()
 	info := j.info(stream)
 	require.Equal(j.t, first, info.First)
@@ -103,14 +103,14 @@ func (j journal) beginsAt(stream persistence.StreamID, first persistence.Version
 	for from := persistence.Version(1); from < first; from++ {
 		options := persistence.ReadOptions{From: from, Limit: 1}
 		events, err := j.read(stream, options)
-		j.truncatedAt(stream, first, err)
+		truncatedAt(j, stream, first, err)
 		require.Empty(j.t, events)
 		_, err = j.Count(j.ctx, stream, options)
-		j.truncatedAt(stream, first, err)
+		truncatedAt(j, stream, first, err)
 		if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 			page, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: stream, From: from, Limit: 9}, {Stream: stream, Limit: 9}})
 			require.NoError(j.t, err)
-			j.truncatedAt(stream, first, page[0].Err)
+			truncatedAt(j, stream, first, page[0].Err)
 			require.Empty(j.t, page[0].Events)
 			require.NoError(j.t, page[1].Err)
 			require.Equal(j.t, plain(all[:min(9, len(all))]), plain(page[1].Events))
@@ -136,7 +136,7 @@ func (j journal) beginsAt(stream persistence.StreamID, first persistence.Version
 	}
 }
 
-func (j journal) truncatedAt(stream persistence.StreamID, first persistence.Version, err error) {
+func truncatedAt(j journal, stream persistence.StreamID, first persistence.Version, err error) {
 	j.t.Helper()
 	require.ErrorIs(j.t, err, persistence.ErrTruncated)
 	require.ErrorIs(j.t, err, persistence.ErrNotFound)
@@ -202,13 +202,13 @@ func deleteStale(t *testing.T, s suite) {
 		}
 	})
 	if has[persistence.Submitter](j.Journal) {
-		p := j.pipeline(2, new(persistence.Chain))
+		p := newPipeline(j, 2, new(persistence.Chain))
 		p.submit("stale-1", persistence.Exact(3), note("late"))
 		p.submit("stale-1", persistence.Exact(4), note("fits by chance"))
 		for _, outcome := range p.wait() {
 			require.ErrorIs(t, outcome.Err, persistence.ErrConflict)
 		}
-		p = j.pipeline(3, new(persistence.Chain))
+		p = newPipeline(j, 3, new(persistence.Chain))
 		p.submit("stale-1", persistence.NoStream, note("5"))
 		p.submit("stale-1", persistence.Exact(5), note("6"))
 		p.submit("stale-1", persistence.NoStream, note("refused"))
@@ -224,7 +224,7 @@ func deleteOnce(t *testing.T, s suite) {
 	j := s.open(t)
 	for round := range 5 {
 		j.grow("once-1", 2)
-		j.oneOf(6, persistence.ErrStreamNotFound, func(int) error {
+		oneOfMany(j, 6, persistence.ErrStreamNotFound, func(int) error {
 			_, err := j.Delete(j.ctx, "once-1", persistence.StreamExists)
 			return err
 		})
@@ -238,7 +238,7 @@ func deleteWakes(t *testing.T, s suite) {
 	head := j.head()
 	woken := make(chan error, 1)
 	go func() { // ends with the deletion or with the case's context
-		_, err := j.next(head)
+		_, err := waitNext(j, head)
 		woken <- err
 	}()
 

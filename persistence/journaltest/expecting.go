@@ -29,13 +29,13 @@ func expectedDecides(t *testing.T, s suite) {
 			for count := 1; count <= 2; count++ {
 				stream := persistence.StreamID(fmt.Sprintf("expected-%d-%d-%d", version, expected, count))
 				j.grow(stream, version)
-				j.decides(stream, persistence.Version(version), expected, count)
+				decides(j, stream, persistence.Version(version), expected, count)
 			}
 		}
 	}
 }
 
-func (j journal) decides(stream persistence.StreamID, version persistence.Version, expected persistence.Expected, count int) {
+func decides(j journal, stream persistence.StreamID, version persistence.Version, expected persistence.Expected, count int) {
 	j.t.Helper()
 	what := fmt.Sprintf("%s expected, at %d", expected, version)
 	head := j.head()

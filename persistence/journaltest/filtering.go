@@ -23,8 +23,8 @@ var filtering = cases{
 	"count is the number of events that are read":       countReads,
 }
 
-// marked stores events of which some are marked, and system events between them.
-func (j journal) marked(count int) {
+// growMarked stores events of which some are marked, and system events between them.
+func growMarked(j journal, count int) {
 	j.t.Helper()
 	for i := range count {
 		event := note(fmt.Sprint(i))
@@ -48,7 +48,7 @@ func kept(events []persistence.Recorded, match func(*persistence.Recorded) bool)
 
 func filterStream(t *testing.T, s suite) {
 	j := s.open(t)
-	j.marked(40)
+	growMarked(j, 40)
 	j.truncate("filter-1", 4)
 	for _, stream := range []persistence.StreamID{"filter-0", "filter-1", "$filter"} {
 		all := plain(j.events(stream))
@@ -83,14 +83,14 @@ func filterStream(t *testing.T, s suite) {
 		require.Empty(t, events)
 	}
 	_, err := j.read("filter-1", persistence.ReadOptions{From: 1, Filter: where(isMarked)})
-	j.truncatedAt("filter-1", 4, err)
+	truncatedAt(j, "filter-1", 4, err)
 	_, err = j.read("missing-1", persistence.ReadOptions{Filter: where(isMarked)})
 	require.ErrorIs(t, err, persistence.ErrStreamNotFound)
 }
 
 func filterSequence(t *testing.T, s suite) {
 	j := s.open(t)
-	j.marked(60)
+	growMarked(j, 60)
 	j.delete("filter-1")
 	all := plain(j.all())
 	filters := map[string]func(*persistence.Recorded) bool{
@@ -121,7 +121,7 @@ func filterSequence(t *testing.T, s suite) {
 func filterPlace(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("filter-0", 20)
-	j.marked(50)
+	growMarked(j, 50)
 	j.grow("filter-0", 20)
 	all := plain(j.all())
 	for _, backward := range []bool{false, true} {

@@ -44,7 +44,7 @@ func followSequence(t *testing.T, s suite) {
 	followed := make([][]persistence.Recorded, 3)
 	for reader := range followed {
 		group.Go(func() (err error) {
-			followed[reader], err = j.tail(total, []int{1, 5, 0}[reader])
+			followed[reader], err = followTo(j, total, []int{1, 5, 0}[reader])
 			return err
 		})
 	}
@@ -57,8 +57,8 @@ func followSequence(t *testing.T, s suite) {
 	}
 }
 
-// tail follows the sequence until it has seen so many events.
-func (j journal) tail(total, rows int) ([]persistence.Recorded, error) {
+// followTo follows the sequence until it has seen so many events.
+func followTo(j journal, total, rows int) ([]persistence.Recorded, error) {
 	var at persistence.Positions
 	var events []persistence.Recorded
 	for len(events) < total {
@@ -97,7 +97,7 @@ func followTag(t *testing.T, s suite) {
 	for reader := range seen {
 		seen[reader] = make(chan struct{}, writers*rounds)
 		readers.Go(func() error {
-			return j.tailOf(byTag, writers*rounds, []int{1, 7, 0}[reader], func() { seen[reader] <- struct{}{} })
+			return followFiltered(j, byTag, writers*rounds, []int{1, 7, 0}[reader], func() { seen[reader] <- struct{}{} })
 		})
 	}
 
@@ -130,9 +130,9 @@ func followTag(t *testing.T, s suite) {
 	require.Len(t, j.follow(persistence.ReadAllOptions{Filter: byTag}), writers*rounds)
 }
 
-// tailOf follows what a filter chooses until it has seen so many events, which are
+// followFiltered follows what a filter chooses until it has seen so many events, which are
 // to come in order and once, and reports each.
-func (j journal) tailOf(f filter.Filter, total, rows int, report func()) error {
+func followFiltered(j journal, f filter.Filter, total, rows int, report func()) error {
 	var at, last persistence.Positions
 	for seen := 0; seen < total; {
 		if err := j.Wait(j.ctx, at); err != nil {
@@ -174,15 +174,15 @@ func followStream(t *testing.T, s suite) {
 		return nil
 	})
 	for range 2 {
-		group.Go(func() error { return j.watch("grows-1", appends*size, size) })
+		group.Go(func() error { return watchStream(j, "grows-1", appends*size, size) })
 	}
 
 	require.NoError(t, group.Wait())
 	require.Len(t, j.events("grows-1"), appends*size)
 }
 
-// watch reads a stream until it has so many events, always all of an append.
-func (j journal) watch(stream persistence.StreamID, total, size int) error {
+// watchStream reads a stream until it has so many events, always all of an append.
+func watchStream(j journal, stream persistence.StreamID, total, size int) error {
 	for seen := 0; seen < total; {
 		if _, err := j.Stream(j.ctx, stream); err != nil {
 			if err := j.Wait(j.ctx, nil); err != nil {

@@ -54,24 +54,24 @@ func keyed(events []persistence.Recorded) []persistence.Recorded {
 
 func tombstone() persistence.Event { return persistence.Event{Type: persistence.TypeDeleted} }
 
-func (j journal) tryImport(events ...persistence.Recorded) (persistence.Position, error) {
+func tryImport(j journal, events ...persistence.Recorded) (persistence.Position, error) {
 	return ability[persistence.Importer](j.Journal).Import(j.ctx, events)
 }
 
-// take imports events and returns the position of the last one.
-func (j journal) take(events ...persistence.Recorded) persistence.Position {
+// importAll imports events and returns the position of the last one.
+func importAll(j journal, events ...persistence.Recorded) persistence.Position {
 	j.t.Helper()
-	position, err := j.tryImport(events...)
+	position, err := tryImport(j, events...)
 	require.NoError(j.t, err)
 	return position
 }
 
-func (j journal) tryStates(streams ...persistence.StreamInfo) error {
+func tryStates(j journal, streams ...persistence.StreamInfo) error {
 	return ability[persistence.Importer](j.Journal).ImportStreams(j.ctx, streams)
 }
 
-// whole is all that a copy needs, by pages of so many events.
-func (j journal) whole(rows int) []persistence.Recorded {
+// readWhole is all that a copy needs, by pages of so many events.
+func readWhole(j journal, rows int) []persistence.Recorded {
 	j.t.Helper()
 	var events []persistence.Recorded
 	for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{System: true, Whole: true, PageRows: rows}) {
@@ -84,7 +84,7 @@ func (j journal) whole(rows int) []persistence.Recorded {
 	return events
 }
 
-func (j journal) states() []persistence.StreamInfo {
+func statesOf(j journal) []persistence.StreamInfo {
 	j.t.Helper()
 	return j.list(persistence.ListOptions{System: true, Deleted: true})
 }
@@ -94,15 +94,15 @@ func (s suite) copyOf(t *testing.T, from journal, rows int) journal {
 	t.Helper()
 	to := s.open(t)
 	to.husks = from.husks
-	for events := range slices.Chunk(from.whole(rows), rows) {
-		require.Equal(t, events[len(events)-1].Position, to.take(events...), "in an empty journal the positions are the same")
+	for events := range slices.Chunk(readWhole(from, rows), rows) {
+		require.Equal(t, events[len(events)-1].Position, importAll(to, events...), "in an empty journal the positions are the same")
 	}
-	require.NoError(t, to.tryStates(from.states()...))
+	require.NoError(t, tryStates(to, statesOf(from)...))
 	return to
 }
 
 // liveThrough gives a journal streams in every part of their lives.
-func (j *journal) liveThrough() {
+func liveThrough(j *journal) {
 	j.t.Helper()
 	tagged := note("tagged")
 	tagged.Tags, tagged.Headers = []string{"b", "a"}, []byte{0, 1}
@@ -133,20 +133,20 @@ func (j *journal) liveThrough() {
 
 func importCopies(t *testing.T, s suite) {
 	from := s.open(t)
-	from.liveThrough()
+	liveThrough(&from)
 
 	for _, rows := range []int{1, 3, 1000} {
 		to := s.copyOf(t, from, rows)
 
-		require.Equal(t, plain(from.whole(0)), plain(to.whole(2)))
-		require.Equal(t, from.states(), to.states())
+		require.Equal(t, plain(readWhole(from, 0)), plain(readWhole(to, 2)))
+		require.Equal(t, statesOf(from), statesOf(to))
 		require.Equal(t, plain(from.all()), plain(to.all()))
 		require.True(t, samePlace(from.head(), to.head()))
 		for _, info := range from.list(persistence.ListOptions{System: true}) {
 			require.Equal(t, info, to.info(info.Stream))
 			require.Equal(t, plain(from.events(info.Stream)), plain(to.events(info.Stream)))
 			if !info.Empty() {
-				to.beginsAt(info.Stream, info.First)
+				beginsAt(to, info.Stream, info.First)
 			}
 		}
 		to.missing("gone-1")
@@ -167,18 +167,18 @@ func importRepeats(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("other-1", 2)
 	events := append(keyed(foreign("kept-1", 1, described("kept")...)), foreign("kept-1", 4, notes("kept", 3)...)...)
-	require.EqualValues(t, 4, j.take(events[:2]...).Offset)
-	require.Zero(t, j.take().Offset, "nothing is imported by an import of nothing")
+	require.EqualValues(t, 4, importAll(j, events[:2]...).Offset)
+	require.Zero(t, importAll(j).Offset, "nothing is imported by an import of nothing")
 
-	require.EqualValues(t, 4, j.take(events[:2]...).Offset)
-	require.EqualValues(t, 3, j.take(events[0]).Offset, "the position is the one that it has")
-	require.EqualValues(t, 8, j.take(events...).Offset)
+	require.EqualValues(t, 4, importAll(j, events[:2]...).Offset)
+	require.EqualValues(t, 3, importAll(j, events[0]).Offset, "the position is the one that it has")
+	require.EqualValues(t, 8, importAll(j, events...).Offset)
 	again := slices.Clone(events)
 	again[2].Headers = []byte("another trace")
-	j.unchanged(func() { require.EqualValues(t, 8, j.take(again[1:]...).Offset) })
+	j.unchanged(func() { require.EqualValues(t, 8, importAll(j, again[1:]...).Offset) })
 
 	mixed := append(foreign("new-1", 1, note("new")), events[4:]...)
-	require.EqualValues(t, 8, j.take(mixed...).Offset)
+	require.EqualValues(t, 8, importAll(j, mixed...).Offset)
 	require.Equal(t, []string{"kept 1", "kept 2", "kept 3", "kept 1", "kept 2", "kept 3"}, textsOf(j.events("kept-1")))
 	require.EqualValues(t, 9, j.events("new-1")[0].Position.Offset)
 	for i, recorded := range j.events("kept-1") {
@@ -190,19 +190,19 @@ func importRepeats(t *testing.T, s suite) {
 	}
 	j.truncate("kept-1", 3)
 	require.Equal(t, 2, j.scavenge("kept-1"))
-	require.EqualValues(t, 8, j.take(events...).Offset, "what was scavenged since is passed over")
+	require.EqualValues(t, 8, importAll(j, events...).Offset, "what was scavenged since is passed over")
 	gone := slices.Clone(events)
 	gone[2].Event, gone[2].Named = persistence.Event{ID: gone[2].ID, Type: persistence.TypeGone}, false
-	require.EqualValues(t, 8, j.take(gone...).Offset, "so is what the other journal has scavenged")
+	require.EqualValues(t, 8, importAll(j, gone...).Offset, "so is what the other journal has scavenged")
 	gone[2].ID = persistence.NewEventID()
-	_, err := j.tryImport(gone...)
+	_, err := tryImport(j, gone...)
 	require.ErrorIs(t, err, persistence.ErrConflict, "but not what never was the same")
 }
 
 func importRefuses(t *testing.T, s suite) {
 	j := s.open(t)
 	first := foreign("kept-1", 1, notes("kept", 3)...)
-	j.take(first...)
+	importAll(j, first...)
 	other := slices.Clone(first)
 	other[1].Payload = []byte("other")
 	renamed := slices.Clone(first)
@@ -224,7 +224,7 @@ func importRefuses(t *testing.T, s suite) {
 		"a bad fellow": {append(before, other[1]), persistence.ConflictError{Stream: "kept-1", Expected: 1, Actual: 3}},
 	} {
 		j.unchanged(func() {
-			_, err := j.tryImport(c.events...)
+			_, err := tryImport(j, c.events...)
 			conflict, ok := err.(*persistence.ConflictError) //nolint:errorlint // it comes unwrapped
 			require.True(t, ok, "%s: %v", what, err)
 			require.Equal(t, c.conflict, *conflict, what)
@@ -232,7 +232,7 @@ func importRefuses(t *testing.T, s suite) {
 	}
 	j.missing("before-1")
 	j.missing("hole-1")
-	require.EqualValues(t, 4, j.take(foreign("kept-1", 4, note("4"))...).Offset, "a refusal leaves no gap")
+	require.EqualValues(t, 4, importAll(j, foreign("kept-1", 4, note("4"))...).Offset, "a refusal leaves no gap")
 	require.EqualValues(t, 2, j.store("hole-1", persistence.NoStream, notes("whole", 2)...).Last)
 }
 
@@ -269,7 +269,7 @@ func importChecks(t *testing.T, s suite) {
 		"metadata":       spoilt(func(r *persistence.Recorded) { r.Metadata = persistence.Metadata{"k": {}} }),
 		"tag":            spoilt(func(r *persistence.Recorded) { r.Tags = []string{"t", "t"} }),
 	} {
-		_, err := j.tryImport(events...)
+		_, err := tryImport(j, events...)
 		require.ErrorIs(t, err, persistence.ErrInvalid, field)
 		require.ErrorContains(t, err, field)
 	}
@@ -283,21 +283,21 @@ func importChecks(t *testing.T, s suite) {
 	} {
 		bad := good
 		spoil(&bad)
-		err := j.tryStates(persistence.StreamInfo{Stream: "state-2", First: 1, Begin: 1}, bad)
+		err := tryStates(j, persistence.StreamInfo{Stream: "state-2", First: 1, Begin: 1}, bad)
 		require.ErrorIs(t, err, persistence.ErrInvalid, field)
 		require.ErrorContains(t, err, field)
 	}
-	require.ErrorIs(t, j.tryStates(good, good), persistence.ErrInvalid, "twice")
+	require.ErrorIs(t, tryStates(j, good, good), persistence.ErrInvalid, "twice")
 	require.True(t, samePlace(nil, j.head()))
-	require.Empty(t, j.states())
-	require.EqualValues(t, persistence.MaxAppendEvents, j.take(foreign("many-1", 1, many[1:]...)...).Offset, "the limit itself is allowed")
+	require.Empty(t, statesOf(j))
+	require.EqualValues(t, persistence.MaxAppendEvents, importAll(j, foreign("many-1", 1, many[1:]...)...).Offset, "the limit itself is allowed")
 }
 
 func importNames(t *testing.T, s suite) {
 	j := s.open(t)
 	events := described("named")
-	j.take(keyed(foreign("named-1", 1, events...))...)
-	j.take(foreign("plain-1", 1, events...)...)
+	importAll(j, keyed(foreign("named-1", 1, events...))...)
+	importAll(j, foreign("plain-1", 1, events...)...)
 
 	outcome := j.store("named-1", persistence.NoStream, events...)
 	require.True(t, outcome.Duplicate)
@@ -309,19 +309,19 @@ func importNames(t *testing.T, s suite) {
 
 	again := keyed(foreign("named-1", 4, events[1]))
 	j.unchanged(func() {
-		_, err := j.tryImport(append(foreign("good-1", 1, note("good")), again...)...)
+		_, err := tryImport(j, append(foreign("good-1", 1, note("good")), again...)...)
 		require.ErrorIs(t, err, persistence.ErrEventIDReused)
-		_, err = j.tryImport(keyed(foreign("twice-1", 1, events[0], events[0]))...)
+		_, err = tryImport(j, keyed(foreign("twice-1", 1, events[0], events[0]))...)
 		require.ErrorIs(t, err, persistence.ErrEventIDReused)
 	})
 	again[0].Named = false
-	j.take(again...)
-	_, err := j.tryImport(foreign("good-1", 1, note("good"))...)
+	importAll(j, again...)
+	_, err := tryImport(j, foreign("good-1", 1, note("good"))...)
 	require.NoError(t, err)
 
 	// A life that has ended takes its ids along.
 	lives := append(foreign("named-1", 5, tombstone()), keyed(foreign("named-1", 6, events...))...)
-	j.take(lives...)
+	importAll(j, lives...)
 	outcome = j.store("named-1", persistence.Any, events...)
 	require.True(t, outcome.Duplicate)
 	require.Equal(t, persistence.Version(6), outcome.First)
@@ -331,13 +331,13 @@ func importEnds(t *testing.T, s suite) {
 	j := s.open(t)
 	events := described("ended")
 	j.create("ended-1", persistence.Metadata{"k": persistence.Int(1)})
-	j.take(keyed(foreign("ended-1", 1, events...))...)
+	importAll(j, keyed(foreign("ended-1", 1, events...))...)
 	snapshots, keeps := persistence.As[persistence.Snapshots](j.Journal)
 	if keeps {
 		require.NoError(t, snapshots.SaveSnapshot(j.ctx, persistence.Snapshot{Stream: "ended-1", Version: 3, EventID: events[2].ID, State: []byte("s")}))
 	}
 
-	require.EqualValues(t, 4, j.take(foreign("ended-1", 4, tombstone())...).Offset)
+	require.EqualValues(t, 4, importAll(j, foreign("ended-1", 4, tombstone())...).Offset)
 
 	j.missing("ended-1")
 	if keeps {
@@ -345,7 +345,7 @@ func importEnds(t *testing.T, s suite) {
 		require.NoError(t, err)
 		require.False(t, found, "the snapshot is forgotten")
 	}
-	require.Equal(t, []persistence.StreamInfo{{Stream: "ended-1", Version: 4, First: 5, Begin: 5, Revision: 2, Deleted: true}}, j.states())
+	require.Equal(t, []persistence.StreamInfo{{Stream: "ended-1", Version: 4, First: 5, Begin: 5, Revision: 2, Deleted: true}}, statesOf(j))
 	outcome := j.store("ended-1", persistence.NoStream, events...)
 	require.False(t, outcome.Duplicate)
 	require.Equal(t, persistence.Version(5), outcome.First)
@@ -355,8 +355,8 @@ func importEnds(t *testing.T, s suite) {
 func importStates(t *testing.T, s suite) {
 	j := s.open(t)
 	meta := persistence.Metadata{"k": persistence.Float(1), "text": persistence.String("é")}
-	j.take(foreign("cut-1", 1, notes("cut", 4)...)...)
-	j.take(foreign("gone-1", 1, note("gone"), tombstone())...)
+	importAll(j, foreign("cut-1", 1, notes("cut", 4)...)...)
+	importAll(j, foreign("gone-1", 1, note("gone"), tombstone())...)
 	states := []persistence.StreamInfo{
 		{Stream: "cut-1", Version: 4, First: 3, Begin: 1, Metadata: meta, Revision: 7},
 		{Stream: "empty-1", First: 1, Begin: 1, Metadata: meta, Revision: 1},
@@ -364,14 +364,14 @@ func importStates(t *testing.T, s suite) {
 		{Stream: "unset-1", First: 1, Begin: 1},
 	}
 
-	require.NoError(t, j.tryStates())
+	require.NoError(t, tryStates(j))
 	for range 2 {
-		require.NoError(t, j.tryStates(states...))
-		require.Equal(t, states, j.states())
+		require.NoError(t, tryStates(j, states...))
+		require.Equal(t, states, statesOf(j))
 	}
 
-	j.beginsAt("cut-1", 3)
-	j.beginsAt("empty-1", 1)
+	beginsAt(j, "cut-1", 3)
+	beginsAt(j, "empty-1", 1)
 	j.missing("gone-1")
 	j.create("gone-1", meta)
 	require.Equal(t, persistence.Revision(6), j.info("gone-1").Revision)
@@ -382,26 +382,26 @@ func importStates(t *testing.T, s suite) {
 func importStale(t *testing.T, s suite) {
 	j := s.open(t)
 	meta, older := persistence.Metadata{"k": persistence.Int(2)}, persistence.Metadata{"k": persistence.Int(1)}
-	j.take(foreign("cut-1", 1, notes("cut", 5)...)...)
-	j.take(foreign("again-1", 1, note("1"), tombstone(), note("3"))...)
-	require.NoError(t, j.tryStates(persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 4, Begin: 1, Metadata: meta, Revision: 3}))
+	importAll(j, foreign("cut-1", 1, notes("cut", 5)...)...)
+	importAll(j, foreign("again-1", 1, note("1"), tombstone(), note("3"))...)
+	require.NoError(t, tryStates(j, persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 4, Begin: 1, Metadata: meta, Revision: 3}))
 
 	j.unchanged(func() {
-		require.NoError(t, j.tryStates(
+		require.NoError(t, tryStates(j,
 			persistence.StreamInfo{Stream: "cut-1", Version: 4, First: 2, Begin: 1, Metadata: older, Revision: 2},
 			persistence.StreamInfo{Stream: "again-1", Version: 1, First: 1, Begin: 1, Metadata: older, Revision: 9},
 		), "what is later stays")
 		fresh := persistence.StreamInfo{Stream: "fresh-1", First: 1, Begin: 1, Metadata: meta, Revision: 1}
-		err := j.tryStates(fresh, persistence.StreamInfo{Stream: "cut-1", Version: 6, First: 5, Begin: 1, Metadata: meta, Revision: 3})
+		err := tryStates(j, fresh, persistence.StreamInfo{Stream: "cut-1", Version: 6, First: 5, Begin: 1, Metadata: meta, Revision: 3})
 		conflict, ok := err.(*persistence.ConflictError) //nolint:errorlint // it comes unwrapped
 		require.True(t, ok, "a stream that has not come as far: %v", err)
 		require.Equal(t, persistence.ConflictError{Stream: "cut-1", Expected: 6, Actual: 5}, *conflict)
-		err = j.tryStates(fresh, persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 5, Begin: 1, Metadata: older, Revision: 3})
+		err = tryStates(j, fresh, persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 5, Begin: 1, Metadata: older, Revision: 3})
 		revision, ok := err.(*persistence.RevisionError) //nolint:errorlint // it comes unwrapped
 		require.True(t, ok, "other metadata: %v", err)
 		require.Equal(t, persistence.RevisionError{Stream: "cut-1", Expected: 3, Actual: 3}, *revision)
 	})
-	require.NoError(t, j.tryStates(persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 5, Begin: 1, Metadata: older, Revision: 4}))
+	require.NoError(t, tryStates(j, persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 5, Begin: 1, Metadata: older, Revision: 4}))
 	require.Equal(t, persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 5, Begin: 1, Metadata: older, Revision: 4}, j.info("cut-1"))
 }
 
@@ -414,7 +414,7 @@ func importOnce(t *testing.T, s suite) {
 	for i := range many {
 		group.Go(func() error {
 			for part := range slices.Chunk(events, 10) {
-				if _, err := j.tryImport(part...); err != nil {
+				if _, err := tryImport(j, part...); err != nil {
 					return err
 				}
 			}
@@ -445,9 +445,9 @@ func importWakes(t *testing.T, s suite) {
 	woken := make(chan error)
 	for version := range persistence.Version(3) {
 		at := j.head()
-		go func() { _, err := j.next(at); woken <- err }() // ends with the case's context at the latest
+		go func() { _, err := waitNext(j, at); woken <- err }() // ends with the case's context at the latest
 
-		j.take(foreign("wake-1", version+1, note("n"))...)
+		importAll(j, foreign("wake-1", version+1, note("n"))...)
 
 		require.NoError(t, <-woken)
 	}
@@ -455,11 +455,11 @@ func importWakes(t *testing.T, s suite) {
 
 func wholeShown(t *testing.T, s suite) {
 	j := s.open(t)
-	j.liveThrough()
+	liveThrough(&j)
 
-	events := j.whole(0)
+	events := readWhole(j, 0)
 
-	require.Equal(t, plain(events), plain(j.whole(3)))
+	require.Equal(t, plain(events), plain(readWhole(j, 3)))
 	kinds, keys := map[string]int{}, map[persistence.StreamID]int{}
 	for i := range events {
 		recorded := &events[i]
@@ -492,10 +492,10 @@ func wholeShown(t *testing.T, s suite) {
 
 func deletedListed(t *testing.T, s suite) {
 	j := s.open(t)
-	j.liveThrough()
+	liveThrough(&j)
 	gone := persistence.StreamInfo{Stream: "gone-1", Version: 4, First: 5, Begin: 5, Revision: 2, Deleted: true}
 
-	all := j.states()
+	all := statesOf(j)
 
 	require.Contains(t, all, gone)
 	require.Equal(t, j.list(persistence.ListOptions{System: true}), slices.DeleteFunc(slices.Clone(all), func(i persistence.StreamInfo) bool { return i.Deleted }))

@@ -218,6 +218,15 @@ func (j journal) truncate(stream persistence.StreamID, before persistence.Versio
 	return first
 }
 
+// scavenge empties what is truncated and returns how many events that were.
+func (j *journal) scavenge(stream persistence.StreamID) int {
+	j.t.Helper()
+	j.husks = true
+	events, err := ability[persistence.Scavenger](j.Journal).Scavenge(j.ctx, stream)
+	require.NoError(j.t, err)
+	return events
+}
+
 // head is the last position of every partition.
 func (j journal) head() persistence.Positions {
 	j.t.Helper()

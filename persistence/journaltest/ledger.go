@@ -124,7 +124,7 @@ func (l *ledger) verify(j journal) {
 		if deleted := tombstones[stream]; len(deleted) > 0 {
 			begin = deleted[len(deleted)-1] + 1
 		}
-		j.verifyLife(stream, version, begin, all)
+		verifyLife(j, stream, version, begin, all)
 	}
 }
 
@@ -152,7 +152,7 @@ func (l *ledger) verifyDeletions(t tester, tombstones map[persistence.StreamID][
 
 // verifyLife requires that a stream is read as the global sequence shows it, from
 // its first version on, and that it exists when something follows its tombstone.
-func (j journal) verifyLife(stream persistence.StreamID, version, begin persistence.Version, all []persistence.Recorded) {
+func verifyLife(j journal, stream persistence.StreamID, version, begin persistence.Version, all []persistence.Recorded) {
 	j.t.Helper()
 	info, err := j.Stream(j.ctx, stream)
 	if err != nil {

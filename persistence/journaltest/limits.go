@@ -52,7 +52,7 @@ func limitsHold(t *testing.T, s suite) {
 		j.missing(stream)
 		events := c.events(c.limit)
 		j.store(stream, persistence.NoStream, events...)
-		j.cameBack(stream, events)
+		cameBack(j, stream, events)
 	}
 }
 
@@ -71,7 +71,7 @@ func limitOfAppend(t *testing.T, s suite) {
 	j.refuses(persistence.ErrInvalid, above)
 	require.NoError(t, j.tryAll(a)[0].Err)
 
-	j.cameBack("large-1", a.Events)
+	cameBack(j, "large-1", a.Events)
 	j.missing(above.Stream)
 	pages := 0
 	for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{}) {

@@ -50,7 +50,7 @@ func linearizable(t *testing.T, s suite) {
 			for i := range calls {
 				c := callOf(client, i)
 				operation := porcupine.Operation{ClientId: client, Input: c, Call: clock.Add(1)}
-				answer, err := j.answer(c)
+				answer, err := answerOf(j, c)
 				if err != nil {
 					return err
 				}
@@ -86,7 +86,7 @@ func callOf(client, i int) call {
 	return c
 }
 
-func (j journal) answer(c call) (answer, error) {
+func answerOf(j journal, c call) (answer, error) {
 	if c.deletes {
 		version, err := j.Delete(j.ctx, c.stream, c.expected)
 		if errors.Is(err, persistence.ErrStreamNotFound) {

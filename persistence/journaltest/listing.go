@@ -26,7 +26,7 @@ var listing = cases{
 	"a reader may call the journal inside of a listing": listInside,
 }
 
-func (j journal) categories(options persistence.ListOptions) []string {
+func categoriesOf(j journal, options persistence.ListOptions) []string {
 	j.t.Helper()
 	var categories []string
 	for category, err := range j.Categories(j.ctx, options) {
@@ -36,7 +36,7 @@ func (j journal) categories(options persistence.ListOptions) []string {
 	return categories
 }
 
-func (j journal) names(options persistence.ListOptions) []string {
+func namesOf(j journal, options persistence.ListOptions) []string {
 	j.t.Helper()
 	var names []string
 	for _, info := range j.list(options) {
@@ -68,11 +68,11 @@ func listStreams(t *testing.T, s suite) {
 		{Stream: "e-cut", Version: 4, First: 3, Begin: 1},
 	}, j.list(persistence.ListOptions{}))
 	j.create("c-deleted", nil)
-	require.Equal(t, []string{"a-written", "b-created", "c-deleted", "d-again", "e-cut"}, j.names(persistence.ListOptions{}), "what was deleted can be there again")
+	require.Equal(t, []string{"a-written", "b-created", "c-deleted", "d-again", "e-cut"}, namesOf(j, persistence.ListOptions{}), "what was deleted can be there again")
 }
 
-// listed are the names of a journal to list, with their metadata.
-func (j journal) listed() map[string]persistence.Metadata {
+// listedMetadata are the names of a journal to list, with their metadata.
+func listedMetadata(j journal) map[string]persistence.Metadata {
 	j.t.Helper()
 	all := map[string]persistence.Metadata{}
 	for i, name := range []string{
@@ -92,7 +92,7 @@ func (j journal) listed() map[string]persistence.Metadata {
 
 func listChosen(t *testing.T, s suite) {
 	j := s.open(t)
-	all := j.listed()
+	all := listedMetadata(j)
 	// want says slowly what the options choose.
 	want := func(choose func(name string) bool) []string {
 		var names []string
@@ -136,14 +136,14 @@ func listChosen(t *testing.T, s suite) {
 			func(n string) bool { return strings.HasPrefix(n, "user-") && all[n]["even"] == persistence.Bool(false) },
 		},
 	} {
-		require.Equal(t, want(c.choose), j.names(c.options), what)
-		j.pagedAlike(c.options)
+		require.Equal(t, want(c.choose), namesOf(j, c.options), what)
+		pagedAlike(j, c.options)
 	}
 }
 
 // pagedAlike requires that what options choose is the same, listed at once, page
 // by page, and part by part.
-func (j journal) pagedAlike(options persistence.ListOptions) {
+func pagedAlike(j journal, options persistence.ListOptions) {
 	j.t.Helper()
 	all := j.list(options)
 	for _, limit := range []int{1, 3, 1000, math.MaxInt} {
@@ -175,10 +175,10 @@ func (j journal) pagedAlike(options persistence.ListOptions) {
 
 func listPaged(t *testing.T, s suite) {
 	j := s.open(t)
-	j.listed()
-	j.pagedAlike(persistence.ListOptions{})
+	listedMetadata(j)
+	pagedAlike(j, persistence.ListOptions{})
 
-	names := j.names(persistence.ListOptions{})
+	names := namesOf(j, persistence.ListOptions{})
 	for _, after := range append(names, "A", "u", "user-1a", "zzz", "\U0010ffff") {
 		var want []string
 		for _, name := range names {
@@ -186,12 +186,12 @@ func listPaged(t *testing.T, s suite) {
 				want = append(want, name)
 			}
 		}
-		require.Equal(t, want, j.names(persistence.ListOptions{After: after}), "after %q", after)
+		require.Equal(t, want, namesOf(j, persistence.ListOptions{After: after}), "after %q", after)
 		if len(want) > 2 {
-			require.Equal(t, want[2:], j.names(persistence.ListOptions{After: after, Offset: 2}), "an offset counts from the place on")
+			require.Equal(t, want[2:], namesOf(j, persistence.ListOptions{After: after, Offset: 2}), "an offset counts from the place on")
 		}
 	}
-	require.Equal(t, []string{"user-2"}, j.names(persistence.ListOptions{Prefix: "user-", After: "user-10", Limit: 1}))
+	require.Equal(t, []string{"user-2"}, namesOf(j, persistence.ListOptions{Prefix: "user-", After: "user-10", Limit: 1}))
 }
 
 func listNumbers(t *testing.T, s suite) {
@@ -223,13 +223,13 @@ func listNumbers(t *testing.T, s suite) {
 		{persistence.Bool(false), []string{"false"}},
 		{persistence.String("true"), nil},
 	} {
-		require.Equal(t, c.names, j.names(persistence.ListOptions{Metadata: persistence.Metadata{"n": c.value}}), c.value.Text())
+		require.Equal(t, c.names, namesOf(j, persistence.ListOptions{Metadata: persistence.Metadata{"n": c.value}}), c.value.Text())
 	}
 }
 
 func listCategories(t *testing.T, s suite) {
 	j := s.open(t)
-	require.Empty(t, j.categories(persistence.ListOptions{}))
+	require.Empty(t, categoriesOf(j, persistence.ListOptions{}))
 	// The order of names is another than that of their categories: "a!-1" < "a-1".
 	for _, name := range []persistence.StreamID{
 		"user-1", "user-2", "user-profile-7", "User-1", "a-1", "a!-1", "a.b-1", "ab-1", "plain", "-x", "x-", "ü-1", "user.v2-1", "$sys-1", "$sys", "u%-1",
@@ -244,7 +244,7 @@ func listCategories(t *testing.T, s suite) {
 	j.delete("half-1")
 
 	all := []string{"User", "a", "a!", "a.b", "ab", "created", "half", "u%", "user", "user.v2", "x", "ü"}
-	require.Equal(t, all, j.categories(persistence.ListOptions{}))
+	require.Equal(t, all, categoriesOf(j, persistence.ListOptions{}))
 	for _, c := range []struct {
 		options persistence.ListOptions
 		want    []string
@@ -258,14 +258,14 @@ func listCategories(t *testing.T, s suite) {
 		{persistence.ListOptions{Prefix: "a", Pattern: `b$`}, []string{"a.b", "ab"}},
 		{persistence.ListOptions{Name: "gone"}, nil},
 	} {
-		require.Equal(t, c.want, j.categories(c.options), "%+v", c.options)
+		require.Equal(t, c.want, categoriesOf(j, c.options), "%+v", c.options)
 	}
 	for limit := 1; limit <= len(all)+1; limit++ {
 		for offset := range len(all) + 2 {
 			want := all[min(offset, len(all)):min(offset+limit, len(all))]
-			require.Equal(t, append([]string(nil), want...), j.categories(persistence.ListOptions{Limit: limit, Offset: offset}))
+			require.Equal(t, append([]string(nil), want...), categoriesOf(j, persistence.ListOptions{Limit: limit, Offset: offset}))
 		}
-		require.Equal(t, append([]string(nil), all[min(limit, len(all)):]...), j.categories(persistence.ListOptions{After: all[min(limit, len(all))-1]}))
+		require.Equal(t, append([]string(nil), all[min(limit, len(all)):]...), categoriesOf(j, persistence.ListOptions{After: all[min(limit, len(all))-1]}))
 	}
 }
 
@@ -281,12 +281,12 @@ func listSpellings(t *testing.T, s suite) {
 	}
 	slices.Sort(names)
 
-	require.Equal(t, names, j.names(persistence.ListOptions{System: true}), "by bytes, not by any alphabet")
+	require.Equal(t, names, namesOf(j, persistence.ListOptions{System: true}), "by bytes, not by any alphabet")
 	for i, name := range names {
-		require.Equal(t, []string{name}, j.names(persistence.ListOptions{Name: name, System: true}), "%q", name)
-		require.Equal(t, name, j.names(persistence.ListOptions{Prefix: name, System: true})[0], "%q", name)
-		require.Equal(t, append([]string(nil), names[i+1:min(i+3, len(names))]...), j.names(persistence.ListOptions{After: name, Limit: 2, System: true}), "after %q", name)
-		for _, found := range j.names(persistence.ListOptions{Prefix: name, System: true}) {
+		require.Equal(t, []string{name}, namesOf(j, persistence.ListOptions{Name: name, System: true}), "%q", name)
+		require.Equal(t, name, namesOf(j, persistence.ListOptions{Prefix: name, System: true})[0], "%q", name)
+		require.Equal(t, append([]string(nil), names[i+1:min(i+3, len(names))]...), namesOf(j, persistence.ListOptions{After: name, Limit: 2, System: true}), "after %q", name)
+		for _, found := range namesOf(j, persistence.ListOptions{Prefix: name, System: true}) {
 			require.True(t, strings.HasPrefix(found, name), "%q does not begin with %q", found, name)
 		}
 	}
@@ -294,7 +294,7 @@ func listSpellings(t *testing.T, s suite) {
 
 func listInvalid(t *testing.T, s suite) {
 	j := s.open(t)
-	j.listed()
+	listedMetadata(j)
 	both := map[string]persistence.ListOptions{
 		"negative limit": {Limit: -1}, "negative offset": {Offset: -1}, "pattern": {Pattern: "("}, "not RE2": {Pattern: `(a)\1`}, "look ahead": {Pattern: `(?=a)`},
 		"long pattern": {Pattern: strings.Repeat("a", persistence.MaxPattern+1)}, "pattern not UTF-8": {Pattern: "\xff"},
@@ -329,7 +329,7 @@ func listInvalid(t *testing.T, s suite) {
 			require.ErrorIs(t, errs[0], persistence.ErrInvalid, what)
 		}
 	}
-	require.Empty(t, j.names(persistence.ListOptions{Pattern: strings.Repeat("a", persistence.MaxPattern)}), "a pattern at the limit is fine")
+	require.Empty(t, namesOf(j, persistence.ListOptions{Pattern: strings.Repeat("a", persistence.MaxPattern)}), "a pattern at the limit is fine")
 }
 
 func listAgain(t *testing.T, s suite) {
@@ -371,14 +371,14 @@ func listSystem(t *testing.T, s suite) {
 		j.create(name, nil)
 	}
 
-	require.Equal(t, []string{"a$-1", "a-$"}, j.names(persistence.ListOptions{}))
-	require.Equal(t, []string{"$", "$a", "$a-1", "a$-1", "a-$"}, j.names(persistence.ListOptions{System: true}))
+	require.Equal(t, []string{"a$-1", "a-$"}, namesOf(j, persistence.ListOptions{}))
+	require.Equal(t, []string{"$", "$a", "$a-1", "a$-1", "a-$"}, namesOf(j, persistence.ListOptions{System: true}))
 	for _, options := range []persistence.ListOptions{{Name: "$a-1"}, {Prefix: "$"}, {Category: "$a"}, {Pattern: `^\$`}} {
-		require.Empty(t, j.names(options), "%+v", options)
+		require.Empty(t, namesOf(j, options), "%+v", options)
 		options.System = true
-		require.Contains(t, j.names(options), "$a-1", "%+v", options)
+		require.Contains(t, namesOf(j, options), "$a-1", "%+v", options)
 	}
-	require.Equal(t, []string{"a", "a$"}, j.categories(persistence.ListOptions{}))
+	require.Equal(t, []string{"a", "a$"}, categoriesOf(j, persistence.ListOptions{}))
 }
 
 func listLong(t *testing.T, s suite) {
@@ -397,10 +397,10 @@ func listLong(t *testing.T, s suite) {
 		}
 	}
 
-	require.Equal(t, want, j.names(persistence.ListOptions{}))
-	require.Equal(t, want[1999:2100], j.names(persistence.ListOptions{Offset: 1999, Limit: 101}))
-	require.Equal(t, want[2222:2223], j.names(persistence.ListOptions{Pattern: "2222$"}), "a match lies far behind")
-	require.Equal(t, []string{"long"}, j.categories(persistence.ListOptions{}))
+	require.Equal(t, want, namesOf(j, persistence.ListOptions{}))
+	require.Equal(t, want[1999:2100], namesOf(j, persistence.ListOptions{Offset: 1999, Limit: 101}))
+	require.Equal(t, want[2222:2223], namesOf(j, persistence.ListOptions{Pattern: "2222$"}), "a match lies far behind")
+	require.Equal(t, []string{"long"}, categoriesOf(j, persistence.ListOptions{}))
 }
 
 func listInside(t *testing.T, s suite) {

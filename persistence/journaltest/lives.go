@@ -90,7 +90,7 @@ func allLives() map[string]life {
 }
 
 // eachLife calls do with a stream of its own for every life and expectation.
-func (j journal) eachLife(do func(life life, stream persistence.StreamID, expected persistence.Expected, what string)) {
+func eachLife(j journal, do func(life life, stream persistence.StreamID, expected persistence.Expected, what string)) {
 	j.t.Helper()
 	for name, life := range allLives() {
 		version := life.info.Version
@@ -107,7 +107,7 @@ func (j journal) eachLife(do func(life life, stream persistence.StreamID, expect
 
 func livesDecide(t *testing.T, s suite) {
 	j := s.open(t)
-	j.eachLife(func(life life, stream persistence.StreamID, expected persistence.Expected, what string) {
+	eachLife(j, func(life life, stream persistence.StreamID, expected persistence.Expected, what string) {
 		before := life.info
 		before.Stream = stream
 		if life.exists() {
@@ -141,7 +141,7 @@ func livesDecide(t *testing.T, s suite) {
 
 func livesDeleted(t *testing.T, s suite) {
 	j := s.open(t)
-	j.eachLife(func(life life, stream persistence.StreamID, expected persistence.Expected, what string) {
+	eachLife(j, func(life life, stream persistence.StreamID, expected persistence.Expected, what string) {
 		head := j.head()
 
 		version, err := j.Delete(j.ctx, stream, expected)
@@ -168,7 +168,7 @@ func namesRefused(t *testing.T, s suite) {
 	j := s.open(t)
 	for what, name := range brokenNames() {
 		stream := persistence.StreamID(name)
-		for call, err := range j.callsOf(stream) {
+		for call, err := range everyCallOf(j, stream) {
 			require.ErrorIs(t, err, persistence.ErrInvalid, "%s of a name that is %s", call, what)
 		}
 	}

@@ -136,7 +136,7 @@ func (m *model) append(r *rapid.T) {
 
 func (m *model) submit(r *rapid.T) {
 	appends := rapid.SliceOfN(rapid.Custom(m.draw), 1, 3).Draw(r, "chain")
-	p := m.pipeline(len(appends), new(persistence.Chain))
+	p := newPipeline(m.journal, len(appends), new(persistence.Chain))
 	for i := range appends {
 		p.submit(appends[i].Stream, appends[i].Expected, slices.Clone(appends[i].Events)...)
 	}
@@ -163,7 +163,7 @@ func (m *model) transacting(r *rapid.T) {
 	before := m.remember()
 	var poison error
 
-	err := m.transact(func(_ context.Context, tx persistence.Transaction) error {
+	err := transact(m.journal, func(_ context.Context, tx persistence.Transaction) error {
 		for i := range appends {
 			outcomes, err := tx.Append(appends[i])
 			if poison != nil {
@@ -435,18 +435,18 @@ func (m *model) snapshotting(r *rapid.T) {
 	version := persistence.Version(rapid.IntRange(0, int(stream.info.Version)+1).Draw(r, "version"))
 	if version > 0 {
 		snapshot := stateOf(name, version, fmt.Sprint(version))
-		m.save(snapshot)
+		saveSnapshot(m.journal, snapshot)
 		if stream.exists() && version+1 >= stream.info.First && (stream.snapshot == nil || stream.snapshot.Version <= version) {
 			stream.snapshot = &snapshot
 		}
 	}
 	if stream.snapshot == nil {
-		m.noSnapshot(name)
+		noSnapshot(m.journal, name)
 		return
 	}
-	m.snapshotted(*stream.snapshot)
+	hasSnapshot(m.journal, *stream.snapshot)
 	if rapid.IntRange(0, 9).Draw(r, "forget") == 9 {
-		require.NoError(m.t, m.snapshots().DeleteSnapshot(m.ctx, name))
+		require.NoError(m.t, snapshotsOf(m.journal).DeleteSnapshot(m.ctx, name))
 		stream.snapshot = nil
 	}
 }
@@ -486,8 +486,8 @@ func (m *model) read(r *rapid.T) {
 		return
 	}
 	if !options.Backward && options.From > 0 && options.From < info.First && stream.readable() {
-		m.truncatedAt(name, info.First, err)
-		m.truncatedAt(name, info.First, countErr)
+		truncatedAt(m.journal, name, info.First, err)
+		truncatedAt(m.journal, name, info.First, countErr)
 		return
 	}
 	require.NoError(m.t, err)
@@ -522,7 +522,7 @@ func (m *model) pages(r *rapid.T) {
 	for i, request := range requests {
 		stream := m.streams[request.Stream]
 		if stream.readable() && request.From > 0 && request.From < stream.info.First {
-			m.truncatedAt(request.Stream, stream.info.First, got[i].Err)
+			truncatedAt(m.journal, request.Stream, stream.info.First, got[i].Err)
 			continue
 		}
 		require.NoError(m.t, got[i].Err)
@@ -562,7 +562,7 @@ func (m *model) listing(r *rapid.T) {
 			categories = append(categories, category)
 		}
 	}
-	require.Equal(m.t, categories, m.categories(persistence.ListOptions{Pattern: fmt.Sprintf(`^\$?model%d$`, m.run), System: true}))
+	require.Equal(m.t, categories, categoriesOf(m.journal, persistence.ListOptions{Pattern: fmt.Sprintf(`^\$?model%d$`, m.run), System: true}))
 }
 
 // readAll reads on from a place in the model's part of the sequence, or back from

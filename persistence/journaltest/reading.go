@@ -189,18 +189,18 @@ func readOwned(t *testing.T, s suite) {
 
 	require.Equal(t, fresh(), given, "an append does not write to what it is given")
 	scribble(given[0])
-	j.cameBack("owned-1", fresh()) // the writer's slices stay its own
+	cameBack(j, "owned-1", fresh()) // the writer's slices stay its own
 	for _, recorded := range append(j.events("owned-1"), j.all()...) {
 		scribble(recorded.Event)
 	}
-	j.cameBack("owned-1", fresh()) // and the reader's are hers
+	cameBack(j, "owned-1", fresh()) // and the reader's are hers
 	if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 		got, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: "owned-1", Limit: 2}})
 		require.NoError(t, err)
 		for _, recorded := range got[0].Events {
 			scribble(recorded.Event)
 		}
-		j.cameBack("owned-1", fresh())
+		cameBack(j, "owned-1", fresh())
 	}
 }
 

@@ -24,7 +24,7 @@ var refusing = cases{
 }
 
 // blames requires that an error is of the kind invalid and says which field it is.
-func (j journal) blames(field string, err error, what string) {
+func blames(j journal, field string, err error, what string) {
 	j.t.Helper()
 	var invalid *persistence.InvalidError
 	require.ErrorAs(j.t, err, &invalid, what)
@@ -110,65 +110,65 @@ func refusesByField(t *testing.T, s suite) {
 	j.unchanged(func() {
 		for field, appends := range brokenAppends() {
 			for i, a := range appends {
-				j.refusesAppend(field, a, fmt.Sprintf("%s %d", field, i))
+				refusesAppend(j, field, a, fmt.Sprintf("%s %d", field, i))
 			}
 		}
-		j.refusesCalls()
-		j.refusesOptions()
+		refusesCalls(j)
+		refusesOptions(j)
 	})
 }
 
 // refusesAppend tries all ways to append.
-func (j journal) refusesAppend(field string, a persistence.Append, what string) {
+func refusesAppend(j journal, field string, a persistence.Append, what string) {
 	j.t.Helper()
 	outcomes, err := j.Append(j.ctx, to("fine-1", persistence.Any, note("valid")), a)
 	require.Empty(j.t, outcomes, what)
-	j.blames(field, err, what)
+	blames(j, field, err, what)
 	if submitter, ok := persistence.As[persistence.Submitter](j.Journal); ok {
-		j.blames(field, submitter.Submit(a, nil, func(persistence.Outcome) { j.t.Errorf("done is called for what was not taken") }), what)
+		blames(j, field, submitter.Submit(a, nil, func(persistence.Outcome) { j.t.Errorf("done is called for what was not taken") }), what)
 	}
 	if transactor, ok := persistence.As[persistence.Transactor](j.Journal); ok {
-		j.blames(field, transactor.Transact(j.ctx, func(_ context.Context, tx persistence.Transaction) error {
+		blames(j, field, transactor.Transact(j.ctx, func(_ context.Context, tx persistence.Transaction) error {
 			_, err := tx.Append(to("fine-1", persistence.Any, note("valid")), a)
-			j.blames(field, err, what)
+			blames(j, field, err, what)
 			return nil
 		}), what)
 	}
 }
 
 // refusesCalls makes the other calls that change something.
-func (j journal) refusesCalls() {
+func refusesCalls(j journal) {
 	j.t.Helper()
 	for what, name := range brokenNames() {
-		for call, err := range j.callsOf(persistence.StreamID(name)) {
+		for call, err := range everyCallOf(j, persistence.StreamID(name)) {
 			field := "stream"
 			if call == "DeleteSnapshots" {
 				field = "category"
 			}
-			j.blames(field, err, call+" of a name that is "+what)
+			blames(j, field, err, call+" of a name that is "+what)
 		}
 	}
 	for _, field := range []string{"metadata", "metadata key", "metadata value"} {
 		for _, event := range brokenEvents()[field] {
-			j.blames(field, j.Create(j.ctx, "new-1", event.Metadata), "Create")
+			blames(j, field, j.Create(j.ctx, "new-1", event.Metadata), "Create")
 			_, err := j.SetMetadata(j.ctx, "fine-1", event.Metadata, persistence.AnyRevision)
-			j.blames(field, err, "SetMetadata")
+			blames(j, field, err, "SetMetadata")
 		}
 	}
 	for _, revision := range []persistence.Revision{-2, math.MinInt64} {
 		_, err := j.SetMetadata(j.ctx, "fine-1", nil, revision)
-		j.blames("revision", err, "SetMetadata")
+		blames(j, "revision", err, "SetMetadata")
 	}
 	for _, expected := range []persistence.Expected{-3, math.MinInt64} {
 		_, err := j.Delete(j.ctx, "fine-1", expected)
-		j.blames("expected", err, "Delete")
+		blames(j, "expected", err, "Delete")
 	}
 	_, err := j.Truncate(j.ctx, "fine-1", persistence.MaxVersion+1)
-	j.blames("before", err, "Truncate")
+	blames(j, "before", err, "Truncate")
 }
 
 // refusesOptions reads with options that are out of range.
-func (j journal) refusesOptions() {
+func refusesOptions(j journal) {
 	j.t.Helper()
 	for _, options := range []struct {
 		field string
@@ -179,7 +179,7 @@ func (j journal) refusesOptions() {
 		{"from", persistence.ReadOptions{From: persistence.MaxVersion + 1}},
 		{"from", persistence.ReadOptions{From: math.MaxUint64, Backward: true}},
 	} {
-		j.refusesRead(options.field, options.ReadOptions)
+		refusesRead(j, options.field, options.ReadOptions)
 	}
 	for _, options := range []struct {
 		field string
@@ -193,7 +193,7 @@ func (j journal) refusesOptions() {
 		{"after", persistence.ReadAllOptions{After: persistence.Positions{0, math.MinInt64}}},
 		{"after", persistence.ReadAllOptions{After: persistence.Positions{-1}, Backward: true}},
 	} {
-		j.blames(options.field, onlyError(j, j.ReadAll(j.ctx, options.ReadAllOptions)), "ReadAll")
+		blames(j, options.field, onlyError(j, j.ReadAll(j.ctx, options.ReadAllOptions)), "ReadAll")
 	}
 	for _, options := range []struct {
 		field string
@@ -212,30 +212,30 @@ func (j journal) refusesOptions() {
 		{"pattern", persistence.ListOptions{Pattern: strings.Repeat("a", persistence.MaxPattern+1)}},
 	} {
 		what := fmt.Sprintf("by %+v", options.ListOptions)
-		j.blames(options.field, onlyError(j, j.List(j.ctx, options.ListOptions)), "List "+what)
-		j.blames(options.field, onlyError(j, j.Categories(j.ctx, options.ListOptions)), "Categories "+what)
+		blames(j, options.field, onlyError(j, j.List(j.ctx, options.ListOptions)), "List "+what)
+		blames(j, options.field, onlyError(j, j.Categories(j.ctx, options.ListOptions)), "Categories "+what)
 	}
 	one := persistence.Metadata{"k": persistence.Int(1)}
-	j.blames("category", onlyError(j, j.List(j.ctx, persistence.ListOptions{Category: "\xff"})), "List")
-	j.blames("category", onlyError(j, j.Categories(j.ctx, persistence.ListOptions{Category: "c"})), "Categories")
-	j.blames("metadata", onlyError(j, j.Categories(j.ctx, persistence.ListOptions{Metadata: one})), "Categories")
-	j.blames("metadata value", onlyError(j, j.List(j.ctx, persistence.ListOptions{Metadata: persistence.Metadata{"k": {}}})), "List")
-	j.blames("metadata key", onlyError(j, j.List(j.ctx, persistence.ListOptions{Metadata: persistence.Metadata{"": persistence.Int(1)}})), "List")
+	blames(j, "category", onlyError(j, j.List(j.ctx, persistence.ListOptions{Category: "\xff"})), "List")
+	blames(j, "category", onlyError(j, j.Categories(j.ctx, persistence.ListOptions{Category: "c"})), "Categories")
+	blames(j, "metadata", onlyError(j, j.Categories(j.ctx, persistence.ListOptions{Metadata: one})), "Categories")
+	blames(j, "metadata value", onlyError(j, j.List(j.ctx, persistence.ListOptions{Metadata: persistence.Metadata{"k": {}}})), "List")
+	blames(j, "metadata key", onlyError(j, j.List(j.ctx, persistence.ListOptions{Metadata: persistence.Metadata{"": persistence.Int(1)}})), "List")
 }
 
 // refusesRead tries all ways to read a stream, also one that does not exist: the
 // options are wrong whatever there is.
-func (j journal) refusesRead(field string, options persistence.ReadOptions) {
+func refusesRead(j journal, field string, options persistence.ReadOptions) {
 	j.t.Helper()
 	for _, stream := range []persistence.StreamID{"fine-1", "missing-1"} {
-		j.blames(field, onlyError(j, j.Read(j.ctx, stream, options)), "Read")
+		blames(j, field, onlyError(j, j.Read(j.ctx, stream, options)), "Read")
 		count, err := j.Count(j.ctx, stream, options)
 		require.Zero(j.t, count)
-		j.blames(field, err, "Count")
+		blames(j, field, err, "Count")
 		if transactor, ok := persistence.As[persistence.Transactor](j.Journal); ok {
 			require.NoError(j.t, transactor.Transact(j.ctx, func(_ context.Context, tx persistence.Transaction) error {
 				_, err := tx.Read(stream, options)
-				j.blames(field, err, "Read in a transaction")
+				blames(j, field, err, "Read in a transaction")
 				return nil
 			}))
 		}
@@ -300,8 +300,8 @@ func refusesFilters(t *testing.T, s suite) {
 		"one deep down":      {"tag filter", filter.Not(filter.Type().Eq("a").Or(filter.Tag().Regex("[")))},
 	} {
 		for _, backward := range []bool{false, true} {
-			j.refusesRead(c.field, persistence.ReadOptions{Filter: c.filter, Backward: backward})
-			j.blames(c.field, onlyError(j, j.ReadAll(j.ctx, persistence.ReadAllOptions{Filter: c.filter, Backward: backward})), what)
+			refusesRead(j, c.field, persistence.ReadOptions{Filter: c.filter, Backward: backward})
+			blames(j, c.field, onlyError(j, j.ReadAll(j.ctx, persistence.ReadAllOptions{Filter: c.filter, Backward: backward})), what)
 		}
 	}
 }

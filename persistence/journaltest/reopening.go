@@ -31,7 +31,7 @@ var crashing = cases{
 func reopenKeeps(t *testing.T, s suite) {
 	store := s.Store(t)
 	j := s.use(t, store(t))
-	keep := j.furnish()
+	keep := furnish(j)
 	require.NoError(t, j.Close())
 
 	keep(s.use(t, store(t)))
@@ -40,7 +40,7 @@ func reopenKeeps(t *testing.T, s suite) {
 func crashKeeps(t *testing.T, s suite) {
 	store := s.Store(t)
 	j := s.bind(t, store(t))
-	keep := j.furnish()
+	keep := furnish(j)
 	s.Crash(t, j.Journal)
 
 	keep(s.use(t, store(t)))
@@ -48,7 +48,7 @@ func crashKeeps(t *testing.T, s suite) {
 
 // furnish stores some of everything and returns a check that it is all there,
 // the identity included, and that named ids are known still.
-func (j journal) furnish() (keep func(journal)) {
+func furnish(j journal) (keep func(journal)) {
 	j.t.Helper()
 	events := described("kept")
 	events[0].Headers = []byte("headers")
@@ -57,9 +57,9 @@ func (j journal) furnish() (keep func(journal)) {
 	j.grow("kept-2", 5)
 	j.store("$kept-3", persistence.NoStream, note("system"))
 	j.store("kept-1", persistence.Exact(3), note("4"))
-	lives, abilities := j.furnishLives(), j.furnishAbilities()
+	lives, abilities := furnishLives(j), furnishAbilities(j)
 	all, head, identity := plain(j.all()), j.head(), j.Identity()
-	streams, categories := j.list(persistence.ListOptions{System: true}), j.categories(persistence.ListOptions{})
+	streams, categories := j.list(persistence.ListOptions{System: true}), categoriesOf(j, persistence.ListOptions{})
 
 	return func(again journal) {
 		again.t.Helper()
@@ -68,8 +68,8 @@ func (j journal) furnish() (keep func(journal)) {
 		require.True(again.t, samePlace(head, again.head()))
 		require.Equal(again.t, identity, again.Identity())
 		require.Equal(again.t, streams, again.list(persistence.ListOptions{System: true}))
-		require.Equal(again.t, categories, again.categories(persistence.ListOptions{}))
-		again.cameBack("kept-1", append(events[:3:3], note("4")))
+		require.Equal(again.t, categories, categoriesOf(again, persistence.ListOptions{}))
+		cameBack(again, "kept-1", append(events[:3:3], note("4")))
 		first.Duplicate = true
 		require.Equal(again.t, first, again.store("kept-1", persistence.NoStream, events...))
 		events[1].Payload = []byte("other")
@@ -82,7 +82,7 @@ func (j journal) furnish() (keep func(journal)) {
 }
 
 // furnishLives leaves streams at every place of their lives.
-func (j journal) furnishLives() (keep func(journal)) {
+func furnishLives(j journal) (keep func(journal)) {
 	j.t.Helper()
 	events := described("forgotten")
 	j.store("ids-1", persistence.NoStream, events...)
@@ -103,7 +103,7 @@ func (j journal) furnishLives() (keep func(journal)) {
 				again.missing(stream)
 			}
 			if life.exists() && want.Version >= want.First {
-				again.beginsAt(stream, want.First)
+				beginsAt(again, stream, want.First)
 			}
 			require.Equal(again.t, want.Version+1, again.store(stream, persistence.Any, note("n")).First, name)
 			if life.exists() {
@@ -117,38 +117,38 @@ func (j journal) furnishLives() (keep func(journal)) {
 }
 
 // furnishAbilities leaves what only some journals can keep.
-func (j journal) furnishAbilities() (keep func(journal)) {
+func furnishAbilities(j journal) (keep func(journal)) {
 	j.t.Helper()
 	var checks []func(journal)
 	if has[persistence.Snapshots](j.Journal) {
 		newest := stateOf("kept-2", 5, "newest")
-		j.save(stateOf("kept-1", 4, "deleted"))
-		j.save(stateOf("kept-2", 2, "older"))
-		j.save(newest)
-		require.NoError(j.t, j.snapshots().DeleteSnapshot(j.ctx, "kept-1"))
+		saveSnapshot(j, stateOf("kept-1", 4, "deleted"))
+		saveSnapshot(j, stateOf("kept-2", 2, "older"))
+		saveSnapshot(j, newest)
+		require.NoError(j.t, snapshotsOf(j).DeleteSnapshot(j.ctx, "kept-1"))
 		checks = append(checks, func(again journal) {
 			again.t.Helper()
-			again.noSnapshot("kept-1")
-			again.snapshotted(newest)
-			again.save(stateOf("kept-2", 4, "older"))
-			again.snapshotted(newest)
+			noSnapshot(again, "kept-1")
+			hasSnapshot(again, newest)
+			saveSnapshot(again, stateOf("kept-2", 4, "older"))
+			hasSnapshot(again, newest)
 		})
 	}
 	if has[persistence.Schemas](j.Journal) {
-		id := j.register(persistence.JSON, []byte("{}"))
-		j.register(persistence.Protobuf, []byte("descriptors"))
-		schemas := j.schemas()
+		id := registerSchema(j, persistence.JSON, []byte("{}"))
+		registerSchema(j, persistence.Protobuf, []byte("descriptors"))
+		schemas := schemasOf(j)
 		checks = append(checks, func(again journal) {
 			again.t.Helper()
-			require.Equal(again.t, schemas, again.schemas())
-			require.Equal(again.t, id, again.register(persistence.JSON, []byte("{}")))
-			require.Greater(again.t, again.register(persistence.JSON, []byte("[]")), schemas[1].ID)
+			require.Equal(again.t, schemas, schemasOf(again))
+			require.Equal(again.t, id, registerSchema(again, persistence.JSON, []byte("{}")))
+			require.Greater(again.t, registerSchema(again, persistence.JSON, []byte("[]")), schemas[1].ID)
 		})
 	}
 	if has[persistence.Transactor](j.Journal) {
-		j.commits(to("pair-1", persistence.NoStream, note("left")), to("pair-2", persistence.NoStream, note("right")))
+		commits(j, to("pair-1", persistence.NoStream, note("left")), to("pair-2", persistence.NoStream, note("right")))
 		changed := errors.New("changed his mind")
-		require.Equal(j.t, changed, j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		require.Equal(j.t, changed, transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			_, err := tx.Append(to("pair-1", persistence.Any, note("not stored")))
 			require.NoError(j.t, err)
 			return changed
@@ -157,7 +157,7 @@ func (j journal) furnishAbilities() (keep func(journal)) {
 			again.t.Helper()
 			require.Equal(again.t, []string{"left"}, textsOf(again.events("pair-1")))
 			require.Equal(again.t, []string{"right"}, textsOf(again.events("pair-2")))
-			again.commits(to("pair-1", persistence.Exact(1), note("next")))
+			commits(again, to("pair-1", persistence.Exact(1), note("next")))
 		})
 	}
 	return func(again journal) {
@@ -183,7 +183,7 @@ func reopenScavenged(t *testing.T, s suite) {
 	again.husks = true
 	require.Equal(t, all, plain(again.all()))
 	require.True(t, samePlace(head, again.head()))
-	again.beginsAt("husk-1", 4)
+	beginsAt(again, "husk-1", 4)
 	require.Zero(t, again.scavenge("husk-1"))
 	outcome := again.store("husk-1", persistence.Exact(4), events...)
 	require.False(t, outcome.Duplicate)
@@ -213,7 +213,7 @@ func crashUnderLoad(t *testing.T, s suite) {
 		j := s.bind(t, store(t))
 		ctx, leave := context.WithCancel(j.ctx)
 		j.ctx = ctx
-		wait := j.load(&l, round*100)
+		wait := startLoad(j, &l, round*100)
 
 		s.Crash(t, j.Journal)
 		leave()
@@ -224,5 +224,5 @@ func crashUnderLoad(t *testing.T, s suite) {
 	l.forget()
 	again := s.use(t, store(t))
 	l.verify(again)
-	again.wholePairs()
+	wholePairs(again)
 }

@@ -44,7 +44,7 @@ func replaceStore(t *testing.T, s suite) {
 			require.ErrorIs(t, err, persistence.ErrReplaced, name)
 		}
 		if has[persistence.Transactor](j.Journal) {
-			require.ErrorIs(t, j.transact(func(_ context.Context, tx persistence.Transaction) error {
+			require.ErrorIs(t, transact(j, func(_ context.Context, tx persistence.Transaction) error {
 				_, err := tx.Append(to("plain-0", persistence.Any, note("lost")))
 				return err
 			}), persistence.ErrReplaced)

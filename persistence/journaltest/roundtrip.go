@@ -24,7 +24,7 @@ var roundTrips = cases{
 }
 
 // cameBack requires that a stream holds these events, by whatever way it is read.
-func (j journal) cameBack(stream persistence.StreamID, given []persistence.Event) {
+func cameBack(j journal, stream persistence.StreamID, given []persistence.Event) {
 	j.t.Helper()
 	read := j.events(stream)
 	require.Len(j.t, read, len(given))
@@ -96,10 +96,10 @@ func roundTripEvents(t *testing.T, s suite) {
 	}
 
 	j.store("unnamed-1", persistence.NoStream, events...)
-	j.cameBack("unnamed-1", events)
+	cameBack(j, "unnamed-1", events)
 
 	j.store("named-1", persistence.NoStream, named(events...)...)
-	j.cameBack("named-1", events)
+	cameBack(j, "named-1", events)
 }
 
 func roundTripMetadata(t *testing.T, s suite) {
@@ -113,7 +113,7 @@ func roundTripMetadata(t *testing.T, s suite) {
 
 	j.store("metadata-1", persistence.NoStream, events...)
 
-	j.cameBack("metadata-1", events)
+	cameBack(j, "metadata-1", events)
 }
 
 // metadataValues are values of all kinds that a store might confuse.

@@ -22,7 +22,7 @@ var describing = cases{
 	"a schema belongs to who gives and gets it":       schemaOwned,
 }
 
-func (j journal) register(encoding persistence.Encoding, body []byte) persistence.SchemaID {
+func registerSchema(j journal, encoding persistence.Encoding, body []byte) persistence.SchemaID {
 	j.t.Helper()
 	id, err := ability[persistence.Schemas](j.Journal).RegisterSchema(j.ctx, encoding, body)
 	require.NoError(j.t, err)
@@ -30,7 +30,7 @@ func (j journal) register(encoding persistence.Encoding, body []byte) persistenc
 	return id
 }
 
-func (j journal) schemas() []persistence.Schema {
+func schemasOf(j journal) []persistence.Schema {
 	j.t.Helper()
 	schemas, err := ability[persistence.Schemas](j.Journal).Schemas(j.ctx)
 	require.NoError(j.t, err)
@@ -44,7 +44,7 @@ func schemaContent(t *testing.T, s suite) {
 	for round := range 2 {
 		for _, body := range bodies {
 			for _, encoding := range []persistence.Encoding{persistence.Protobuf, persistence.JSON} {
-				id := j.register(encoding, body)
+				id := registerSchema(j, encoding, body)
 				require.Equal(t, round > 0, ids[id], "the same content is the same schema, other content or another encoding is another")
 				ids[id] = true
 			}
@@ -56,16 +56,16 @@ func schemaContent(t *testing.T, s suite) {
 
 func schemaListed(t *testing.T, s suite) {
 	j := s.open(t)
-	require.Empty(t, j.schemas())
+	require.Empty(t, schemasOf(j))
 	want := map[persistence.SchemaID]persistence.Schema{}
 	for i := range 20 {
 		body := fmt.Appendf(nil, "schema %d", (i*7)%20)
 		encoding := persistence.Protobuf + persistence.Encoding(i%2)
-		id := j.register(encoding, body)
+		id := registerSchema(j, encoding, body)
 		want[id] = persistence.Schema{ID: id, Encoding: encoding, Body: body}
 	}
 
-	got := j.schemas()
+	got := schemasOf(j)
 
 	require.Len(t, got, len(want))
 	for i, schema := range got {
@@ -91,10 +91,10 @@ func schemaLimits(t *testing.T, s suite) {
 		require.ErrorIs(t, err, persistence.ErrInvalid, what)
 		require.Zero(t, id)
 	}
-	require.Empty(t, j.schemas())
+	require.Empty(t, schemasOf(j))
 
-	j.register(persistence.Protobuf, make([]byte, persistence.MaxSchema))
-	require.Len(t, j.schemas()[0].Body, persistence.MaxSchema)
+	registerSchema(j, persistence.Protobuf, make([]byte, persistence.MaxSchema))
+	require.Len(t, schemasOf(j)[0].Body, persistence.MaxSchema)
 }
 
 func schemaOnce(t *testing.T, s suite) {
@@ -114,7 +114,7 @@ func schemaOnce(t *testing.T, s suite) {
 			require.Equal(t, ids[0], id)
 		}
 	}
-	require.Len(t, j.schemas(), rounds)
+	require.Len(t, schemasOf(j), rounds)
 }
 
 func schemaUses(t *testing.T, s suite) {
@@ -125,7 +125,7 @@ func schemaUses(t *testing.T, s suite) {
 		return uses
 	}
 	require.Empty(t, counted())
-	one, two := j.register(persistence.JSON, []byte("one")), j.register(persistence.JSON, []byte("two"))
+	one, two := registerSchema(j, persistence.JSON, []byte("one")), registerSchema(j, persistence.JSON, []byte("two"))
 	event := func(eventType string, schema persistence.SchemaID) persistence.Event {
 		return persistence.Event{Type: eventType, Schema: schema}
 	}
@@ -159,11 +159,11 @@ func schemaUses(t *testing.T, s suite) {
 func schemaOwned(t *testing.T, s suite) {
 	j := s.open(t)
 	given := []byte("schema")
-	id := j.register(persistence.JSON, given)
+	id := registerSchema(j, persistence.JSON, given)
 
 	given[0] = '!'
-	j.schemas()[0].Body[1] = '!'
+	schemasOf(j)[0].Body[1] = '!'
 
-	require.Equal(t, []persistence.Schema{{ID: id, Encoding: persistence.JSON, Body: []byte("schema")}}, j.schemas())
-	require.NotEqual(t, id, j.register(persistence.JSON, given), "what was changed is another")
+	require.Equal(t, []persistence.Schema{{ID: id, Encoding: persistence.JSON, Body: []byte("schema")}}, schemasOf(j))
+	require.NotEqual(t, id, registerSchema(j, persistence.JSON, given), "what was changed is another")
 }

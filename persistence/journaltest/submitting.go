@@ -42,8 +42,8 @@ type settlement struct {
 	outcome persistence.Outcome
 }
 
-// pipeline has room for so many appends; done never blocks, as it must not.
-func (j journal) pipeline(room int, chain *persistence.Chain) *pipeline {
+// newPipeline has room for so many appends; done never blocks, as it must not.
+func newPipeline(j journal, room int, chain *persistence.Chain) *pipeline {
 	return &pipeline{journal: j, chain: chain, settled: make(chan settlement, 2*room)}
 }
 
@@ -87,7 +87,7 @@ func submitExits(t *testing.T, s suite) {
 	j := s.open(t)
 	const appends = 30
 	for round := range 2 {
-		p := j.pipeline(appends, nil)
+		p := newPipeline(j, appends, nil)
 		refused := make(chan error, appends)
 		for i := range appends {
 			p.open++
@@ -116,8 +116,8 @@ func submitExits(t *testing.T, s suite) {
 func submitOrder(t *testing.T, s suite) {
 	j := s.open(t)
 	const streams, each = 4, 25
-	p := j.pipeline(streams*each, new(persistence.Chain))
-	plainly := j.pipeline(each, nil)
+	p := newPipeline(j, streams*each, new(persistence.Chain))
+	plainly := newPipeline(j, each, nil)
 	for i := range each {
 		for stream := range streams {
 			p.submit(persistence.StreamID(fmt.Sprintf("order-%d", stream)), persistence.Exact(persistence.Version(2*i)), note(fmt.Sprint(2*i)), note(fmt.Sprint(2*i+1)))
@@ -154,7 +154,7 @@ func submitBroken(t *testing.T, s suite) {
 	for round := range 5 {
 		stream := persistence.StreamID(fmt.Sprintf("broken-%d", round))
 		chain := new(persistence.Chain)
-		p := j.pipeline(5, chain)
+		p := newPipeline(j, 5, chain)
 
 		p.submit(stream, persistence.NoStream, note("1"))
 		p.submit(stream, persistence.Exact(7), note("fails"))
@@ -179,7 +179,7 @@ func submitOvertaken(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("overtaken-1", 2)
 	chain := new(persistence.Chain)
-	p := j.pipeline(4, chain)
+	p := newPipeline(j, 4, chain)
 	p.submit("overtaken-1", persistence.Exact(1), note("own 2"))
 	first := p.wait()[0].Err
 	require.ErrorIs(t, first, persistence.ErrConflict)
@@ -191,7 +191,7 @@ func submitOvertaken(t *testing.T, s suite) {
 	for _, outcome := range p.wait() {
 		require.Equal(t, first, outcome.Err)
 	}
-	p = j.pipeline(1, new(persistence.Chain))
+	p = newPipeline(j, 1, new(persistence.Chain))
 	p.submit("overtaken-1", persistence.Exact(3), note("new 4"))
 	require.NoError(t, p.wait()[0].Err, "a new chain is whole")
 	require.Equal(t, []string{"overtaken-1 1", "overtaken-1 2", "foreign 3", "new 4"}, textsOf(j.events("overtaken-1")))
@@ -199,7 +199,7 @@ func submitOvertaken(t *testing.T, s suite) {
 
 func submitApart(t *testing.T, s suite) {
 	j := s.open(t)
-	chained, other, free := j.pipeline(3, new(persistence.Chain)), j.pipeline(3, new(persistence.Chain)), j.pipeline(3, nil)
+	chained, other, free := newPipeline(j, 3, new(persistence.Chain)), newPipeline(j, 3, new(persistence.Chain)), newPipeline(j, 3, nil)
 
 	chained.submit("apart-1", persistence.StreamExists, note("fails"))
 	free.submit("apart-1", persistence.Exact(5), note("fails"))
@@ -244,7 +244,7 @@ func submitNamed(t *testing.T, s suite) {
 	events := described("submitted")
 	other := described("submitted")
 	other[1].ID = events[1].ID
-	p := j.pipeline(4, nil)
+	p := newPipeline(j, 4, nil)
 
 	p.submit("ids-1", persistence.NoStream, events...)
 	p.submit("ids-1", persistence.NoStream, events...)
@@ -259,19 +259,19 @@ func submitNamed(t *testing.T, s suite) {
 	require.ErrorIs(t, outcomes[2].Err, persistence.ErrEventIDReused)
 	require.NoError(t, outcomes[3].Err)
 	require.Len(t, j.all(), 4)
-	j.cameBack("ids-1", append(events[:3:3], note("4")))
+	cameBack(j, "ids-1", append(events[:3:3], note("4")))
 }
 
 func submitNothing(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("nothing-1", 2)
-	p := j.pipeline(2, new(persistence.Chain))
+	p := newPipeline(j, 2, new(persistence.Chain))
 
 	p.submit("nothing-1", persistence.Exact(2))
 	p.submit("nothing-2", persistence.NoStream)
 
 	require.Equal(t, []persistence.Outcome{{Last: 2}, {}}, p.wait())
-	p = j.pipeline(3, new(persistence.Chain))
+	p = newPipeline(j, 3, new(persistence.Chain))
 	p.submit("nothing-1", persistence.Exact(2), note("3"))
 	p.submit("nothing-1", persistence.Exact(2))
 	p.submit("nothing-1", persistence.Exact(3), note("4"))
@@ -285,7 +285,7 @@ func submitNothing(t *testing.T, s suite) {
 
 func submitDone(t *testing.T, s suite) {
 	j := s.open(t)
-	p := j.pipeline(60, nil)
+	p := newPipeline(j, 60, nil)
 	for i := range 60 {
 		p.submit(persistence.StreamID(fmt.Sprintf("done-%d", i%3)), persistence.Exact(persistence.Version(i/6)), note(fmt.Sprint(i)))
 	}
@@ -299,7 +299,7 @@ func submitDone(t *testing.T, s suite) {
 func submitClose(t *testing.T, s suite) {
 	j := s.open(t)
 	const count = 300
-	p := j.pipeline(count, nil)
+	p := newPipeline(j, count, nil)
 	for i := range count {
 		p.submit(sharedStream(i), persistence.Any, note(fmt.Sprint(i)))
 	}
@@ -323,7 +323,7 @@ func submitChains(t *testing.T, s suite) {
 	for writer := range 4 {
 		writers.Go(func() error {
 			for round := range 10 {
-				if err := j.pipelined(&l, writer, round); err != nil {
+				if err := pipelineOnce(j, &l, writer, round); err != nil {
 					return err
 				}
 			}
@@ -341,9 +341,9 @@ func submitChains(t *testing.T, s suite) {
 	l.verify(j)
 }
 
-// pipelined writes one chain of ten and returns an error when something was
+// pipelineOnce writes one chain of ten and returns an error when something was
 // stored behind its first failure.
-func (j journal) pipelined(l *ledger, writer, round int) error {
+func pipelineOnce(j journal, l *ledger, writer, round int) error {
 	stream := sharedStream(writer + round)
 	info, err := j.Stream(j.ctx, stream)
 	if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
@@ -351,7 +351,7 @@ func (j journal) pipelined(l *ledger, writer, round int) error {
 	}
 	const length = 10
 	chain := new(persistence.Chain)
-	p := j.pipeline(length, chain)
+	p := newPipeline(j, length, chain)
 	for i := range length {
 		p.submit(stream, persistence.Exact(info.Version+persistence.Version(i)), labelled(writer, round*length+i, 1)...)
 	}

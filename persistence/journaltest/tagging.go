@@ -34,10 +34,10 @@ func tagsComeBack(t *testing.T, s suite) {
 	}
 
 	j.store("tagged-1", persistence.NoStream, events...)
-	j.cameBack("tagged-1", events)
+	cameBack(j, "tagged-1", events)
 
 	j.store("tagged-2", persistence.NoStream, named(events...)...)
-	j.cameBack("tagged-2", events)
+	cameBack(j, "tagged-2", events)
 }
 
 func tagsAreContent(t *testing.T, s suite) {
@@ -83,5 +83,5 @@ func tagsOwned(t *testing.T, s suite) {
 		recorded.Tags[0] = "changed by a reader"
 	}
 
-	j.cameBack("owned-1", []persistence.Event{tagged("a", "b")})
+	cameBack(j, "owned-1", []persistence.Event{tagged("a", "b")})
 }

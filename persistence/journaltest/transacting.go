@@ -37,14 +37,14 @@ var transacting = cases{
 
 type body = func(ctx context.Context, tx persistence.Transaction) error
 
-func (j journal) transact(do body) error {
+func transact(j journal, do body) error {
 	return ability[persistence.Transactor](j.Journal).Transact(j.ctx, do)
 }
 
 // commits requires that a transaction is committed in which every append succeeds.
-func (j journal) commits(appends ...persistence.Append) (outcomes []persistence.Outcome) {
+func commits(j journal, appends ...persistence.Append) (outcomes []persistence.Outcome) {
 	j.t.Helper()
-	require.NoError(j.t, j.transact(func(_ context.Context, tx persistence.Transaction) (err error) {
+	require.NoError(j.t, transact(j, func(_ context.Context, tx persistence.Transaction) (err error) {
 		outcomes, err = tx.Append(appends...)
 		return err
 	}))
@@ -61,7 +61,7 @@ func transactStores(t *testing.T, s suite) {
 	j.grow("old-1", 2)
 	var first, second []persistence.Outcome
 
-	err := j.transact(func(_ context.Context, tx persistence.Transaction) (err error) {
+	err := transact(j, func(_ context.Context, tx persistence.Transaction) (err error) {
 		first, err = tx.Append(to("old-1", persistence.Exact(2), notes("old", 2)...), to("new-1", persistence.NoStream, notes("new", 3)...))
 		require.NoError(t, err)
 		second, err = tx.Append(to("old-1", persistence.Exact(4), note("old 3")), to("new-2", persistence.Any, note("new")), to("new-2", persistence.StreamExists), to("new-3", persistence.Any))
@@ -78,10 +78,10 @@ func transactStores(t *testing.T, s suite) {
 	require.Equal(t, []string{"old-1 1", "old-1 2", "old 1", "old 2", "new 1", "new 2", "new 3", "old 3", "new"}, textsOf(j.all()))
 	require.Equal(t, []string{"old-1 1", "old-1 2", "old 1", "old 2", "old 3"}, textsOf(j.events("old-1")))
 	require.Equal(t, persistence.StreamInfo{Stream: "new-1", Version: 3, First: 1, Begin: 1}, j.info("new-1"))
-	require.Equal(t, []string{"new-1", "new-2", "old-1"}, j.names(persistence.ListOptions{}))
+	require.Equal(t, []string{"new-1", "new-2", "old-1"}, namesOf(j, persistence.ListOptions{}))
 	j.missing("new-3")
 	require.Equal(t, persistence.Version(6), j.store("old-1", persistence.Exact(5), note("after")).First)
-	j.cameBack("new-1", notes("new", 3))
+	cameBack(j, "new-1", notes("new", 3))
 }
 
 func transactSees(t *testing.T, s suite) {
@@ -90,7 +90,7 @@ func transactSees(t *testing.T, s suite) {
 	j.truncate("old-1", 2)
 	j.create("empty-1", nil)
 
-	err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+	err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 		sees := func(stream persistence.StreamID, options persistence.ReadOptions, want ...string) {
 			events, err := tx.Read(stream, options)
 			require.NoError(t, err)
@@ -134,7 +134,7 @@ func transactHidden(t *testing.T, s suite) {
 
 	for _, failure := range []error{errors.New("changed his mind"), nil} {
 		look()
-		err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			_, err := tx.Append(to("old-1", persistence.Exact(2), note("3")), to("new-1", persistence.NoStream, note("1")))
 			require.NoError(t, err)
 			look()
@@ -152,14 +152,14 @@ func transactFails(t *testing.T, s suite) {
 
 	j.unchanged(func() {
 		for _, appends := range [][]persistence.Append{nil, {to("old-1", persistence.Any, note("2"))}, {to("old-1", persistence.Any, note("2")), to("new-1", persistence.Any, named(notes("n", 3)...)...)}} {
-			err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+			err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 				_, err := tx.Append(appends...)
 				require.NoError(t, err)
 				return reason
 			})
 			require.Equal(t, reason, err, "the very error")
 		}
-		err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			_, err := tx.Append(to("old-1", persistence.Exact(9), note("2")))
 			require.ErrorIs(t, err, persistence.ErrConflict)
 			return reason
@@ -179,7 +179,7 @@ func transactPanics(t *testing.T, s suite) {
 	}
 
 	require.PanicsWithError(t, reason.Error(), func() {
-		_ = j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		_ = transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			append(tx)
 			panic(reason) //nolint:forbidigo // what a body does
 		})
@@ -187,7 +187,7 @@ func transactPanics(t *testing.T, s suite) {
 	ended := make(chan struct{})
 	go func() { // ends itself, as a failing test does
 		defer close(ended)
-		_ = j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		_ = transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			append(tx)
 			runtime.Goexit()
 			return nil
@@ -197,7 +197,7 @@ func transactPanics(t *testing.T, s suite) {
 
 	j.missing("new-1")
 	require.Empty(t, j.all())
-	j.commits(to("new-1", persistence.NoStream, note("n")))
+	commits(j, to("new-1", persistence.NoStream, note("n")))
 	require.Len(t, j.all(), 1)
 }
 
@@ -222,7 +222,7 @@ func transactPoisoned(t *testing.T, s suite) {
 		j.unchanged(func() {
 			var first error
 			fine := to("new-1", persistence.Any, note("n"))
-			err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+			err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 				_, err := tx.Append(fine)
 				require.NoError(t, err)
 				outcomes, err := tx.Append(fine, c.append, fine)
@@ -249,7 +249,7 @@ func transactReads(t *testing.T, s suite) {
 	j.grow("cut-1", 3)
 	j.truncate("cut-1", 3)
 
-	err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+	err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 		for range 2 { // before the first append and after it
 			_, err := tx.Read("missing-1", persistence.ReadOptions{})
 			require.ErrorIs(t, err, persistence.ErrStreamNotFound)
@@ -275,7 +275,7 @@ func transactNamed(t *testing.T, s suite) {
 	first := j.store("old-1", persistence.NoStream, stored...)
 	first.Duplicate = true
 
-	err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+	err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 		outcomes, err := tx.Append(to("old-1", persistence.NoStream, stored...), to("old-1", persistence.Exact(3), fresh...), to("new-1", persistence.NoStream, fresh...))
 		require.NoError(t, err)
 		require.Equal(t, first, outcomes[0])
@@ -293,7 +293,7 @@ func transactNamed(t *testing.T, s suite) {
 	require.True(t, j.store("new-1", persistence.Any, fresh...).Duplicate)
 	require.Len(t, j.all(), 9)
 	lost := described("lost")
-	require.Error(t, j.transact(func(_ context.Context, tx persistence.Transaction) error {
+	require.Error(t, transact(j, func(_ context.Context, tx persistence.Transaction) error {
 		_, err := tx.Append(to("old-1", persistence.Any, lost...))
 		require.NoError(t, err)
 		return errors.New("changed his mind")
@@ -303,10 +303,10 @@ func transactNamed(t *testing.T, s suite) {
 
 func transactExpected(t *testing.T, s suite) {
 	j := s.open(t)
-	j.eachLife(func(life life, stream persistence.StreamID, expected persistence.Expected, what string) {
+	eachLife(j, func(life life, stream persistence.StreamID, expected persistence.Expected, what string) {
 		head := j.head()
 
-		err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			_, err := tx.Append(to(stream, expected, notes("new", 2)...))
 			return err
 		})
@@ -325,7 +325,7 @@ func transactExpected(t *testing.T, s suite) {
 func transactGapless(t *testing.T, s suite) {
 	j := s.open(t)
 	for i := range 12 {
-		err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			outcomes, err := tx.Append(to("gap-1", persistence.Any, notes(fmt.Sprint(i), 2)...), to(persistence.StreamID(fmt.Sprintf("gap-%d", i)), persistence.Any, note("n")))
 			require.NoError(t, err)
 			require.Equal(t, j.head().Of(0).Offset+1, outcomes[0].Position.Offset)
@@ -342,7 +342,7 @@ func transactGapless(t *testing.T, s suite) {
 
 	require.Len(t, j.all(), 4*3+6) // requires that positions have no gap
 	require.Len(t, j.events("gap-1"), 4*2+6)
-	require.Equal(t, []string{"gap-0", "gap-1", "gap-3", "gap-6", "gap-9"}, j.names(persistence.ListOptions{}))
+	require.Equal(t, []string{"gap-0", "gap-1", "gap-3", "gap-6", "gap-9"}, namesOf(j, persistence.ListOptions{}))
 }
 
 func transactOver(t *testing.T, s suite) {
@@ -350,7 +350,7 @@ func transactOver(t *testing.T, s suite) {
 	j.grow("old-1", 1)
 	for _, failure := range []error{nil, errors.New("changed his mind")} {
 		var over persistence.Transaction
-		err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+		err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			over = tx
 			_, err := tx.Append(to("old-1", persistence.Any, note("n")))
 			require.NoError(t, err)
@@ -373,7 +373,7 @@ func transactLeft(t *testing.T, s suite) {
 	var leave context.CancelFunc
 	left.ctx, leave = context.WithCancel(j.ctx)
 
-	err := left.transact(func(ctx context.Context, tx persistence.Transaction) error {
+	err := transact(left, func(ctx context.Context, tx persistence.Transaction) error {
 		_, err := tx.Append(to("left-1", persistence.NoStream, note("n")), to("left-2", persistence.NoStream, note("n")))
 		require.NoError(t, err)
 		leave()
@@ -388,12 +388,12 @@ func transactLeft(t *testing.T, s suite) {
 	}
 	require.Len(t, j.events("left-2"), len(j.events("left-1")), "all or nothing")
 
-	err = left.transact(func(context.Context, persistence.Transaction) error {
+	err = transact(left, func(context.Context, persistence.Transaction) error {
 		t.Error("there is nobody to do it for")
 		return nil
 	})
 	require.ErrorIs(t, err, persistence.ErrUnavailable)
-	j.commits(to("next-1", persistence.NoStream, note("n")))
+	commits(j, to("next-1", persistence.NoStream, note("n")))
 }
 
 func transactWakes(t *testing.T, s suite) {
@@ -402,11 +402,11 @@ func transactWakes(t *testing.T, s suite) {
 	head := j.head()
 	woken := make(chan error, 1)
 	go func() { // ends with the commit or with the case's context
-		_, err := j.next(head)
+		_, err := waitNext(j, head)
 		woken <- err
 	}()
 
-	j.commits(to("wake-1", persistence.Any, note("n")))
+	commits(j, to("wake-1", persistence.Any, note("n")))
 
 	require.NoError(t, <-woken)
 }
@@ -421,7 +421,7 @@ func transactWaits(t *testing.T, s suite) {
 	var p *pipeline
 	submits := has[persistence.Submitter](j.Journal)
 
-	err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+	err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 		_, err := tx.Append(to("old-1", persistence.Exact(1), note("2")))
 		require.NoError(t, err)
 		for i := range others {
@@ -431,7 +431,7 @@ func transactWaits(t *testing.T, s suite) {
 			})
 		}
 		if submits {
-			p = j.pipeline(3, new(persistence.Chain))
+			p = newPipeline(j, 3, new(persistence.Chain))
 			p.submit("old-2", persistence.NoStream, note("submitted 1"))
 			p.submit("old-2", persistence.Exact(1), note("submitted 2"))
 			p.submit("old-2", persistence.Exact(1), note("submitted late"))
@@ -465,7 +465,7 @@ func transactMany(t *testing.T, s suite) {
 	for writer := range writers {
 		group.Go(func() error {
 			for round := range rounds {
-				if err := j.pair(&l, writer, round); err != nil {
+				if err := appendPair(j, &l, writer, round); err != nil {
 					return err
 				}
 			}
@@ -485,7 +485,7 @@ func transactMany(t *testing.T, s suite) {
 		for writer := range 2 {
 			group.Go(func() error {
 				for round := range rounds / 2 {
-					if err := j.pipelined(&l, 200+writer, round); err != nil {
+					if err := pipelineOnce(j, &l, 200+writer, round); err != nil {
 						return err
 					}
 				}
@@ -496,11 +496,11 @@ func transactMany(t *testing.T, s suite) {
 
 	require.NoError(t, group.Wait())
 	l.verify(j)
-	j.wholePairs()
+	wholePairs(j)
 }
 
 // wholePairs requires that both halves of a pair stand side by side.
-func (j journal) wholePairs() {
+func wholePairs(j journal) {
 	j.t.Helper()
 	all := append(j.all(), persistence.Recorded{})
 	for i, recorded := range all {
@@ -510,14 +510,14 @@ func (j journal) wholePairs() {
 	}
 }
 
-// pair appends to two streams in a transaction, of which every third fails.
-func (j journal) pair(l *ledger, writer, round int) error {
+// appendPair appends to two streams in a transaction, of which every third fails.
+func appendPair(j journal, l *ledger, writer, round int) error {
 	left, right := sharedStream(writer+round), sharedStream(writer+round+1)
 	events := [2][]persistence.Event{labelled(writer, 2*round, 1+round%2), labelled(writer, 2*round+1, 1)}
 	events[0][len(events[0])-1].Type, events[1][0].Type = "left", "right"
 	changed := errors.New("changed his mind")
 	var outcomes []persistence.Outcome
-	err := j.transact(func(_ context.Context, tx persistence.Transaction) (err error) {
+	err := transact(j, func(_ context.Context, tx persistence.Transaction) (err error) {
 		outcomes, err = tx.Append(to(left, persistence.Any, events[0]...))
 		if err != nil {
 			return err
@@ -545,11 +545,11 @@ func transactEmpty(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("old-1", 1)
 	j.unchanged(func() {
-		require.NoError(t, j.transact(func(context.Context, persistence.Transaction) error { return nil }))
-		require.Empty(t, j.commits())
-		require.Equal(t, []persistence.Outcome{{Last: 1}, {}}, j.commits(to("old-1", persistence.Exact(1)), to("new-1", persistence.NoStream)))
+		require.NoError(t, transact(j, func(context.Context, persistence.Transaction) error { return nil }))
+		require.Empty(t, commits(j))
+		require.Equal(t, []persistence.Outcome{{Last: 1}, {}}, commits(j, to("old-1", persistence.Exact(1)), to("new-1", persistence.NoStream)))
 		for _, guard := range []persistence.Append{to("old-1", persistence.Exact(9)), to("new-1", persistence.StreamExists)} {
-			err := j.transact(func(_ context.Context, tx persistence.Transaction) error {
+			err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 				if _, err := tx.Append(to("other-1", persistence.NoStream, note("guarded"))); err != nil {
 					return err
 				}
@@ -614,7 +614,7 @@ func transactClosed(t *testing.T, s suite) {
 	for writer := range writers {
 		group.Go(func() error {
 			for round := 0; ; round += 3 { // those that commit
-				if err := j.pair(&l, writer, round); err != nil {
+				if err := appendPair(j, &l, writer, round); err != nil {
 					return err
 				}
 				if round == 6 {
@@ -634,6 +634,6 @@ func transactClosed(t *testing.T, s suite) {
 	if s.survives {
 		again := s.use(t, store(t))
 		l.verify(again)
-		again.wholePairs()
+		wholePairs(again)
 	}
 }

@@ -33,10 +33,10 @@ func truncateHides(t *testing.T, s suite) {
 
 	for before := persistence.Version(1); before <= 6; before++ {
 		require.Equal(t, before, j.truncate("cut-1", before))
-		j.beginsAt("cut-1", before)
+		beginsAt(j, "cut-1", before)
 		require.Equal(t, persistence.Version(1), j.info("cut-1").Begin, "a truncation is not the beginning of a life")
 	}
-	j.beginsAt("whole-1", 1)
+	beginsAt(j, "whole-1", 1)
 }
 
 func truncateMonotone(t *testing.T, s suite) {
@@ -49,14 +49,14 @@ func truncateMonotone(t *testing.T, s suite) {
 		require.Equal(t, c.first, j.info("cut-1").First)
 	}
 	j.grow("cut-1", 1)
-	j.beginsAt("cut-1", 5)
+	beginsAt(j, "cut-1", 5)
 	require.Equal(t, persistence.Version(6), j.truncate("cut-1", 99))
 	require.Equal(t, []persistence.Version{6}, versionsOf(j.events("cut-1")), "the newest event always stays")
 
 	j.create("empty-1", nil)
 	require.Equal(t, persistence.Version(1), j.truncate("empty-1", 9), "there is nothing to take from an empty stream")
 	j.grow("empty-1", 1)
-	j.beginsAt("empty-1", 1)
+	beginsAt(j, "empty-1", 1)
 }
 
 func truncateStays(t *testing.T, s suite) {
@@ -90,7 +90,7 @@ func truncateGoesOn(t *testing.T, s suite) {
 	require.ErrorIs(t, j.try("cut-1", persistence.NoStream, note("n")).Err, persistence.ErrConflict)
 	require.ErrorIs(t, j.try("cut-1", persistence.Exact(4), note("n")).Err, persistence.ErrConflict)
 	require.Equal(t, persistence.Version(6), j.store("cut-1", persistence.Exact(5), note("n")).First)
-	j.beginsAt("cut-1", 5)
+	beginsAt(j, "cut-1", 5)
 }
 
 func truncateMissing(t *testing.T, s suite) {
@@ -118,20 +118,11 @@ func truncateDeleted(t *testing.T, s suite) {
 	require.Equal(t, persistence.Version(6), j.truncate("cut-1", 99), "no tombstone becomes readable")
 	j.grow("cut-1", 2)
 
-	j.beginsAt("cut-1", 6)
+	beginsAt(j, "cut-1", 6)
 	require.Equal(t, persistence.Version(6), j.truncate("cut-1", 3), "what was deleted does not come back")
 	require.Equal(t, persistence.Version(7), j.truncate("cut-1", 7))
 	info := j.info("cut-1")
 	require.Equal(t, []persistence.Version{7, 6}, []persistence.Version{info.First, info.Begin})
-}
-
-// scavenge empties what is truncated and returns how many events that were.
-func (j *journal) scavenge(stream persistence.StreamID) int {
-	j.t.Helper()
-	j.husks = true
-	events, err := ability[persistence.Scavenger](j.Journal).Scavenge(j.ctx, stream)
-	require.NoError(j.t, err)
-	return events
 }
 
 func scavengeEmpties(t *testing.T, s suite) {
@@ -179,7 +170,7 @@ func scavengeKeeps(t *testing.T, s suite) {
 
 	require.Equal(t, want, plain(j.events("kept-1")))
 	require.Equal(t, info, j.info("kept-1"))
-	j.beginsAt("kept-1", 3)
+	beginsAt(j, "kept-1", 3)
 	require.Equal(t, persistence.Version(8), j.store("kept-1", persistence.Exact(7), note("8")).First)
 	require.ErrorIs(t, j.try("kept-1", persistence.NoStream, note("n")).Err, persistence.ErrConflict)
 }

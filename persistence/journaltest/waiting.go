@@ -42,7 +42,7 @@ func waitWakes(t *testing.T, s suite) {
 			var at persistence.Positions
 			for range rounds {
 				var err error
-				at, err = j.next(at)
+				at, err = waitNext(j, at)
 				seen <- err
 			}
 		}()
@@ -56,8 +56,8 @@ func waitWakes(t *testing.T, s suite) {
 	}
 }
 
-// next waits until there is an event beyond a place and returns the head then.
-func (j journal) next(at persistence.Positions) (persistence.Positions, error) {
+// waitNext waits until there is an event beyond a place and returns the head then.
+func waitNext(j journal, at persistence.Positions) (persistence.Positions, error) {
 	for {
 		if err := j.Wait(j.ctx, at); err != nil {
 			return at, err
@@ -76,7 +76,7 @@ func waitSystem(t *testing.T, s suite) {
 	j := s.open(t)
 	woken := make(chan error, 1)
 	go func() { // ends with the append or with the case's context
-		_, err := j.next(nil)
+		_, err := waitNext(j, nil)
 		woken <- err
 	}()
 
