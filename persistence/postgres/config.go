@@ -44,6 +44,28 @@ const (
 	ProtocolExec
 )
 
+// EarlyRelease says when writers release the order lock: after their commit is flushed, or
+// before.
+//
+// Positions are given under a lock that is held until the commit is visible. A commit that
+// is flushed first makes the writers of several journals wait for each other's flushes. With
+// an early release the commit is visible before it is flushed: the writer flushes it before
+// it answers, and readers flush what they read before they hand it on. So what was
+// acknowledged or delivered survives a crash either way. The choice is kept in the database
+// and holds for all journals on it.
+type EarlyRelease int
+
+const (
+	// EarlyAuto lets the journal choose: early while several journals append, and late when
+	// one has been alone for a while. A single journal waits for nobody else's flush, and its
+	// batches grow with the time that a flush takes.
+	EarlyAuto EarlyRelease = iota
+	// EarlyOff never releases the lock early on behalf of this journal. Others may.
+	EarlyOff
+	// EarlyOn makes writers release the lock early from Open on.
+	EarlyOn
+)
+
 // Config says where a journal is, and bounds what the journal uses. URL or Pool must be
 // set; everything else has a default.
 type Config struct {

@@ -9,28 +9,6 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// EarlyRelease says when writers release the order lock: after their commit is flushed, or
-// before.
-//
-// Positions are given under a lock that is held until the commit is visible. A commit that
-// is flushed first makes the writers of several journals wait for each other's flushes. With
-// an early release the commit is visible before it is flushed: the writer flushes it before
-// it answers, and readers flush what they read before they hand it on. So what was
-// acknowledged or delivered survives a crash either way. The choice is kept in the database
-// and holds for all journals on it.
-type EarlyRelease int
-
-const (
-	// EarlyAuto lets the journal choose: early while several journals append, and late when
-	// one has been alone for a while. A single journal waits for nobody else's flush, and its
-	// batches grow with the time that a flush takes.
-	EarlyAuto EarlyRelease = iota
-	// EarlyOff never releases the lock early on behalf of this journal. Others may.
-	EarlyOff
-	// EarlyOn makes writers release the lock early from Open on.
-	EarlyOn
-)
-
 // chooseRelease changes the release of the order lock when contention advises it.
 func (j *Journal) chooseRelease(ctx context.Context) {
 	if j.config.EarlyRelease != EarlyAuto {

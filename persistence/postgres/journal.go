@@ -32,7 +32,6 @@ var (
 )
 
 const (
-	fixSchema   = "postgres.Migrate, or set Config.Migrate"
 	oldestMajor = 14
 	partition   = appending.Partition
 )

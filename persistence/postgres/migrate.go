@@ -19,6 +19,9 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
+// fixSchema says what to do about a schema that is missing or old.
+const fixSchema = "postgres.Migrate, or set Config.Migrate"
+
 // Migrate brings the schema of a journal up to date, and creates it when it is missing.
 // Config.Migrate makes Open do the same. Calls at the same time, from any machine, take
 // turns. The role needs the right to create the schema, and owns all that is created.

@@ -150,3 +150,6 @@ func (j *Journal) ask(ctx context.Context, s wire.Statement, parameters ...[]byt
 	})
 	return rows, readError(ctx, err)
 }
+
+// session lends a connection of the pool, or the one of a transaction.
+type session func(ctx context.Context, do func(*pgx.Conn) error) error

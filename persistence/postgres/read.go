@@ -18,9 +18,6 @@ import (
 // pageRows bounds the rows that are read at a time when the caller sets none.
 const pageRows = persistence.DefaultPageRows
 
-// session lends a connection of the pool, or the one of a transaction.
-type session func(ctx context.Context, do func(*pgx.Conn) error) error
-
 // Read fulfils [persistence.Reader]. It reads in pages, and holds no connection while it
 // yields. When the stream is deleted or truncated meanwhile, it ends with an error and not
 // as if the stream ended there.
