@@ -65,7 +65,7 @@ func (s *sqliteStore) Inline(ctx context.Context, j Journal, space string) (Jour
 		return nil, nil, err
 	}
 	free := func() { _ = db.Close() } // nothing is open on it
-	inlined, err := sqlite.Inline(ctx, own, db, litejournal.AppendTx, projections.Define("sums", 1, projections.Setup(func(ctx context.Context, tx *sql.Tx) error {
+	inlined, err := sqlite.Inline(ctx, own, db, projections.Define("sums", 1, projections.Setup(func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, fmt.Sprintf(createSums, "sums"))
 		return err
 	}), projections.Any(func(ctx context.Context, tx *sql.Tx, recorded persistence.Recorded) error {

@@ -28,7 +28,7 @@ func TestInlineProjection(t *testing.T) {
 	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(full)")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
-	journal, err := sqlite.Inline(t.Context(), behind, db, journallite.AppendTx, projections.Define("pages", 1, projections.Setup(func(ctx context.Context, tx *sql.Tx) error {
+	journal, err := sqlite.Inline(t.Context(), behind, db, projections.Define("pages", 1, projections.Setup(func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS page (name TEXT PRIMARY KEY, visitor TEXT)")
 		return err
 	}), projections.On(func(ctx context.Context, tx *sql.Tx, e projections.Event[visited]) error {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -17,10 +18,10 @@ import (
 //	tx, err := db.BeginTx(ctx, nil)
 //	if err != nil { … }
 //	defer tx.Rollback()
-//	if _, err := sqlite.AppendTx(ctx, tx, append); err != nil { … }
+//	if _, err := journal.AppendTx(ctx, tx, append); err != nil { … }
 //	if _, err := tx.ExecContext(ctx, "INSERT INTO …"); err != nil { … }
 //	if err := tx.Commit(); err != nil { … }
-//	journal.Nudge(nil)
+//	journal.Nudge()
 //
 // It decides about versions, event ids and positions inside the transaction, which
 // from then on is the only one that writes: everybody else waits for it, the
@@ -38,10 +39,12 @@ import (
 // durable as the connection makes it: SQLite's default in this mode, PRAGMA
 // synchronous=FULL, flushes.
 //
-// The journal need not be open. One that is notices what was committed before its
-// next append, and wakes who waits when it is told by [Journal.Nudge], or within
-// half a second.
-func AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([]persistence.Outcome, error) {
+// The journal notices what was committed before its next append. It wakes readers that
+// wait when [Journal.Nudge] tells it, or within half a second.
+func (j *Journal) AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	if isClosed(j.closing) {
+		return nil, journalkit.Closed()
+	}
 	items, err := newItems(appends)
 	if err != nil {
 		return nil, err
@@ -51,7 +54,7 @@ func AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([
 	}
 	b := borrowed{ctx: ctx, tx: tx, prepared: new([]*sql.Stmt)}
 	defer b.close()
-	if err := b.lock(); err != nil {
+	if err := b.lock(j.id); err != nil {
 		return nil, answer(err)
 	}
 	s, err := newEventWriter(b.prepare)
@@ -86,9 +89,9 @@ func (b borrowed) close() {
 	}
 }
 
-// lock makes sure that the file is a journal of this release, and keeps others from
-// writing to it.
-func (b borrowed) lock() error {
+// lock makes sure that the file is the journal with an id and of this release, and keeps
+// others from writing to it.
+func (b borrowed) lock(id persistence.JournalID) error {
 	var application, have int64
 	if err := b.tx.QueryRowContext(b.ctx, "SELECT a.application_id, v.user_version FROM pragma_application_id a, pragma_user_version v").Scan(&application, &have); err != nil {
 		return err
@@ -103,6 +106,13 @@ func (b borrowed) lock() error {
 		return &persistence.InvalidError{Field: "transaction", Reason: "is one of a database that is no journal"}
 	case have != want:
 		return &persistence.TablesError{Have: have, Want: want, Fix: "sqlite.Open of the same release, which brings the file up to date"}
+	}
+	var found []byte
+	if err := b.tx.QueryRowContext(b.ctx, "SELECT id FROM main.journal").Scan(&found); err != nil {
+		return err
+	}
+	if !bytes.Equal(found, id[:]) {
+		return &persistence.InvalidError{Field: "transaction", Reason: "is one of another journal"}
 	}
 	return b.exec(query("lock"))
 }

@@ -72,7 +72,7 @@ func (s shared) join(tx *sql.Tx, name string, appends ...persistence.Append) ([]
 	s.t.Helper()
 	_, err := tx.Exec("INSERT INTO account VALUES (?, 100)", name)
 	require.NoError(s.t, err)
-	return sqlite.AppendTx(s.t.Context(), tx, appends...)
+	return s.AppendTx(s.t.Context(), tx, appends...)
 }
 
 // holds requires that there are these events in the sequence, without a gap, and
@@ -150,7 +150,7 @@ func TestAppendTx(t *testing.T) {
 		s := openShared(t)
 		s.store(to("a-1", persistence.NoStream, "1"))
 		tx := s.begin()
-		_, err := sqlite.AppendTx(t.Context(), tx, to("a-1", persistence.Exact(1), "2"))
+		_, err := s.AppendTx(t.Context(), tx, to("a-1", persistence.Exact(1), "2"))
 		require.NoError(t, err)
 		require.NoError(t, tx.Commit())
 
@@ -169,7 +169,7 @@ func TestAppendTx(t *testing.T) {
 		s := openShared(t)
 		s.store(to("a-1", persistence.NoStream, "1"))
 		tx := s.begin()
-		_, err := sqlite.AppendTx(t.Context(), tx, to("b-1", persistence.NoStream, "2"))
+		_, err := s.AppendTx(t.Context(), tx, to("b-1", persistence.NoStream, "2"))
 		require.NoError(t, err)
 
 		outcomes, err := s.join(tx, "ann", to("c-1", persistence.NoStream, "taken back"), to("a-1", persistence.NoStream, "refused"), to("d-1", persistence.NoStream, "not tried"))
@@ -177,10 +177,10 @@ func TestAppendTx(t *testing.T) {
 		conflict, _ := errors.AsType[*persistence.ConflictError](err)
 		require.Equal(t, &persistence.ConflictError{Stream: "a-1", Actual: 1}, conflict)
 		require.Empty(t, outcomes)
-		outcomes, err = sqlite.AppendTx(t.Context(), tx, to("c-1", persistence.NoStream, "3"))
+		outcomes, err = s.AppendTx(t.Context(), tx, to("c-1", persistence.NoStream, "3"))
 		require.NoError(t, err)
 		require.Equal(t, persistence.Position{Offset: 3}, outcomes[0].Position)
-		_, err = sqlite.AppendTx(t.Context(), tx, to("", persistence.NoStream, "x"))
+		_, err = s.AppendTx(t.Context(), tx, to("", persistence.NoStream, "x"))
 		require.ErrorIs(t, err, persistence.ErrInvalid)
 		require.NoError(t, tx.Commit())
 		s.holds(1, "1", "2", "3")
@@ -200,7 +200,7 @@ func TestAppendTx(t *testing.T) {
 		again.Events[0].ID, again.Events[0].Tags = persistence.NewEventID(), []string{"t", "u"}
 		tx := s.begin()
 
-		outcomes, err := sqlite.AppendTx(t.Context(), tx, named, again, again)
+		outcomes, err := s.AppendTx(t.Context(), tx, named, again, again)
 
 		require.NoError(t, err)
 		first.Duplicate = true
@@ -210,7 +210,7 @@ func TestAppendTx(t *testing.T) {
 		require.Equal(t, outcomes[1], outcomes[2])
 		other := to("a-1", persistence.Any, "other")
 		other.Events[0].ID = named.Events[0].ID
-		_, err = sqlite.AppendTx(t.Context(), tx, other)
+		_, err = s.AppendTx(t.Context(), tx, other)
 		require.ErrorIs(t, err, persistence.ErrEventIDReused)
 		require.NoError(t, tx.Commit())
 		var tagged []string
@@ -235,13 +235,13 @@ func TestAppendTx(t *testing.T) {
 		require.NoError(t, tx.QueryRow("SELECT count(*) FROM account").Scan(&count))
 		s.store(to("a-1", persistence.NoStream, "1"))
 
-		_, err = sqlite.AppendTx(t.Context(), tx, to("b-1", persistence.NoStream, "late"))
+		_, err = s.AppendTx(t.Context(), tx, to("b-1", persistence.NoStream, "late"))
 
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
 		require.NoError(t, tx.Rollback())
 		tx, err = plain.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
-		_, err = sqlite.AppendTx(t.Context(), tx, to("b-1", persistence.NoStream, "2"))
+		_, err = s.AppendTx(t.Context(), tx, to("b-1", persistence.NoStream, "2"))
 		require.NoError(t, err, "one that appends first needs no lock before")
 		require.NoError(t, tx.Commit())
 		s.holds(0, "1", "2")
@@ -249,21 +249,39 @@ func TestAppendTx(t *testing.T) {
 
 	t.Run("is refused where there is no journal, or an older one", func(t *testing.T) {
 		t.Parallel()
+		s := openShared(t)
 		path := newPath(t)
 		alter(t, path, "CREATE TABLE other (x)")
 		tx, err := openDB(t, path).BeginTx(t.Context(), nil)
 		require.NoError(t, err)
-		_, err = sqlite.AppendTx(t.Context(), tx, to("a-1", persistence.NoStream, "1"))
+		_, err = s.AppendTx(t.Context(), tx, to("a-1", persistence.NoStream, "1"))
 		require.ErrorIs(t, err, persistence.ErrInvalid)
 		require.NoError(t, tx.Rollback())
 
-		path = newPath(t)
-		require.NoError(t, open(t, path).Close())
-		alter(t, path, "PRAGMA user_version = 1")
-		tx, err = openDB(t, path).BeginTx(t.Context(), nil)
-		require.NoError(t, err)
-		_, err = sqlite.AppendTx(t.Context(), tx, to("a-1", persistence.NoStream, "1"))
+		alter(t, s.path, "PRAGMA user_version = 1")
+		tx = s.begin()
+		_, err = s.AppendTx(t.Context(), tx, to("a-1", persistence.NoStream, "1"))
 		require.ErrorIs(t, err, persistence.ErrTables)
+		require.NoError(t, tx.Rollback())
+	})
+
+	t.Run("is refused in a transaction of another journal", func(t *testing.T) {
+		t.Parallel()
+		s, another := openShared(t), openShared(t)
+		tx := another.begin()
+		_, err := s.AppendTx(t.Context(), tx, to("a-1", persistence.NoStream, "1"))
+		require.ErrorIs(t, err, persistence.ErrInvalid)
+		require.NoError(t, tx.Commit())
+		another.holds(0)
+	})
+
+	t.Run("is refused when the journal is closed", func(t *testing.T) {
+		t.Parallel()
+		s := openShared(t)
+		tx := s.begin()
+		require.NoError(t, s.Close())
+		_, err := s.AppendTx(t.Context(), tx, to("a-1", persistence.NoStream, "1"))
+		require.ErrorIs(t, err, persistence.ErrUnavailable)
 		require.NoError(t, tx.Rollback())
 	})
 
@@ -273,10 +291,10 @@ func TestAppendTx(t *testing.T) {
 		tx := s.begin()
 		ctx, leave := context.WithCancel(t.Context())
 		leave()
-		_, err := sqlite.AppendTx(ctx, tx, to("a-1", persistence.NoStream, "1"))
+		_, err := s.AppendTx(ctx, tx, to("a-1", persistence.NoStream, "1"))
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
 		require.NoError(t, tx.Commit())
-		_, err = sqlite.AppendTx(t.Context(), tx, to("a-1", persistence.NoStream, "1"))
+		_, err = s.AppendTx(t.Context(), tx, to("a-1", persistence.NoStream, "1"))
 		require.ErrorIs(t, err, sql.ErrTxDone)
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
 		s.holds(0)
@@ -286,8 +304,7 @@ func TestAppendTx(t *testing.T) {
 func TestWaitingForAppendTx(t *testing.T) {
 	t.Parallel()
 	for name, nudge := range map[string]func(*sqlite.Journal){
-		"wakes by a nudge":              func(j *sqlite.Journal) { j.Nudge(nil) },
-		"wakes by a nudge with a place": func(j *sqlite.Journal) { j.Nudge(persistence.Positions{2}) },
+		"wakes by a nudge":              (*sqlite.Journal).Nudge,
 		"wakes by itself after a while": func(*sqlite.Journal) {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -297,7 +314,7 @@ func TestWaitingForAppendTx(t *testing.T) {
 			woken := make(chan error)
 			go func() { woken <- s.Wait(t.Context(), persistence.Positions{1}) }()
 			tx := s.begin()
-			_, err := sqlite.AppendTx(t.Context(), tx, to("a-1", persistence.Exact(1), "2"))
+			_, err := s.AppendTx(t.Context(), tx, to("a-1", persistence.Exact(1), "2"))
 			require.NoError(t, err)
 			require.NoError(t, tx.Commit())
 
@@ -379,7 +396,7 @@ func (s shared) foreign(stream persistence.StreamID, text string, back bool) err
 	if _, err := tx.Exec("INSERT INTO account VALUES (?, 1)", text); err != nil {
 		return err
 	}
-	if _, err := sqlite.AppendTx(s.t.Context(), tx, to(stream, persistence.Any, text)); err != nil || back {
+	if _, err := s.AppendTx(s.t.Context(), tx, to(stream, persistence.Any, text)); err != nil || back {
 		return err
 	}
 	return tx.Commit()

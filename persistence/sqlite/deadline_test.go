@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stele-es/stele/persistence"
-	"github.com/stele-es/stele/persistence/sqlite"
 )
 
 // TestDeadlinesBesideAnotherProgram has another connection hold the file while callers
@@ -45,7 +44,7 @@ func TestDeadlinesBesideAnotherProgram(t *testing.T) {
 			tx, err := patient.BeginTx(t.Context(), nil) // which locks nothing yet
 			require.NoError(t, err)
 			defer func() { _ = tx.Rollback() }()
-			_, err = sqlite.AppendTx(ctx, tx, to("a-1", persistence.Any, "late"))
+			_, err = s.AppendTx(ctx, tx, to("a-1", persistence.Any, "late"))
 			return err
 		},
 	} {

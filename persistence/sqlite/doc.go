@@ -51,7 +51,7 @@
 // # Tables of the program
 //
 // A program may keep tables of its own in the file, by a connection of its own, and
-// change them in one transaction with events: see [AppendTx]. The journal's tables
+// change them in one transaction with events: see [Journal.AppendTx]. The journal's tables
 // are written to by this package alone. One connection writes at a time, so whoever
 // else does holds up the journal.
 //

@@ -45,7 +45,7 @@ func ExampleOpen() {
 	// 2 deposited
 }
 
-func ExampleAppendTx() {
+func ExampleJournal_AppendTx() {
 	ctx := context.Background()
 	directory, err := os.MkdirTemp("", "stele")
 	if err != nil {
@@ -76,14 +76,14 @@ func ExampleAppendTx() {
 		panic(err)
 	}
 	opened := persistence.Append{Stream: "account-ann", Expected: persistence.NoStream, Events: []persistence.Event{{Type: "opened"}}}
-	outcomes, err := sqlite.AppendTx(ctx, tx, opened)
+	outcomes, err := journal.AppendTx(ctx, tx, opened)
 	if err != nil {
 		panic(err)
 	}
 	if err := tx.Commit(); err != nil {
 		panic(err)
 	}
-	journal.Nudge(persistence.Positions{outcomes[0].Position.Offset})
+	journal.Nudge()
 
 	fmt.Println("stored at position", outcomes[0].Position)
 	// Output:

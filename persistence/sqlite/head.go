@@ -59,9 +59,11 @@ func (j *Journal) await(ctx context.Context, grown <-chan struct{}) error {
 	select {
 	case <-grown:
 	case <-j.closing:
+	case <-j.nudged:
+		j.poll()
 	case <-timer.C:
 		if j.polls.due(time.Now()) {
-			j.Nudge(nil)
+			j.poll()
 		}
 	case <-ctx.Done():
 		return journalkit.CallerLeft(ctx)
@@ -69,13 +71,18 @@ func (j *Journal) await(ctx context.Context, grown <-chan struct{}) error {
 	return nil
 }
 
-// Nudge tells the journal that another connection has committed, as with
-// [AppendTx], so that readers who wait are woken at once. The place is what has been
-// reached; nil when the caller does not know.
-func (j *Journal) Nudge(reached persistence.Positions) {
-	if len(reached) > 0 && j.head.Offset() >= reached.Of(0).Offset {
-		return
+// Nudge makes the journal look at once for events that others have committed, such as those
+// of a transaction that [Journal.AppendTx] took part in. Readers that wait need not wait for
+// the next poll. Nudge itself does not wait.
+func (j *Journal) Nudge() {
+	select {
+	case j.nudged <- struct{}{}:
+	default: // a look that has not begun will see it too
 	}
+}
+
+// poll looks for events that others have committed.
+func (j *Journal) poll() {
 	if _, err := j.Head(detached); err != nil && !isClosed(j.closing) {
 		j.config.Logger.Warn("head cannot be read", "err", err)
 	}

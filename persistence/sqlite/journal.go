@@ -32,6 +32,7 @@ type Journal struct {
 	readers *readers
 	head    journalkit.Head
 	polls   turns
+	nudged  chan struct{} // holds a nudge until a reader that waits takes it
 
 	// writing protects writer, mark and damaged. The queue's goroutine holds it while it
 	// commits, a transaction from its first append on.
@@ -96,7 +97,7 @@ func open(ctx context.Context, config Config) (*Journal, error) {
 	}
 	j := &Journal{
 		config: config, path: path, file: file, writing: make(gate, 1),
-		stopped: make(chan struct{}), closing: make(chan struct{}),
+		stopped: make(chan struct{}), closing: make(chan struct{}), nudged: make(chan struct{}, 1),
 	}
 	j.readers = newReaders(j.openReader)
 	j.queue = appender.New(appender.Config{Commit: j.commit, Logger: config.Logger})

@@ -158,7 +158,7 @@ func identityOf(c *conn) (id persistence.JournalID, err error) {
 
 // start begins a transaction that writes. Nobody else does until it ends, so what
 // is remembered is true when no other connection has committed since, which the
-// data version tells: [AppendTx] does. Then the tables must prove to be those that
+// data version tells: [Journal.AppendTx] does. Then the tables must prove to be those that
 // the journal knows.
 func (w *writer) start(ctx context.Context, last mark) error {
 	if err := patiently(ctx, w.patience, func() error { return w.begin.run() }); err != nil {

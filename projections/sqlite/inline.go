@@ -14,20 +14,19 @@ import (
 	"github.com/stele-es/stele/projections/internal/inline"
 )
 
-// TxJournal is a journal that learns of what others store in its file: that of
+// TxJournal is a journal that appends in a transaction of the caller's: that of
 // package persistence/sqlite.
 type TxJournal interface {
 	persistence.Journal
 	persistence.PageReader
 	persistence.Snapshots
 	persistence.Schemas
-	// Nudge says how far the journal has come by what was committed beside it.
-	Nudge(reached persistence.Positions)
+	// AppendTx appends in the caller's transaction, which must not be committed after an
+	// error.
+	AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([]persistence.Outcome, error)
+	// Nudge says that somebody has committed events beside the journal.
+	Nudge()
 }
-
-// AppendTx appends in a transaction of the caller's: that of package
-// persistence/sqlite.
-type AppendTx func(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([]persistence.Outcome, error)
 
 // InlineJournal is a journal whose appends change read models in its own file in the
 // same transaction, see [projections.Definition.Inline]. Use [Inline]. Who has it
@@ -48,12 +47,12 @@ type InlineJournal struct {
 // wait for others who write, and be as durable as the journal:
 //
 //	db, err := sql.Open("sqlite", "file:journal.db?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(full)")
-//	journal, err = Inline(ctx, journal, db, sqlite.AppendTx, taken)
+//	journal, err = Inline(ctx, journal, db, taken)
 //
 // The read models begin with what is appended from then on.
-func Inline(ctx context.Context, journal TxJournal, db *sql.DB, appendTx AppendTx, definitions ...*projections.Definition[*sql.Tx]) (*InlineJournal, error) {
-	if journal == nil || db == nil || appendTx == nil {
-		return nil, &persistence.InvalidError{Field: "inline", Reason: "has no journal, no database or no AppendTx"}
+func Inline(ctx context.Context, journal TxJournal, db *sql.DB, definitions ...*projections.Definition[*sql.Tx]) (*InlineJournal, error) {
+	if journal == nil || db == nil {
+		return nil, &persistence.InvalidError{Field: "inline", Reason: "has no journal or no database"}
 	}
 	patience := 0
 	if err := db.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&patience); err != nil {
@@ -62,7 +61,7 @@ func Inline(ctx context.Context, journal TxJournal, db *sql.DB, appendTx AppendT
 	if patience == 0 {
 		return nil, &persistence.InvalidError{Field: "inline", Reason: "has a database that does not wait for others who write: open it with _pragma=busy_timeout(5000)"}
 	}
-	store := inlineStore{journal, db, appendTx, definitions}
+	store := inlineStore{journal, db, definitions}
 	if err := store.models.Check(ctx); err != nil {
 		return nil, err
 	}
@@ -93,7 +92,6 @@ func (j *InlineJournal) Close() error {
 type inlineStore struct {
 	journal TxJournal
 	db      *sql.DB
-	append  AppendTx
 	models  inline.Definitions[*sql.Tx]
 }
 
@@ -104,7 +102,7 @@ func (s inlineStore) Apply(ctx context.Context, tx *sql.Tx, appends []persistenc
 
 // AppendTx fulfils [inline.Store].
 func (s inlineStore) AppendTx(ctx context.Context, tx *sql.Tx, appends ...persistence.Append) ([]persistence.Outcome, error) {
-	return s.append(ctx, tx, appends...)
+	return s.journal.AppendTx(ctx, tx, appends...)
 }
 
 // Transact fulfils [inline.Store].
@@ -130,7 +128,7 @@ func (s inlineStore) Transact(ctx context.Context, body func(context.Context, *s
 		}
 		return &inline.UnknownError{Err: unavailable("the journal's file could not be committed to", err)}
 	}
-	s.journal.Nudge(nil)
+	s.journal.Nudge()
 	if _, err := s.journal.Head(ctx); errors.Is(err, persistence.ErrReplaced) {
 		return &inline.UnknownError{Err: err}
 	}

@@ -46,7 +46,7 @@ func openInline(t *testing.T, parameters string) (*sqlite.InlineJournal, *sql.DB
 	db, err := sql.Open("sqlite", "file:"+path+"?"+parameters)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	inline, err := sqlite.Inline(t.Context(), journal, db, journallite.AppendTx, taken())
+	inline, err := sqlite.Inline(t.Context(), journal, db, taken())
 	if err == nil {
 		t.Cleanup(func() { require.NoError(t, inline.Close()) })
 	}
@@ -173,7 +173,7 @@ func TestInlineStoresNothingIntoWhatIsLost(t *testing.T) {
 	db, err := sql.Open("sqlite", "file:"+path+"?"+patient)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	inline, err := sqlite.Inline(t.Context(), journal, db, journallite.AppendTx, taken())
+	inline, err := sqlite.Inline(t.Context(), journal, db, taken())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = inline.Close() })
 	outcomes, err := inline.Append(t.Context(), take("a-1", persistence.NoStream, 1))
@@ -205,7 +205,7 @@ func TestInlineHandlerThatAppends(t *testing.T) {
 		_, err := journal.Append(ctx, take("b-1", persistence.Any, 7))
 		return err
 	}))
-	journal, err = sqlite.Inline(t.Context(), behind, db, journallite.AppendTx, definition)
+	journal, err = sqlite.Inline(t.Context(), behind, db, definition)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, journal.Close()) })
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
