@@ -9,13 +9,13 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// Command is a contract: aggregates of one kind may be asked C and answer R. It
-// is a pure value without a handler inside, so contracts never form
-// initialisation cycles. The zero Command names no kind and every Ask refuses it.
+// Command is the contract of a command: aggregates of one kind may be asked C, and answer
+// R. It is a pure value without a handler inside, so that contracts never form
+// initialisation cycles. The zero Command names no kind, and every Ask refuses it.
 type Command[C, R any] struct {
 	kind    string
-	of      *codec.Type // C's; nil when it has none
-	problem error       // why it has none
+	of      *codec.Type // of C; nil when C cannot be stored
+	problem error       // why C cannot be stored
 }
 
 // NewCommand makes the contract of a command. Mistakes in kind, C or R are found
@@ -44,50 +44,51 @@ type Request struct {
 	keyed           bool
 	receipt         *Receipt
 	logged          *logged
-	refused         error // by what stands around, of a command that was sent
+	refused         error // by Config.Around, of a command that was sent
 	fresh           bool
 	await           []Awaitable
-	reacts          *persistence.Recorded // the event that takes the place of a command
+	reacts          *persistence.Recorded // the event that is reacted to, instead of a command
 }
 
 // AskOption changes how one command is asked. It must not keep the request.
 type AskOption func(*Request)
 
-// requests are used again: what options change is on the heap, which not every command
-// should pay for.
+// requests are reused: options write into a request on the heap, and not every command
+// should pay for a new one.
 var requests = sync.Pool{New: func() any { return new(Request) }}
 
-// IfVersion refuses the command with [persistence.ErrConflict] unless the
-// aggregate is at this version when the command is decided. Where another
-// command would be decided again after a conflict with a foreign writer, this one
-// is refused: it takes effect at this version or not at all. The version is the one that
-// is stored, whichever process has written it: see [Fresh].
+// IfVersion refuses the command with [persistence.ErrConflict] unless the aggregate is at
+// this version when the command is decided (optimistic concurrency). The command takes
+// effect at this version or not at all: after a conflict with another writer it is not
+// decided again. The version is the one that is stored, whichever process has written it:
+// see [Fresh].
 func IfVersion(version persistence.Version) AskOption {
 	return func(r *Request) { r.ifVersion = persistence.Exact(version) }
 }
 
-// Ask sends a command to the aggregate of this id and waits until its events are
-// durable and its reply is here. An aggregate exists as soon as it is asked; the
-// handler decides what that means.
+// Ask sends a command to the aggregate of this id, waits until its events are durable, and
+// returns the reply. An aggregate exists as soon as it is asked; the handler decides what
+// that means.
 //
-// A command that raises events is decided on all that is stored of its aggregate,
-// whichever process has stored it. One that raises nothing, a read or a rejection, is
-// answered from memory: the answer shows all that this system has stored, and may lack
-// what another process on the journal has stored since the aggregate was read here. Ask
-// with [Fresh] where that matters; with [Once], [Again] or [IfVersion] it is so already.
+// A command that raises events is decided on all stored events of its aggregate,
+// whichever process has stored them. A command that raises nothing, a read or a rejection,
+// is answered from memory: the answer shows all events that this system has stored, and
+// may lack events that another process on the journal has stored since the aggregate was
+// read here. Ask with [Fresh] where that matters; with [Once], [Again] or [IfVersion] it is
+// so already.
 //
-// An error that the handler returned comes back unchanged; out of the memory of a
-// command that is repeated it comes as a [*RejectedError]; and so does one that would
-// say something else than that this command was refused, such as what another command
-// has failed with. Every other error is a [*persistence.Error], or the [*BehindError] of
-// [Await]: only the kind [persistence.ErrUnknownOutcome] leaves open whether something
-// was done, and [Again] resolves it. [persistence.Classify] tells what any error means
-// that Ask returns. When ctx ends the call returns at once:
-// unavailable if the command had not been decided, unknown if it had. A ctx
-// without deadline gets that of [Config.AskTimeout].
+// An error of the handler comes back unchanged, with two exceptions, which come as a
+// [*RejectedError]: when the command is repeated, and when the error would say anything but
+// that this command was refused, such as the failure of another command. Every other error
+// is a [*persistence.Error], or the [*BehindError] of [Await]. Only the kind
+// [persistence.ErrUnknownOutcome] leaves open whether the command was done, and [Again]
+// resolves it. [persistence.Classify] tells what an error of Ask means.
 //
-// The command must not be changed before Ask returns, nor afterwards if it is a
-// plain struct that holds pointers and the error was of ctx.
+// When ctx ends, Ask returns at once: unavailable if the command was not decided yet,
+// unknown outcome if it was. A ctx without deadline gets that of [Config.AskTimeout].
+//
+// The command must not be changed before Ask returns; nor afterwards, if it is a plain
+// struct with pointers and ctx has ended.
 func (c Command[C, R]) Ask(ctx context.Context, to Asker, id string, command C, options ...AskOption) (R, error) {
 	request := requests.Get().(*Request) //nolint:forcetypeassert // the pool holds nothing else
 	*request = Request{

@@ -14,9 +14,9 @@ import (
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// Definition is an [Aggregate] with its state type hidden: what a [System] hosts.
+// Definition is an [Aggregate] whose state type is hidden. A [System] hosts definitions.
 type Definition interface {
-	// Kind is the kind of the aggregates, and the category of their streams.
+	// Kind returns the kind of the aggregates, which is the category of their streams.
 	Kind() string
 
 	definition() *definition
@@ -25,7 +25,7 @@ type Definition interface {
 // Aggregate says how aggregates of one kind with state S behave. Use [Define].
 type Aggregate[S any] struct{ d definition }
 
-// definition is what the runtime needs of an Aggregate, without its types.
+// definition is an Aggregate without its types, as the runtime needs it.
 type definition struct {
 	kind      string
 	newState  func() any
@@ -33,8 +33,8 @@ type definition struct {
 	appliers  map[reflect.Type]*applier // by type of the event
 	stored    map[string]*applier       // by stored name of the event
 	results   map[string]*handler       // of outcomes, by stored name of the command
-	process   bool                      // it sends
-	hasSent   bool                      // it did in another program, which the journal was told of
+	process   bool                      // it sends commands
+	hasSent   bool                      // it has sent commands in another program, as the journal says
 	sendsTo   []string                  // kinds, as far as results say
 	reactions map[string]*reaction      // to events of others, by their stored name
 	since     time.Time                 // of reactions
@@ -57,19 +57,19 @@ type definition struct {
 type handler struct {
 	command *codec.Type
 	shape   uint64 // of the command
-	// protobuf says that no code of the user's takes part in encoding the command.
+	// protobuf says that no user code takes part in encoding the command.
 	protobuf bool
 	reply    *codec.Type
 	decide   func(state any, tx *Tx, command any) (any, error)
-	schema   persistence.SchemaID // what the system's journal knows the command by
+	schema   persistence.SchemaID // the id of the command's schema in the journal
 }
 
 // applier changes the state by one type of event.
 type applier struct {
 	event  *codec.Type
 	apply  func(state, event any)
-	schema persistence.SchemaID // what the system's journal knows the event by
-	noted  *atomic.Bool         // the journal knows that one may be stored
+	schema persistence.SchemaID // the id of the event's schema in the journal
+	noted  *atomic.Bool         // the journal knows that such events may be stored
 }
 
 // Part is a piece of a definition.
@@ -117,10 +117,9 @@ func (a *Aggregate[S]) definition() *definition {
 // stores nothing and gives the error to the caller; decide first and raise
 // after, because an error after [Tx.Raise] costs a replay of the aggregate.
 //
-// The reply is the caller's while the aggregate goes on, so it must not share
-// memory with the state. A handler must not ask aggregates itself: it would keep
-// its own aggregate waiting, and for ever if that were the one asked, but for
-// the bound of [Config.AskTimeout].
+// The reply belongs to the caller while the aggregate goes on, so it must not share memory
+// with the state. A handler must not ask aggregates itself: its own aggregate would wait
+// meanwhile, and up to [Config.AskTimeout] if it asks itself.
 func Handle[S, C, R any](contract Command[C, R], decide func(*S, *Tx, C) (R, error)) Part[S] {
 	return func(a *Aggregate[S]) {
 		command, err := codec.Of[C]()
@@ -155,10 +154,9 @@ func Handle[S, C, R any](contract Command[C, R], decide func(*S, *Tx, C) (R, err
 	}
 }
 
-// On says how one type of event changes the state; it is also the registration
-// of that type. It must depend on nothing but the state and the event, and must
-// not keep the event. A panic in it makes the aggregate unrecoverable until the
-// program is mended.
+// On says how one type of event changes the state, and registers the type. The method must
+// depend on nothing but the state and the event, and must not keep the event. After a panic
+// in it the aggregate cannot be read until the program is mended.
 func On[S, E any](apply func(*S, E)) Part[S] {
 	return func(a *Aggregate[S]) {
 		event, err := codec.Of[E]()
@@ -178,9 +176,9 @@ func On[S, E any](apply func(*S, E)) Part[S] {
 	}
 }
 
-// Strict lets an aggregate decide the next command only when the events of the
-// one before are durable, instead of deciding ahead. It costs throughput on a
-// busy aggregate and saves work when conflicts are common.
+// Strict lets an aggregate decide a command only when the events of the command before are
+// durable, instead of deciding ahead. It costs throughput on a busy aggregate, and saves
+// work when conflicts are common.
 func Strict[S any]() Part[S] { return func(a *Aggregate[S]) { a.d.strict = true } }
 
 // Idle is how long an aggregate of this kind stays in memory unused, in place of
@@ -215,7 +213,7 @@ func (d *definition) clone() *definition {
 	return &own
 }
 
-// byName is the handler of a command with a stored name, or nil.
+// byName returns the handler of a command with a stored name, or nil.
 func (d *definition) byName(command string) *handler {
 	if d == nil {
 		return nil
@@ -228,8 +226,8 @@ func (d *definition) byName(command string) *handler {
 	return nil
 }
 
-// byLoggedName is the handler of what stands in the log under a stored name, or nil: of a
-// command, or of an event that the kind reacts to.
+// byLoggedName returns the handler of a name in the log, or nil: that of a command, or that of
+// an event that the kind reacts to.
 func (d *definition) byLoggedName(command string) *handler {
 	if h := d.byName(command); h != nil {
 		return h
@@ -249,8 +247,8 @@ func (d *definition) check() error {
 	return errors.Join(problems...)
 }
 
-// refold folds what a stored event is today. The journal is read as it is, and not
-// through the upcasters, because an event of which nothing is left has a version too.
+// refold folds a stored event in the form of today. The journal is not read through the
+// upcasters, because an event that they drop has a version too.
 func (d *definition) refold(state any, stored *persistence.Recorded) error {
 	if !d.upcasters.Touches(stored.Type) {
 		return d.fold(state, stored)
@@ -267,7 +265,7 @@ func (d *definition) refold(state any, stored *persistence.Recorded) error {
 // fold applies one event to a state, or says why that cannot be done.
 func (d *definition) fold(state any, recorded *persistence.Recorded) (err error) {
 	if strings.HasPrefix(recorded.Type, "$") {
-		return nil // the system's own events count as versions and are not for On
+		return nil // events of the system count as versions, and have no On
 	}
 	defer func() {
 		if reason := recover(); reason != nil {

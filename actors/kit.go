@@ -18,25 +18,25 @@ type Sending struct {
 	key      string
 }
 
-// To is the command sent to the aggregate of this id.
+// To returns the command as sent to the aggregate of this id.
 func (c Command[C, R]) To(id string, command C) Sending {
 	return Sending{kind: c.kind, id: id, command: command}
 }
 
-// After is the command sent as a timer.
+// After returns the command as sent with a delay: a timer.
 func (s Sending) After(delay time.Duration) Sending {
 	s.after = delay
 	return s
 }
 
-// Key is the command sent under a key.
+// Key returns the command as sent under a key.
 func (s Sending) Key(key string) Sending {
 	s.key = key
 	return s
 }
 
-// Sends checks the commands sent, all of them and in order. Without arguments it
-// checks that there were none.
+// Sends checks all commands that were sent, in order. Without arguments it checks that
+// there were none.
 func (r Outcome[R]) Sends(want ...Sending) Outcome[R] {
 	r.t.Helper()
 	r.succeeded()
@@ -46,7 +46,7 @@ func (r Outcome[R]) Sends(want ...Sending) Outcome[R] {
 	return r
 }
 
-// Cancels checks that what was sent under a key is taken back.
+// Cancels checks that the commands sent under a key are cancelled.
 func (r Outcome[R]) Cancels(key string) Outcome[R] {
 	r.t.Helper()
 	r.succeeded()
@@ -56,13 +56,12 @@ func (r Outcome[R]) Cancels(key string) Outcome[R] {
 	return r
 }
 
-// Answer is an aggregate about to hear the outcome of a command that it sent. See
-// [Command.Sent].
+// Answer is a scenario of an aggregate that hears the outcome of a command which it has
+// sent. See [Command.Sent].
 type Answer[C, R any] struct{ Scenario[C, R] }
 
-// Sent begins a scenario like [Command.Given], of an aggregate that has sent the
-// command and hears what became of it: that is said by [Answer.Replies] or [Answer.Fails],
-// and not by When, which fails the test.
+// Sent begins a scenario like [Command.Given], of an aggregate that has sent the command and
+// hears its outcome. Go on with [Answer.Replies] or [Answer.Fails]; When fails the test.
 //
 //	Withdraw.Sent(t, Transfers, &bankpb.TransferStarted{…}).
 //		Fails(ErrInsufficient).
@@ -89,22 +88,22 @@ func (a Answer[C, R]) ID(id string) Answer[C, R] {
 	return a
 }
 
-// At chooses the time at which the aggregate hears of it.
+// At chooses the time at which the aggregate hears the outcome.
 func (a Answer[C, R]) At(now time.Time) Answer[C, R] {
 	a.Scenario = a.Scenario.At(now)
 	return a
 }
 
-// Replies lets the command have this reply.
+// Replies says that the command had this reply.
 func (a Answer[C, R]) Replies(reply R) Outcome[R] {
 	a.t.Helper()
 	h := a.result()
 	return a.lead(reply, func() decision[R] { return a.decide(h, &outcome{reply: a.stored(h.reply, reply)}) })
 }
 
-// Fails lets the command have been refused. An error that was not made by [NewError]
-// reaches the aggregate with its text only, unless the kind that refuses registers it;
-// here it comes as it is.
+// Fails says that the command was refused with an error. In a system an error that was not
+// made by [NewError] reaches the aggregate with its text only, unless the kind that refuses
+// registers it; here it comes as it is.
 func (a Answer[C, R]) Fails(err error) Outcome[R] {
 	a.t.Helper()
 	h := a.result()
@@ -122,11 +121,11 @@ func (a Answer[C, R]) result() *handler {
 	return nil
 }
 
-// Reaction is an aggregate about to hear of an event. See [Hears].
+// Reaction is a scenario of an aggregate that reacts to an event. See [Hears].
 type Reaction[E any] struct{ Scenario[E, E] }
 
-// Hears begins a scenario like [Command.Given], of an aggregate that reacts to an
-// event. The one that the event names has the history.
+// Hears begins a scenario like [Command.Given], of an aggregate that reacts to an event. The
+// history is that of the aggregate which the event names.
 //
 //	actors.Hears[Paid](t, orders, Placed{…}).
 //		When(Paid{Order: "7"}).
@@ -175,7 +174,7 @@ func (r Reaction[E]) about(change func(*persistence.Recorded)) Reaction[E] {
 	return r
 }
 
-// When lets the event happen, and proves the same as [Scenario.When].
+// When has the aggregate react to the event, and proves the same as [Scenario.When].
 func (r Reaction[E]) When(event E) Outcome[E] {
 	r.t.Helper()
 	on, id := r.reaction(), r.key(event)

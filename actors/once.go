@@ -9,32 +9,31 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// identity is what a command is known by, and how it came by it.
+// identity is the id of a command, and where the id comes from.
 type identity struct {
 	id    persistence.CommandID
 	class class
-	// born is when the command was first asked, as far as its id or its sender
-	// tells. Zero means that it may be of any age.
+	// born is when the command was first asked, as its id or its sender tells. Zero means
+	// that it may be of any age.
 	born time.Time
-	// from is the stream of the aggregate that sent it, after the place of the event
-	// that did.
+	// from is the stream of the aggregate that sent it, after the position of the event
+	// that holds it.
 	from  persistence.StreamID
 	after persistence.Position
 }
 
-// class says what is remembered of a command.
+// class says where the id of a command comes from, and so what is remembered of it.
 type class uint8
 
 const (
-	// generated: the system made the id, so nobody can repeat it but by asking
-	// [Again].
+	// generated: the system made the id, so that only [Again] can repeat the command.
 	generated class = iota
 	// named: the caller chose a key. Accepted commands are remembered.
 	named
 	// again: the caller repeats a command whose outcome is unknown.
 	again
 	// sent: the runtime delivers the command until it has an outcome. Rejections are
-	// remembered too, or a late delivery could be accepted after its sender had
+	// remembered too; otherwise a late delivery could be accepted after its sender has
 	// recorded a rejection.
 	sent
 )
@@ -42,42 +41,40 @@ const (
 // maxKey is the greatest size of a key of [Once] in bytes.
 const maxKey = 255
 
-// Once names the command by a key of the caller's. Asking the aggregate with the
-// same key again has no second effect and returns the first reply, whatever has
-// happened in between: a restart, another node on the same journal, other
-// commands. The same key with another command is [persistence.ErrEventIDReused].
-// Keys are 1 to 255 bytes and belong to one aggregate.
+// Once gives the command a key (an idempotency key). Asking the aggregate with the same key
+// again has no second effect and returns the first reply, whatever has happened in between:
+// a restart, another node on the same journal, other commands. The same key with another
+// command is [persistence.ErrEventIDReused]. Keys are 1 to 255 bytes, and belong to one
+// aggregate.
 //
-// What makes another command is its type, and its content. The type is compared by the
-// stored name as [Config.Upcasters] read it today, so that a command may be renamed: the
-// retry under the key, by a program of after the change, gets the first reply. The content
-// is compared while the name and the fields of the type are those with which the command
-// was done. After they have changed nobody can tell whether the content is the same, and
-// the first reply is returned for any.
+// Two commands are the same when their types and their contents are. Types are compared by
+// their stored names as [Config.Upcasters] read them today, so that a command may be
+// renamed: a retry by the program of after the change gets the first reply. Contents are
+// compared while the name and the fields of the type are as they were. After a change
+// nobody can tell whether the content is the same, and any content gets the first reply.
 //
-// When a program does not know the name at all, because it is older or lacks the upcaster,
-// it cannot tell whether the command is the same: [persistence.ErrUnknownOutcome], with
+// A program that does not know the stored name, because it is older or lacks the upcaster,
+// cannot tell whether the command is the same: [persistence.ErrUnknownOutcome], with
 // [ReasonUnknownCommand]. A program that knows the name can, under the same key.
 //
-// What was rejected is not remembered, because the same command may succeed when
-// the state has changed. It is rejected on a state that is proven current, see [Fresh]:
-// no other process has done it before. How long accepted commands are remembered is bounded by
-// [Config.RememberFor] and [Config.RememberMax]. Deleting the stream of the aggregate ends
-// that too: the key is new to its next life.
+// Rejections are not remembered, because the same command may succeed when the state has
+// changed. A command with a key is rejected on a state that is proven current, see [Fresh]:
+// no other process has done it before. Accepted commands are remembered within
+// [Config.RememberFor] and [Config.RememberMax], and until the stream of the aggregate is
+// deleted: then the key is free again.
 //
-// A command that raises nothing writes an event of the system's that holds its
-// reply, so Once is not for commands that only read.
+// A command that raises nothing writes an event of the system that holds its reply, so
+// Once is not for commands that only read.
 func Once(key string) AskOption { return func(r *Request) { r.key, r.keyed = key, true } }
 
-// Again asks for the outcome of a command whose caller was told
-// [persistence.ErrUnknownOutcome], under the id that stands in the error: if its
-// events are stored the first reply comes back, else the command is decided and
-// the id is used up. The command must be the one that was asked.
+// Again repeats a command whose caller got [persistence.ErrUnknownOutcome], under the id in
+// that error. If the events of the command are stored, the first reply comes back; else the
+// command is decided now, and the id is used up. The command must be the same.
 //
-// It searches the stream back to when the command was asked, which the id tells; an id
-// that tells of the future was made by a wrong clock, and the whole stream is searched.
-// That may fail with [persistence.ErrUnknownOutcome] and [ReasonTooFarBack] when
-// more than ten thousand events have followed.
+// The stream is searched back to the time at which the command was asked, which the id
+// tells. If that time is in the future, the id was made by a wrong clock, and the whole
+// stream is searched. When more than ten thousand events have followed, the search may fail
+// with [persistence.ErrUnknownOutcome] and [ReasonTooFarBack].
 func Again(id persistence.CommandID) AskOption {
 	return func(r *Request) { r.identity = identity{id: id, class: again, born: bornOf(id)} }
 }
@@ -114,7 +111,7 @@ func digestID(sum [sha256.Size]byte) (id persistence.CommandID) {
 	return id
 }
 
-// bornOf is the time in an id that has one: UUID version 7.
+// bornOf returns the time in an id of UUID version 7, else the zero time.
 func bornOf(id persistence.CommandID) time.Time {
 	if id[6]>>4 != 7 {
 		return time.Time{}
@@ -122,17 +119,17 @@ func bornOf(id persistence.CommandID) time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)) //nolint:gosec // 48 bits
 }
 
-// digest says what a command is, so that an id is not used for two.
+// digest tells the content of two commands apart, so that an id is not used for both.
 type digest [16]byte
 
-// digested are buffers for what a digest is made of; large ones are not kept.
+// digested are buffers for encoded commands; large ones are not kept.
 var digested = sync.Pool{New: func() any { return new([]byte) }}
 
 const maxDigested = 64 << 10
 
-// digestOf makes the digest of a command: what its type looks like in the first
-// part, its content in the second. Content is only compared between programs for
-// which the type looks the same, because they alone encode it alike.
+// digestOf makes the digest of a command: of the fields of its type in the first part, of
+// its content in the second. Contents are compared only while the fields of the type are
+// the same, because otherwise the same content is encoded differently.
 func digestOf(h *handler, message any) (d digest, err error) {
 	buffer := digested.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 	content := append(append((*buffer)[:0], h.command.Name()...), 0)

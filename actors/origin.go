@@ -18,15 +18,14 @@ import (
 type origin struct {
 	stored.Origin
 	metadata persistence.Metadata
-	// checked says that what the caller gave was found right: a context is used for many
-	// commands.
+	// checked says that the caller's part was checked: a context is used for many commands.
 	checked *atomic.Bool
 }
 
-// checkedBefore is of origins that were checked when they were stored.
+// checkedBefore marks origins that were checked when they were stored.
 var checkedBefore = func() *atomic.Bool { b := new(atomic.Bool); b.Store(true); return b }()
 
-// causing is the origin of what follows from a command.
+// causing returns the origin of the commands that follow from a command.
 func (o *origin) causing(id persistence.CommandID) *origin {
 	next := origin{Origin: stored.Origin{Causation: id, Correlation: id}, checked: checkedBefore}
 	if o != nil {
@@ -45,9 +44,9 @@ type ID interface {
 	~[16]byte
 }
 
-// WithMetadata adds metadata to every event of the commands asked with the
-// returned context. Keys that begin with "stele." belong to the system; they,
-// and what else breaks the rules of [persistence.Metadata], fail the command.
+// WithMetadata adds metadata to every event of the commands that are asked with the
+// returned context. Keys that begin with "stele." belong to the system. Such keys, and
+// metadata that breaks the rules of [persistence.Metadata], fail the command.
 func WithMetadata(ctx context.Context, metadata persistence.Metadata) context.Context {
 	return withOrigin(ctx, func(o *origin) {
 		merged := make(persistence.Metadata, len(o.metadata)+len(metadata))
@@ -67,15 +66,15 @@ func WithCausation[T ID](ctx context.Context, id T) context.Context {
 	return withOrigin(ctx, func(o *origin) { o.Causation = id })
 }
 
-// WithCorrelation joins what is asked to everything that one outside call set
-// off. Without it a command correlates with itself.
+// WithCorrelation joins commands to all that one call from outside has set off. Without it
+// a command correlates with itself.
 func WithCorrelation[T ID](ctx context.Context, id T) context.Context {
 	return withOrigin(ctx, func(o *origin) { o.Correlation = id })
 }
 
-// CausedBy is [WithCausation] and [WithCorrelation] for whoever asks because of an
-// event: the event is the cause, and what comes of it belongs to the same call from
-// outside as the event, or to the event itself when that says of none.
+// CausedBy is [WithCausation] and [WithCorrelation] for commands that are asked because of
+// an event. The event is their cause, and they get the correlation of the event, or its id
+// when it has none.
 func CausedBy(ctx context.Context, event *persistence.Recorded) context.Context {
 	correlation := event.ID
 	if from, _ := stored.ReadOrigin(event.Headers); from.Correlation != [16]byte{} {
@@ -99,8 +98,8 @@ func originOf(ctx context.Context) *origin {
 	return o
 }
 
-// originOf is the origin with the span that is active, and with what the
-// configuration adds to it.
+// originOf returns the origin in a context, with the active span and the metadata of
+// Config.Enrich.
 func (s *System) originOf(ctx context.Context) *origin {
 	o := originOf(ctx)
 	span := trace.SpanContextFromContext(ctx)

@@ -9,16 +9,15 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// Result says what becomes of the outcome of a command that aggregates of this kind
-// send: the method gets the reply, or the error. It is called once for each command
-// that was sent, however often that takes: what it raises and sends is stored together
-// with the fact that the outcome was handled.
+// Result binds a method to the outcome of a command that aggregates of this kind send. The
+// method gets the reply, or the error. It takes effect once for each sent command: the
+// events that it raises, and the commands that it sends, are stored together with the fact
+// that the outcome was handled.
 //
-// The error is a [*RejectedError], as the aggregate that was asked has stored it at the
-// version that it was decided on; or
-// it is [ErrUndelivered] after [Config.GiveUpAfter]. The method returns an error when
-// it cannot handle the outcome now; it is called again later, and so it is after a
-// panic: ten times, then the command is [Parked].
+// The error is a [*RejectedError], as the aggregate that was asked has stored it, or
+// [ErrUndelivered] after [Config.GiveUpAfter]. When the method cannot handle the outcome
+// now, it returns an error. It is called again later, as after a panic: ten times, then the
+// command is [Parked].
 func Result[S, C, R any](contract Command[C, R], then func(state *S, tx *Tx, reply R, err error) error) Part[S] {
 	return func(a *Aggregate[S]) {
 		command, err := codec.Of[C]()
@@ -45,27 +44,27 @@ func Result[S, C, R any](contract Command[C, R], then func(state *S, tx *Tx, rep
 	}
 }
 
-// Sends says that aggregates of this kind send commands whose outcome they need not
-// hear: timers for one. A kind with a [Result] need not say it.
+// Sends says that aggregates of this kind send commands whose outcome they need not hear,
+// such as timers. A kind with a [Result] need not say it.
 func Sends[S any]() Part[S] { return func(a *Aggregate[S]) { a.d.process = true } }
 
-// outcome is what became of a sent command, on its way to the sender.
+// outcome is the outcome of a sent command, on its way to the sender.
 type outcome struct {
 	reply any
 	err   error
 }
 
-// ErrUndelivered is the [persistence.ErrUnknownOutcome] of a sent command that has had
-// no outcome in the time for it.
+// ErrUndelivered is the [persistence.ErrUnknownOutcome] of a sent command that had no outcome
+// within [Config.GiveUpAfter].
 var ErrUndelivered = persistence.NewErrorKind("the command could not be delivered", persistence.ErrUnknownOutcome)
 
 // UndeliveredError is the [ErrUndelivered] of one command.
 type UndeliveredError struct {
-	// Kind, ID and Command say what could not be delivered to whom.
+	// Kind and ID name the aggregate, Command the stored name of the command's type.
 	Kind, ID, Command string
 	// After is for how long it was tried.
 	After time.Duration
-	// Err is what the last attempt came to.
+	// Err is the error of the last attempt.
 	Err error
 }
 
@@ -74,8 +73,8 @@ func (e *UndeliveredError) Error() string {
 	return fmt.Sprintf("%s to %s-%s not delivered within %s, last: %v", e.Command, e.Kind, e.ID, e.After, e.Err)
 }
 
-// Unwrap returns the cause as [persistence.Cause] shows it: that the last attempt did
-// nothing says nothing of those before.
+// Unwrap returns the cause as [persistence.Cause] shows it: the last attempt may have done
+// nothing, but that says nothing of those before.
 func (e *UndeliveredError) Unwrap() error {
 	return persistence.Cause(persistence.ErrUnknownOutcome, e.Err)
 }
@@ -85,16 +84,16 @@ func (e *UndeliveredError) Is(target error) bool {
 	return target == ErrUndelivered || target == persistence.ErrUnknownOutcome
 }
 
-// unheard handles the outcome of a command without a Result: it is done, and no more.
+// unheard returns a handler for outcomes without a Result, which only ends the command.
 func unheard(of *handler) *handler {
 	return &handler{command: of.command, reply: of.reply, decide: func(any, *Tx, any) (any, error) { return nil, nil }}
 }
 
-// waking handles a call that only wants an aggregate to be in memory and to go on
-// with what it has open.
+// waking is the handler of a call that only brings an aggregate into memory, so that it
+// delivers what it has open.
 var waking = &handler{}
 
-// inner is a call of the runtime's own, whose answer nobody stands and waits for.
+// inner returns a call of the runtime itself, for whose answer no goroutine waits.
 func (s *System) inner(of key, h *handler, message any, id persistence.CommandID, o *origin) *call {
 	c := s.calls.Get().(*call) //nolint:forcetypeassert // the pool holds nothing else
 	c.key, c.handler, c.message, c.left, c.origin, c.ifVersion = of, h, message, s.deliverer.ctx.Done(), o, persistence.Any

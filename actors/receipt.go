@@ -8,61 +8,59 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Receipt says what became of a command beyond its reply. See [ReceiptTo].
+// Receipt tells the outcome of a command beside its reply. See [ReceiptTo].
 type Receipt struct {
 	// Command is the id under which the command was asked, also when it failed.
 	Command persistence.CommandID
-	// Version is that of the aggregate after the command: what the reply shows.
+	// Version is the version of the aggregate after the command: the reply shows it.
 	Version persistence.Version
-	// Events is how many events the command raised, which end at Version; what it
-	// sends stands in one more of them. Of a
-	// command that is repeated it is not known, and 0.
+	// Events is the number of events that the command raised; the last is at Version. It
+	// counts the event that holds sent commands, if there is one. For a repeated command
+	// the number is not known, and 0.
 	Events int
-	// Position is that of the newest event of the aggregate at this version, the zero
-	// Position when it has none: a projection that has passed it knows what the reply
-	// says.
+	// Position is the position of the newest event of the aggregate at this version, zero
+	// when it has none. A projection that has passed it shows what the reply says.
 	Position persistence.Position
-	// Repeated says that the command had been done before and that this is the
-	// outcome of then.
+	// Repeated says that the command was done before, and that this is its first outcome.
 	Repeated bool
 }
 
 // ReceiptTo fills the receipt when Ask returns.
 func ReceiptTo(receipt *Receipt) AskOption { return func(r *Request) { r.receipt = receipt } }
 
-// Awaitable is what [Await] can wait for: a projection that runs somewhere.
+// Awaitable is a projection that [Await] can wait for, wherever it runs.
 type Awaitable interface {
 	// Name is the projection's, for errors.
 	Name() string
-	// Check returns an error when there is nothing that could be waited for, such as a
-	// projection of another name. It is asked before the command is, and does no I/O.
+	// Check returns an error when waiting is impossible, for example because there is no
+	// projection of this name. It is called before the command is asked, and does no I/O.
 	Check() error
-	// WaitFor returns when everything at and before the position has been applied and
-	// can be read. When ctx ends first, or the projection does not run, the error says
-	// how far behind it is. The zero position is always reached.
+	// WaitFor returns when all events up to and at the position have been applied and can
+	// be read. When ctx ends first, or the projection does not run, the error says how far
+	// behind it is. The zero position is always reached.
 	WaitFor(ctx context.Context, position persistence.Position) error
 }
 
-// Await lets Ask return only when the projections show what the reply says, so
-// that callers read what they have written. When one does not get there before
-// ctx ends, or within ten seconds if ctx has no deadline, Ask returns the reply
-// together with a [*BehindError]: the command itself has succeeded. A projection that
-// does not exist is an error of Ask, and nothing is asked then.
+// Await lets Ask return only when the projections show what the reply says: callers read
+// their own writes. When a projection does not get there before ctx ends, or within ten
+// seconds if ctx has no deadline, Ask returns the reply together with a [*BehindError]: the
+// command itself has succeeded. A projection that does not exist is an error of Ask, and
+// then the command is not asked.
 func Await(projections ...Awaitable) AskOption {
 	return func(r *Request) { r.await = append(r.await, projections...) }
 }
 
-// ErrBehind is the [persistence.ErrDone] of a command that has succeeded and that a
+// ErrBehind is the [persistence.ErrDone] of a command that has succeeded, but that a
 // projection does not show yet.
 var ErrBehind = persistence.NewErrorKind("the projection is behind", persistence.ErrDone)
 
 // BehindError is the [ErrBehind] of one projection.
 type BehindError struct {
-	// Projection is the name of the one that was waited for.
+	// Projection is the name of the projection.
 	Projection string
 	// Want is the position that the projection has not reached.
 	Want persistence.Position
-	// Err is what the projection said, how far behind it is for one.
+	// Err is the error of the projection, which says how far behind it is.
 	Err error
 }
 
@@ -71,8 +69,8 @@ func (e *BehindError) Error() string {
 	return fmt.Sprintf("the command is done, but projection %s has not reached position %s: %v", e.Projection, e.Want, e.Err)
 }
 
-// Unwrap returns the cause as [persistence.Cause] shows it: what the projection could
-// not do says nothing of the command.
+// Unwrap returns the cause as [persistence.Cause] shows it: the kind of the projection's
+// error says nothing of the command.
 func (e *BehindError) Unwrap() error { return persistence.Cause(persistence.ErrDone, e.Err) }
 
 // Is matches [ErrBehind] and [persistence.ErrDone].

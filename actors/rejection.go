@@ -8,20 +8,19 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// RejectedError is a refusal of the domain that can leave the process in which it was
-// made: it is stored with the commands that are remembered, and found again by
-// errors.Is wherever it arrives. Make one with [NewError], or register an error
-// that you have with [Rejects].
+// RejectedError is a refusal by the domain that can leave the process in which it was made:
+// it is stored with the commands that are remembered, and errors.Is finds it wherever it
+// arrives. Make one with [NewError], or register an error that you have with [Rejects].
 //
-// A handler may return any error; its caller gets it unchanged. One that was not
-// registered has the code [Unregistered] where it comes out of the store, and
-// keeps its text only. The text is stored, so it must not hold personal data.
+// A handler may return any error; its caller gets it unchanged. An error that was not
+// registered is stored with the code [Unregistered] and its text only. The text is stored,
+// so it must not hold personal data.
 type RejectedError struct {
-	// Kind is that of the aggregates whose domain the code belongs to.
+	// Kind is the kind of aggregates that defines the code.
 	Kind string
-	// Code is what programs recognise the refusal by.
+	// Code identifies the refusal, for programs.
 	Code string
-	// Text is for people.
+	// Text says why, for people.
 	Text string
 
 	known error // the error that was returned, or the one registered under the code here
@@ -41,8 +40,8 @@ func NewError(kind, code, text string) error {
 // Error fulfils error.
 func (r *RejectedError) Error() string { return r.Text }
 
-// Unwrap returns the error that the handler has returned, or out of the store the one
-// that is registered under the code, if there is one; as [persistence.Cause] shows it.
+// Unwrap returns the error of the handler, or for a stored rejection the error that is
+// registered under its code, if there is one. It returns it as [persistence.Cause] shows it.
 func (r *RejectedError) Unwrap() error { return persistence.Cause(persistence.ErrRejected, r.known) }
 
 // Is matches [persistence.ErrRejected] and rejections of the same kind and code.
@@ -53,9 +52,8 @@ func (r *RejectedError) Is(target error) bool {
 	return target == persistence.ErrRejected
 }
 
-// Rejects registers an error of the domain that was made elsewhere: it has this
-// code where it leaves the process, and where a rejection with the code arrives,
-// errors.Is finds the error.
+// Rejects registers an error that was made elsewhere under a code. The error leaves the
+// process with this code, and errors.Is finds the error in a rejection that arrives with it.
 func Rejects[S any](code string, sentinel error) Part[S] {
 	return func(a *Aggregate[S]) {
 		switch {
@@ -71,11 +69,11 @@ func Rejects[S any](code string, sentinel error) Part[S] {
 	}
 }
 
-// rejection is the form in which a handler's error is stored. The code is that of
-// the first link in the error's chain that has one, the text that of the whole.
+// rejection returns a handler's error in the form in which it is stored. The code is the
+// first one in the error's chain, the text is that of the whole error.
 func (d *definition) rejection(err error) (own *RejectedError) {
 	own = &RejectedError{Kind: d.kind, Code: Unregistered, Text: fmt.Sprintf("the text of a %T cannot be had", err)}
-	defer func() { _ = recover() }() // the error may have methods of its own: then there is no more to be said of it
+	defer func() { _ = recover() }() // the error may have methods of its own, which panic
 	own.Text = err.Error()
 	for _, code := range d.codes {
 		if errors.Is(err, d.rejects[code]) {
@@ -89,11 +87,11 @@ func (d *definition) rejection(err error) (own *RejectedError) {
 	return own
 }
 
-// refusal is what the caller gets of an error that a handler, or what stands around,
-// has returned: the error itself when it says what is true of it, that nothing was done
-// and that it comes again. An error that says otherwise does so of something else, such
-// as another command whose outcome is not known; and the runtime's own type is left to
-// the runtime. They become a rejection that has them as its cause.
+// refusal returns the error that a caller gets when a handler, or a function of
+// Config.Around, has returned one. It is that error, if it says that nothing was done and
+// that asking again does not help, which is true. An error that says otherwise speaks of
+// something else, such as another command whose outcome is unknown, and
+// [*persistence.Error] is reserved for the runtime: they become the cause of a rejection.
 func (d *definition) refusal(err error) error {
 	class, _ := persistence.Classify(err)
 	_, runtimes := err.(*persistence.Error) //nolint:errorlint // the outermost is taken for the runtime's

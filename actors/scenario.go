@@ -13,14 +13,14 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// TB is what the test kit needs of *testing.T, so that no program links package
-// testing. Fatalf must not return, as that of *testing.T does not.
+// TB is the part of *testing.T that the test kit needs, so that no program links package
+// testing. Fatalf must not return.
 type TB interface {
 	Helper()                           // marks the caller as a helper
 	Fatalf(format string, args ...any) // fails the test and ends its goroutine
 }
 
-// Scenario is an aggregate with a history, about to be asked. See [Command.Given].
+// Scenario is an aggregate with a history, which a command is asked. See [Command.Given].
 type Scenario[C, R any] struct {
 	t       TB
 	d       *definition
@@ -38,9 +38,9 @@ type Scenario[C, R any] struct {
 //		Then(&bankpb.Withdrawn{Cents: 30}).
 //		Reply(&bankpb.Balance{Cents: 70})
 //
-// It stops the test when the definition is wrong or has no On for an event. The
-// aggregate's id is "test" and its clock stands at the beginning of the year
-// 2000; [Scenario.ID] and [Scenario.At] choose others.
+// It stops the test when the definition is wrong or has no On for an event. The id of the
+// aggregate is "test", and the time is the beginning of the year 2000; [Scenario.ID] and
+// [Scenario.At] choose others.
 func (c Command[C, R]) Given(t TB, of Definition, history ...any) Scenario[C, R] {
 	t.Helper()
 	if of == nil || of.definition() == nil {
@@ -77,7 +77,7 @@ func (s Scenario[C, R]) At(now time.Time) Scenario[C, R] {
 	return s
 }
 
-// Outcome is what a command led to.
+// Outcome is the outcome of a scenario.
 type Outcome[R any] struct {
 	t       TB
 	events  []any
@@ -87,21 +87,24 @@ type Outcome[R any] struct {
 	err     error
 }
 
-// decisions is how often When decides a command. The order of a map with two
-// entries comes out the same so often once in a thousand tests.
+// decisions is how often When decides a command. A map of two entries has the same order in
+// all of them in one of a thousand tests.
 const decisions = 11
 
-// When asks the command. Beyond that it proves that the decision can be relied
-// on, and stops the test when it cannot: replaying history and events gives the
-// live state, so nothing changed outside an On; so does a snapshot, if the kind keeps
-// any; deciding again on a fresh state, at another time of the machine's clock, gives
-// the same events and reply, so no clock, chance or map order is hidden in the handler;
-// every message survives its encoding; a rejection raised nothing.
+// When asks the command. It also proves that the decision is reliable, and stops the test
+// otherwise:
 //
-// In a bubble of testing/synctest the clock stands still, so When moves it by 25
-// hours. Elsewhere it also looks for the time of the test in what was decided, unless
-// that stands in the history, the command or [Scenario.At]; what is only compared with
-// the clock is found in a bubble.
+//   - replaying the history and the events gives the live state, so that nothing was changed
+//     outside an On; so does a snapshot, if the kind keeps any;
+//   - deciding again on a fresh state, at another time of the machine's clock, gives the same
+//     events and reply, so that no clock, chance or map order is hidden in the handler;
+//   - every message comes back whole from its encoding;
+//   - a rejection raised nothing.
+//
+// In a bubble of testing/synctest the clock stands still, so When moves it by 25 hours.
+// Elsewhere it searches the decision for the time of the machine, unless that stands in the
+// history, the command or [Scenario.At]. A handler that only compares times with the clock
+// is found in a bubble.
 func (s Scenario[C, R]) When(command C) Outcome[R] {
 	s.t.Helper()
 	if s.instead != "" {
@@ -111,7 +114,7 @@ func (s Scenario[C, R]) When(command C) Outcome[R] {
 	return s.lead(command, func() decision[R] { return s.decide(h, s.stored(h.command, command)) })
 }
 
-// lead decides and proves that it can be relied on.
+// lead decides, and proves that the decision is reliable.
 func (s Scenario[C, R]) lead(about any, decide func() decision[R]) Outcome[R] {
 	s.t.Helper()
 	clock := wallclock.Span{From: time.Now()}
@@ -176,7 +179,7 @@ func (s Scenario[C, R]) decide(h *handler, message any) decision[R] {
 	return d
 }
 
-// stored is a message as it comes back from its encoding.
+// stored returns a message as it comes back from its encoding.
 func (s Scenario[C, R]) stored(of *codec.Type, message any) any {
 	s.t.Helper()
 	data, err := of.Encode(message)
@@ -207,7 +210,7 @@ func (s Scenario[C, R]) replay(events []any) any {
 	return state
 }
 
-// check proves that a decision can be relied on.
+// check proves that a decision is reliable.
 func (s Scenario[C, R]) check(d decision[R]) {
 	s.t.Helper()
 	if d.err != nil && len(d.events) > 0 {
@@ -265,8 +268,8 @@ func (s Scenario[C, R]) compare(first, again decision[R]) {
 		show(first.events), compare.Show(first.reply), first.err, show(again.events), compare.Show(again.reply), again.err, at)
 }
 
-// Then checks the events raised, all of them and in order. Without arguments it
-// checks that there were none.
+// Then checks all events that were raised, in order. Without arguments it checks that there
+// were none.
 func (r Outcome[R]) Then(want ...any) Outcome[R] {
 	r.t.Helper()
 	r.succeeded()

@@ -18,9 +18,9 @@ import (
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// Events returns the types of the events that aggregates have an On for, by kind:
-// what package schema checks a journal against. Definitions that [Open] would
-// refuse may lack some.
+// Events returns the types of events for which aggregates have an On, by kind. Package
+// schema checks a journal against them. Some may be missing from definitions that [Open]
+// would refuse.
 func Events(definitions ...Definition) map[string][]*codec.Type {
 	events := make(map[string][]*codec.Type, len(definitions))
 	for _, d := range definitions {
@@ -34,13 +34,13 @@ func Events(definitions ...Definition) map[string][]*codec.Type {
 	return events
 }
 
-// inOrder are the appliers by the stored name of their event.
+// inOrder returns the appliers, ordered by the stored names of their events.
 func (d *definition) inOrder() []*applier {
 	return slices.SortedFunc(maps.Values(d.stored), func(a, b *applier) int { return cmp.Compare(a.event.Name(), b.event.Name()) })
 }
 
-// Program is what aggregates read and store: what package schema compares a journal
-// with. Definitions that [Open] would refuse may lack some.
+// Program returns all types that aggregates read and store. Package schema compares a
+// journal with them. Some may be missing from definitions that [Open] would refuse.
 func Program(upcasters *upcast.Chain, definitions ...Definition) schema.Program {
 	program := schema.Program{
 		Events: Events(definitions...), Upcasters: upcasters,
@@ -78,9 +78,9 @@ func SendsTo(definitions ...Definition) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// describe registers what is stored with the journal, once: all events and commands,
-// and the replies in headers. What it knows the events by is kept where each event
-// passes anyway.
+// describe registers the types that are stored with the journal, once: all events and
+// commands, and the replies in headers. It keeps the ids of the events' schemas where each
+// event passes anyway.
 func (s *System) describe(ctx context.Context) error {
 	definitions := make([]Definition, 0, len(s.definitions))
 	definitions = append(definitions, s.config.Aggregates...)
@@ -120,9 +120,9 @@ func (s *System) describe(ctx context.Context) error {
 	return nil
 }
 
-// findSenders marks the kinds that have sent when they were hosted by other programs: what
-// they have open is to be delivered also when the kind sends nothing any more. It notes
-// those that are not hosted here, too. A journal that keeps no descriptions does not tell.
+// findSenders marks the kinds that have sent commands in other programs: what they have open
+// is delivered even when the kind sends nothing any more. It also notes such kinds that are
+// not hosted here. A journal without descriptions of types does not tell.
 func (s *System) findSenders(known *schema.Catalogue) {
 	for _, kind := range known.Senders() {
 		if d := s.definitions[kind]; d != nil {
@@ -133,11 +133,10 @@ func (s *System) findSenders(known *schema.Catalogue) {
 	}
 }
 
-// notes tell the journal of each type that is stored, so that every program to come knows
-// at its start what it has to read. A type is noted before the first event of it is
-// stored, and before the first command of it is sent: a crash in between leaves a note of
-// what is not stored, which asks more of programs to come than is needed, and never an
-// event that they are blind to.
+// notes tell the journal of each type before the first event of the type is stored, and
+// before the first command of it is sent. So every later program knows at its start which
+// types it has to read. A crash in between leaves a note of a type that is not stored:
+// later programs are asked for more than is needed, but no event surprises them.
 type notes struct {
 	system *System
 	life   lifetime
@@ -154,21 +153,21 @@ func newNotes(s *System) *notes {
 	return &notes{system: s, life: newLifetime(), one: make(chan struct{}, 1), sent: map[sentType]bool{}}
 }
 
-// unnoted is a type that a decision stores, and that the journal may not know of.
+// unnoted is a type that a decision stores, and that the journal may not know.
 type unnoted struct {
 	raised *applier    // of an event
 	kind   string      // else of a command that is sent to aggregates of this kind
 	sent   *codec.Type // and is of this type
 }
 
-// raises notes in a decision that it raises an event, if that is one of the first of its type.
+// raises marks the type of a raised event in the decision, unless the journal knows it.
 func (n *notes) raises(tx *Tx, on *applier) {
 	if n != nil && on.schema != 0 && !on.noted.Load() {
 		tx.unnoted = append(tx.unnoted, unnoted{raised: on})
 	}
 }
 
-// sends is raises for a command that is sent.
+// sends does the same for a command that is sent.
 func (n *notes) sends(tx *Tx, kind string, of *codec.Type) {
 	if n != nil && !n.isSent(sentType{kind, of.Name()}) {
 		tx.unnoted = append(tx.unnoted, unnoted{kind: kind, sent: of})
@@ -181,8 +180,8 @@ func (n *notes) isSent(what sentType) bool {
 	return n.sent[what]
 }
 
-// store has the journal know of all types of a decision before its events are stored. The
-// activation waits for that; it happens once for each type in the life of a journal.
+// store notes all marked types of a decision in the journal, before its events are stored.
+// The activation waits for that; it happens once for each type in the life of a journal.
 func (n *notes) store(kind string, deadline time.Time, types []unnoted) error {
 	ctx, cancel := n.life.until(deadline, context.DeadlineExceeded)
 	defer cancel()
@@ -240,14 +239,14 @@ func (n *notes) storeSent(ctx context.Context, kind string, of *codec.Type) erro
 	return nil
 }
 
-// close ends what is under way. With it go the activations that Close could not wait for.
+// close ends what is under way, also for activations that Close could not wait for.
 func (n *notes) close() {
 	if n != nil {
 		n.life.end(errSystemClosed)
 	}
 }
 
-// storedType is a type that is stored for a kind, with what it is for people.
+// storedType is a type that is stored for a kind, and as what: an event, a command.
 type storedType struct {
 	as string
 	of *codec.Type
@@ -255,7 +254,7 @@ type storedType struct {
 
 const asState = "state"
 
-// messages are the types that are stored for a kind, each once for what it is.
+// messages returns the types that are stored for a kind, each once in each role.
 func (d *definition) messages() []storedType {
 	all := map[storedType]bool{}
 	handles := func(handlers map[reflect.Type]*handler) {
@@ -287,7 +286,7 @@ func (d *definition) messages() []storedType {
 	})
 }
 
-// prove returns what would not come back of the types that are stored.
+// prove returns an error for each stored type that would not come back whole.
 func (d *definition) prove() (problems []error) {
 	for _, m := range d.messages() {
 		if err := m.of.Prove(); err != nil {
@@ -297,9 +296,9 @@ func (d *definition) prove() (problems []error) {
 	return problems
 }
 
-// Names returns the names under which the messages of definitions are stored, and an
-// error for each name that two Go types have: [Open] refuses such definitions. Package
-// stele compares the names with those that projections read.
+// Names returns the names under which the messages of definitions are stored, and an error
+// for each name that two Go types share: [Open] refuses such definitions. Package stele
+// compares the names with those that projections read.
 func Names(definitions ...Definition) (*codec.Names, error) {
 	names, problems := &codec.Names{}, []error(nil)
 	for _, d := range definitions {
@@ -315,7 +314,7 @@ func Names(definitions ...Definition) (*codec.Names, error) {
 	return names, errors.Join(problems...)
 }
 
-// proveMessages has every message that is encoded decoded again, see [Config.ProveMessages].
+// proveMessages has every encoded message decoded again, see [Config.ProveMessages].
 func (d *definition) proveMessages() {
 	strict := func(h handler) handler {
 		h.command, h.reply = h.command.Strict(), h.reply.Strict()

@@ -10,31 +10,30 @@ import (
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// StateOptions say which moment of an aggregate is meant. The zero value is now. Of
+// StateOptions choose a moment in the history of an aggregate. The zero value is now. Of
 // several bounds the earliest counts.
 type StateOptions struct {
 	// UntilVersion is the last version that counts.
 	UntilVersion persistence.Version
 	// Until is the last position that counts.
 	Until persistence.Position
-	// UntilTime ends the history in front of the first event that was stored later.
+	// UntilTime ends the history before the first event that was stored later.
 	UntilTime time.Time
 	// Upcasters are as in [Config].
 	Upcasters *upcast.Chain
 }
 
-// StateAt returns what an aggregate was at a moment, and its version then: the zero S
-// and version 0 before its first event. The state is read from the journal and belongs
-// to the caller; a live aggregate is not touched, and no command is needed to look at
-// one. A snapshot is used when it is not newer than the moment. The events are read in
-// pages, so the memory is that of the state, whatever the length of the history.
+// StateAt returns the state of an aggregate at a moment, and its version then: the zero S
+// and version 0 before its first event. The state is read from the journal and belongs to
+// the caller; an aggregate in memory is not touched. A snapshot is used when it is not
+// newer than the moment. Events are read in pages, so that the memory needed does not grow
+// with the length of the history.
 //
-// A stream that does not exist, or not any more, is [persistence.ErrStreamNotFound].
-// Events that are needed and can no longer be read are [persistence.ErrTruncated],
-// those of an earlier life of the stream too. An event that this definition does not
-// know is [persistence.ErrCorrupt]. A version or a position that has not come about
-// yet, and a position in another partition than the aggregate's, are
-// [persistence.ErrInvalid].
+// A stream that does not exist, or was deleted, is [persistence.ErrStreamNotFound]. When
+// events are needed that were truncated, or belong to an earlier life of the stream, the
+// error is [persistence.ErrTruncated]. An event that this definition does not know is
+// [persistence.ErrCorrupt]. A version or a position in the future, and a position in
+// another partition than the aggregate's, are [persistence.ErrInvalid].
 func (a *Aggregate[S]) StateAt(ctx context.Context, journal persistence.Journal, id string, options StateOptions) (*S, persistence.Version, error) {
 	stream, err := persistence.NewStreamID(a.d.kind, id)
 	if err = errors.Join(a.d.check(), err); err != nil {
@@ -49,8 +48,8 @@ func (a *Aggregate[S]) StateAt(ctx context.Context, journal persistence.Journal,
 	return f.state.(*S), f.version, nil
 }
 
-// upTo folds the events up to the bound: those after the snapshot, or those of the life
-// that the stream has.
+// upTo folds the events up to the bound: those after the snapshot, or all events of the
+// present life of the stream.
 func (f *fold) upTo(ctx context.Context, journal persistence.Journal) error {
 	info, err := journal.Stream(ctx, f.stream)
 	if err != nil {
@@ -83,7 +82,7 @@ func (f *fold) upTo(ctx context.Context, journal persistence.Journal) error {
 	}
 }
 
-// life begins at the first event of the life that the stream has.
+// life begins at the first event of the present life of the stream.
 func (f *fold) life(info *persistence.StreamInfo) error {
 	if info.First > 1 && (info.First != info.Begin || f.until.UntilVersion > 0 && f.until.UntilVersion < info.First) {
 		return &persistence.TruncatedError{Stream: f.stream, First: info.First}
@@ -93,7 +92,7 @@ func (f *fold) life(info *persistence.StreamInfo) error {
 	return nil
 }
 
-// hasCome returns an error when the moment is still to come.
+// hasCome returns an error when the moment is in the future.
 func (o *StateOptions) hasCome(ctx context.Context, journal persistence.Journal, info *persistence.StreamInfo) error {
 	if o.UntilVersion > info.Version {
 		return &persistence.InvalidError{Field: "until version", Reason: "is one that the aggregate has not come to"}

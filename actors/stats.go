@@ -12,29 +12,28 @@ type stats struct {
 
 // Stats are counters of a [System] since it was opened, and what it holds now.
 type Stats struct {
-	// Active is the number of aggregates in memory, InFlight that of commands taken
-	// and not answered, and InFlightBytes the size of those.
+	// Active is the number of aggregates in memory. InFlight is the number of commands that
+	// wait for their answer, InFlightBytes their size.
 	Active, InFlight, InFlightBytes int
-	// Recoveries counts states that were read, Passivations activations that ended.
+	// Recoveries counts states that were read, Passivations activations that have ended.
 	Recoveries, Passivations uint64
-	// Rebuilds counts states that were dropped and read again; Conflicts and Stale those
-	// of them that another writer caused: an append has shown it, or a proof, see [Fresh].
+	// Rebuilds counts states that were dropped and read again. Conflicts and Stale count
+	// those that another writer has caused, as an append has shown, or a proof, see [Fresh].
 	Rebuilds, Conflicts, Stale uint64
-	// Unknown counts commands whose events the journal may have stored or not,
-	// Panics those whose handler panicked.
+	// Unknown counts commands with an unknown outcome: their events may be stored or not.
+	// Panics counts commands whose handler panicked.
 	Unknown, Panics uint64
-	// Snapshots counts those that were written, SnapshotsDropped those that were not
-	// because of an error or of too many at once, SnapshotsIgnored those that were
-	// read and of no use.
+	// Snapshots counts snapshots that were written. SnapshotsDropped counts those that were
+	// not, because of an error or of too many at once. SnapshotsIgnored counts those that
+	// were read and not used.
 	Snapshots, SnapshotsDropped, SnapshotsIgnored uint64
 	// Unlogged counts commands that the log of their kind does not hold.
 	Unlogged uint64
-	// Pending is about how many commands that aggregates have sent are not done, those
-	// that are due later included; see [Config.MaxPending].
+	// Pending is approximately the number of sent commands without an outcome, timers
+	// included; see [Config.MaxPending].
 	Pending int
-	// OpenLists counts lists of what is open that were kept in the journal, so that the
-	// next start need not read all of it; OpenListsIgnored those that were read and of
-	// no use.
+	// OpenLists counts lists of open sends that were written to the journal, so that the next
+	// start need not read all of it. OpenListsIgnored counts lists that were read and not used.
 	OpenLists, OpenListsIgnored uint64
 }
 
