@@ -13,6 +13,8 @@ WITH_POSTGRES := go run ./internal/pgtest/db --
 LONG := ^TestLong
 # The report of a run: what failed, the ten slowest tests, the counts.
 REPORT := go -C tools run ./testreport
+# A step that prints one line when all is well, and everything when it fails.
+QUIETLY := tools/quietly
 
 # What the targets add to their commands.
 TESTFLAGS ?=
@@ -33,27 +35,27 @@ help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile everything, programs into bin/
-	CGO_ENABLED=0 go build -trimpath -o bin/ ./...
+	@$(QUIETLY) build env CGO_ENABLED=0 go build -trimpath -o bin/ ./...
 
 test: ## vet and test under the race detector, Postgres included, but for long tests
-	go vet ./...
-	go -C tools test ./...
-	$(WITH_POSTGRES) go test -race -json -timeout 10m -skip '$(LONG)' $(TESTFLAGS) ./... | $(REPORT)
+	@$(QUIETLY) vet go vet ./...
+	@$(QUIETLY) tools go -C tools test ./...
+	@$(WITH_POSTGRES) go test -race -json -timeout 10m -skip '$(LONG)' $(TESTFLAGS) ./... | $(REPORT)
 
 test-long: ## the long tests: broken journals, kills, crashes, simulations
-	$(WITH_POSTGRES) go test -race -json -timeout 30m -run '$(LONG)' $(TESTFLAGS) ./... | $(REPORT)
+	@$(WITH_POSTGRES) go test -race -json -timeout 30m -run '$(LONG)' $(TESTFLAGS) ./... | $(REPORT)
 
 lint: bin/golangci-lint ## run the linters of .golangci.yml (the first run builds them, minutes)
-	bin/golangci-lint run ./...
+	@$(QUIETLY) lint bin/golangci-lint run ./...
 
 generate: ## make the Go code of every .proto
-	go -C tools run ./protogen -root ..
+	@$(QUIETLY) generate go -C tools run ./protogen -root ..
 
 format: ## bring the tree into its one form
-	go -C tools tool gofumpt -w ..
+	@$(QUIETLY) format go -C tools tool gofumpt -w ..
 
 db: ## run a throw-away Postgres and print its URL until interrupted
-	go run ./internal/pgtest/db
+	@go run ./internal/pgtest/db
 
 ##@ Before a release
 .PHONY: race fuzz torture kill live bench measures verify
@@ -63,8 +65,7 @@ race: ## repeat the tests in random order on one and four processors, to look fo
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' --exclude-dir=testdata . | \
 	sed -E 's|/[^/]*:func | |' | sort | while read -r folder target; do \
-		echo "$$folder $$target"; \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder" < /dev/null; \
+		$(QUIETLY) "$$folder $$target" go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder" < /dev/null; \
 	done
 
 torture: ## try to break the Postgres journal: make torture TORTURE='-duration 1h -seed 42 path'
@@ -78,13 +79,15 @@ live: ## ten rounds of 20,000 commands on each journal while projections follow
 	$(WITH_POSTGRES) go test -timeout 60m -run ProjectionsFollowLive -v ./internal/systemtest -commands 20000 -rounds 10
 
 bench: ## measure, with ceilings from the same run: make bench BENCH='-journal sqlite command'
-	go run ./bench $(BENCH)
+	@go run ./bench $(BENCH)
 
-measures: ## print how large and entangled the packages are: lines, complexity, references between files
-	@go test -count 1 -run '^TestMeasures$$' -v ./internal/archtest
+measures: ## print how large and entangled the tree is, on one screen; ALL=1 prints all of it
+	@go test -count 1 -run '^TestMeasures$$' -v ./internal/archtest $(if $(ALL),-args -all)
 
-verify: verify-format verify-vet verify-generated verify-deps verify-tidy verify-docs ## fail when anything derived or promised has drifted
-	@echo verified
+verify: ## fail when anything derived or promised has drifted
+	@for part in format vet generated deps tidy docs; do \
+		$(QUIETLY) $$part $(MAKE) verify-$$part || failed=1; \
+	done; [ -z "$${failed:-}" ]
 
 ##@ Parts of verify
 .PHONY: verify-format verify-vet verify-generated verify-deps verify-tidy verify-docs deps

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// comments checks that the package and everything it exports is explained.
-func (c *checker) comments(p *folder) {
+// checkComments checks that the package and everything it exports is explained.
+func checkComments(c *checker, p *folder) {
 	sources := p.sources()
 	if len(sources) == 0 {
 		return // a folder of tests only
 	}
-	c.packageComment(sources)
+	packageComment(c, sources)
 	if sources[0].Name.Name == "main" {
 		return // a program exports nothing
 	}
@@ -23,7 +23,7 @@ func (c *checker) comments(p *folder) {
 			continue
 		}
 		for _, declaration := range file.Decls {
-			c.declarationComment(declaration)
+			declarationComment(c, declaration)
 		}
 	}
 }
@@ -32,8 +32,8 @@ func (c *checker) comments(p *folder) {
 // reader looks for the man.
 var persons = regexp.MustCompile(`(?i)\b(he|him|his|himself|she|her)\b`)
 
-// english finds the forms that make a comment hard to read and can be found for sure.
-func (c *checker) english(p *folder) {
+// checkEnglish finds the forms that make a comment hard to read and can be found for sure.
+func checkEnglish(c *checker, p *folder) {
 	for _, f := range p.files {
 		if f.generated {
 			continue
@@ -48,7 +48,7 @@ func (c *checker) english(p *folder) {
 	}
 }
 
-func (c *checker) packageComment(sources []*file) {
+func packageComment(c *checker, sources []*file) {
 	start := "Package " + sources[0].Name.Name + " "
 	if sources[0].Name.Name == "main" {
 		start = "Command "
@@ -61,27 +61,27 @@ func (c *checker) packageComment(sources []*file) {
 	c.report(sources[0].Package, "package %s has no doc comment that begins with %q", sources[0].Name.Name, strings.TrimSpace(start))
 }
 
-func (c *checker) declarationComment(declaration ast.Decl) {
+func declarationComment(c *checker, declaration ast.Decl) {
 	switch d := declaration.(type) {
 	case *ast.FuncDecl:
 		if d.Doc == nil && d.Name.IsExported() && !selfExplaining(d) {
-			c.undocumented(d.Pos(), d.Name)
+			undocumented(c, d.Pos(), d.Name)
 		}
 	case *ast.GenDecl:
 		if d.Tok == token.IMPORT || d.Doc != nil && d.Lparen.IsValid() {
 			return // the comment above a group speaks for all in it
 		}
 		for _, spec := range d.Specs {
-			c.specComment(d, spec)
+			specComment(c, d, spec)
 		}
 	}
 }
 
-func (c *checker) specComment(group *ast.GenDecl, spec ast.Spec) {
+func specComment(c *checker, group *ast.GenDecl, spec ast.Spec) {
 	switch s := spec.(type) {
 	case *ast.TypeSpec:
 		if group.Doc == nil && s.Doc == nil && s.Name.IsExported() {
-			c.undocumented(s.Pos(), s.Name)
+			undocumented(c, s.Pos(), s.Name)
 		}
 	case *ast.ValueSpec:
 		if group.Doc != nil || s.Doc != nil || s.Comment != nil {
@@ -89,13 +89,13 @@ func (c *checker) specComment(group *ast.GenDecl, spec ast.Spec) {
 		}
 		for _, name := range s.Names {
 			if name.IsExported() {
-				c.undocumented(s.Pos(), name)
+				undocumented(c, s.Pos(), name)
 			}
 		}
 	}
 }
 
-func (c *checker) undocumented(at token.Pos, name *ast.Ident) {
+func undocumented(c *checker, at token.Pos, name *ast.Ident) {
 	c.report(at, "%s is exported without a comment that says what it promises", name.Name)
 }
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// fence checks one import of a package that is not ours.
-func (c *checker) fence(p *folder, file *file, imported string, at token.Pos) {
+// checkFence checks one import of a package that is not ours.
+func checkFence(c *checker, p *folder, file *file, imported string, at token.Pos) {
 	for _, fence := range c.rules.Fences {
 		if !within(imported, fence.Module) {
 			continue
@@ -32,9 +32,9 @@ func (f Fence) who() string {
 	return who
 }
 
-// inits checks that nothing happens before main. Generated code may: it
+// checkInits checks that nothing happens before main. Generated code may: it
 // registers its messages so.
-func (c *checker) inits(p *folder) {
+func checkInits(c *checker, p *folder) {
 	for _, file := range p.files {
 		if file.generated {
 			continue

@@ -22,7 +22,7 @@ func (c *checker) imports(p *folder) {
 				}
 				continue
 			}
-			c.fence(p, file, imported, spec.Pos())
+			checkFence(c, p, file, imported, spec.Pos())
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 // type or of an imported package.
 var linkPattern = regexp.MustCompile(`\[\*?([A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,2})\](?:[^(:\[]|$)`)
 
-// links checks that what comments link to exists.
-func (c *checker) links(p *folder) {
+// checkLinks checks that what comments link to exists.
+func checkLinks(c *checker, p *folder) {
 	imported := map[string]string{}
 	for _, f := range p.sources() {
 		for _, spec := range f.Imports {
@@ -30,28 +30,28 @@ func (c *checker) links(p *folder) {
 					continue // code
 				}
 				for _, found := range linkPattern.FindAllStringSubmatch(line.Text, -1) {
-					c.docLink(p, imported, line.Pos(), found[1])
+					checkLink(c, p, imported, line.Pos(), found[1])
 				}
 			}
 		}
 	}
 }
 
-func (c *checker) docLink(p *folder, imported map[string]string, at token.Pos, link string) {
+func checkLink(c *checker, p *folder, imported map[string]string, at token.Pos, link string) {
 	first, rest, dotted := strings.Cut(link, ".")
 	if !dotted && !ast.IsExported(first) {
 		return // no link: brackets in a sentence
 	}
-	if c.symbols(p)[link] {
+	if symbolsOf(c, p)[link] {
 		return
 	}
 	of, known := imported[first]
 	switch {
 	case dotted && known:
-		if name, ours := strings.CutPrefix(of, c.module.path+"/"); !ours || c.symbols(c.module.folder(name))[rest] {
+		if name, ours := strings.CutPrefix(of, c.module.path+"/"); !ours || symbolsOf(c, c.module.folder(name))[rest] {
 			return
 		}
-	case dotted && first == path.Base(p.path) && c.symbols(p)[rest]:
+	case dotted && first == path.Base(p.path) && symbolsOf(c, p)[rest]:
 		return
 	}
 	c.report(at, "comment links to [%s], which is neither declared here nor in a package that is imported here", link)
@@ -67,8 +67,8 @@ func (m *module) folder(name string) *folder {
 	return nil
 }
 
-// symbols are the names that a package declares, members as Type.Member.
-func (c *checker) symbols(p *folder) map[string]bool {
+// symbolsOf are the names that a package declares, members as Type.Member.
+func symbolsOf(c *checker, p *folder) map[string]bool {
 	if p == nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/scanner"
 	"go/token"
+	"io"
 	"io/fs"
 	"maps"
 	"slices"
@@ -25,8 +26,10 @@ const (
 type Measures struct {
 	Packages  []PackageMeasures
 	Functions []FunctionMeasures // those above a bound, the most complex first
-	Spread    []TypeMeasures     // types whose methods stand in more than four files
-	Contexts  []string           // fields of structs that hold a context, as pkg.Type.field
+	// Spread lists the types whose methods stand in more than four files. The journals,
+	// types named Journal, are left out: there each method stands in the file of its theme.
+	Spread   []TypeMeasures
+	Contexts []string // fields of structs that hold a context, as folder.Type.field
 }
 
 // PackageMeasures are those of one package.
@@ -101,13 +104,54 @@ func (m Measures) Over() map[string]int {
 	return over
 }
 
-// String prints the measures as tables.
+// Summary prints the measures on one screen: the sums, the packages that are the hardest
+// to read, and what is above a bound.
+func (m Measures) Summary() string {
+	var out strings.Builder
+	var sum PackageMeasures
+	for _, p := range m.Packages {
+		sum.Files, sum.Lines, sum.Exported = sum.Files+p.Files, sum.Lines+p.Lines, sum.Exported+p.Exported
+		sum.References, sum.Up = sum.References+p.References, sum.Up+p.Up
+	}
+	hardest := slices.SortedFunc(slices.Values(m.Packages), func(a, b PackageMeasures) int {
+		return cmp.Or(cmp.Compare(b.Up, a.Up), cmp.Compare(a.Folder, b.Folder))
+	})
+	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, packageHeader)
+	for _, p := range hardest[:min(10, len(hardest))] {
+		p.print(w)
+	}
+	sum.Folder = fmt.Sprintf("all %d packages", len(m.Packages))
+	sum.print(w)
+	_ = w.Flush() // a builder takes everything
+	fmt.Fprintf(&out, "%d functions above a complexity of %d, %d longer than %d lines, %d types with methods in more than %d files, %d contexts in structs\n",
+		len(m.Over()), maxComplexity, m.long(), maxLines, len(m.Spread), maxMethodIn, len(m.Contexts))
+	return out.String()
+}
+
+// long counts the functions above the bound of lines.
+func (m Measures) long() (count int) {
+	for _, f := range m.Functions {
+		if f.Lines > maxLines {
+			count++
+		}
+	}
+	return count
+}
+
+const packageHeader = "files\tlines\texported\treferences\tup\t  package"
+
+func (p *PackageMeasures) print(w io.Writer) {
+	fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t  %s\n", p.Files, p.Lines, p.Exported, p.References, p.Up, cmp.Or(p.Folder, "the root"))
+}
+
+// String prints all measures as tables.
 func (m Measures) String() string {
 	var out strings.Builder
 	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "files\tlines\texported\treferences\tup\t  package")
+	fmt.Fprintln(w, packageHeader)
 	for _, p := range m.Packages {
-		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t  %s\n", p.Files, p.Lines, p.Exported, p.References, p.Up, cmp.Or(p.Folder, "the root"))
+		p.print(w)
 	}
 	fmt.Fprintln(w, "\ncomplexity\tlines\t  function")
 	for _, f := range m.Functions {
@@ -167,7 +211,7 @@ func (m *Measures) functions(set *token.FileSet, folder string, files []*file) {
 		}
 	}
 	for name, files := range in {
-		if len(files) > maxMethodIn {
+		if len(files) > maxMethodIn && !strings.HasSuffix(name, ".Journal") {
 			m.Spread = append(m.Spread, TypeMeasures{name, len(files)})
 		}
 	}
@@ -208,13 +252,21 @@ func (m *Measures) contexts(folder string, files []*file) {
 			if structure, is := spec.Type.(*ast.StructType); is {
 				for _, field := range structure.Fields.List {
 					if s, is := field.Type.(*ast.SelectorExpr); is && s.Sel.Name == "Context" && fmt.Sprint(s.X) == "context" {
-						m.Contexts = append(m.Contexts, folder+"."+spec.Name.Name)
+						m.Contexts = append(m.Contexts, folder+"."+spec.Name.Name+"."+fieldName(field))
 					}
 				}
 			}
 			return true
 		})
 	}
+}
+
+// fieldName is the name of a field; an embedded context has that of its type.
+func fieldName(field *ast.Field) string {
+	if len(field.Names) == 0 {
+		return "Context"
+	}
+	return field.Names[0].Name
 }
 
 // declarations are what the files of a package declare, by name, and in which file.

@@ -39,10 +39,10 @@ func Check(fsys fs.FS, rules Rules) ([]Violation, error) {
 	for _, p := range m.packages {
 		c.imports(p)
 		c.surface(p)
-		c.comments(p)
-		c.links(p)
-		c.english(p)
-		c.inits(p)
+		checkComments(c, p)
+		checkLinks(c, p)
+		checkEnglish(c, p)
+		checkInits(c, p)
 	}
 	slices.SortFunc(c.found, func(a, b Violation) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
@@ -54,7 +54,7 @@ type checker struct {
 	module   *module
 	rules    Rules
 	found    []Violation
-	declared map[*folder]map[string]bool // see symbols
+	declared map[*folder]map[string]bool // see symbolsOf
 }
 
 func (c *checker) report(at token.Pos, format string, values ...any) {
