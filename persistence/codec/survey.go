@@ -154,40 +154,75 @@ func Fields(t reflect.Type) []Field { return (&survey{root: t}).flatten(t, "", n
 func (s *survey) flatten(t reflect.Type, at string, above []reflect.Type) (all []Field) {
 	above = append(above, t)
 	for f := range t.Fields() {
-		here := at + "." + f.Name
-		tag := f.Tag.Get("json")
-		element := f.Type
-		if f.Anonymous && element.Kind() == reflect.Pointer {
-			element = element.Elem()
+		here, inside := at+"."+f.Name, embedded(f)
+		if holdsNothing(f, inside != nil) {
+			continue
 		}
-		name := nameInTag(tag)
-		inside := f.Anonymous && name == "" && element.Kind() == reflect.Struct
-		switch {
-		case f.Name == "_", f.Type.Size() == 0 && !inside && (!f.IsExported() || tag == "-"):
-			continue // holds nothing, and hides nothing
-		case tag == "-":
-			s.lost(here, `has the tag json:"-", so it is not stored: remove the tag, or the field`)
+		switch loss := lossOf(f); {
+		case loss != "":
+			s.lost(here, "%s", loss)
 		case !f.IsExported() && !f.Anonymous:
 			s.lost(here, "is unexported, so encoding/json leaves it out: export it, or give %s MarshalJSON and UnmarshalJSON", t)
-		case !f.IsExported() && element.Kind() != reflect.Struct:
-			s.lost(here, "is embedded and its type is unexported, so encoding/json leaves it out: give it a name")
-		case !f.IsExported() && f.Type.Kind() == reflect.Pointer:
-			s.lost(here, "is a pointer to an unexported type that is embedded, which encoding/json cannot set: embed the type itself, or export it")
-		case inside && slices.Contains(above, element):
+		case inside != nil && slices.Contains(above, inside):
 			s.lost(here, "embeds its own type, whose fields hide one another: give it a name")
-		case inside:
-			all = append(all, s.flatten(element, here, above)...)
+		case inside != nil:
+			all = append(all, s.flatten(inside, here, above)...)
 		default:
-			one := Field{Name: cmp.Or(name, f.Name), Type: f.Type, at: here}
-			_, options, _ := strings.Cut(tag, ",")
-			for option := range strings.SplitSeq(options, ",") {
-				one.Optional = one.Optional || option == "omitempty" || option == "omitzero"
-				one.Quoted = one.Quoted || option == "string"
-			}
-			all = append(all, one)
+			all = append(all, fieldOf(f, here))
 		}
 	}
 	return all
+}
+
+// embedded returns the struct whose fields count as those of the struct around it, nil
+// when the field is one of its own.
+func embedded(f reflect.StructField) reflect.Type {
+	element := elementOf(f)
+	if f.Anonymous && nameInTag(f.Tag.Get("json")) == "" && element.Kind() == reflect.Struct {
+		return element
+	}
+	return nil
+}
+
+// elementOf returns the type of a field, or what an embedded pointer points to.
+func elementOf(f reflect.StructField) reflect.Type {
+	if f.Anonymous && f.Type.Kind() == reflect.Pointer {
+		return f.Type.Elem()
+	}
+	return f.Type
+}
+
+// holdsNothing reports that nothing is lost when a field is left out, and that it hides no
+// other field.
+func holdsNothing(f reflect.StructField, inside bool) bool {
+	return f.Name == "_" || f.Type.Size() == 0 && !inside && (!f.IsExported() || f.Tag.Get("json") == "-")
+}
+
+// lossOf says why encoding/json does not store a field that is embedded or has a tag, ""
+// when it does.
+func lossOf(f reflect.StructField) string {
+	switch {
+	case f.Tag.Get("json") == "-":
+		return `has the tag json:"-", so it is not stored: remove the tag, or the field`
+	case f.IsExported() || !f.Anonymous:
+		return ""
+	case elementOf(f).Kind() != reflect.Struct:
+		return "is embedded and its type is unexported, so encoding/json leaves it out: give it a name"
+	case f.Type.Kind() == reflect.Pointer:
+		return "is a pointer to an unexported type that is embedded, which encoding/json cannot set: embed the type itself, or export it"
+	}
+	return ""
+}
+
+func fieldOf(f reflect.StructField, at string) Field {
+	tag := f.Tag.Get("json")
+	one := Field{Name: cmp.Or(nameInTag(tag), f.Name), Type: f.Type, at: at}
+	_, options, _ := strings.Cut(tag, ",")
+	for option := range strings.SplitSeq(options, ",") {
+		one.Optional = one.Optional || option == "omitempty" || option == "omitzero"
+		one.Quoted = one.Quoted || option == "string"
+	}
+	return one
 }
 
 // nameInTag is the name that a tag gives a field, if it is one for encoding/json.

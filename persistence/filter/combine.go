@@ -32,21 +32,29 @@ func (n Necessary) and(other Necessary) Necessary {
 			both.Tags = append(both.Tags, tags)
 		}
 	}
-	both.Nothing = none(both.IDs) || none(both.Types) || none(both.Streams) || none(both.Categories) ||
-		both.Versions.empty(cmp.Compare) || both.Offsets.empty(cmp.Compare) || both.Times.empty(time.Time.Compare)
 	if len(other.Metadata) > 0 {
 		both.Metadata = make(map[string][]persistence.Value, len(n.Metadata)+len(other.Metadata))
 		for _, metadata := range []map[string][]persistence.Value{n.Metadata, other.Metadata} {
 			for key, values := range metadata {
 				both.Metadata[key] = common(both.Metadata[key], values)
-				both.Nothing = both.Nothing || none(both.Metadata[key])
 			}
 		}
 	}
-	if both.Nothing {
+	if both.admitNothing() {
 		return Necessary{Nothing: true}
 	}
 	return both
+}
+
+// admitNothing reports that no event can fulfil one of the conditions.
+func (n *Necessary) admitNothing() bool {
+	for _, values := range n.Metadata {
+		if none(values) {
+			return true
+		}
+	}
+	return none(n.IDs) || none(n.Types) || none(n.Streams) || none(n.Categories) ||
+		n.Versions.empty(cmp.Compare) || n.Offsets.empty(cmp.Compare) || n.Times.empty(time.Time.Compare)
 }
 
 // or is what holds when either holds: only what both sides say, as widely as

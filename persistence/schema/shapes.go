@@ -62,13 +62,9 @@ func (s *shape) String() string {
 
 func (s *shapes) compare(was, is *shape, at string) {
 	was, is = resolve(s.was, was), resolve(s.is, is)
-	if s.seen[[2]*shape{was, is}] {
+	if s.isRepeated(was, is) {
 		return
 	}
-	if s.seen == nil {
-		s.seen = map[[2]*shape]bool{}
-	}
-	s.seen[[2]*shape{was, is}] = true
 	before, now := was.base(), is.base()
 	switch {
 	case before == "" && now == "":
@@ -80,6 +76,26 @@ func (s *shapes) compare(was, is *shape, at string) {
 		s.found(otherType(was, is), FieldTypeChanged, at, was.String(), is.String())
 		return
 	}
+	s.compareContent(was, is, at)
+}
+
+// isRepeated reports that two shapes have been compared, as those of types that hold
+// themselves have, and notes that they are from now on.
+func (s *shapes) isRepeated(was, is *shape) bool {
+	pair := [2]*shape{was, is}
+	if s.seen[pair] {
+		return true
+	}
+	if s.seen == nil {
+		s.seen = map[[2]*shape]bool{}
+	}
+	s.seen[pair] = true
+	return false
+}
+
+// compareContent compares two shapes of one type of JSON.
+func (s *shapes) compareContent(was, is *shape, at string) {
+	now := is.base()
 	if was.Type.nullable() && !is.Type.nullable() && now != "array" && now != "object" {
 		s.found(Notice, PresenceChanged, at, "null when there is none", "zero when there is none")
 	}

@@ -135,16 +135,10 @@ func (s *structs) named(t reflect.Type) *shape {
 	case implements[encoding.TextMarshaler](t):
 		return &shape{Type: jsonTypes{"string"}}
 	}
+	if one := scalar(t); one != nil {
+		return one
+	}
 	switch t.Kind() {
-	case reflect.Bool:
-		return &shape{Type: jsonTypes{"boolean"}}
-	case reflect.String:
-		return &shape{Type: jsonTypes{"string"}}
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return &shape{Type: jsonTypes{"integer"}, Format: integerFormat(t)}
-	case reflect.Float32, reflect.Float64:
-		return &shape{Type: jsonTypes{"number"}, Format: map[reflect.Kind]string{reflect.Float32: "float", reflect.Float64: "double"}[t.Kind()]}
 	case reflect.Slice:
 		if element := t.Elem(); element.Kind() == reflect.Uint8 && !marshals(element) && !implements[encoding.TextMarshaler](element) {
 			return &shape{Type: jsonTypes{"string", null}, Encoding: base64Text}
@@ -159,6 +153,22 @@ func (s *structs) named(t reflect.Type) *shape {
 		return s.object(t)
 	}
 	return new(shape)
+}
+
+// scalar describes a boolean, a text or a number; it returns nil for other types.
+func scalar(t reflect.Type) *shape {
+	switch t.Kind() {
+	case reflect.Bool:
+		return &shape{Type: jsonTypes{"boolean"}}
+	case reflect.String:
+		return &shape{Type: jsonTypes{"string"}}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return &shape{Type: jsonTypes{"integer"}, Format: integerFormat(t)}
+	case reflect.Float32, reflect.Float64:
+		return &shape{Type: jsonTypes{"number"}, Format: map[reflect.Kind]string{reflect.Float32: "float", reflect.Float64: "double"}[t.Kind()]}
+	}
+	return nil
 }
 
 func integerFormat(t reflect.Type) string {

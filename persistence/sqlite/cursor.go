@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"database/sql/driver"
 	"math"
 
@@ -96,9 +97,9 @@ func (c *cursor) window(low, high persistence.Version) (persistence.Version, per
 // read fills the page from a window. When the page is full before the window ends
 // the cursor goes back to it.
 func (c *cursor) read(r *reader, id int64, low, high persistence.Version) error {
-	want, end := low, high+1
+	want, end := low, c.behind(high)
 	if c.backward {
-		want, end = high, low-1
+		want, end = high, c.behind(low)
 	}
 	size, full, broken := 0, false, error(nil)
 	err := r.stream(c.prefilter, c.backward, id, low, high, func(row []driver.Value) bool {
@@ -110,9 +111,7 @@ func (c *cursor) read(r *reader, id int64, low, high persistence.Version) error 
 			broken = err
 			return false
 		}
-		if want = recorded.Version + 1; c.backward {
-			want = recorded.Version - 1
-		}
+		want = c.behind(recorded.Version)
 		if !c.prefilter.chooses(&recorded) {
 			return true
 		}
@@ -124,13 +123,19 @@ func (c *cursor) read(r *reader, id int64, low, high persistence.Version) error 
 		}
 		return !full
 	})
-	if err == nil {
-		err = broken
-	}
+	err = cmp.Or(err, broken)
 	if err == nil && !full && c.prefilter.plain() && want != end {
 		err = &persistence.CorruptError{Stream: c.stream, Version: want, Reason: "the event is missing"}
 	}
 	return err
+}
+
+// behind is the version that comes next.
+func (c *cursor) behind(version persistence.Version) persistence.Version {
+	if c.backward {
+		return version - 1
+	}
+	return version + 1
 }
 
 // stream calls fn with the rows of a part of a stream.

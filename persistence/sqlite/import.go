@@ -48,38 +48,53 @@ func (w *writer) keep(r *persistence.Recorded) (int64, error) {
 	if r.Version != at.version+1 {
 		return 0, unfit(r, at)
 	}
-	if at.id == 0 {
-		w.lastStream++
-		at.id = w.lastStream
-		if err := w.streams.add(at.id, string(r.Stream), text(r.Stream.Category())); err != nil {
-			return 0, err
-		}
-	}
-	if r.Named {
-		// A key of this call cannot be the same, which was checked.
-		row, err := w.findKey.first(at.id, r.ID[:])
-		if err == nil && row != nil {
-			err = &persistence.EventIDReusedError{Stream: r.Stream, ID: r.ID}
-		}
-		if err != nil {
-			return 0, err
-		}
+	if err := w.admit(r, &at); err != nil {
+		return 0, err
 	}
 	at.version++
 	if err := w.addEvent(&r.Event, at, r.At.UnixMicro(), r.Named); err != nil {
 		return 0, err
 	}
 	if r.Type == persistence.TypeDeleted {
-		if err := w.flush(); err != nil {
+		if err := w.endStream(r.Stream, &at); err != nil {
 			return 0, err
 		}
-		if err := w.forget(at.id, r.Stream, at.version); err != nil {
-			return 0, err
-		}
-		at.first, at.created = at.version+1, false
 	}
 	w.known.put(r.Stream, at)
 	return w.last, nil
+}
+
+// admit makes the stream of an event unless there is one, and refuses an id that the
+// stream holds already.
+func (w *writer) admit(r *persistence.Recorded, at *stream) error {
+	if at.id == 0 {
+		w.lastStream++
+		at.id = w.lastStream
+		if err := w.streams.add(at.id, string(r.Stream), text(r.Stream.Category())); err != nil {
+			return err
+		}
+	}
+	if !r.Named {
+		return nil
+	}
+	// A key of this call cannot be the same, which was checked.
+	row, err := w.findKey.first(at.id, r.ID[:])
+	if err == nil && row != nil {
+		err = &persistence.EventIDReusedError{Stream: r.Stream, ID: r.ID}
+	}
+	return err
+}
+
+// endStream has a stream end with the tombstone that was added last.
+func (w *writer) endStream(name persistence.StreamID, at *stream) error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.forget(at.id, name, at.version); err != nil {
+		return err
+	}
+	at.first, at.created = at.version+1, false
+	return nil
 }
 
 // unfit is why an event cannot be imported.

@@ -244,50 +244,67 @@ func (r *Report) compareEvents(ctx context.Context, sides [2]*side) error {
 
 // compareStates goes through the streams of both sides, which come by name.
 func (r *Report) compareStates(ctx context.Context, sides [2]*side) error {
-	var next [2]func() (persistence.StreamInfo, error, bool)
+	var lists [2]*streamList
 	for i, s := range sides {
-		var stop func()
-		next[i], stop = iter.Pull2(s.journal.List(ctx, listed(s.choice)))
-		defer stop()
-	}
-	var infos [2]persistence.StreamInfo
-	var more [2]bool
-	advance := func(i int) (err error) {
-		for {
-			if infos[i], err, more[i] = next[i](); err != nil || !more[i] {
-				return err
-			}
-			if sides[i].choice.has(infos[i].Stream) {
-				sides[i].Streams++
-				return nil
-			}
-		}
-	}
-	for i := range sides {
-		if err := advance(i); err != nil {
+		lists[i] = listOf(ctx, s)
+		defer lists[i].stop()
+		if err := lists[i].advance(); err != nil {
 			return err
 		}
 	}
-	for more[0] || more[1] {
-		order := cmp.Compare(infos[0].Stream, infos[1].Stream)
-		switch {
-		case !more[1]:
-			order = -1
-		case !more[0]:
-			order = 1
+	for lists[0].more || lists[1].more {
+		order := firstOf(lists)
+		if order != 0 || !sameState(&lists[0].at, &lists[1].at) {
+			r.differ([2]persistence.StreamInfo{lists[0].at, lists[1].at}, order)
 		}
-		if order != 0 || !sameState(&infos[0], &infos[1]) {
-			r.differ(infos, order)
-		}
-		for i := range sides {
+		for i, list := range lists {
 			if order == 0 || (order < 0) == (i == 0) {
-				if err := advance(i); err != nil {
+				if err := list.advance(); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// streamList goes through the chosen streams of one side, and counts them.
+type streamList struct {
+	side *side
+	next func() (persistence.StreamInfo, error, bool)
+	stop func()
+	at   persistence.StreamInfo
+	more bool // at is a stream
+}
+
+func listOf(ctx context.Context, s *side) *streamList {
+	list := &streamList{side: s}
+	list.next, list.stop = iter.Pull2(s.journal.List(ctx, listed(s.choice)))
+	return list
+}
+
+func (l *streamList) advance() (err error) {
+	for {
+		if l.at, err, l.more = l.next(); err != nil || !l.more {
+			return err
+		}
+		if l.side.choice.has(l.at.Stream) {
+			l.side.Streams++
+			return nil
+		}
+	}
+}
+
+// firstOf says which list has the stream that comes first: the first when negative, the
+// second when positive, both when 0.
+func firstOf(lists [2]*streamList) int {
+	switch {
+	case !lists[1].more:
+		return -1
+	case !lists[0].more:
+		return 1
+	}
+	return cmp.Compare(lists[0].at.Stream, lists[1].at.Stream)
 }
 
 func (r *Report) differ(infos [2]persistence.StreamInfo, order int) {
