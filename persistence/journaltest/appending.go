@@ -17,8 +17,8 @@ var appending = cases{
 	"appends of one call succeed or fail alone":                          appendsAlone,
 	"appends to one stream in one call follow each other":                appendsFollow,
 	"an append is stored whole or not at all":                            appendWhole,
-	"an invalid append keeps all of its call from being done":            appendInvalid,
-	"a caller who has left changes nothing":                              appendLeft,
+	"an invalid append refuses the whole call":                           appendInvalid,
+	"a caller whose context has ended changes nothing":                   appendLeft,
 	"a long append and a long call are stored":                           appendLong,
 }
 
@@ -36,13 +36,13 @@ func appendCounts(t *testing.T, s suite) {
 		require.Equal(t, versions[stream], outcome.Last)
 		require.False(t, outcome.Duplicate)
 		offsets = append(offsets, outcome.Position.Offset)
-		require.Equal(t, outcome.Position.Offset+int64(i), j.head().Of(outcome.Position.Part).Offset, "the head is the last event")
+		require.Equal(t, outcome.Position.Offset+int64(i), j.head().Of(outcome.Position.Part).Offset, "the head is the position of the last event")
 		info, err := j.Stream(j.ctx, stream)
 		require.NoError(t, err)
 		require.Equal(t, persistence.StreamInfo{Stream: stream, Version: versions[stream], First: 1, Begin: 1}, info)
 	}
 
-	all := j.all() // requires that positions have no gap
+	all := j.all() // checks that positions have no gap
 	require.Len(t, all, 1+2+3+4+5+6)
 	counted := map[persistence.StreamID]persistence.Version{}
 	ids := map[persistence.EventID]bool{{}: true}
@@ -137,8 +137,8 @@ func appendWhole(t *testing.T, s suite) {
 	})
 	outcome := j.store("whole-1", persistence.Exact(1), notes("w", 2)...)
 
-	require.Equal(t, persistence.Version(2), outcome.First, "refused events took no version")
-	require.Equal(t, int64(2), outcome.Position.Offset, "refused events took no position")
+	require.Equal(t, persistence.Version(2), outcome.First, "refused events take no version")
+	require.Equal(t, int64(2), outcome.Position.Offset, "refused events take no position")
 }
 
 func appendInvalid(t *testing.T, s suite) {

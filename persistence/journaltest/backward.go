@@ -14,10 +14,10 @@ import (
 
 var backward = cases{
 	"the global sequence is read backward in pages of any size": backwardPages,
-	"a backward reader begins before the place he is given":     backwardFrom,
+	"a backward reader begins before the given place":           backwardFrom,
 	"a backward reader ends at the beginning":                   backwardEnds,
-	"a backward page is bound by its bytes":                     backwardBytes,
-	"a backward reader passes over hidden streams":              backwardHidden,
+	"a backward page is limited by its bytes":                   backwardBytes,
+	"a backward reader skips hidden streams":                    backwardHidden,
 	"a backward reader is not disturbed by appends":             backwardSteady,
 }
 
@@ -49,7 +49,7 @@ func backwardFrom(t *testing.T, s suite) {
 	for _, after := range []persistence.Positions{nil, {}, {6}, {1000}, {math.MaxInt64}} {
 		require.Equal(t, all, plain(j.follow(persistence.ReadAllOptions{Backward: true, After: after, PageRows: 2})), "before %v", after)
 	}
-	require.Equal(t, all[1:], plain(j.follow(persistence.ReadAllOptions{Backward: true, After: j.head()})), "the head is a place that was seen")
+	require.Equal(t, all[1:], plain(j.follow(persistence.ReadAllOptions{Backward: true, After: j.head()})), "a backward reader at the head has seen the event there")
 	given := persistence.Positions{4}
 	for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{Backward: true, After: given, PageRows: 2}) {
 		require.NoError(t, err)
@@ -57,7 +57,7 @@ func backwardFrom(t *testing.T, s suite) {
 			page.Next[part] = math.MaxInt64
 		}
 	}
-	require.Equal(t, persistence.Positions{4}, given, "the caller's place is left alone")
+	require.Equal(t, persistence.Positions{4}, given, "the journal does not change the caller's place")
 	for _, options := range []persistence.ReadAllOptions{{PageRows: -1}, {PageBytes: -1}, {After: persistence.Positions{-1}}} {
 		options.Backward = true
 		for _, err := range j.ReadAll(j.ctx, options) {
@@ -66,7 +66,7 @@ func backwardFrom(t *testing.T, s suite) {
 	}
 }
 
-// backwardEnds reads on from the last place, which must not mean the head again.
+// backwardEnds continues at the last place, which must not mean the head again.
 func backwardEnds(t *testing.T, s suite) {
 	for _, count := range []int{0, 1, 3} {
 		j := s.open(t)
@@ -81,7 +81,7 @@ func backwardEnds(t *testing.T, s suite) {
 			require.Empty(t, j.follow(persistence.ReadAllOptions{Backward: true, After: after}))
 		}
 		j.grow("end-1", 2)
-		require.Empty(t, j.follow(persistence.ReadAllOptions{Backward: true, After: last.Next}), "what is stored now lies behind who went back to the beginning")
+		require.Empty(t, j.follow(persistence.ReadAllOptions{Backward: true, After: last.Next}), "a backward reader at the beginning does not get events that are stored later")
 	}
 }
 

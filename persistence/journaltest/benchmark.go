@@ -12,9 +12,9 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Benchmark measures a journal under the names that all journals share, so that
-// their figures can be laid side by side. Events are of 200 bytes payload and 115
-// bytes headers. Each measurement opens a journal of its own and reports
+// Benchmark measures a journal. The names are the same for all journals, so that
+// their figures can be compared. Events have 200 bytes of payload and 115 bytes of
+// headers. Each measurement opens a journal of its own and reports
 // events/s beside the time of an operation.
 func Benchmark(b *testing.B, open func(testing.TB) persistence.Journal) {
 	b.Helper()
@@ -50,7 +50,7 @@ func measured(b *testing.B, open func(testing.TB) persistence.Journal) journal {
 	return journal{Journal: opened, t: b, ctx: b.Context()}
 }
 
-// benchmarkEvents are count new events; a journal may keep what it is given.
+// benchmarkEvents makes count new events, because a journal may keep what it is given.
 func benchmarkEvents(count int) []persistence.Event {
 	events := make([]persistence.Event, count)
 	for i := range events {
@@ -77,7 +77,7 @@ func reportEvents(b *testing.B, count int) {
 }
 
 // benchmarkAppend measures a call that appends one event to each of size
-// streams, at exact versions: what a batch of many aggregates is.
+// streams, at exact versions, as a batch of many aggregates does.
 func benchmarkAppend(b *testing.B, j journal, size int) {
 	events := benchmarkEvents(1)
 	appends := make([]persistence.Append, size)
@@ -100,8 +100,8 @@ func benchmarkAppend(b *testing.B, j journal, size int) {
 	reportEvents(b, size*b.N)
 }
 
-// benchmarkConcurrent measures 256 writers, each with a stream and waiting for
-// each of its appends.
+// benchmarkConcurrent measures 256 writers. Each has a stream and waits for each of
+// its appends.
 func benchmarkConcurrent(b *testing.B, j journal) {
 	const writers = 256
 	var next atomic.Int64
@@ -121,8 +121,8 @@ func benchmarkConcurrent(b *testing.B, j journal) {
 	reportEvents(b, b.N)
 }
 
-// benchmarkSubmit measures one writer who pipelines to 256 streams with up to
-// 4096 appends under way. What it allocates for an append is one slice of events.
+// benchmarkSubmit measures one writer that pipelines to 256 streams, with up to 4096
+// appends under way. It allocates one slice of events for each append itself.
 func benchmarkSubmit(b *testing.B, j journal) {
 	const streams, room = 256, 4096
 	submitter := ability[persistence.Submitter](j.Journal)
@@ -216,8 +216,8 @@ func benchmarkPages(b *testing.B, j journal) {
 }
 
 // benchmarkTail measures reading the global sequence in pages of the default
-// size, as a projection does that starts anew; a filter chooses a tenth of it. The
-// events counted are those that were looked at.
+// size, as a projection does that starts anew. A filter chooses a tenth of the events;
+// events/s counts all that were looked at.
 func benchmarkTail(b *testing.B, j journal, filter persistence.Filter) {
 	fillStreams(j)
 	want := replayStreams * replayEvents

@@ -7,8 +7,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// everyCall makes every call that a journal has, about this stream where it names
-// one, and returns the errors.
+// everyCall makes every call of a journal and returns the errors by the name of the
+// call. Calls that name a stream name this one.
 func everyCall(j journal, stream persistence.StreamID) map[string]error {
 	errs := everyCallOf(j, stream)
 	_, errs["Head"] = j.Head(j.ctx)
@@ -32,7 +32,7 @@ func everyCall(j journal, stream persistence.StreamID) map[string]error {
 	}
 	if transactor, ok := persistence.As[persistence.Transactor](j.Journal); ok {
 		errs["Transact"] = transactor.Transact(j.ctx, func(context.Context, persistence.Transaction) error {
-			j.t.Errorf("there is nobody to do it for")
+			j.t.Errorf("the body was called although the caller has left")
 			return nil
 		})
 	}
@@ -55,6 +55,7 @@ func everyCallOf(j journal, stream persistence.StreamID) map[string]error {
 	return errs
 }
 
+// everyWriteOf makes every call that changes a stream.
 func everyWriteOf(j journal, stream persistence.StreamID) map[string]error {
 	errs := map[string]error{}
 	_, errs["Append"] = j.Append(j.ctx, to(stream, persistence.Any, note("n")))

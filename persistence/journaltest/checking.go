@@ -9,13 +9,13 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// checking holds for journals that are a [persistence.Checker].
+// checking are the cases of a [persistence.Checker].
 var checking = cases{
-	"a check finds no fault in what has been through everything": checkSound,
-	"a check that is called off or comes too late is an error":   checkRefused,
+	"a check finds no fault in streams that have been through everything": checkSound,
+	"a check that is cancelled or comes too late is an error":             checkRefused,
 }
 
-// checkSound leads streams through all that can happen to them.
+// checkSound does everything to streams that can happen to them, and checks the journal.
 func checkSound(t *testing.T, s suite) {
 	j := s.open(t)
 	checker := ability[persistence.Checker](j.Journal)
@@ -45,7 +45,7 @@ func checkSound(t *testing.T, s suite) {
 			require.NotEmpty(t, f.Check)
 			require.NotEmpty(t, f.Text)
 			require.Less(t, f.Severity, persistence.Fault, "%+v", f)
-			require.True(t, f.Severity < persistence.Warning || f.Fix != "", "what to do: %+v", f)
+			require.True(t, f.Severity < persistence.Warning || f.Fix != "", "a finding says what to do: %+v", f)
 		}
 	}
 }

@@ -128,12 +128,12 @@ var listMutants = map[string]mutant{
 			})
 		})
 	}},
-	"lists one page of many streams": {caughtBy: "a listing longer than any page of it is complete", fault: func(r *rigged) {
+	"lists one page of many streams": {caughtBy: "a listing longer than its pages is complete", fault: func(r *rigged) {
 		r.relisted(func(_ persistence.ListOptions, streams []persistence.StreamInfo) []persistence.StreamInfo {
 			return streams[:min(len(streams), 1000)]
 		})
 	}},
-	"looks for matches in one page of many streams": {caughtBy: "a listing longer than any page of it is complete", fault: func(r *rigged) {
+	"looks for matches in one page of many streams": {caughtBy: "a listing longer than its pages is complete", fault: func(r *rigged) {
 		r.relisted(func(options persistence.ListOptions, streams []persistence.StreamInfo) []persistence.StreamInfo {
 			return slices.DeleteFunc(streams, func(info persistence.StreamInfo) bool {
 				return options.Pattern != "" && info.Stream > "long-1000"
@@ -237,7 +237,7 @@ var filterMutants = map[string]mutant{
 			return r.Journal.ReadAll(ctx, options)
 		}
 	}},
-	"goes on from the last event that a filter chose": {caughtBy: "a filter never moves the place to go on", fault: func(r *rigged) {
+	"goes on from the last event that a filter chose": {caughtBy: "a filter never moves the place at which a reader continues", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			at := options.After
 			return r.pages(ctx, options, func(page *persistence.Page) {
@@ -250,7 +250,7 @@ var filterMutants = map[string]mutant{
 			})
 		}
 	}},
-	"asks a filter about everything for one page": {caughtBy: "a filter that chooses nothing gives pages", fault: func(r *rigged) {
+	"asks a filter about everything for one page": {caughtBy: "a filter that chooses nothing still gives pages", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			options.PageRows = persistence.MaxPageRows
 			return r.Journal.ReadAll(ctx, options)
@@ -268,10 +268,10 @@ var filterMutants = map[string]mutant{
 			return r.Journal.Read(ctx, stream, options)
 		}
 	}},
-	"trusts what a filter needs for what it chooses": {caughtBy: "any filter chooses from a journal what it chooses by itself", fault: func(r *rigged) {
+	"trusts what a filter needs for what it chooses": {caughtBy: "a journal chooses the events that the filter itself chooses", fault: func(r *rigged) {
 		r.prefiltered(func(f filter.Filter, recorded *persistence.Recorded) bool { return f.Necessary().Holds(recorded) })
 	}},
-	"looks for numbers in the form that they are asked in": {caughtBy: "numbers in a filter are numbers", fault: func(r *rigged) {
+	"looks for numbers in the form that they are asked in": {caughtBy: "numbers in a filter are compared as numbers", fault: func(r *rigged) {
 		r.prefiltered(func(f filter.Filter, recorded *persistence.Recorded) bool {
 			for key, values := range f.Necessary().Metadata {
 				if recorded.Metadata[key] != values[0] {
@@ -281,7 +281,7 @@ var filterMutants = map[string]mutant{
 			return f.Match(recorded)
 		})
 	}},
-	"looks for text whatever its case": {caughtBy: "text in a filter is text", fault: func(r *rigged) {
+	"looks for text whatever its case": {caughtBy: "text in a filter is compared as text", fault: func(r *rigged) {
 		r.prefiltered(func(f filter.Filter, recorded *persistence.Recorded) bool {
 			folded := *recorded
 			folded.Tags = nil
@@ -322,7 +322,7 @@ var filterMutants = map[string]mutant{
 }
 
 var backwardMutants = map[string]mutant{
-	"reads the sequence backward with the event at the given place": {caughtBy: "a backward reader begins before the place he is given", fault: func(r *rigged) {
+	"reads the sequence backward with the event at the given place": {caughtBy: "a backward reader begins before the given place", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			if at := options.After.Of(0); options.Backward && at.Offset > 0 && at.Offset < 1000 {
 				at.Offset++
@@ -347,7 +347,7 @@ var backwardMutants = map[string]mutant{
 			return r.Journal.ReadAll(ctx, options)
 		}
 	}},
-	"has backward pages without bound": {caughtBy: "a backward page is bound by its bytes", fault: func(r *rigged) {
+	"has backward pages without bound": {caughtBy: "a backward page is limited by its bytes", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			if options.Backward {
 				options.PageBytes = 0
@@ -355,7 +355,7 @@ var backwardMutants = map[string]mutant{
 			return r.Journal.ReadAll(ctx, options)
 		}
 	}},
-	"shows system streams to a backward reader": {caughtBy: "a backward reader passes over hidden streams", fault: func(r *rigged) {
+	"shows system streams to a backward reader": {caughtBy: "a backward reader skips hidden streams", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			options.System = options.System || options.Backward
 			return r.Journal.ReadAll(ctx, options)
@@ -406,7 +406,7 @@ var transactionMutants = map[string]mutant{
 	"shows a transaction before its commit": {caughtBy: "nothing of a transaction is seen before its commit", fault: func(r *rigged) {
 		r.onTransact = func(ctx context.Context, do body) error { return do(ctx, loose{ctx, r}) }
 	}},
-	"lets others write inside of a transaction": {caughtBy: "writers wait for a transaction and go on after it", fault: func(r *rigged) {
+	"lets others write inside of a transaction": {caughtBy: "writers wait for a transaction and continue after it", fault: func(r *rigged) {
 		r.onTransact = func(ctx context.Context, do body) error { return do(ctx, loose{ctx, r}) }
 	}},
 	"keeps the first appends of a transaction only": {caughtBy: "a transaction stores all its appends", fault: func(r *rigged) {
@@ -434,7 +434,7 @@ var transactionMutants = map[string]mutant{
 			})
 		}
 	}},
-	"stores the half of a transaction while it closes": {caughtBy: "closing during transactions stores each of them or nothing", fault: func(r *rigged) {
+	"stores the half of a transaction while it closes": {caughtBy: "closing during transactions stores each of them whole or not at all", fault: func(r *rigged) {
 		r.onTransact = func(ctx context.Context, do body) error {
 			err := r.Journal.Transact(ctx, do)
 			if errors.Is(err, persistence.ErrUnavailable) {
@@ -443,7 +443,7 @@ var transactionMutants = map[string]mutant{
 			return err
 		}
 	}},
-	"creates streams whose callers have left": {caughtBy: "no caller waits for a transaction beyond the deadline", fault: func(r *rigged) {
+	"creates streams whose callers have left": {caughtBy: "no caller waits for a transaction beyond its own deadline", fault: func(r *rigged) {
 		r.onCreate = func(_ context.Context, stream persistence.StreamID, metadata persistence.Metadata) error {
 			return r.Journal.Create(root(), stream, metadata)
 		}
@@ -475,7 +475,7 @@ var transactionMutants = map[string]mutant{
 			return r.Journal.Stream(ctx, stream)
 		}
 	}},
-	"commits what a body has given up": {caughtBy: "an error of a body comes back and nothing is stored", fault: func(r *rigged) {
+	"commits what a body has given up": {caughtBy: "an error of a transaction's body comes back and nothing is stored", fault: func(r *rigged) {
 		r.onTransact = func(ctx context.Context, do body) error {
 			var failure error
 			err := r.Journal.Transact(ctx, func(ctx context.Context, tx persistence.Transaction) error {
@@ -485,7 +485,7 @@ var transactionMutants = map[string]mutant{
 			return cmp.Or(failure, err)
 		}
 	}},
-	"wraps the error of a body": {caughtBy: "an error of a body comes back and nothing is stored", fault: func(r *rigged) {
+	"wraps the error of a body": {caughtBy: "an error of a transaction's body comes back and nothing is stored", fault: func(r *rigged) {
 		r.onTransact = func(ctx context.Context, do body) error {
 			if err := r.Journal.Transact(ctx, do); err != nil {
 				return fmt.Errorf("roll back: %w", err)
@@ -493,7 +493,7 @@ var transactionMutants = map[string]mutant{
 			return nil
 		}
 	}},
-	"commits what a body stored before it panicked": {caughtBy: "a body that panics stores nothing", fault: func(r *rigged) {
+	"commits what a body stored before it panicked": {caughtBy: "a transaction whose body panics stores nothing", fault: func(r *rigged) {
 		r.onTransact = func(ctx context.Context, do body) error {
 			var reason any
 			err := r.Journal.Transact(ctx, func(ctx context.Context, tx persistence.Transaction) error {
@@ -537,7 +537,7 @@ var transactionMutants = map[string]mutant{
 			return err
 		}
 	}},
-	"is poisoned by a reading": {caughtBy: "reading what is not there poisons nothing", fault: func(r *rigged) {
+	"is poisoned by a reading": {caughtBy: "reading a missing stream does not poison a transaction", fault: func(r *rigged) {
 		r.transactions(func(tx *riggedTransaction) {
 			var poison error
 			tx.onRead = func(stream persistence.StreamID, options persistence.ReadOptions) ([]persistence.Recorded, error) {
@@ -580,7 +580,7 @@ var transactionMutants = map[string]mutant{
 			}
 		})
 	}},
-	"leaves a gap where it rolls back": {caughtBy: "a transaction that was rolled back leaves no gap", fault: func(r *rigged) {
+	"leaves a gap where it rolls back": {caughtBy: "a rolled back transaction leaves no gap", fault: func(r *rigged) {
 		const waste = "waste"
 		r.onTransact = func(ctx context.Context, do body) error {
 			err := r.Journal.Transact(ctx, do)
@@ -595,7 +595,7 @@ var transactionMutants = map[string]mutant{
 			})
 		}
 	}},
-	"serves a transaction that has ended": {caughtBy: "a transaction that has ended is of no use", fault: func(r *rigged) {
+	"serves a transaction that has ended": {caughtBy: "a transaction that has ended refuses every call", fault: func(r *rigged) {
 		r.transactions(func(tx *riggedTransaction) {
 			tx.onRead = func(stream persistence.StreamID, options persistence.ReadOptions) ([]persistence.Recorded, error) {
 				events, err := tx.Transaction.Read(stream, options)
@@ -606,7 +606,7 @@ var transactionMutants = map[string]mutant{
 			}
 		})
 	}},
-	"does it for a caller who has left": {caughtBy: "a transaction of a caller who has left stores nothing", fault: func(r *rigged) {
+	"does it for a caller who has left": {caughtBy: "a transaction whose caller has left stores nothing", fault: func(r *rigged) {
 		r.onTransact = func(ctx context.Context, do body) error {
 			err := r.Journal.Transact(context.WithoutCancel(ctx), func(_ context.Context, tx persistence.Transaction) error { return do(ctx, tx) })
 			return cmp.Or(err, left(ctx))
@@ -661,7 +661,7 @@ var keepingMutants = map[string]mutant{
 			return r.Journal.SaveSnapshot(ctx, snapshot)
 		}
 	}},
-	"keeps the snapshot of a deleted stream": {caughtBy: "the snapshot of a deleted stream does not come back", fault: func(r *rigged) {
+	"keeps the snapshot of a deleted stream": {caughtBy: "a snapshot of a deleted stream does not return", fault: func(r *rigged) {
 		saved := map[persistence.StreamID]persistence.Snapshot{}
 		r.onSaveSnapshot = func(ctx context.Context, snapshot persistence.Snapshot) error {
 			if err := snapshot.Check(); err != nil {
@@ -675,7 +675,7 @@ var keepingMutants = map[string]mutant{
 			return snapshot, found, nil
 		}
 	}},
-	"lets a snapshot come back that was on its way": {caughtBy: "the snapshot of a deleted stream does not come back", fault: func(r *rigged) {
+	"lets a snapshot come back that was on its way": {caughtBy: "a snapshot of a deleted stream does not return", fault: func(r *rigged) {
 		late := map[persistence.StreamID]persistence.Snapshot{}
 		end := r.ends()
 		r.onSaveSnapshot = func(ctx context.Context, snapshot persistence.Snapshot) error {
@@ -732,7 +732,7 @@ var keepingMutants = map[string]mutant{
 			return r.Journal.SaveSnapshot(ctx, snapshot)
 		}
 	}},
-	"loads a snapshot that was damaged": {caughtBy: "a snapshot that was damaged is none", fault: func(r *rigged) {
+	"loads a snapshot that was damaged": {caughtBy: "a damaged snapshot is no snapshot", fault: func(r *rigged) {
 		r.onLoadSnapshot = func(ctx context.Context, stream persistence.StreamID) (persistence.Snapshot, bool, error) {
 			snapshot, found, err := r.Journal.LoadSnapshot(ctx, stream)
 			if r.damaged[stream] {
@@ -741,7 +741,7 @@ var keepingMutants = map[string]mutant{
 			return snapshot, found, err
 		}
 	}},
-	"keeps the slices of who saves a snapshot": {caughtBy: "a snapshot belongs to who saves and who loads it", fault: func(r *rigged) {
+	"keeps the slices of who saves a snapshot": {caughtBy: "snapshots that a journal takes and returns belong to the caller", fault: func(r *rigged) {
 		var given persistence.Snapshot
 		r.onSaveSnapshot = func(ctx context.Context, snapshot persistence.Snapshot) error {
 			given = snapshot
@@ -753,7 +753,7 @@ var keepingMutants = map[string]mutant{
 			return snapshot, found, err
 		}
 	}},
-	"hands out the slices of its schemas": {caughtBy: "a schema belongs to who gives and gets it", fault: func(r *rigged) {
+	"hands out the slices of its schemas": {caughtBy: "schemas that a journal takes and returns belong to the caller", fault: func(r *rigged) {
 		var known []persistence.Schema
 		r.onSchemas = func(ctx context.Context) (schemas []persistence.Schema, err error) {
 			if known == nil {
@@ -762,7 +762,7 @@ var keepingMutants = map[string]mutant{
 			return known, err
 		}
 	}},
-	"looks for a schema before it registers it and not while": {caughtBy: "of many who register a schema all get one id", fault: func(r *rigged) {
+	"looks for a schema before it registers it and not while": {caughtBy: "many callers that register one schema get one id", fault: func(r *rigged) {
 		ids := map[string]persistence.SchemaID{}
 		r.onRegister = func(ctx context.Context, encoding persistence.Encoding, content []byte) (persistence.SchemaID, error) {
 			r.mu.RLock()

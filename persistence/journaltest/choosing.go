@@ -14,15 +14,15 @@ import (
 	"github.com/stele-es/stele/persistence/filter"
 )
 
-// choosing holds for the filters that a journal may look into, to read less.
+// choosing are the cases of filters that a journal may evaluate itself, to read less.
 var choosing = cases{
-	"any filter chooses from a journal what it chooses by itself": choosesAlike,
-	"text in a filter is text":                                    choosesText,
-	"numbers in a filter are numbers":                             choosesNumbers,
+	"a journal chooses the events that the filter itself chooses": choosesAlike,
+	"text in a filter is compared as text":                        choosesText,
+	"numbers in a filter are compared as numbers":                 choosesNumbers,
 }
 
-// choosesAlike has rapid look for a filter that the journal answers otherwise
-// than the filter's own evaluation of all events.
+// choosesAlike lets rapid search for a filter for which the journal returns other
+// events than the filter's own evaluation.
 func choosesAlike(t *testing.T, s suite) {
 	j := s.open(t)
 	all := fillVaried(&j)
@@ -38,7 +38,8 @@ func choosesAlike(t *testing.T, s suite) {
 	})
 }
 
-// choosesLike compares a reading of the sequence, of a stream, and its count.
+// choosesLike compares three answers with the filter's own: the sequence, a stream, and
+// the count of a stream.
 func choosesLike(j journal, r *rapid.T, f filter.Filter, all []persistence.Recorded) {
 	j.t.Helper()
 	require.NoError(j.t, f.Check())
@@ -76,11 +77,11 @@ func choosesLike(j journal, r *rapid.T, f filter.Filter, all []persistence.Recor
 	require.Equal(j.t, len(want), count, "%s", f)
 }
 
-// variedTexts are what names, tags and metadata are made of: some look like
-// syntax, some differ in case, accents and spaces only.
+// variedTexts are the parts of names, tags and metadata. Some look like syntax, some
+// differ only in case, accents or spaces.
 var variedTexts = []string{"a", "A", "a ", "ab", "it's", "c%", "c_", `d"\`, "\u00e9", "e\u0301", "1", "true", "$1", "'); DROP TABLE event; --"}
 
-// variedValues are metadata that a store might take for each other.
+// variedValues are metadata values that a store might confuse with each other.
 var variedValues = []persistence.Value{
 	persistence.Int(1), persistence.Float(1), persistence.String("1"), persistence.Bool(true), persistence.String("true"), persistence.Int(0),
 	persistence.Float(0), persistence.String(""), persistence.Float(1.5), persistence.Int(-3), persistence.Int(1<<53 + 1), persistence.Float(1 << 53),
@@ -90,8 +91,8 @@ var variedValues = []persistence.Value{
 
 var variedKeys = []string{"k", "K", "k.l", "$.k", `x'y`, `k"`, "$1"}
 
-// fillVaried stores events that differ in all that filters look at, ends and cuts some
-// of their streams, and returns what the sequence shows then.
+// fillVaried stores events that differ in everything that filters look at. It deletes and
+// truncates some of their streams, and returns the sequence as it is then.
 func fillVaried(j *journal) []persistence.Recorded {
 	j.t.Helper()
 	draw := func(i, of int) int { return (i*i*7 + i*13 + 5) % of }
@@ -123,7 +124,7 @@ func fillVaried(j *journal) []persistence.Recorded {
 	return j.all()
 }
 
-// drawnFilter draws filters about these events.
+// drawnFilter draws filters that ask about these events.
 func drawnFilter(all []persistence.Recorded) *rapid.Generator[filter.Filter] {
 	return rapid.Custom(func(r *rapid.T) filter.Filter {
 		f := drawnLeaf(r, all)
@@ -173,8 +174,8 @@ func drawnLeaf(r *rapid.T, all []persistence.Recorded) filter.Filter {
 	return rapid.SampledFrom(leaves).Draw(r, "leaf")
 }
 
-// choosesText has each text in each place where a filter takes one: it chooses
-// the events that have it and no others.
+// choosesText puts each text in each place where a filter takes one. The filter must
+// choose the events that have the text, and no others.
 func choosesText(t *testing.T, s suite) {
 	j := s.open(t)
 	var events []persistence.Event
@@ -196,8 +197,8 @@ func choosesText(t *testing.T, s suite) {
 	require.Len(t, j.all(), len(variedTexts))
 }
 
-// choosesNumbers looks for each number in each form: it is found as whatever it
-// is stored, and nothing that a float64 cannot tell from it.
+// choosesNumbers asks for each number in each form. The number must be found in whatever
+// form it is stored, and no other number that is equal only as a float64.
 func choosesNumbers(t *testing.T, s suite) {
 	j := s.open(t)
 	for i, value := range variedValues {

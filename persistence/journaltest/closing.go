@@ -12,8 +12,8 @@ import (
 
 var closing = cases{
 	"a closed journal is unavailable":            closeAnswers,
-	"closing wakes who waits":                    closeWakes,
-	"closing during load answers every append":   closeUnderLoad,
+	"closing wakes waiting readers":              closeWakes,
+	"closing under load answers every append":    closeUnderLoad,
 	"a journal has one identity that is its own": identityIsOwn,
 }
 
@@ -40,7 +40,9 @@ func closeAnswers(t *testing.T, s suite) {
 	require.ErrorIs(t, j.Wait(j.ctx, persistence.Positions{2}), persistence.ErrUnavailable)
 	require.Equal(t, identity, j.Identity())
 	if submitter, ok := persistence.As[persistence.Submitter](j.Journal); ok {
-		err := submitter.Submit(to("closed-1", persistence.Any, note("n")), nil, func(persistence.Outcome) { j.t.Errorf("done is called for what was not taken") })
+		err := submitter.Submit(to("closed-1", persistence.Any, note("n")), nil, func(persistence.Outcome) {
+			j.t.Errorf("the callback was called for an append that was refused at once")
+		})
 		require.ErrorIs(t, err, persistence.ErrUnavailable)
 	}
 }
@@ -88,9 +90,9 @@ func closeUnderLoad(t *testing.T, s suite) {
 	}
 }
 
-// startLoad starts writers, numbered from first, who go on until something fails: most
-// append, one deletes too, and one appends to two streams in a transaction. It
-// returns when all are in full swing, with a function that waits for their end.
+// startLoad starts writers, numbered from first, that write until something fails. Most
+// append, one also deletes, and one appends to two streams in a transaction. It returns
+// when all of them have written, with a function that waits for their end.
 func startLoad(j journal, l *ledger, first int) (wait func()) {
 	const count = 8
 	var writers, swing sync.WaitGroup

@@ -14,15 +14,15 @@ import (
 )
 
 var concurrency = cases{
-	"writers without an expectation lose nothing":          manyAny,
-	"of writers who expect the same version one succeeds":  manyExact,
-	"of many who write the same ids one stores them":       manyNamed,
-	"writers of many appends in one call keep them apart":  manyBatches,
-	"deletions and truncations among writers lose nothing": manyLives,
-	"a stream is read whole while it is deleted and cut":   manyReaders,
+	"writers without an expectation lose nothing":                       manyAny,
+	"one of many writers that expect the same version succeeds":         manyExact,
+	"one of many writers of the same ids stores them":                   manyNamed,
+	"many appends in one call succeed or fail alone among many writers": manyBatches,
+	"deletions and truncations among writers lose nothing":              manyLives,
+	"a stream is read whole while it is deleted and truncated":          manyReaders,
 }
 
-// streams shared by the writers.
+// The number of streams that the writers share.
 const shared = 3
 
 func sharedStream(i int) persistence.StreamID {
@@ -43,12 +43,12 @@ func manyAny(t *testing.T, s suite) {
 	}
 
 	writers.Wait()
-	require.Equal(t, 16*20, l.acknowledged(), "nobody is refused who expects nothing")
+	require.Equal(t, 16*20, l.acknowledged(), "an append that expects nothing is never refused")
 	l.verify(j)
 }
 
-// manyExact has writers read the version of a stream and expect it until each
-// has stored its share.
+// manyExact lets writers read the version of a stream and expect it in an append, until
+// each of them has stored its share.
 func manyExact(t *testing.T, s suite) {
 	j := s.open(t)
 	const count, share = 8, 8
@@ -109,7 +109,7 @@ func manyNamed(t *testing.T, s suite) {
 				first++
 			}
 			outcome.Duplicate = outcomes[0].Duplicate
-			require.Equal(t, outcomes[0], outcome, "all get the first result")
+			require.Equal(t, outcomes[0], outcome, "all callers get the first result")
 		}
 		require.Equal(t, 1, first)
 		require.Len(t, j.events(stream), 2)
@@ -129,7 +129,7 @@ func manyBatches(t *testing.T, s suite) {
 				for i := range 6 {
 					expected := persistence.Any
 					if i%3 == 2 {
-						expected = persistence.Exact(persistence.Version(round * 8)) // right for few
+						expected = persistence.Exact(persistence.Version(round * 8)) // true for few of them
 					}
 					appends = append(appends, persistence.Append{Stream: sharedStream(i), Expected: expected, Events: labelled(writer, round*10+i, 1+i%2)})
 				}
@@ -150,8 +150,8 @@ func manyBatches(t *testing.T, s suite) {
 	l.verify(j)
 }
 
-// manyLives has streams appended to, deleted, truncated and created again by many
-// at once, in transactions too, while readers follow the sequence.
+// manyLives lets many writers append to streams, delete, truncate and create them again,
+// in transactions too, while readers follow the sequence.
 func manyLives(t *testing.T, s suite) {
 	j := s.open(t)
 	const writers, rounds = 5, 12
@@ -186,11 +186,11 @@ func manyLives(t *testing.T, s suite) {
 	require.GreaterOrEqual(t, l.acknowledged(), writers*rounds)
 	all := j.all()
 	for _, events := range followed {
-		require.True(t, samePlain(all[:len(events)], events), "a follower has seen another sequence than there is")
+		require.True(t, samePlain(all[:len(events)], events), "a follower sees the same sequence as a later reader")
 	}
 }
 
-// changeStream does to a stream what comes next in a writer's round.
+// changeStream makes the call that is next in a writer's round.
 func changeStream(j journal, l *ledger, writer, round int, transacts bool) error {
 	stream := sharedStream(writer + round)
 	fine := func(err error, kinds ...persistence.ErrorKind) error {
@@ -254,8 +254,8 @@ func followUntil(ended context.Context, j journal, rows int) ([]persistence.Reco
 	return events, nil
 }
 
-// manyReaders reads a stream while others write it anew: whatever a reader gets is
-// a run of versions of one life, and ends no earlier than the version that the reader knew.
+// manyReaders reads a stream while others delete and write it again. A reader must get
+// versions of one life without gap, which end no earlier than the version that it knew.
 func manyReaders(t *testing.T, s suite) {
 	j := s.open(t)
 	const rounds, size = 8, 6
@@ -274,7 +274,7 @@ func manyReaders(t *testing.T, s suite) {
 			j.store("lives-1", persistence.Any, note(text), note(text))
 		}
 		select {
-		case <-read: // whoever has read begins again just now
+		case <-read: // a reader has just finished and begins again
 		case <-j.ctx.Done():
 		}
 		info, err := j.Stream(j.ctx, "lives-1")
@@ -295,7 +295,7 @@ func manyReaders(t *testing.T, s suite) {
 	require.NoError(t, group.Wait())
 }
 
-// watchLives reads a stream until a context ends, and tells of each reading.
+// watchLives reads a stream until the context ends, and reports each reading.
 func watchLives(ended context.Context, j journal, stream persistence.StreamID, read chan<- struct{}) error {
 	for known := persistence.Version(0); ended.Err() == nil; {
 		events, err := j.read(stream, persistence.ReadOptions{})

@@ -12,19 +12,19 @@ import (
 )
 
 var creating = cases{
-	"a created stream is empty and exists":                createEmpty,
-	"a stream that exists is not created again":           createAgain,
-	"a stream that is created after its end is empty":     createAfter,
-	"of many who create a stream one succeeds":            createOnce,
-	"metadata of a stream comes back with its kinds":      describeRoundTrip,
-	"metadata of a stream belongs to the caller":          describeOwned,
-	"metadata is changed at the expected revision only":   describeExpected,
-	"setting the same metadata changes nothing":           describeSame,
-	"metadata that breaks the rules is refused":           describeRefused,
-	"of many who change metadata at a revision one does":  describeOnce,
-	"revisions go on across a deletion":                   describeDeleted,
-	"metadata is that of a stream and not of its events":  describeApart,
-	"metadata of a stream that does not exist is not set": describeMissing,
+	"a created stream is empty and exists":                            createEmpty,
+	"a stream that exists is not created again":                       createAgain,
+	"a stream that is created after its end is empty":                 createAfter,
+	"one of many callers that create a stream succeeds":               createOnce,
+	"metadata of a stream comes back with its kinds":                  describeRoundTrip,
+	"metadata of a stream belongs to the caller":                      describeOwned,
+	"metadata is changed only at the expected revision":               describeExpected,
+	"setting the same metadata changes nothing":                       describeSame,
+	"metadata that breaks the rules is refused":                       describeRefused,
+	"one of many callers that change metadata at a revision succeeds": describeOnce,
+	"revisions go on across a deletion":                               describeDeleted,
+	"metadata of a stream is separate from that of its events":        describeApart,
+	"metadata of a stream that does not exist cannot be set":          describeMissing,
 }
 
 func createEmpty(t *testing.T, s suite) {
@@ -43,7 +43,7 @@ func createEmpty(t *testing.T, s suite) {
 		require.Equal(t, want, j.info(stream))
 		for _, options := range []persistence.ReadOptions{{}, {From: 1}, {From: 9}, {Backward: true}, {From: 9, Backward: true, Limit: 1}} {
 			events, err := j.read(stream, options)
-			require.NoError(t, err, "an empty stream is not a missing one")
+			require.NoError(t, err, "an empty stream is not a missing stream")
 			require.Empty(t, events)
 			count, err := j.Count(j.ctx, stream, options)
 			require.NoError(t, err)
@@ -54,7 +54,7 @@ func createEmpty(t *testing.T, s suite) {
 		}
 		require.ErrorIs(t, j.try(stream, persistence.Exact(7)).Err, persistence.ErrConflict)
 	}
-	require.True(t, samePlace(head, j.head()), "to create takes no position")
+	require.True(t, samePlace(head, j.head()), "creating a stream takes no position")
 	outcome := j.store("meta-1", persistence.NoStream, notes("n", 2)...)
 	require.Equal(t, persistence.Version(1), outcome.First)
 	require.Equal(t, persistence.StreamInfo{Stream: "meta-1", Version: 2, First: 1, Begin: 1, Metadata: meta, Revision: 1}, j.info("meta-1"))
@@ -94,7 +94,7 @@ func createAfter(t *testing.T, s suite) {
 		for _, backward := range []bool{false, true} {
 			options := persistence.ReadOptions{From: from, Backward: backward}
 			events, err := j.read("after-1", options)
-			require.NoError(t, err, "nothing that could be read is truncated")
+			require.NoError(t, err, "reading a stream that was created after a deletion is not ErrTruncated")
 			require.Empty(t, events)
 			count, err := j.Count(j.ctx, "after-1", options)
 			require.NoError(t, err)
@@ -112,8 +112,8 @@ func createAfter(t *testing.T, s suite) {
 	beginsAt(j, "after-1", 5)
 }
 
-// oneOfMany has many do the same at once and requires that one succeeds and all
-// others fail with an error of a kind.
+// oneOfMany lets many callers do the same at once. One must succeed, and all others must
+// fail with an error of this kind.
 func oneOfMany(j journal, many int, kind persistence.ErrorKind, do func(i int) error) {
 	j.t.Helper()
 	errs := make([]error, many)
@@ -145,7 +145,7 @@ func createOnce(t *testing.T, s suite) {
 		})
 		info := j.info(stream)
 		require.Len(t, info.Metadata, 1)
-		require.Equal(t, persistence.Revision(1), info.Revision, "those who fail have changed nothing")
+		require.Equal(t, persistence.Revision(1), info.Revision, "callers that fail change nothing")
 	}
 }
 
@@ -160,7 +160,7 @@ func describeRoundTrip(t *testing.T, s suite) {
 	require.NoError(t, err)
 	require.Equal(t, persistence.Revision(2), revision)
 	require.True(t, values.Equal(j.info("created-1").Metadata))
-	require.True(t, names.Equal(j.info("set-1").Metadata), "the whole map is another")
+	require.True(t, names.Equal(j.info("set-1").Metadata), "setting metadata replaces the whole map")
 	_, err = j.SetMetadata(j.ctx, "set-1", nil, 2)
 	require.NoError(t, err)
 	require.Equal(t, persistence.StreamInfo{Stream: "set-1", First: 1, Begin: 1, Revision: 3}, j.info("set-1"))
@@ -179,13 +179,13 @@ func describeOwned(t *testing.T, s suite) {
 	for _, stream := range []persistence.StreamID{"created-1", "set-1"} {
 		info, err := j.Stream(j.ctx, stream)
 		require.NoError(t, err)
-		require.True(t, fresh().Equal(info.Metadata), "the writer's map is his own")
+		require.True(t, fresh().Equal(info.Metadata), "the journal does not keep the writer's map")
 		info.Metadata["k"] = persistence.Int(3)
 		for listed, err := range j.List(j.ctx, persistence.ListOptions{Name: string(stream)}) {
 			require.NoError(t, err)
 			listed.Metadata["k"] = persistence.Int(4)
 		}
-		require.True(t, fresh().Equal(j.info(stream).Metadata), "and the reader's is hers")
+		require.True(t, fresh().Equal(j.info(stream).Metadata), "the journal does not share a map with its readers")
 	}
 }
 
@@ -215,8 +215,8 @@ func describeExpected(t *testing.T, s suite) {
 		require.Equal(t, &persistence.RevisionError{Stream: "described-1", Expected: expected, Actual: 5}, refused)
 		require.Equal(t, persistence.Metadata{"n": persistence.Int(4)}, j.info("described-1").Metadata)
 	}
-	require.True(t, samePlace(head, j.head()), "metadata takes no position")
-	require.Equal(t, persistence.Version(3), j.store("described-1", persistence.Exact(2), note("n")).First, "and no version")
+	require.True(t, samePlace(head, j.head()), "setting metadata takes no position")
+	require.Equal(t, persistence.Version(3), j.store("described-1", persistence.Exact(2), note("n")).First, "setting metadata takes no version")
 }
 
 func describeSame(t *testing.T, s suite) {
@@ -228,7 +228,7 @@ func describeSame(t *testing.T, s suite) {
 	j.unchanged(func() {
 		for _, expected := range []persistence.Revision{persistence.AnyRevision, 0, 1, 2, 99} {
 			revision, err := j.SetMetadata(j.ctx, "same-1", with(meta, "b", persistence.Float(negativeZero)), expected)
-			require.NoError(t, err, "what is set already is set, whatever is expected")
+			require.NoError(t, err, "setting the same metadata again succeeds, whatever revision is expected")
 			require.Equal(t, persistence.Revision(1), revision)
 			for _, empty := range []persistence.Metadata{nil, {}} {
 				revision, err = j.SetMetadata(j.ctx, "none-1", empty, expected)
@@ -242,7 +242,7 @@ func describeSame(t *testing.T, s suite) {
 	} {
 		revision, err := j.SetMetadata(j.ctx, "same-1", other, persistence.Revision(i+1))
 		require.NoError(t, err)
-		require.Equal(t, persistence.Revision(i+2), revision, "this is not the same")
+		require.Equal(t, persistence.Revision(i+2), revision, "this metadata differs, so that the revision grows")
 	}
 }
 
@@ -290,7 +290,7 @@ func describeDeleted(t *testing.T, s suite) {
 	require.Equal(t, persistence.StreamInfo{Stream: "gone-1", Version: 1, First: 2, Begin: 2, Revision: 2}, j.info("gone-1"), "metadata ends with the stream")
 
 	_, err := j.SetMetadata(j.ctx, "gone-1", meta, 1)
-	require.ErrorIs(t, err, persistence.ErrRevision, "a revision never comes again")
+	require.ErrorIs(t, err, persistence.ErrRevision, "a revision never returns")
 	revision, err := j.SetMetadata(j.ctx, "gone-1", meta, 2)
 	require.NoError(t, err)
 	require.Equal(t, persistence.Revision(3), revision)
@@ -301,7 +301,7 @@ func describeDeleted(t *testing.T, s suite) {
 	j.grow("plain-1", 1)
 	j.delete("plain-1")
 	j.grow("plain-1", 1)
-	require.Equal(t, persistence.StreamInfo{Stream: "plain-1", Version: 3, First: 3, Begin: 3, Revision: 1}, j.info("plain-1"), "a deletion is a change where nothing was set too")
+	require.Equal(t, persistence.StreamInfo{Stream: "plain-1", Version: 3, First: 3, Begin: 3, Revision: 1}, j.info("plain-1"), "a deletion raises the revision also where no metadata was set")
 }
 
 func describeApart(t *testing.T, s suite) {

@@ -12,20 +12,20 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// deadlines holds for journals that are a [persistence.Transactor]: it is transactions
-// of others that one waits for.
+// deadlines are cases of a [persistence.Transactor]: callers wait for transactions of
+// others.
 var deadlines = cases{
-	"no caller waits for a transaction beyond the deadline": deadlinesHold,
+	"no caller waits for a transaction beyond its own deadline": deadlinesHold,
 }
 
-// deadline is what callers have who cannot wait, and late when they must have an
-// answer, also on a machine that does much else.
+// deadline is the time that callers have. After late they must have an answer, also on a
+// busy machine.
 const (
 	deadline = 200 * time.Millisecond
 	late     = 5 * time.Second
 )
 
-// deadlinesHold makes every call that may wait beside a transaction that holds up all
+// deadlinesHold makes every call that may wait, beside a transaction that blocks all
 // writers and does not end before them.
 func deadlinesHold(t *testing.T, s suite) {
 	j := s.open(t)
@@ -57,7 +57,7 @@ func deadlinesHold(t *testing.T, s suite) {
 					t.Errorf("%s: %v", name, err)
 				}
 			case <-timer.C:
-				t.Errorf("%s has waited for the transaction", name)
+				t.Errorf("%s waited for the transaction, beyond its deadline", name)
 			}
 			return nil
 		})
@@ -68,7 +68,7 @@ func deadlinesHold(t *testing.T, s suite) {
 	j.store("after-1", persistence.NoStream, note("after"))
 }
 
-// waitingCalls are all calls of a journal that may wait for others.
+// waitingCalls are all calls of a journal that may wait for others, by their names.
 func waitingCalls(j journal, stream persistence.StreamID) map[string]func(context.Context) error {
 	calls := map[string]func(context.Context) error{
 		"Append": func(ctx context.Context) error {

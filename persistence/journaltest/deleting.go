@@ -12,15 +12,15 @@ import (
 )
 
 var deleting = cases{
-	"a deleted stream is gone for its readers":             deleteHides,
-	"a tombstone is an event of the sequence":              deleteShown,
-	"a stream that is written again goes on counting":      deleteCounts,
-	"a stream is not deleted twice":                        deleteTwice,
-	"a deletion forgets the ids of its stream":             deleteForgets,
-	"a writer who has not seen a deletion gets a conflict": deleteStale,
-	"of many who delete a stream one succeeds":             deleteOnce,
-	"a waiting reader wakes on a deletion":                 deleteWakes,
-	"who goes on from a tombstone sees what follows it":    deleteFollowed,
+	"readers do not find a deleted stream":                              deleteHides,
+	"a tombstone is an event of the sequence":                           deleteShown,
+	"a stream that is written again counts on":                          deleteCounts,
+	"a stream is not deleted twice":                                     deleteTwice,
+	"a deletion forgets the ids of its stream":                          deleteForgets,
+	"a writer that has not seen a deletion gets a conflict":             deleteStale,
+	"one of many callers that delete a stream succeeds":                 deleteOnce,
+	"a waiting reader wakes on a deletion":                              deleteWakes,
+	"a reader that continues from a tombstone sees the events after it": deleteFollowed,
 }
 
 func deleteHides(t *testing.T, s suite) {
@@ -57,7 +57,7 @@ func deleteShown(t *testing.T, s suite) {
 	require.Equal(t, persistence.Version(3), version)
 	for _, system := range []bool{false, true} {
 		all := plain(j.follow(persistence.ReadAllOptions{System: system}))
-		require.Len(t, all, 4, "what was deleted stays in the sequence until it is scavenged")
+		require.Len(t, all, 4, "deleted events stay in the sequence until they are scavenged")
 		require.Equal(t, before, all[:3])
 		tombstone := all[3]
 		require.Equal(t, j.head().Of(tombstone.Position.Part), tombstone.Position)
@@ -70,7 +70,7 @@ func deleteShown(t *testing.T, s suite) {
 	}
 	j.create("$system-1", nil)
 	j.delete("$system-1")
-	require.Len(t, j.follow(persistence.ReadAllOptions{}), 4, "that of a system stream is hidden like its events")
+	require.Len(t, j.follow(persistence.ReadAllOptions{}), 4, "the tombstone of a system stream is hidden like its events")
 	require.Len(t, j.all(), 5)
 }
 
@@ -80,7 +80,7 @@ func deleteCounts(t *testing.T, s suite) {
 	for round := range 3 {
 		outcome := j.store("again-1", persistence.NoStream, notes(fmt.Sprint(round), 5)...)
 		require.Equal(t, last+1, outcome.First, "versions never begin again")
-		require.Equal(t, []persistence.Version{last + 1, last + 2, last + 3, last + 4, last + 5}, versionsOf(j.events("again-1")), "and what was before is not read")
+		require.Equal(t, []persistence.Version{last + 1, last + 2, last + 3, last + 4, last + 5}, versionsOf(j.events("again-1")), "events from before the deletion are not read")
 		require.Equal(t, fmt.Sprintf("%d 1", round), string(j.events("again-1")[0].Payload))
 		info := j.info("again-1")
 		require.Equal(t, []persistence.Version{last + 5, last + 1, last + 1}, []persistence.Version{info.Version, info.First, info.Begin})
@@ -93,7 +93,7 @@ func deleteCounts(t *testing.T, s suite) {
 	require.Len(t, j.all(), 3*6)
 }
 
-// beginsAt requires that a stream is read from a version on and not before.
+// beginsAt requires that a stream can be read from this version on and not below it.
 func beginsAt(j journal, stream persistence.StreamID, first persistence.Version) {
 	j.t.Helper()
 	info := j.info(stream)
@@ -118,7 +118,7 @@ func beginsAt(j journal, stream persistence.StreamID, first persistence.Version)
 		options.Backward = true
 		events, err = j.read(stream, options)
 		require.NoError(j.t, err)
-		require.Empty(j.t, events, "backward there is nothing below the first")
+		require.Empty(j.t, events, "a backward reader finds nothing below the first version")
 	}
 	for _, options := range []persistence.ReadOptions{{From: first}, {From: first, Limit: 1}, {Backward: true}, {From: first, Backward: true}, {From: info.Version + 1}} {
 		events, err := j.read(stream, options)
@@ -160,7 +160,7 @@ func deleteTwice(t *testing.T, s suite) {
 		require.ErrorIs(t, err, persistence.ErrInvalid)
 	})
 	j.grow("twice-1", 1)
-	require.Equal(t, persistence.Version(5), j.delete("twice-1"), "what was written again can be")
+	require.Equal(t, persistence.Version(5), j.delete("twice-1"), "a stream that was written again can be deleted again")
 	j.missing("twice-1")
 }
 
@@ -175,11 +175,11 @@ func deleteForgets(t *testing.T, s suite) {
 
 	outcome := j.store("forgotten-1", persistence.Exact(4), other...)
 
-	require.False(t, outcome.Duplicate, "what was before the deletion is not repeated by it")
+	require.False(t, outcome.Duplicate, "an append does not repeat one from before the deletion")
 	require.Equal(t, persistence.Version(5), outcome.First)
 	outcome.Duplicate = true
-	require.Equal(t, outcome, j.store("forgotten-1", persistence.NoStream, other...), "ids are known again from then on")
-	require.True(t, j.store("kept-1", persistence.NoStream, events...).Duplicate, "ids of other streams are known still")
+	require.Equal(t, outcome, j.store("forgotten-1", persistence.NoStream, other...), "ids that were stored after the deletion are recognised")
+	require.True(t, j.store("kept-1", persistence.NoStream, events...).Duplicate, "ids of other streams are still recognised")
 	j.delete("forgotten-1")
 	require.ErrorIs(t, j.try("forgotten-1", persistence.StreamExists, other...).Err, persistence.ErrConflict)
 }
@@ -195,7 +195,7 @@ func deleteStale(t *testing.T, s suite) {
 			require.ErrorIs(t, j.try("stale-1", expected, named(note("late"))...).Err, persistence.ErrConflict)
 		}
 		for _, expected := range []persistence.Expected{persistence.Any, persistence.NoStream, persistence.Exact(4)} {
-			require.Equal(t, persistence.Outcome{Last: 4}, j.try("stale-1", expected), "an append without events tells the tombstone's version")
+			require.Equal(t, persistence.Outcome{Last: 4}, j.try("stale-1", expected), "an append without events returns the tombstone's version")
 		}
 		for _, expected := range []persistence.Expected{persistence.StreamExists, persistence.Exact(3)} {
 			require.ErrorIs(t, j.try("stale-1", expected).Err, persistence.ErrConflict)
@@ -228,7 +228,7 @@ func deleteOnce(t *testing.T, s suite) {
 			_, err := j.Delete(j.ctx, "once-1", persistence.StreamExists)
 			return err
 		})
-		require.Len(t, j.all(), 3*(round+1), "there is one tombstone")
+		require.Len(t, j.all(), 3*(round+1), "many deletions leave one tombstone")
 	}
 }
 

@@ -1,11 +1,12 @@
-// Package journaltest is what a journal has to pass: the promises of
-// [persistence.Journal] as tests, and the benchmarks that all journals share.
+// Package journaltest is the conformance suite of journals: it tests the promises of
+// [persistence.Journal], and has the benchmarks that all journals share. A journal passes
+// it with three lines:
 //
 //	func TestJournal(t *testing.T)      { t.Parallel(); journaltest.Run(t, open) }
 //	func BenchmarkJournal(b *testing.B) { journaltest.Benchmark(b, open) }
 //	func open(testing.TB) persistence.Journal { return new(memory.Journal) }
 //
-// A journal that keeps its events says so, and is tested for it too:
+// A durable journal uses [Durable], and is tested also for keeping its events:
 //
 //	func TestJournal(t *testing.T) {
 //		t.Parallel()
@@ -17,24 +18,23 @@
 //		return func(t testing.TB) persistence.Journal { … open path … }
 //	}
 //
-// The suite finds the optional abilities by itself: [persistence.Submitter],
+// The suite finds the optional abilities of a journal by itself: [persistence.Submitter],
 // [persistence.PageReader], [persistence.Transactor], [persistence.Scavenger],
 // [persistence.Importer], [persistence.Snapshots], [persistence.Schemas] and
-// [persistence.Checker]. Cases
-// of abilities that a journal does not have are absent; none is ever skipped. Each case is a sentence
-// that a journal can fail, runs in parallel with the others, and opens a journal
-// of its own.
+// [persistence.Checker]. Cases of an ability that a journal does not have are absent; no
+// case is ever skipped. The name of each case is a promise, and so are the messages of its
+// failures. Each case opens a journal of its own and runs in parallel with the others.
 //
-// Beside tables of single calls there are many writers at once, readers that
-// follow the sequence meanwhile, callers that leave at any moment, a check of
-// linearizability (porcupine), and random calls and filters against a model and
-// against the filters' own evaluator, which are shrunk when they fail (rapid, whose
-// flags the test binary gets: -rapid.checks).
+// Many cases are tables of single calls. Others have many writers at once, readers that
+// follow the sequence meanwhile, callers that leave at any moment, and a check of
+// linearizability (porcupine). Random calls are compared with a model, and random filters
+// with the filters' own evaluation; failures are shrunk (rapid, with flags such as
+// -rapid.checks).
 //
-// The suite is tested as well: hundreds of journals that each break one promise must
-// each fail the case that guards the promise. What they do wrong is listed in
-// testdata/broken-journals.txt.
+// The suite itself is tested with hundreds of journals that each break one promise: each
+// must fail the case of this promise. testdata/broken-journals.txt lists their faults.
 //
-// A rule of journals belongs here and never into the tests of one journal. The
-// package knows no journal.
+// Authors of journals find in package journalkit what every journal needs. A rule that all
+// journals obey belongs here and never into the tests of one journal. The package knows no
+// journal.
 package journaltest

@@ -16,8 +16,8 @@ var expecting = cases{
 	"a conflict tells the version that was found": conflictTells,
 }
 
-// expectedDecides tries every expectation on streams of 0, 1 and 3 events, with
-// one event and with two.
+// expectedDecides tries every expectation on streams of 0, 1 and 3 events, with appends
+// of one event and of two.
 func expectedDecides(t *testing.T, s suite) {
 	j := s.open(t)
 	expectations := []persistence.Expected{
@@ -83,7 +83,7 @@ func conflictTells(t *testing.T, s suite) {
 		err := j.try(c.Stream, c.Expected, note("n")).Err
 
 		conflict, ok := errors.AsType[*persistence.ConflictError](err)
-		require.True(t, ok, "a *ConflictError")
+		require.True(t, ok, "the error is a *ConflictError")
 		require.Equal(t, c, *conflict)
 		require.Equal(t, c.Expected == persistence.StreamExists, errors.Is(err, persistence.ErrStreamNotFound))
 	}

@@ -14,16 +14,16 @@ import (
 )
 
 var filtering = cases{
-	"a filter chooses among the events of a stream":     filterStream,
-	"a filter chooses among the events of the sequence": filterSequence,
-	"a filter never moves the place to go on":           filterPlace,
-	"a filter that chooses nothing gives pages":         filterNothing,
-	"a filter is asked about events as they are stored": filterSees,
-	"a filter that is invalid is refused":               filterInvalid,
-	"count is the number of events that are read":       countReads,
+	"a filter chooses among the events of a stream":              filterStream,
+	"a filter chooses among the events of the sequence":          filterSequence,
+	"a filter never moves the place at which a reader continues": filterPlace,
+	"a filter that chooses nothing still gives pages":            filterNothing,
+	"a filter is asked about events as they are stored":          filterSees,
+	"a filter that is invalid is refused":                        filterInvalid,
+	"count is the number of events that are read":                countReads,
 }
 
-// growMarked stores events of which some are marked, and system events between them.
+// growMarked stores events, some of them marked, with system events between them.
 func growMarked(j journal, count int) {
 	j.t.Helper()
 	for i := range count {
@@ -41,7 +41,7 @@ func growMarked(j journal, count int) {
 
 func isMarked(recorded *persistence.Recorded) bool { return recorded.Type == "marked" }
 
-// kept are the events that a filter keeps, said slowly.
+// kept returns the events that a filter chooses, in the simplest way.
 func kept(events []persistence.Recorded, match func(*persistence.Recorded) bool) []persistence.Recorded {
 	return slices.DeleteFunc(slices.Clone(events), func(recorded persistence.Recorded) bool { return !match(&recorded) })
 }
@@ -64,7 +64,7 @@ func filterStream(t *testing.T, s suite) {
 						return isMarked(r) && (from == 0 || backward && r.Version <= from || !backward && r.Version >= from)
 					})
 					if limit > 0 {
-						want = want[:min(limit, len(want))] // a limit counts what is chosen
+						want = want[:min(limit, len(want))] // a limit counts chosen events
 					}
 					options.Filter = where(isMarked)
 
@@ -79,7 +79,7 @@ func filterStream(t *testing.T, s suite) {
 			}
 		}
 		events, err := j.read(stream, persistence.ReadOptions{Filter: where(func(*persistence.Recorded) bool { return false })})
-		require.NoError(t, err, "a stream of which nothing is chosen exists")
+		require.NoError(t, err, "a stream exists also when the filter chooses none of its events")
 		require.Empty(t, events)
 	}
 	_, err := j.read("filter-1", persistence.ReadOptions{From: 1, Filter: where(isMarked)})
@@ -116,8 +116,8 @@ func filterSequence(t *testing.T, s suite) {
 	}
 }
 
-// filterPlace has a reader store each place and go on from it with and without
-// the filter: it is good for both.
+// filterPlace lets a reader store each place and continue from it, with and without the
+// filter. The place must be valid for both.
 func filterPlace(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("filter-0", 20)
@@ -136,16 +136,16 @@ func filterPlace(t *testing.T, s suite) {
 			rest := persistence.ReadAllOptions{System: true, Backward: backward, After: page.Next}
 			left := plain(j.follow(rest))
 			covered := want[seen : len(want)-len(left)]
-			require.Equal(t, kept(covered, isMarked), plain(page.Events), "a page holds all that is chosen of what it covers")
-			require.Equal(t, want[len(want)-len(left):], left, "and nothing between its end and the next place is left out")
+			require.Equal(t, kept(covered, isMarked), plain(page.Events), "a page holds all chosen events of the part that it covers")
+			require.Equal(t, want[len(want)-len(left):], left, "no chosen event between the page and the next place is left out")
 			seen += len(covered)
 		}
 		require.Equal(t, len(all), seen)
 	}
 }
 
-// filterNothing has a filter look at many events in vain. It must not be asked
-// about all of them for one page.
+// filterNothing uses a filter that chooses none of many events. One page must not ask it
+// about all of them.
 func filterNothing(t *testing.T, s suite) {
 	j := s.open(t)
 	const count = 3000
@@ -164,9 +164,9 @@ func filterNothing(t *testing.T, s suite) {
 			for page, err := range j.ReadAll(j.ctx, options) {
 				require.NoError(t, err)
 				require.Empty(t, page.Events)
-				require.True(t, page.AtHead || !samePlace(at, page.Next), "an empty page leads on")
+				require.True(t, page.AtHead || !samePlace(at, page.Next), "an empty page has a next place further on")
 				at, pages = page.Next, pages+1
-				require.LessOrEqual(t, asked.Load(), int64(pages*options.Scan()), "a page of %d rows covers too much", rows)
+				require.LessOrEqual(t, asked.Load(), int64(pages*options.Scan()), "a page of %d rows looks at too many events", rows)
 			}
 			require.GreaterOrEqual(t, pages, count/options.Scan())
 			require.Equal(t, int64(count), asked.Load(), "each event is looked at once")

@@ -13,13 +13,13 @@ import (
 )
 
 var following = cases{
-	"a reader who follows the sequence misses nothing":    followSequence,
-	"a reader who follows a tag misses nothing":           followTag,
-	"a stream that is written grows only for its readers": followStream,
+	"a reader that follows the sequence misses nothing":              followSequence,
+	"a reader that follows a tag misses nothing":                     followTag,
+	"readers see a stream grow and never shrink while it is written": followStream,
 }
 
-// followSequence has readers remember their place and go on from there while
-// writers commit: what commits late must not appear behind them.
+// followSequence lets readers remember their place and continue there while writers
+// commit. An event that commits late must not appear behind them.
 func followSequence(t *testing.T, s suite) {
 	j := s.open(t)
 	const writers, attempts = 16, 20
@@ -53,11 +53,11 @@ func followSequence(t *testing.T, s suite) {
 	l.verify(j)
 	all := j.all()
 	for _, events := range followed {
-		require.True(t, samePlain(all, events), "a follower has seen another sequence than there is")
+		require.True(t, samePlain(all, events), "a follower sees the same sequence as a later reader")
 	}
 }
 
-// followTo follows the sequence until it has seen so many events.
+// followTo follows the sequence until it has seen total events.
 func followTo(j journal, total, rows int) ([]persistence.Recorded, error) {
 	var at persistence.Positions
 	var events []persistence.Recorded
@@ -84,10 +84,10 @@ func followTo(j journal, total, rows int) ([]persistence.Recorded, error) {
 	return events, nil
 }
 
-// followTag has readers of a tag remember their place while writers commit events
-// with and without it: a place must not lie beyond an event that was not seen. The
-// readers catch up after each round, so that each round is written while they are
-// at the head.
+// followTag lets readers of a tag remember their place while writers commit events with
+// and without the tag. A place must not lie beyond an event that was not seen. The
+// readers catch up after each round, so that they are at the head when the next round is
+// written.
 func followTag(t *testing.T, s suite) {
 	j := s.open(t)
 	const writers, rounds, each = 8, 20, 3
@@ -130,8 +130,8 @@ func followTag(t *testing.T, s suite) {
 	require.Len(t, j.follow(persistence.ReadAllOptions{Filter: byTag}), writers*rounds)
 }
 
-// followFiltered follows what a filter chooses until it has seen so many events, which are
-// to come in order and once, and reports each.
+// followFiltered follows the events that a filter chooses until it has seen total of them,
+// and reports each. They must come in order and once.
 func followFiltered(j journal, f filter.Filter, total, rows int, report func()) error {
 	var at, last persistence.Positions
 	for seen := 0; seen < total; {
@@ -181,7 +181,8 @@ func followStream(t *testing.T, s suite) {
 	require.Len(t, j.events("grows-1"), appends*size)
 }
 
-// watchStream reads a stream until it has so many events, always all of an append.
+// watchStream reads a stream again and again until it has total events. Each reading must
+// show whole appends.
 func watchStream(j journal, stream persistence.StreamID, total, size int) error {
 	for seen := 0; seen < total; {
 		if _, err := j.Stream(j.ctx, stream); err != nil {

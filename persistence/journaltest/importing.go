@@ -12,27 +12,27 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// importing holds for journals that are a [persistence.Importer].
+// importing are the cases of a [persistence.Importer].
 var importing = cases{
-	"a copy cannot be told from what was copied":                                    importCopies,
-	"an import passes over what is there":                                           importRepeats,
-	"what does not follow its stream is not imported":                               importRefuses,
-	"what no journal has stored is not imported":                                    importChecks,
-	"imported ids are recognised if they were chosen":                               importNames,
-	"an imported tombstone ends its stream":                                         importEnds,
-	"the state of streams is imported":                                              importStates,
-	"an imported state takes nothing back":                                          importStale,
-	"of many who import the same it is stored once":                                 importOnce,
-	"a waiting reader wakes on an import":                                           importWakes,
-	"a reader of the whole sequence sees what is gone and which ids are recognised": wholeShown,
-	"streams that were deleted are listed for who asks":                             deletedListed,
+	"a copy is equal to the original journal":                                           importCopies,
+	"an import skips events that are there already":                                     importRepeats,
+	"events that do not follow their stream are not imported":                           importRefuses,
+	"events that no journal can have stored are not imported":                           importChecks,
+	"imported ids are recognised if a caller chose them":                                importNames,
+	"an imported tombstone ends its stream":                                             importEnds,
+	"the state of streams is imported":                                                  importStates,
+	"an import of an older state changes nothing":                                       importStale,
+	"many imports of the same events store them once":                                   importOnce,
+	"a waiting reader wakes on an import":                                               importWakes,
+	"a reader of the whole sequence sees scavenged events and which ids are recognised": wholeShown,
+	"deleted streams are listed on request":                                             deletedListed,
 }
 
-// instant is when imported events were stored.
+// instant is the time at which imported events were stored.
 var instant = time.Date(2001, 2, 3, 4, 5, 6, 789_012_000, time.UTC)
 
-// foreign are the events of a stream from a version on as another journal has
-// stored them.
+// foreign makes recorded events of a stream, from a version on, as another journal would
+// have stored them.
 func foreign(stream persistence.StreamID, from persistence.Version, events ...persistence.Event) []persistence.Recorded {
 	recorded := make([]persistence.Recorded, len(events))
 	for i, event := range events {
@@ -44,7 +44,7 @@ func foreign(stream persistence.StreamID, from persistence.Version, events ...pe
 	return recorded
 }
 
-// keyed says that the ids of events were.
+// keyed marks events whose ids a caller chose.
 func keyed(events []persistence.Recorded) []persistence.Recorded {
 	for i := range events {
 		events[i].Named = true
@@ -70,7 +70,7 @@ func tryStates(j journal, streams ...persistence.StreamInfo) error {
 	return ability[persistence.Importer](j.Journal).ImportStreams(j.ctx, streams)
 }
 
-// readWhole is all that a copy needs, by pages of so many events.
+// readWhole reads everything that a copy needs, in pages of this many events.
 func readWhole(j journal, rows int) []persistence.Recorded {
 	j.t.Helper()
 	var events []persistence.Recorded
@@ -89,19 +89,19 @@ func statesOf(j journal) []persistence.StreamInfo {
 	return j.list(persistence.ListOptions{System: true, Deleted: true})
 }
 
-// copyOf copies a journal into another one, in calls of so many events.
+// copyOf copies a journal into another one, in calls of this many events.
 func (s suite) copyOf(t *testing.T, from journal, rows int) journal {
 	t.Helper()
 	to := s.open(t)
 	to.husks = from.husks
 	for events := range slices.Chunk(readWhole(from, rows), rows) {
-		require.Equal(t, events[len(events)-1].Position, importAll(to, events...), "in an empty journal the positions are the same")
+		require.Equal(t, events[len(events)-1].Position, importAll(to, events...), "in an empty journal imported events keep their positions")
 	}
 	require.NoError(t, tryStates(to, statesOf(from)...))
 	return to
 }
 
-// liveThrough gives a journal streams in every part of their lives.
+// liveThrough gives a journal streams at every stage of their lives.
 func liveThrough(j *journal) {
 	j.t.Helper()
 	tagged := note("tagged")
@@ -151,7 +151,7 @@ func importCopies(t *testing.T, s suite) {
 		}
 		to.missing("gone-1")
 	}
-	// A copy of the copy, which then goes on as the original does.
+	// A copy of the copy, which then continues as the original does.
 	to := s.copyOf(t, s.copyOf(t, from, 4), 5)
 	for _, stream := range []persistence.StreamID{"plain-1", "empty-1", "cut-1", "gone-1", "again-1", "reborn-1", "new-1"} {
 		require.Equal(t, from.store(stream, persistence.Any, note("next")), to.store(stream, persistence.Any, note("next")))
@@ -168,10 +168,10 @@ func importRepeats(t *testing.T, s suite) {
 	j.grow("other-1", 2)
 	events := append(keyed(foreign("kept-1", 1, described("kept")...)), foreign("kept-1", 4, notes("kept", 3)...)...)
 	require.EqualValues(t, 4, importAll(j, events[:2]...).Offset)
-	require.Zero(t, importAll(j).Offset, "nothing is imported by an import of nothing")
+	require.Zero(t, importAll(j).Offset, "an import of no events imports nothing")
 
 	require.EqualValues(t, 4, importAll(j, events[:2]...).Offset)
-	require.EqualValues(t, 3, importAll(j, events[0]).Offset, "the position is the one that it has")
+	require.EqualValues(t, 3, importAll(j, events[0]).Offset, "an event that is there already keeps its position")
 	require.EqualValues(t, 8, importAll(j, events...).Offset)
 	again := slices.Clone(events)
 	again[2].Headers = []byte("another trace")
@@ -182,7 +182,7 @@ func importRepeats(t *testing.T, s suite) {
 	require.Equal(t, []string{"kept 1", "kept 2", "kept 3", "kept 1", "kept 2", "kept 3"}, textsOf(j.events("kept-1")))
 	require.EqualValues(t, 9, j.events("new-1")[0].Position.Offset)
 	for i, recorded := range j.events("kept-1") {
-		require.Equal(t, events[i].At, recorded.At, "the time is that of the other journal")
+		require.Equal(t, events[i].At, recorded.At, "an imported event keeps the time of the other journal")
 		require.Equal(t, events[i].ID, recorded.ID)
 	}
 	if !has[persistence.Scavenger](j.Journal) {
@@ -190,13 +190,13 @@ func importRepeats(t *testing.T, s suite) {
 	}
 	j.truncate("kept-1", 3)
 	require.Equal(t, 2, j.scavenge("kept-1"))
-	require.EqualValues(t, 8, importAll(j, events...).Offset, "what was scavenged since is passed over")
+	require.EqualValues(t, 8, importAll(j, events...).Offset, "events that were scavenged since are skipped")
 	gone := slices.Clone(events)
 	gone[2].Event, gone[2].Named = persistence.Event{ID: gone[2].ID, Type: persistence.TypeGone}, false
-	require.EqualValues(t, 8, importAll(j, gone...).Offset, "so is what the other journal has scavenged")
+	require.EqualValues(t, 8, importAll(j, gone...).Offset, "events that the other journal has scavenged are skipped")
 	gone[2].ID = persistence.NewEventID()
 	_, err := tryImport(j, gone...)
-	require.ErrorIs(t, err, persistence.ErrConflict, "but not what never was the same")
+	require.ErrorIs(t, err, persistence.ErrConflict, "another id at the place of a scavenged event is a conflict")
 }
 
 func importRefuses(t *testing.T, s suite) {
@@ -290,7 +290,7 @@ func importChecks(t *testing.T, s suite) {
 	require.ErrorIs(t, tryStates(j, good, good), persistence.ErrInvalid, "twice")
 	require.True(t, samePlace(nil, j.head()))
 	require.Empty(t, statesOf(j))
-	require.EqualValues(t, persistence.MaxAppendEvents, importAll(j, foreign("many-1", 1, many[1:]...)...).Offset, "the limit itself is allowed")
+	require.EqualValues(t, persistence.MaxAppendEvents, importAll(j, foreign("many-1", 1, many[1:]...)...).Offset, "an import of exactly the limit is allowed")
 }
 
 func importNames(t *testing.T, s suite) {
@@ -305,7 +305,7 @@ func importNames(t *testing.T, s suite) {
 	other := slices.Clone(events[:1])
 	other[0].Payload = []byte("other")
 	require.ErrorIs(t, j.try("named-1", persistence.Any, other...).Err, persistence.ErrEventIDReused)
-	require.False(t, j.store("plain-1", persistence.Any, events...).Duplicate, "the journal's own ids are not recognised")
+	require.False(t, j.store("plain-1", persistence.Any, events...).Duplicate, "ids that no caller chose are not recognised")
 
 	again := keyed(foreign("named-1", 4, events[1]))
 	j.unchanged(func() {
@@ -319,7 +319,7 @@ func importNames(t *testing.T, s suite) {
 	_, err := tryImport(j, foreign("good-1", 1, note("good"))...)
 	require.NoError(t, err)
 
-	// A life that has ended takes its ids along.
+	// The ids of a life end with it.
 	lives := append(foreign("named-1", 5, tombstone()), keyed(foreign("named-1", 6, events...))...)
 	importAll(j, lives...)
 	outcome = j.store("named-1", persistence.Any, events...)
@@ -343,7 +343,7 @@ func importEnds(t *testing.T, s suite) {
 	if keeps {
 		_, found, err := snapshots.LoadSnapshot(j.ctx, "ended-1")
 		require.NoError(t, err)
-		require.False(t, found, "the snapshot is forgotten")
+		require.False(t, found, "an imported tombstone forgets the snapshot")
 	}
 	require.Equal(t, []persistence.StreamInfo{{Stream: "ended-1", Version: 4, First: 5, Begin: 5, Revision: 2, Deleted: true}}, statesOf(j))
 	outcome := j.store("ended-1", persistence.NoStream, events...)
@@ -390,22 +390,23 @@ func importStale(t *testing.T, s suite) {
 		require.NoError(t, tryStates(j,
 			persistence.StreamInfo{Stream: "cut-1", Version: 4, First: 2, Begin: 1, Metadata: older, Revision: 2},
 			persistence.StreamInfo{Stream: "again-1", Version: 1, First: 1, Begin: 1, Metadata: older, Revision: 9},
-		), "what is later stays")
+		), "a later state stays")
 		fresh := persistence.StreamInfo{Stream: "fresh-1", First: 1, Begin: 1, Metadata: meta, Revision: 1}
 		err := tryStates(j, fresh, persistence.StreamInfo{Stream: "cut-1", Version: 6, First: 5, Begin: 1, Metadata: meta, Revision: 3})
 		conflict, ok := err.(*persistence.ConflictError) //nolint:errorlint // it comes unwrapped
-		require.True(t, ok, "a stream that has not come as far: %v", err)
+		require.True(t, ok, "the error is a *ConflictError, because the stream has fewer events: %v", err)
 		require.Equal(t, persistence.ConflictError{Stream: "cut-1", Expected: 6, Actual: 5}, *conflict)
 		err = tryStates(j, fresh, persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 5, Begin: 1, Metadata: older, Revision: 3})
 		revision, ok := err.(*persistence.RevisionError) //nolint:errorlint // it comes unwrapped
-		require.True(t, ok, "other metadata: %v", err)
+		require.True(t, ok, "the error is a *RevisionError, because the metadata differs: %v", err)
 		require.Equal(t, persistence.RevisionError{Stream: "cut-1", Expected: 3, Actual: 3}, *revision)
 	})
 	require.NoError(t, tryStates(j, persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 5, Begin: 1, Metadata: older, Revision: 4}))
 	require.Equal(t, persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 5, Begin: 1, Metadata: older, Revision: 4}, j.info("cut-1"))
 }
 
-// importOnce has many import the same, while others write to streams of their own.
+// importOnce lets many callers import the same events, while others write to streams of
+// their own.
 func importOnce(t *testing.T, s suite) {
 	j := s.open(t)
 	const many, rounds = 4, 10
@@ -474,9 +475,9 @@ func wholeShown(t *testing.T, s suite) {
 		}
 	}
 	require.Equal(t, map[string]int{"noted": 22, "empty": 1, persistence.TypeGone: 5, persistence.TypeDeleted: 3}, kinds)
-	require.Equal(t, map[persistence.StreamID]int{"named-1": 3, "emptied-1": 1}, keys, "a life that is over has no ids")
+	require.Equal(t, map[persistence.StreamID]int{"named-1": 3, "emptied-1": 1}, keys, "ids of an earlier life of a stream are not recognised")
 	for _, recorded := range j.all() {
-		require.False(t, recorded.Named, "it is told to nobody else")
+		require.False(t, recorded.Named, "only a reader of the whole sequence is told which ids are recognised")
 	}
 	only := persistence.ReadAllOptions{Whole: true, Filter: where(func(r *persistence.Recorded) bool { return r.Type == persistence.TypeGone })}
 	gone := 0
@@ -484,7 +485,7 @@ func wholeShown(t *testing.T, s suite) {
 		require.NoError(t, err)
 		gone += len(page.Events)
 	}
-	require.Equal(t, 5, gone, "a filter chooses among all of them")
+	require.Equal(t, 5, gone, "a filter chooses among scavenged events too")
 	for _, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{Whole: true, Backward: true}) {
 		require.ErrorIs(t, err, persistence.ErrInvalid)
 	}

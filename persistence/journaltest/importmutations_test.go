@@ -32,25 +32,25 @@ func (r *rigged) wholly(fault func(*persistence.Page)) {
 }
 
 var importMutants = map[string]mutant{
-	"gives imported events the time of the import": {caughtBy: "a copy cannot be told from what was copied", fault: func(r *rigged) {
+	"gives imported events the time of the import": {caughtBy: "a copy is equal to the original journal", fault: func(r *rigged) {
 		r.imported(func(recorded *persistence.Recorded) { recorded.At = time.Now() })
 	}},
-	"knows no imported ids": {caughtBy: "imported ids are recognised if they were chosen", fault: func(r *rigged) {
+	"knows no imported ids": {caughtBy: "imported ids are recognised if a caller chose them", fault: func(r *rigged) {
 		r.imported(func(recorded *persistence.Recorded) { recorded.Named = false })
 	}},
-	"knows all imported ids": {caughtBy: "imported ids are recognised if they were chosen", fault: func(r *rigged) {
+	"knows all imported ids": {caughtBy: "imported ids are recognised if a caller chose them", fault: func(r *rigged) {
 		r.imported(func(recorded *persistence.Recorded) {
 			recorded.Named = recorded.Type != persistence.TypeDeleted && recorded.Type != persistence.TypeGone
 		})
 	}},
-	"makes sense of what no journal has stored": {caughtBy: "what no journal has stored is not imported", fault: func(r *rigged) {
+	"makes sense of what no journal has stored": {caughtBy: "events that no journal can have stored are not imported", fault: func(r *rigged) {
 		r.imported(func(recorded *persistence.Recorded) {
 			if recorded.At.IsZero() {
 				recorded.At = time.Now()
 			}
 		})
 	}},
-	"stores a part of an import that it refuses": {caughtBy: "what does not follow its stream is not imported", fault: func(r *rigged) {
+	"stores a part of an import that it refuses": {caughtBy: "events that do not follow their stream are not imported", fault: func(r *rigged) {
 		r.onImport = func(ctx context.Context, events []persistence.Recorded) (position persistence.Position, err error) {
 			for i := range events {
 				if position, err = r.Journal.Import(ctx, events[i:i+1]); err != nil {
@@ -60,20 +60,20 @@ var importMutants = map[string]mutant{
 			return position, nil
 		}
 	}},
-	"imports what lies behind a hole": {caughtBy: "what does not follow its stream is not imported", fault: func(r *rigged) {
+	"imports what lies behind a hole": {caughtBy: "events that do not follow their stream are not imported", fault: func(r *rigged) {
 		r.imported(func(recorded *persistence.Recorded) {
 			if version := r.version(root(), recorded.Stream); recorded.Version > version {
 				recorded.Version = version + 1
 			}
 		})
 	}},
-	"takes any event for the one that was imported": {caughtBy: "what does not follow its stream is not imported", fault: func(r *rigged) {
+	"takes any event for the one that was imported": {caughtBy: "events that do not follow their stream are not imported", fault: func(r *rigged) {
 		r.onImport = func(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
 			fresh := slices.DeleteFunc(slices.Clone(events), func(e persistence.Recorded) bool { return e.Version <= r.version(ctx, e.Stream) })
 			return r.Journal.Import(ctx, fresh)
 		}
 	}},
-	"refuses what was imported already": {caughtBy: "an import passes over what is there", fault: func(r *rigged) {
+	"refuses what was imported already": {caughtBy: "an import skips events that are there already", fault: func(r *rigged) {
 		r.onImport = func(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
 			for i := range events {
 				if version := r.version(ctx, events[i].Stream); events[i].Version <= version {
@@ -83,7 +83,7 @@ var importMutants = map[string]mutant{
 			return r.Journal.Import(ctx, events)
 		}
 	}},
-	"compares what was scavenged": {caughtBy: "an import passes over what is there", fault: func(r *rigged) {
+	"compares what was scavenged": {caughtBy: "an import skips events that are there already", fault: func(r *rigged) {
 		r.onImport = func(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
 			for page := range r.Journal.ReadAll(ctx, persistence.ReadAllOptions{System: true, Whole: true}) {
 				for i := range page.Events {
@@ -107,7 +107,7 @@ var importMutants = map[string]mutant{
 			return position, err
 		}
 	}},
-	"imports when nobody looks": {caughtBy: "of many who import the same it is stored once", fault: func(r *rigged) {
+	"imports when nobody looks": {caughtBy: "many imports of the same events store them once", fault: func(r *rigged) {
 		r.onImport = func(ctx context.Context, events []persistence.Recorded) (persistence.Position, error) {
 			var fresh []persistence.Recorded
 			for _, e := range events {
@@ -145,12 +145,12 @@ var importMutants = map[string]mutant{
 			return r.Journal.ImportStreams(ctx, streams)
 		}
 	}},
-	"begins revisions again in a copy": {caughtBy: "a copy cannot be told from what was copied", fault: func(r *rigged) {
+	"begins revisions again in a copy": {caughtBy: "a copy is equal to the original journal", fault: func(r *rigged) {
 		r.onImportStreams = func(ctx context.Context, streams []persistence.StreamInfo) error {
 			return r.Journal.ImportStreams(ctx, slices.DeleteFunc(slices.Clone(streams), func(i persistence.StreamInfo) bool { return i.Deleted }))
 		}
 	}},
-	"takes back metadata for an older state": {caughtBy: "an imported state takes nothing back", fault: func(r *rigged) {
+	"takes back metadata for an older state": {caughtBy: "an import of an older state changes nothing", fault: func(r *rigged) {
 		r.onImportStreams = func(ctx context.Context, streams []persistence.StreamInfo) error {
 			if err := r.Journal.ImportStreams(ctx, streams); err != nil {
 				return err
@@ -161,7 +161,7 @@ var importMutants = map[string]mutant{
 			return nil
 		}
 	}},
-	"imports the state of streams that have not come as far": {caughtBy: "an imported state takes nothing back", fault: func(r *rigged) {
+	"imports the state of streams that have not come as far": {caughtBy: "an import of an older state changes nothing", fault: func(r *rigged) {
 		r.onImportStreams = func(ctx context.Context, streams []persistence.StreamInfo) error {
 			if err := r.Journal.ImportStreams(ctx, streams); !errors.Is(err, persistence.ErrConflict) || errors.Is(err, persistence.ErrRevision) {
 				return err
@@ -169,7 +169,7 @@ var importMutants = map[string]mutant{
 			return nil
 		}
 	}},
-	"overlooks other metadata at the same revision": {caughtBy: "an imported state takes nothing back", fault: func(r *rigged) {
+	"overlooks other metadata at the same revision": {caughtBy: "an import of an older state changes nothing", fault: func(r *rigged) {
 		r.onImportStreams = func(ctx context.Context, streams []persistence.StreamInfo) error {
 			if err := r.Journal.ImportStreams(ctx, streams); !errors.Is(err, persistence.ErrRevision) {
 				return err
@@ -177,25 +177,25 @@ var importMutants = map[string]mutant{
 			return nil
 		}
 	}},
-	"hides what is gone from who copies": {caughtBy: "a reader of the whole sequence sees what is gone and which ids are recognised", fault: func(r *rigged) {
+	"hides what is gone from who copies": {caughtBy: "a reader of the whole sequence sees scavenged events and which ids are recognised", fault: func(r *rigged) {
 		r.wholly(func(page *persistence.Page) {
 			page.Events = slices.DeleteFunc(page.Events, func(e persistence.Recorded) bool { return e.Type == persistence.TypeGone })
 		})
 	}},
-	"hides which ids are recognised from who copies": {caughtBy: "a reader of the whole sequence sees what is gone and which ids are recognised", fault: func(r *rigged) {
+	"hides which ids are recognised from who copies": {caughtBy: "a reader of the whole sequence sees scavenged events and which ids are recognised", fault: func(r *rigged) {
 		r.wholly(func(page *persistence.Page) {
 			for i := range page.Events {
 				page.Events[i].Named = false
 			}
 		})
 	}},
-	"reads the whole sequence backward": {caughtBy: "a reader of the whole sequence sees what is gone and which ids are recognised", fault: func(r *rigged) {
+	"reads the whole sequence backward": {caughtBy: "a reader of the whole sequence sees scavenged events and which ids are recognised", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			options.Whole = options.Whole && !options.Backward
 			return r.Journal.ReadAll(ctx, options)
 		}
 	}},
-	"hides deleted streams from who asks for them": {caughtBy: "streams that were deleted are listed for who asks", fault: func(r *rigged) {
+	"hides deleted streams from who asks for them": {caughtBy: "deleted streams are listed on request", fault: func(r *rigged) {
 		r.onList = r.listed(func(info *persistence.StreamInfo) bool { return !info.Deleted })
 	}},
 }

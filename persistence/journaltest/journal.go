@@ -12,24 +12,24 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// tester is what the verbs of journal need, from a test, a benchmark or rapid.
+// tester is the part of a test, a benchmark or rapid that a journal needs.
 type tester interface {
 	Helper()
 	Errorf(format string, args ...any)
 	FailNow()
 }
 
-// journal is the journal under test with verbs that fail the test, so that the
-// cases say what they are about. The context bounds the case.
+// journal is the journal under test. Its methods fail the test when a call fails, so that
+// the cases stay short. The context limits the time of the case.
 type journal struct {
 	persistence.Journal
 	t   tester
-	ctx context.Context //nolint:containedctx // every verb of a case would hand on the same one
-	// husks says that the case has scavenged, so that the sequence passes over positions.
+	ctx context.Context //nolint:containedctx // every call of a case would pass the same one
+	// husks is set when the case has scavenged, so that positions may have gaps.
 	husks bool
 }
 
-// opaque is a filter that a journal cannot look into: it is asked about every event.
+// opaque is a filter that a journal cannot evaluate itself: it is asked about every event.
 type opaque struct {
 	match func(*persistence.Recorded) bool
 	err   error
@@ -40,7 +40,7 @@ func (f opaque) Check() error                              { return f.err }
 
 func where(match func(*persistence.Recorded) bool) persistence.Filter { return opaque{match: match} }
 
-// ability is one that the journal is known to have.
+// ability returns an ability that the journal is known to have.
 func ability[T any](journal persistence.Journal) T {
 	able, _ := persistence.As[T](journal)
 	return able
@@ -51,12 +51,12 @@ func has[T any](journal persistence.Journal) bool {
 	return ok
 }
 
-// note is a small event that can be told by its text.
+// note makes a small event that is recognised by its text.
 func note(text string) persistence.Event {
 	return persistence.Event{Type: "noted", Payload: []byte(text)}
 }
 
-// notes are count events, told by the text and their number from 1.
+// notes makes count events, recognised by the text and their number from 1.
 func notes(text string, count int) []persistence.Event {
 	events := make([]persistence.Event, count)
 	for i := range events {
@@ -65,7 +65,7 @@ func notes(text string, count int) []persistence.Event {
 	return events
 }
 
-// named gives events ids that the caller chose.
+// named gives events ids, as a caller that chooses them does.
 func named(events ...persistence.Event) []persistence.Event {
 	for i := range events {
 		events[i].ID = persistence.NewEventID()
@@ -73,7 +73,7 @@ func named(events ...persistence.Event) []persistence.Event {
 	return events
 }
 
-// textsOf tells notes apart by their texts.
+// textsOf returns the texts of notes.
 func textsOf(events []persistence.Recorded) []string {
 	var texts []string
 	for i := range events {
@@ -104,7 +104,7 @@ func (j journal) store(stream persistence.StreamID, expected persistence.Expecte
 	return outcome
 }
 
-// grow appends so many notes at once, none for 0.
+// grow appends count notes at once, none for 0.
 func (j journal) grow(stream persistence.StreamID, count int) {
 	j.t.Helper()
 	if count > 0 {
@@ -112,12 +112,12 @@ func (j journal) grow(stream persistence.StreamID, count int) {
 	}
 }
 
-// refuses requires that a call is refused with an error of a kind.
+// refuses requires that a call is refused with an error of this kind.
 func (j journal) refuses(kind persistence.ErrorKind, appends ...persistence.Append) {
 	j.t.Helper()
 	outcomes, err := j.Append(j.ctx, appends...)
 	require.ErrorIs(j.t, err, kind)
-	require.Empty(j.t, outcomes, "outcomes beside an error")
+	require.Empty(j.t, outcomes, "a call that fails returns no outcomes")
 }
 
 // events reads a whole stream, which may be missing.
@@ -171,7 +171,8 @@ func (j journal) missing(stream persistence.StreamID) {
 	}
 }
 
-// info is what the journal knows of a stream that exists, told by each of the ways.
+// info returns what the journal knows of a stream that exists, and requires that all ways
+// to ask give the same answer.
 func (j journal) info(stream persistence.StreamID) persistence.StreamInfo {
 	j.t.Helper()
 	info, err := j.Stream(j.ctx, stream)
@@ -180,7 +181,7 @@ func (j journal) info(stream persistence.StreamID) persistence.StreamInfo {
 	return tidy(info)
 }
 
-// tidy gives what is known of a stream the one form that equal knowledge shares.
+// tidy gives equal infos one form: nil for empty metadata.
 func tidy(info persistence.StreamInfo) persistence.StreamInfo {
 	if len(info.Metadata) == 0 {
 		info.Metadata = nil
@@ -218,7 +219,7 @@ func (j journal) truncate(stream persistence.StreamID, before persistence.Versio
 	return first
 }
 
-// scavenge empties what is truncated and returns how many events that were.
+// scavenge empties the truncated events of a stream and returns their number.
 func (j *journal) scavenge(stream persistence.StreamID) int {
 	j.t.Helper()
 	j.husks = true
@@ -227,7 +228,7 @@ func (j *journal) scavenge(stream persistence.StreamID) int {
 	return events
 }
 
-// head is the last position of every partition.
+// head returns the last position of every partition.
 func (j journal) head() persistence.Positions {
 	j.t.Helper()
 	head, err := j.Head(j.ctx)
@@ -241,8 +242,8 @@ func (j journal) all() []persistence.Recorded {
 	return j.follow(persistence.ReadAllOptions{System: true})
 }
 
-// follow reads the global sequence and requires of every page what a reader
-// relies on who remembers Next.
+// follow reads the global sequence. It requires of every page what a reader relies on
+// that remembers Next.
 func (j journal) follow(options persistence.ReadAllOptions) []persistence.Recorded {
 	j.t.Helper()
 	check := j.checkPage
@@ -253,9 +254,9 @@ func (j journal) follow(options persistence.ReadAllOptions) []persistence.Record
 	at, done := options.After, false
 	for page, err := range j.ReadAll(j.ctx, options) {
 		require.NoError(j.t, err)
-		require.False(j.t, done, "a page after the one at the head")
+		require.False(j.t, done, "no page follows the one at the head")
 		check(page, at, options)
-		require.True(j.t, page.AtHead || !samePlace(page.Next, at), "a page that leads nowhere")
+		require.True(j.t, page.AtHead || !samePlace(page.Next, at), "a page that is not at the head has a next place further on")
 		events = append(events, page.Events...)
 		at, done = page.Next, page.AtHead
 	}
@@ -263,6 +264,8 @@ func (j journal) follow(options persistence.ReadAllOptions) []persistence.Record
 	return events
 }
 
+// checkPage requires that a page begins after the place at, has positions in order, and
+// shows nothing that the options hide.
 func (j journal) checkPage(page persistence.Page, at persistence.Positions, options persistence.ReadAllOptions) {
 	j.t.Helper()
 	if options.PageRows > 0 {
@@ -275,18 +278,18 @@ func (j journal) checkPage(page persistence.Page, at persistence.Positions, opti
 		if gapless {
 			require.Equal(j.t, last+1, recorded.Position.Offset, "positions have no gap")
 		}
-		require.NotEqual(j.t, persistence.TypeGone, recorded.Type, "a scavenged event is shown")
+		require.NotEqual(j.t, persistence.TypeGone, recorded.Type, "scavenged events are hidden")
 		require.Greater(j.t, recorded.Position.Offset, last, "positions grow")
-		require.True(j.t, options.System || recorded.Stream[0] != '$', "a system stream is shown")
+		require.True(j.t, options.System || recorded.Stream[0] != '$', "system streams are hidden")
 		at = at.With(recorded.Position)
 	}
 	for part := range max(len(at), len(page.Next)) {
-		require.True(j.t, page.Next.Covers(at.Of(uint16(part))), "Next lies behind")
+		require.True(j.t, page.Next.Covers(at.Of(uint16(part))), "Next lies at or after every event of the page")
 	}
 }
 
-// checkBackward is checkPage for a reader that goes back. Without a place the reader
-// begins at the head, behind which nothing is.
+// checkBackward is checkPage for a backward reader. Without a place the reader begins at
+// the head.
 func (j journal) checkBackward(page persistence.Page, at persistence.Positions, options persistence.ReadAllOptions) {
 	j.t.Helper()
 	if options.PageRows > 0 {
@@ -299,19 +302,19 @@ func (j journal) checkBackward(page persistence.Page, at persistence.Positions, 
 			require.True(j.t, i == 0 || !gapless || last-1 == recorded.Position.Offset, "positions have no gap")
 			require.Less(j.t, recorded.Position.Offset, last, "positions shrink")
 		}
-		require.NotEqual(j.t, persistence.TypeGone, recorded.Type, "a scavenged event is shown")
-		require.True(j.t, options.System || recorded.Stream[0] != '$', "a system stream is shown")
+		require.NotEqual(j.t, persistence.TypeGone, recorded.Type, "scavenged events are hidden")
+		require.True(j.t, options.System || recorded.Stream[0] != '$', "system streams are hidden")
 		at = at.With(recorded.Position)
 	}
-	require.NotEmpty(j.t, page.Next, "a place that means the head leads back to the beginning")
+	require.NotEmpty(j.t, page.Next, "Next is not empty, because an empty place means the head")
 	if len(at) > 0 {
 		for part := range max(len(at), len(page.Next)) {
-			require.True(j.t, at.Covers(page.Next.Of(uint16(part))), "Next lies ahead")
+			require.True(j.t, at.Covers(page.Next.Of(uint16(part))), "Next lies at or before every event of the page")
 		}
 	}
 }
 
-// samePlace compares places: partitions that are not there stand at 0.
+// samePlace compares places: a missing partition is at 0.
 func samePlace(a, b persistence.Positions) bool {
 	for part := range max(len(a), len(b)) {
 		if a.Of(uint16(part)) != b.Of(uint16(part)) {
@@ -321,18 +324,17 @@ func samePlace(a, b persistence.Positions) bool {
 	return true
 }
 
-// unchanged requires that nothing which a reader can see is another after do.
+// unchanged requires that do changes nothing that a reader can see.
 func (j journal) unchanged(do func()) {
 	j.t.Helper()
 	before, head, streams := plain(j.all()), j.head(), j.list(persistence.ListOptions{System: true})
 	do()
 	require.Equal(j.t, before, plain(j.all()))
-	require.True(j.t, samePlace(head, j.head()), "the head has moved")
+	require.True(j.t, samePlace(head, j.head()), "the head does not move")
 	require.Equal(j.t, streams, j.list(persistence.ListOptions{System: true}))
 }
 
-// plain gives events the one form that equal events share: nil for what is
-// empty, and sets in order.
+// plain gives equal events one form: nil for empty fields, tags in order, times in UTC.
 func plain(events []persistence.Recorded) []persistence.Recorded {
 	same := make([]persistence.Recorded, len(events))
 	for i, recorded := range events {

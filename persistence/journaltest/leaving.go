@@ -14,13 +14,13 @@ import (
 )
 
 var leaving = cases{
-	"an append whose caller leaves is stored, refused or unknown":  leaveAppends,
-	"a reader who leaves gets the reason or the events":            leaveReads,
-	"a caller who has left is told that nothing was done, and why": leaveFirst,
+	"an append whose caller leaves is stored, refused or of unknown outcome": leaveAppends,
+	"a reader that leaves gets the reason or the events":                     leaveReads,
+	"a call with an ended context says that nothing was done, and why":       leaveFirst,
 }
 
-// leaveAppends has callers leave at any moment, some before and some after their
-// append is through, or the deletion that one of them makes too.
+// leaveAppends lets callers leave at any moment, some before and some after their append
+// is stored. One of them also deletes.
 func leaveAppends(t *testing.T, s suite) {
 	j := s.open(t)
 	const writers, attempts = 8, 25
@@ -48,7 +48,7 @@ func leaveAppends(t *testing.T, s suite) {
 	}
 	require.NoError(t, group.Wait())
 
-	// Appends take effect in order, so behind these none of the others is under way.
+	// Appends take effect in order: when these have, none of the others is under way.
 	for i := range shared {
 		outcome := l.attempt(j, sharedStream(i), persistence.Any, labelled(99, i, 1)...)
 		require.NoError(t, outcome.Err)
@@ -56,8 +56,8 @@ func leaveAppends(t *testing.T, s suite) {
 	l.verify(j)
 }
 
-// leaveFirst makes every call for a caller who is gone already. An error without a kind
-// would be taken for one that a domain has made.
+// leaveFirst makes every call with a context that has ended. An error without a kind would
+// be taken for an error of the domain.
 func leaveFirst(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("left-1", 2)
@@ -68,7 +68,7 @@ func leaveFirst(t *testing.T, s suite) {
 	gone.ctx = ctx
 	for call, err := range everyCall(gone, "left-1") {
 		if err == nil {
-			continue // what is at hand may be answered
+			continue // a call that needs no I/O may be answered
 		}
 		class, known := persistence.Classify(err)
 		require.True(t, known, "%s: %v", call, err)
@@ -86,7 +86,7 @@ func leaveReads(t *testing.T, s suite) {
 		ctx, leave := context.WithTimeout(j.ctx, time.Duration(i)*50*time.Microsecond)
 		events, err := collect(j.Read(ctx, "read-1", persistence.ReadOptions{}))
 		if err == nil {
-			require.Len(t, events, len(want), "a loop that ends without an error is complete")
+			require.Len(t, events, len(want), "a loop that ends without an error has shown all events")
 		} else {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		}

@@ -11,15 +11,15 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// ledger is what writers were told about their appends, to be compared with what
-// the journal holds in the end. The texts of all notes must differ.
+// ledger records the outcomes that writers got, to compare them with the journal at the
+// end. The texts of all notes must differ.
 type ledger struct {
 	mu        sync.Mutex
 	entries   []entry
 	deletions []deletion
 }
 
-// deletion is what somebody was told who deleted a stream.
+// deletion is the outcome of a deletion.
 type deletion struct {
 	stream  persistence.StreamID
 	version persistence.Version
@@ -32,7 +32,7 @@ type entry struct {
 	outcome persistence.Outcome
 }
 
-// write takes down the outcome of an append of notes.
+// write records the outcome of an append of notes.
 func (l *ledger) write(stream persistence.StreamID, events []persistence.Event, outcome persistence.Outcome) {
 	e := entry{stream: stream, outcome: outcome}
 	for i := range events {
@@ -43,7 +43,7 @@ func (l *ledger) write(stream persistence.StreamID, events []persistence.Event, 
 	l.entries = append(l.entries, e)
 }
 
-// attempt appends notes and takes down what became of them.
+// attempt appends notes and records the outcome.
 func (l *ledger) attempt(j journal, stream persistence.StreamID, expected persistence.Expected, events ...persistence.Event) persistence.Outcome {
 	outcomes, err := j.Append(j.ctx, persistence.Append{Stream: stream, Expected: expected, Events: events})
 	outcome := persistence.Outcome{Err: err}
@@ -54,7 +54,7 @@ func (l *ledger) attempt(j journal, stream persistence.StreamID, expected persis
 	return outcome
 }
 
-// delete deletes a stream and takes down what became of it.
+// delete deletes a stream and records the outcome.
 func (l *ledger) delete(j journal, stream persistence.StreamID, expected persistence.Expected) error {
 	version, err := j.Delete(j.ctx, stream, expected)
 	l.mu.Lock()
@@ -76,8 +76,8 @@ func (l *ledger) acknowledged() int {
 	return count
 }
 
-// forget makes every failure one whose outcome is unknown: a process that has
-// died hears no reasons.
+// forget turns every failure into an unknown outcome, because a process that has died
+// gets no answers.
 func (l *ledger) forget() {
 	for i := range l.entries {
 		e := &l.entries[i]
@@ -92,10 +92,9 @@ func (l *ledger) forget() {
 	}
 }
 
-// verify requires that the journal holds what the writers were told: each event
-// that was acknowledged, once, at its place; none that was refused; of an unknown
-// append all events or none. Tombstones are where those were told who deleted.
-// Nobody writes any more.
+// verify requires that the journal holds what the writers were told: each acknowledged
+// event once, at its place; no refused event; all events or none of an append with
+// unknown outcome; and a tombstone where a deletion said so. All writers have ended.
 func (l *ledger) verify(j journal) {
 	j.t.Helper()
 	all := j.all()
@@ -110,14 +109,14 @@ func (l *ledger) verify(j journal) {
 		}
 		text := string(recorded.Payload)
 		_, twice := found[text]
-		require.False(j.t, twice, "stored twice: %q", text)
+		require.False(j.t, twice, "no event is stored twice: %q", text)
 		found[text] = recorded
 	}
 	known := 0
 	for i := range l.entries {
 		known += l.entries[i].verify(j.t, found)
 	}
-	require.Len(j.t, found, known, "events that nobody wrote")
+	require.Len(j.t, found, known, "every event in the journal was written by a writer of this case")
 	l.verifyDeletions(j.t, tombstones)
 	for stream, version := range versions {
 		begin := persistence.Version(1)
@@ -141,30 +140,30 @@ func (l *ledger) verifyDeletions(t tester, tombstones map[persistence.StreamID][
 	}
 	for stream, versions := range told {
 		for _, version := range versions {
-			require.Contains(t, tombstones[stream], version, "%s was deleted", stream)
+			require.Contains(t, tombstones[stream], version, "%s was deleted, so that it has a tombstone at that version", stream)
 		}
 	}
 	for stream, versions := range tombstones {
 		unknown -= len(versions) - len(told[stream])
 	}
-	require.GreaterOrEqual(t, unknown, 0, "tombstones of nobody")
+	require.GreaterOrEqual(t, unknown, 0, "every tombstone belongs to a deletion of this case")
 }
 
-// verifyLife requires that a stream is read as the global sequence shows it, from
-// its first version on, and that it exists when something follows its tombstone.
+// verifyLife requires that a stream shows the same events as the global sequence, from its
+// first version on, and that it exists when something follows its tombstone.
 func verifyLife(j journal, stream persistence.StreamID, version, begin persistence.Version, all []persistence.Recorded) {
 	j.t.Helper()
 	info, err := j.Stream(j.ctx, stream)
 	if err != nil {
 		require.ErrorIs(j.t, err, persistence.ErrStreamNotFound)
-		require.Less(j.t, version, begin, "%s has events and does not exist", stream)
+		require.Less(j.t, version, begin, "%s has events, so that it exists", stream)
 		j.missing(stream)
 		return
 	}
 	require.Equal(j.t, []persistence.Version{version, begin}, []persistence.Version{info.Version, info.Begin}, "version and begin of %s", stream)
 	require.GreaterOrEqual(j.t, info.First, begin)
 	readable := slices.DeleteFunc(slices.Clone(all), func(r persistence.Recorded) bool { return r.Stream != stream || r.Version < info.First })
-	require.True(j.t, samePlain(readable, j.events(stream)), "stream %s of %d events is another in the global sequence", stream, version)
+	require.True(j.t, samePlain(readable, j.events(stream)), "stream %s of %d events is the same in the global sequence", stream, version)
 }
 
 // verify returns how many events of the entry are stored.
@@ -185,16 +184,16 @@ func (e *entry) verify(t tester, found map[string]persistence.Recorded) int {
 	err := e.outcome.Err
 	switch {
 	case err == nil:
-		require.Equal(t, len(e.texts), stored, "acknowledged and lost: %v", e.texts)
+		require.Equal(t, len(e.texts), stored, "acknowledged events are stored: %v", e.texts)
 	case errors.Is(err, persistence.ErrUnknownOutcome):
-		require.True(t, stored == 0 || stored == len(e.texts), "stored in part: %v", e.texts)
+		require.True(t, stored == 0 || stored == len(e.texts), "an append of unknown outcome is stored whole or not at all: %v", e.texts)
 	default:
-		require.Zero(t, stored, "refused and stored: %v: %v", e.texts, err)
+		require.Zero(t, stored, "refused events are not stored: %v: %v", e.texts, err)
 	}
 	return stored
 }
 
-// labelled are count notes with a text of their own for each writer and attempt.
+// labelled makes count notes whose texts name the writer and the attempt.
 func labelled(writer, attempt, count int) []persistence.Event {
 	return notes(fmt.Sprintf("writer %d attempt %d event", writer, attempt), count)
 }

@@ -141,7 +141,7 @@ var creationMutants = map[string]mutant{
 			return nil
 		}
 	}},
-	"checks that a stream is new before it creates it and not while": {caughtBy: "of many who create a stream one succeeds", fault: func(r *rigged) {
+	"checks that a stream is new before it creates it and not while": {caughtBy: "one of many callers that create a stream succeeds", fault: func(r *rigged) {
 		r.onCreate = func(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata) error {
 			if _, err := r.Journal.Stream(ctx, stream); err == nil {
 				return &persistence.StreamExistsError{Stream: stream}
@@ -151,7 +151,7 @@ var creationMutants = map[string]mutant{
 			return nil
 		}
 	}},
-	"refuses the first event of a created stream": {caughtBy: "the expected version decides wherever a stream is in its life", fault: func(r *rigged) {
+	"refuses the first event of a created stream": {caughtBy: "the expected version decides at each stage of a stream's life", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			if info, err := r.Journal.Stream(ctx, a.Stream); err == nil && a.Expected == persistence.NoStream && len(a.Events) > 0 {
 				return persistence.Outcome{Err: &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: info.Version}}, nil
@@ -159,18 +159,18 @@ var creationMutants = map[string]mutant{
 			return r.honest(ctx, a)
 		})
 	}},
-	"ends a created stream with its first event": {caughtBy: "metadata is that of a stream and not of its events", fault: func(r *rigged) {
+	"ends a created stream with its first event": {caughtBy: "metadata of a stream is separate from that of its events", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			_, _ = r.Journal.SetMetadata(ctx, a.Stream, nil, persistence.AnyRevision)
 			return r.honest(ctx, a)
 		})
 	}},
-	"ignores the revision": {caughtBy: "metadata is changed at the expected revision only", fault: func(r *rigged) {
+	"ignores the revision": {caughtBy: "metadata is changed only at the expected revision", fault: func(r *rigged) {
 		r.onSetMetadata = func(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata, _ persistence.Revision) (persistence.Revision, error) {
 			return r.Journal.SetMetadata(ctx, stream, metadata, persistence.AnyRevision)
 		}
 	}},
-	"checks the revision before it writes and not while": {caughtBy: "of many who change metadata at a revision one does", fault: func(r *rigged) {
+	"checks the revision before it writes and not while": {caughtBy: "one of many callers that change metadata at a revision succeeds", fault: func(r *rigged) {
 		r.onSetMetadata = func(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata, expected persistence.Revision) (persistence.Revision, error) {
 			info, err := r.Journal.Stream(ctx, stream)
 			if err == nil && expected != persistence.AnyRevision && expected != info.Revision {
@@ -219,7 +219,7 @@ var creationMutants = map[string]mutant{
 			return r.Journal.SetMetadata(ctx, stream, all, expected)
 		}
 	}},
-	"sets metadata of a stream that does not exist": {caughtBy: "metadata of a stream that does not exist is not set", fault: func(r *rigged) {
+	"sets metadata of a stream that does not exist": {caughtBy: "metadata of a stream that does not exist cannot be set", fault: func(r *rigged) {
 		r.onSetMetadata = func(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata, expected persistence.Revision) (persistence.Revision, error) {
 			_ = r.Journal.Create(ctx, stream, nil)
 			return r.Journal.SetMetadata(ctx, stream, metadata, expected)
@@ -244,7 +244,7 @@ var creationMutants = map[string]mutant{
 }
 
 var deletionMutants = map[string]mutant{
-	"counts the events of a deleted stream": {caughtBy: "a deleted stream is gone for its readers", fault: func(r *rigged) {
+	"counts the events of a deleted stream": {caughtBy: "readers do not find a deleted stream", fault: func(r *rigged) {
 		r.onCount = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) (int, error) {
 			count, err := r.Journal.Count(ctx, stream, options)
 			if events := r.everything(ctx, stream); errors.Is(err, persistence.ErrStreamNotFound) && len(events) > 0 {
@@ -253,7 +253,7 @@ var deletionMutants = map[string]mutant{
 			return count, err
 		}
 	}},
-	"checks that a stream exists before it deletes it and not while": {caughtBy: "of many who delete a stream one succeeds", fault: func(r *rigged) {
+	"checks that a stream exists before it deletes it and not while": {caughtBy: "one of many callers that delete a stream succeeds", fault: func(r *rigged) {
 		r.onDelete = func(ctx context.Context, stream persistence.StreamID, expected persistence.Expected) (persistence.Version, error) {
 			info, err := r.Journal.Stream(ctx, stream)
 			if err != nil {
@@ -266,14 +266,14 @@ var deletionMutants = map[string]mutant{
 			return info.Version + 1, nil
 		}
 	}},
-	"begins a life where another was truncated": {caughtBy: "a truncation ends with the stream that is truncated", fault: func(r *rigged) {
+	"begins a life where another was truncated": {caughtBy: "a truncation ends with its stream", fault: func(r *rigged) {
 		highest := map[persistence.StreamID]persistence.Version{}
 		r.onTruncate = func(ctx context.Context, stream persistence.StreamID, before persistence.Version) (persistence.Version, error) {
 			highest[stream] = max(highest[stream], before)
 			return r.Journal.Truncate(ctx, stream, highest[stream])
 		}
 	}},
-	"goes on at a tombstone again": {caughtBy: "who goes on from a tombstone sees what follows it", fault: func(r *rigged) {
+	"goes on at a tombstone again": {caughtBy: "a reader that continues from a tombstone sees the events after it", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			at := options.After.Of(0)
 			for page := range r.Journal.ReadAll(ctx, persistence.ReadAllOptions{System: true}) {
@@ -287,7 +287,7 @@ var deletionMutants = map[string]mutant{
 			return r.Journal.ReadAll(ctx, options)
 		}
 	}},
-	"counts from 1 when a stream is written again": {caughtBy: "a stream that is written again goes on counting", fault: func(r *rigged) {
+	"counts from 1 when a stream is written again": {caughtBy: "a stream that is written again counts on", fault: func(r *rigged) {
 		end := r.ends()
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			outcome, err := r.honest(ctx, a)
@@ -303,7 +303,7 @@ var deletionMutants = map[string]mutant{
 			}
 		}
 	}},
-	"reads what was deleted when a stream is written again": {caughtBy: "a stream that is written again goes on counting", fault: func(r *rigged) {
+	"reads what was deleted when a stream is written again": {caughtBy: "a stream that is written again counts on", fault: func(r *rigged) {
 		r.onRead = r.past
 	}},
 	"hides tombstones from the sequence": {caughtBy: "a tombstone is an event of the sequence", fault: func(r *rigged) {
@@ -344,7 +344,7 @@ var deletionMutants = map[string]mutant{
 		}
 	}},
 	"knows the ids of a deleted stream": {caughtBy: "a deletion forgets the ids of its stream", fault: (*rigged).remembers},
-	"lets a writer pass who has not seen a deletion": {caughtBy: "a writer who has not seen a deletion gets a conflict", fault: func(r *rigged) {
+	"lets a writer pass who has not seen a deletion": {caughtBy: "a writer that has not seen a deletion gets a conflict", fault: func(r *rigged) {
 		end := r.ends()
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			if last := end(a.Stream); last > 0 && a.Expected == persistence.Exact(last-1) {
@@ -389,7 +389,7 @@ var deletionMutants = map[string]mutant{
 			return r.Journal.Delete(ctx, stream, expected)
 		}
 	}},
-	"reads on while a stream ends": {caughtBy: "a stream is read whole while it is deleted and cut", fault: func(r *rigged) {
+	"reads on while a stream ends": {caughtBy: "a stream is read whole while it is deleted and truncated", fault: func(r *rigged) {
 		// It looks for each event anew, as one who pages by version and is not told where
 		// the stream begins meanwhile.
 		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
@@ -434,19 +434,19 @@ var deletionMutants = map[string]mutant{
 }
 
 var truncationMutants = map[string]mutant{
-	"lowers a truncation": {caughtBy: "a truncation never goes back and leaves the newest", fault: func(r *rigged) {
+	"lowers a truncation": {caughtBy: "a truncation never goes back and leaves the newest event", fault: func(r *rigged) {
 		r.onTruncate = func(ctx context.Context, stream persistence.StreamID, before persistence.Version) (persistence.Version, error) {
 			first, err := r.Journal.Truncate(ctx, stream, before)
 			return min(first, max(before, 1)), err
 		}
 	}},
-	"truncates the newest event": {caughtBy: "a truncation never goes back and leaves the newest", fault: func(r *rigged) {
+	"truncates the newest event": {caughtBy: "a truncation never goes back and leaves the newest event", fault: func(r *rigged) {
 		r.onTruncate = func(ctx context.Context, stream persistence.StreamID, before persistence.Version) (persistence.Version, error) {
 			first, err := r.Journal.Truncate(ctx, stream, before)
 			return max(first, before), err
 		}
 	}},
-	"begins later without a word": {caughtBy: "what is truncated cannot be read", fault: func(r *rigged) {
+	"begins later without a word": {caughtBy: "truncated events cannot be read in their stream", fault: func(r *rigged) {
 		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
 			if info, _ := r.Journal.Stream(ctx, stream); !options.Backward && options.From < info.First {
 				options.From = 0
@@ -454,7 +454,7 @@ var truncationMutants = map[string]mutant{
 			return r.Journal.Read(ctx, stream, options)
 		}
 	}},
-	"reads backward what was truncated": {caughtBy: "what is truncated cannot be read", fault: func(r *rigged) {
+	"reads backward what was truncated": {caughtBy: "truncated events cannot be read in their stream", fault: func(r *rigged) {
 		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
 			if options.Backward {
 				return r.past(ctx, stream, options)
@@ -472,19 +472,19 @@ var truncationMutants = map[string]mutant{
 			})
 		}
 	}},
-	"forgets the ids of what is truncated": {caughtBy: "a truncated stream goes on as before", fault: func(r *rigged) {
+	"forgets the ids of what is truncated": {caughtBy: "a truncated stream continues as before", fault: func(r *rigged) {
 		r.onTruncate = func(ctx context.Context, stream persistence.StreamID, before persistence.Version) (persistence.Version, error) {
 			first, err := r.Journal.Truncate(ctx, stream, before)
 			_, _ = r.Journal.Scavenge(ctx, stream)
 			return first, err
 		}
 	}},
-	"shows scavenged events": {caughtBy: "scavenged events are passed over and leave no gap", fault: func(r *rigged) {
+	"shows scavenged events": {caughtBy: "scavenged events are skipped and leave no gap", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			return r.pages(ctx, options, fillGaps(&options))
 		}
 	}},
-	"closes the gaps of scavenged events": {caughtBy: "scavenged events are passed over and leave no gap", fault: func(r *rigged) {
+	"closes the gaps of scavenged events": {caughtBy: "scavenged events are skipped and leave no gap", fault: func(r *rigged) {
 		gone := int64(0)
 		r.onScavenge = func(ctx context.Context, stream persistence.StreamID) (int, error) {
 			events, err := r.Journal.Scavenge(ctx, stream)
@@ -497,7 +497,7 @@ var truncationMutants = map[string]mutant{
 			}
 		}
 	}},
-	"scavenges tombstones": {caughtBy: "scavenged events are passed over and leave no gap", fault: func(r *rigged) {
+	"scavenges tombstones": {caughtBy: "scavenged events are skipped and leave no gap", fault: func(r *rigged) {
 		scavenged := map[persistence.StreamID]bool{}
 		r.onScavenge = func(ctx context.Context, stream persistence.StreamID) (int, error) {
 			scavenged[stream] = true
@@ -509,14 +509,14 @@ var truncationMutants = map[string]mutant{
 			})
 		}
 	}},
-	"scavenges what can be read": {caughtBy: "scavenging takes nothing that can be read", fault: func(r *rigged) {
+	"scavenges what can be read": {caughtBy: "scavenging removes nothing that can be read", fault: func(r *rigged) {
 		r.onScavenge = func(ctx context.Context, stream persistence.StreamID) (int, error) {
 			_, _ = r.Journal.Truncate(ctx, stream, r.version(ctx, stream))
 			return r.Journal.Scavenge(ctx, stream)
 		}
 	}},
-	"knows the ids of scavenged events": {caughtBy: "scavenging forgets the ids of what it empties", fault: (*rigged).remembers},
-	"takes an empty page for the end": {caughtBy: "long runs of scavenged events are passed over", fault: func(r *rigged) {
+	"knows the ids of scavenged events": {caughtBy: "scavenging forgets the ids of the events that it empties", fault: (*rigged).remembers},
+	"takes an empty page for the end": {caughtBy: "long runs of scavenged events are skipped", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			return func(yield func(persistence.Page, error) bool) {
 				for page, err := range r.Journal.ReadAll(ctx, options) {

@@ -12,11 +12,11 @@ import (
 )
 
 var limits = cases{
-	"what is at a limit is stored, what is above it refused": limitsHold,
-	"an append of the greatest size is stored":               limitOfAppend,
+	"a value at a limit is stored, and a value above it refused": limitsHold,
+	"an append of the greatest size is stored":                   limitOfAppend,
 }
 
-// limitsHold tries each limit and one more than it.
+// limitsHold tries values at each limit and one above it.
 func limitsHold(t *testing.T, s suite) {
 	j := s.open(t)
 	one := func(e persistence.Event) []persistence.Event {
@@ -76,7 +76,7 @@ func limitOfAppend(t *testing.T, s suite) {
 	pages := 0
 	for page, err := range j.ReadAll(j.ctx, persistence.ReadAllOptions{}) {
 		require.NoError(t, err)
-		require.LessOrEqual(t, bytesOf(page.Events), persistence.DefaultPageBytes, "pages are bound by default")
+		require.LessOrEqual(t, bytesOf(page.Events), persistence.DefaultPageBytes, "pages are limited in bytes by default")
 		pages++
 	}
 	require.GreaterOrEqual(t, pages, 2)

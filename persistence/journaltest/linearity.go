@@ -18,8 +18,7 @@ var linearity = cases{
 	"each stream is linearizable": linearizable,
 }
 
-// call is an append to a stream, its deletion, or a reading of it when it has no
-// text.
+// call is an append to a stream, its deletion, or, without a text, a reading of it.
 type call struct {
 	stream   persistence.StreamID
 	expected persistence.Expected
@@ -27,8 +26,8 @@ type call struct {
 	deletes  bool
 }
 
-// answer is what a call returned: the version after an append or of a tombstone,
-// the version found by a conflict, the texts read.
+// answer is the result of a call: the version after an append or of a tombstone, the
+// version that a conflict found, or the texts that were read.
 type answer struct {
 	version  persistence.Version
 	conflict bool
@@ -36,8 +35,8 @@ type answer struct {
 	texts    string
 }
 
-// linearizable records what clients called, when, and what they were told, and
-// has porcupine look for one order of the calls that explains all answers.
+// linearizable records the calls of clients, their times and their answers. porcupine then
+// searches for one order of the calls that explains all answers.
 func linearizable(t *testing.T, s suite) {
 	j := s.open(t)
 	const clients, calls = 5, 16
@@ -69,8 +68,8 @@ func linearizable(t *testing.T, s suite) {
 	require.Equal(t, porcupine.Ok, porcupine.CheckOperationsTimeout(streamModel, history, s.patience))
 }
 
-// callOf mixes reads, appends without expectation, exact ones of which some meet
-// the version by chance, and deletions.
+// callOf draws a read, an append without expectation, an append with an exact version that
+// may be right by chance, or a deletion.
 func callOf(client, i int) call {
 	c := call{stream: sharedStream(client + i/2), text: fmt.Sprintf("%d.%d", client, i)}
 	switch (client + i) % 8 {
@@ -111,14 +110,14 @@ func answerOf(j journal, c call) (answer, error) {
 	return answer{version: outcomes[0].Last}, outcomes[0].Err
 }
 
-// streamState is a stream as its version, the first that can be read, and the texts of
-// the notes from there on.
+// streamState is the state of a stream: its version, the first readable version, and the
+// texts of the notes from there on.
 type streamState struct {
 	version, first persistence.Version
 	texts          string
 }
 
-// streamModel says what the calls do to one stream.
+// streamModel says how calls change one stream.
 var streamModel = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		parts := map[persistence.StreamID][]porcupine.Operation{}

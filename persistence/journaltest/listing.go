@@ -20,10 +20,10 @@ var listing = cases{
 	"categories of streams that exist are listed once":  listCategories,
 	"names are matched by their bytes":                  listSpellings,
 	"options of a listing out of range are invalid":     listInvalid,
-	"a listing may be left and begun again":             listAgain,
+	"a loop over a listing may be left and begun again": listAgain,
 	"system streams are listed on request only":         listSystem,
-	"a listing longer than any page of it is complete":  listLong,
-	"a reader may call the journal inside of a listing": listInside,
+	"a listing longer than its pages is complete":       listLong,
+	"a reader may call the journal inside a listing":    listInside,
 }
 
 func categoriesOf(j journal, options persistence.ListOptions) []string {
@@ -68,10 +68,10 @@ func listStreams(t *testing.T, s suite) {
 		{Stream: "e-cut", Version: 4, First: 3, Begin: 1},
 	}, j.list(persistence.ListOptions{}))
 	j.create("c-deleted", nil)
-	require.Equal(t, []string{"a-written", "b-created", "c-deleted", "d-again", "e-cut"}, namesOf(j, persistence.ListOptions{}), "what was deleted can be there again")
+	require.Equal(t, []string{"a-written", "b-created", "c-deleted", "d-again", "e-cut"}, namesOf(j, persistence.ListOptions{}), "a deleted stream that is written again is listed")
 }
 
-// listedMetadata are the names of a journal to list, with their metadata.
+// listedMetadata creates streams to list and returns their names with their metadata.
 func listedMetadata(j journal) map[string]persistence.Metadata {
 	j.t.Helper()
 	all := map[string]persistence.Metadata{}
@@ -93,7 +93,7 @@ func listedMetadata(j journal) map[string]persistence.Metadata {
 func listChosen(t *testing.T, s suite) {
 	j := s.open(t)
 	all := listedMetadata(j)
-	// want says slowly what the options choose.
+	// want is what the options choose, in the simplest way.
 	want := func(choose func(name string) bool) []string {
 		var names []string
 		for name := range all {
@@ -141,8 +141,8 @@ func listChosen(t *testing.T, s suite) {
 	}
 }
 
-// pagedAlike requires that what options choose is the same, listed at once, page
-// by page, and part by part.
+// pagedAlike requires that options choose the same streams when they are listed at once, in
+// pages, and in parts.
 func pagedAlike(j journal, options persistence.ListOptions) {
 	j.t.Helper()
 	all := j.list(options)
@@ -188,7 +188,7 @@ func listPaged(t *testing.T, s suite) {
 		}
 		require.Equal(t, want, namesOf(j, persistence.ListOptions{After: after}), "after %q", after)
 		if len(want) > 2 {
-			require.Equal(t, want[2:], namesOf(j, persistence.ListOptions{After: after, Offset: 2}), "an offset counts from the place on")
+			require.Equal(t, want[2:], namesOf(j, persistence.ListOptions{After: after, Offset: 2}), "an offset counts from the given place on")
 		}
 	}
 	require.Equal(t, []string{"user-2"}, namesOf(j, persistence.ListOptions{Prefix: "user-", After: "user-10", Limit: 1}))
@@ -230,7 +230,7 @@ func listNumbers(t *testing.T, s suite) {
 func listCategories(t *testing.T, s suite) {
 	j := s.open(t)
 	require.Empty(t, categoriesOf(j, persistence.ListOptions{}))
-	// The order of names is another than that of their categories: "a!-1" < "a-1".
+	// Names and their categories have different orders: "a!-1" < "a-1".
 	for _, name := range []persistence.StreamID{
 		"user-1", "user-2", "user-profile-7", "User-1", "a-1", "a!-1", "a.b-1", "ab-1", "plain", "-x", "x-", "ü-1", "user.v2-1", "$sys-1", "$sys", "u%-1",
 	} {
@@ -281,7 +281,7 @@ func listSpellings(t *testing.T, s suite) {
 	}
 	slices.Sort(names)
 
-	require.Equal(t, names, namesOf(j, persistence.ListOptions{System: true}), "by bytes, not by any alphabet")
+	require.Equal(t, names, namesOf(j, persistence.ListOptions{System: true}), "names are ordered by their bytes, not by an alphabet")
 	for i, name := range names {
 		require.Equal(t, []string{name}, namesOf(j, persistence.ListOptions{Name: name, System: true}), "%q", name)
 		require.Equal(t, name, namesOf(j, persistence.ListOptions{Prefix: name, System: true})[0], "%q", name)
@@ -329,7 +329,7 @@ func listInvalid(t *testing.T, s suite) {
 			require.ErrorIs(t, errs[0], persistence.ErrInvalid, what)
 		}
 	}
-	require.Empty(t, namesOf(j, persistence.ListOptions{Pattern: strings.Repeat("a", persistence.MaxPattern)}), "a pattern at the limit is fine")
+	require.Empty(t, namesOf(j, persistence.ListOptions{Pattern: strings.Repeat("a", persistence.MaxPattern)}), "a pattern of the greatest length is valid")
 }
 
 func listAgain(t *testing.T, s suite) {
@@ -362,7 +362,7 @@ func listAgain(t *testing.T, s suite) {
 		require.NoError(t, err)
 		count++
 	}
-	require.Equal(t, 12, count, "each range lists what is there")
+	require.Equal(t, 12, count, "each loop lists the streams that are there then")
 }
 
 func listSystem(t *testing.T, s suite) {
@@ -399,7 +399,7 @@ func listLong(t *testing.T, s suite) {
 
 	require.Equal(t, want, namesOf(j, persistence.ListOptions{}))
 	require.Equal(t, want[1999:2100], namesOf(j, persistence.ListOptions{Offset: 1999, Limit: 101}))
-	require.Equal(t, want[2222:2223], namesOf(j, persistence.ListOptions{Pattern: "2222$"}), "a match lies far behind")
+	require.Equal(t, want[2222:2223], namesOf(j, persistence.ListOptions{Pattern: "2222$"}), "a match far behind the start is found")
 	require.Equal(t, []string{"long"}, categoriesOf(j, persistence.ListOptions{}))
 }
 

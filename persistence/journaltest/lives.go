@@ -10,25 +10,25 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// lives holds what is decided by a stream's life so far.
+// lives are the cases in which the life of a stream so far decides.
 var lives = cases{
-	"the expected version decides wherever a stream is in its life": livesDecide,
+	"the expected version decides at each stage of a stream's life": livesDecide,
 	"the expected version decides about a deletion":                 livesDeleted,
 	"a name that no stream can have is refused everywhere":          namesRefused,
 	"only the journal itself writes tombstones":                     tombstonesRefused,
 }
 
-// life is a stream's past and what follows from it.
+// life is the past of a stream and what follows from it.
 type life struct {
 	past func(j journal, stream persistence.StreamID)
-	// info is what the journal knows then; a life without a first version does not
-	// exist. The stream's own name is left out.
+	// info is what the journal then knows, without the stream's name. A life without a
+	// first version does not exist.
 	info persistence.StreamInfo
 }
 
 func (l *life) exists() bool { return l.info.First > 0 }
 
-// admits says slowly what the contract says of every expectation.
+// admits says which expectations the contract accepts, in the simplest way.
 func (l *life) admits(expected persistence.Expected) bool {
 	switch expected {
 	case persistence.Any:
@@ -134,7 +134,7 @@ func livesDecide(t *testing.T, s suite) {
 			require.Equal(t, before, j.info(stream), what)
 		} else {
 			j.missing(stream)
-			j.create(stream, nil) // nothing is in the way of what was refused
+			j.create(stream, nil) // the refused call left nothing behind
 		}
 	})
 }

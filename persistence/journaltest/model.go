@@ -17,16 +17,16 @@ import (
 )
 
 var models = cases{
-	"any sequence of calls is answered as by the model": behavesLikeModel,
+	"any sequence of calls is answered as the model answers it": behavesLikeModel,
 }
 
-// modelTime bounds the search on a journal that is slow. A fast one has as many
-// sequences as rapid is told.
+// modelTime limits the search on a slow journal. A fast one runs all sequences that rapid
+// is told to.
 const modelTime = 10 * time.Second
 
-// behavesLikeModel has rapid look for a sequence of calls that the journal
-// answers otherwise than the model, and shrink it. All sequences run on one
-// journal, each on streams of its own.
+// behavesLikeModel lets rapid search for a sequence of calls to which the journal and the
+// model give different answers, and shrink it. All sequences run on one journal, each on
+// streams of its own.
 func behavesLikeModel(t *testing.T, s suite) {
 	j := s.open(t)
 	run, found, begin := 0, false, time.Now()
@@ -57,8 +57,7 @@ type model struct {
 	head    persistence.Positions
 }
 
-// modelStream is a stream with all its events; what is before info.First cannot
-// be read.
+// modelStream is a stream with all its events. Events before info.First cannot be read.
 type modelStream struct {
 	events   []*persistence.Recorded
 	named    map[persistence.EventID]persistence.Version
@@ -115,7 +114,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	return actions
 }
 
-// append makes a call of one to three appends, most of which can succeed.
+// append makes a call of one to three appends. Most of them can succeed.
 func (m *model) append(r *rapid.T) {
 	appends := rapid.SliceOfN(rapid.Custom(m.draw), 1, 3).Draw(r, "appends")
 	invalid := slices.ContainsFunc(appends, func(a persistence.Append) bool { return a.Check() != nil })
@@ -152,8 +151,8 @@ func (m *model) submit(r *rapid.T) {
 	m.publish()
 }
 
-// transacting appends one after the other in a transaction, looks at what it
-// sees, and commits or not.
+// transacting appends several times in a transaction, checks what it sees, and commits or
+// rolls back.
 func (m *model) transacting(r *rapid.T) {
 	appends := rapid.SliceOfN(rapid.Custom(m.draw), 0, 4).Draw(r, "transaction")
 	var changed error
@@ -193,7 +192,7 @@ func (m *model) transacting(r *rapid.T) {
 	m.publish()
 }
 
-// remember returns the streams as they are, whatever becomes of them.
+// remember returns a copy of the streams as they are now.
 func (m *model) remember() map[persistence.StreamID]*modelStream {
 	before := map[persistence.StreamID]*modelStream{}
 	for name, stream := range m.streams {
@@ -232,9 +231,9 @@ func (m *model) drawExpected(r *rapid.T, version persistence.Version) persistenc
 	}).Draw(r, "expected")
 }
 
-// settle requires the outcome that the contract gives an append, and changes the
-// model's stream by it. Its place in the sequence is for publish to check, because
-// the order of a call holds for each of its streams and not between them.
+// settle requires the outcome that the contract gives an append, and changes the model's
+// stream. It leaves the place in the sequence to publish, because a call has an order
+// within each stream and none between streams.
 func (m *model) settle(a *persistence.Append, got persistence.Outcome) {
 	m.t.Helper()
 	if a.Check() != nil {
@@ -268,8 +267,8 @@ func (m *model) conflicts(name persistence.StreamID, expected persistence.Expect
 	require.Equal(m.t, &persistence.ConflictError{Stream: name, Expected: expected, Actual: m.streams[name].info.Version}, conflict)
 }
 
-// overlap compares the ids of an append with those of its stream: it returns the
-// version of the first when all are there as a run with the same content.
+// overlap compares the ids of an append with those of its stream. When all are there, side
+// by side and with the same content, it returns the version of the first.
 func (s *modelStream) overlap(a *persistence.Append) (duplicate persistence.Version, reused bool) {
 	if !a.Named() {
 		return 0, false
@@ -303,7 +302,7 @@ func (m *model) add(a *persistence.Append, position persistence.Position) {
 	}
 }
 
-// publish requires that what a call has stored follows the head without gap.
+// publish requires that the events of a call follow the head without gap.
 func (m *model) publish() {
 	m.t.Helper()
 	slices.SortFunc(m.fresh, func(a, b *persistence.Recorded) int { return cmp.Compare(a.Position.Offset, b.Position.Offset) })
@@ -321,8 +320,7 @@ func (m *model) pick(r *rapid.T) (persistence.StreamID, *modelStream) {
 	return name, m.streams[name]
 }
 
-// was requires that what was asked of a stream that does not exist is not found,
-// and reports whether it exists.
+// was reports whether a stream exists. If not, it requires that err says so.
 func (m *model) was(stream *modelStream, err error) bool {
 	m.t.Helper()
 	if !stream.exists() {
@@ -451,7 +449,7 @@ func (m *model) snapshotting(r *rapid.T) {
 	}
 }
 
-// filters of the model, by what they are called.
+// The filters of the model, by their names.
 var modelFilters = map[string]func(*persistence.Recorded) bool{
 	"":          nil,
 	"even":      func(recorded *persistence.Recorded) bool { return recorded.Version%2 == 0 },
@@ -496,7 +494,7 @@ func (m *model) read(r *rapid.T) {
 	require.Equal(m.t, len(events), count)
 }
 
-// chosen are the events of a stream that options and a filter choose.
+// chosen returns the events of a stream that options and a filter choose.
 func (s *modelStream) chosen(options persistence.ReadOptions, match func(*persistence.Recorded) bool) []*persistence.Recorded {
 	limit := options.Limit
 	options.Limit = 0
@@ -531,7 +529,7 @@ func (m *model) pages(r *rapid.T) {
 	}
 }
 
-// listing compares what is listed of the model's own streams.
+// listing compares the list of the model's own streams.
 func (m *model) listing(r *rapid.T) {
 	options := persistence.ListOptions{
 		Pattern:  fmt.Sprintf(rapid.SampledFrom([]string{`^\$?model%d-`, `^\$?model%d-[as]$`, `model%d-b$`}).Draw(r, "pattern"), m.run),
@@ -565,8 +563,7 @@ func (m *model) listing(r *rapid.T) {
 	require.Equal(m.t, categories, categoriesOf(m.journal, persistence.ListOptions{Pattern: fmt.Sprintf(`^\$?model%d$`, m.run), System: true}))
 }
 
-// readAll reads on from a place in the model's part of the sequence, or back from
-// one.
+// readAll reads forward or backward from a place in the model's part of the sequence.
 func (m *model) readAll(r *rapid.T) {
 	after := m.base
 	skip := rapid.IntRange(0, len(m.log)).Draw(r, "after")
@@ -585,7 +582,7 @@ func (m *model) readAll(r *rapid.T) {
 	m.readOn(skip, options, match)
 }
 
-// readWhole is the last look at everything.
+// readWhole compares everything at the end.
 func (m *model) readWhole() {
 	all := func(*persistence.Recorded) bool { return true }
 	m.readOn(0, persistence.ReadAllOptions{After: m.base, System: true}, all)
@@ -605,7 +602,7 @@ func (m *model) readOn(skip int, options persistence.ReadAllOptions, match func(
 	got := m.follow(options)
 	byPart := func(a, b persistence.Recorded) int { return int(a.Position.Part) - int(b.Position.Part) }
 	slices.SortStableFunc(want, func(a, b *persistence.Recorded) int { return byPart(*a, *b) })
-	slices.SortStableFunc(got, byPart) // partitions have no order among each other
+	slices.SortStableFunc(got, byPart) // partitions have no order between them
 	m.same(want, got)
 }
 
@@ -639,7 +636,7 @@ func (m *model) readBack(skip int, options persistence.ReadAllOptions, match fun
 	m.same(want, got)
 }
 
-// shown are the events that a reader of the sequence gets.
+// shown returns the events that a reader of the sequence gets.
 func (m *model) shown(events []*persistence.Recorded, options persistence.ReadAllOptions, match func(*persistence.Recorded) bool) []*persistence.Recorded {
 	var shown []*persistence.Recorded
 	for _, stored := range events {
@@ -650,8 +647,8 @@ func (m *model) shown(events []*persistence.Recorded, options persistence.ReadAl
 	return shown
 }
 
-// same compares what was read with the model, which learns from the first
-// reading what the journal made up: ids and times.
+// same compares events that were read with the model. From the first reading the model
+// learns the ids and times that the journal chose.
 func (m *model) same(want []*persistence.Recorded, got []persistence.Recorded) {
 	m.t.Helper()
 	require.Len(m.t, got, len(want))

@@ -34,8 +34,8 @@ func TestLongMutantsDie(t *testing.T) {
 
 			output, failed := runMutant(t, name, m.caughtBy)
 
-			require.NotContains(t, output, "no tests to run", "there is no case %q", m.caughtBy)
-			require.True(t, failed, "the mutant lives")
+			require.NotContains(t, output, "no tests to run", "the suite has no case %q", m.caughtBy)
+			require.True(t, failed, "the suite does not find this fault")
 			require.Contains(t, output, "--- FAIL: TestMutant/"+underscored(m.caughtBy))
 		})
 	}
@@ -49,8 +49,8 @@ func TestLongMutantsDie(t *testing.T) {
 	})
 }
 
-// The list is for people, who want to know what the suite finds; it has all mutants and
-// no others.
+// TestMutantsAreListed requires that the list names all mutants and no others. People read
+// it to know which faults the suite finds.
 func TestMutantsAreListed(t *testing.T) {
 	t.Parallel()
 

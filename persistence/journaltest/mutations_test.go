@@ -75,7 +75,7 @@ var appendMutants = map[string]mutant{
 			}, err
 		})
 	}},
-	"checks the version before it writes and not while": {caughtBy: "of writers who expect the same version one succeeds", fault: func(r *rigged) {
+	"checks the version before it writes and not while": {caughtBy: "one of many writers that expect the same version succeeds", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			if actual := r.version(ctx, a.Stream); !a.Expected.Accepts(actual) {
 				return persistence.Outcome{Err: &persistence.ConflictError{Stream: a.Stream, Expected: a.Expected, Actual: actual}}, nil
@@ -125,10 +125,10 @@ var appendMutants = map[string]mutant{
 			return outcomes, nil
 		}
 	}},
-	"stores the valid appends of an invalid call": {caughtBy: "an invalid append keeps all of its call from being done", fault: func(r *rigged) {
+	"stores the valid appends of an invalid call": {caughtBy: "an invalid append refuses the whole call", fault: func(r *rigged) {
 		r.one(r.honest)
 	}},
-	"stores for a caller who has left": {caughtBy: "a caller who has left changes nothing", fault: func(r *rigged) {
+	"stores for a caller who has left": {caughtBy: "a caller whose context has ended changes nothing", fault: func(r *rigged) {
 		r.onAppend = func(ctx context.Context, appends []persistence.Append) ([]persistence.Outcome, error) {
 			outcomes, err := r.Journal.Append(context.WithoutCancel(ctx), appends...)
 			if ctx.Err() != nil {
@@ -137,7 +137,7 @@ var appendMutants = map[string]mutant{
 			return outcomes, err
 		}
 	}},
-	"reports an append as refused whose caller left after it": {caughtBy: "an append whose caller leaves is stored, refused or unknown", fault: func(r *rigged) {
+	"reports an append as refused whose caller left after it": {caughtBy: "an append whose caller leaves is stored, refused or of unknown outcome", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			outcome, err := r.honest(ctx, a)
 			for i := 0; i < 2000 && ctx.Err() == nil; i++ { // the flush, during which a caller may leave
@@ -149,7 +149,7 @@ var appendMutants = map[string]mutant{
 			return outcome, err
 		})
 	}},
-	"has no limits": {caughtBy: "what is at a limit is stored, what is above it refused", fault: func(r *rigged) {
+	"has no limits": {caughtBy: "a value at a limit is stored, and a value above it refused", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			outcome, err := r.honest(ctx, a)
 			if errors.Is(err, persistence.ErrInvalid) {
@@ -213,7 +213,7 @@ var nameMutants = map[string]mutant{
 			return r.honest(ctx, a)
 		})
 	}},
-	"takes headers for content": {caughtBy: "headers and the form of empty metadata do not make content other", fault: func(r *rigged) {
+	"takes headers for content": {caughtBy: "headers and the form of empty metadata do not count as content", fault: func(r *rigged) {
 		headers := map[persistence.EventID]string{}
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			for i := range a.Events {
@@ -247,7 +247,7 @@ var nameMutants = map[string]mutant{
 			return r.honest(ctx, a)
 		})
 	}},
-	"forgets the ids of a stream that has grown": {caughtBy: "any sequence of calls is answered as by the model", fault: func(r *rigged) {
+	"forgets the ids of a stream that has grown": {caughtBy: "any sequence of calls is answered as the model answers it", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			if r.version(ctx, a.Stream) >= 6 && a.Named() {
 				a.Events = unnamed(a.Events)
@@ -255,7 +255,7 @@ var nameMutants = map[string]mutant{
 			return r.honest(ctx, a)
 		})
 	}},
-	"folds the case of names": {caughtBy: "names are bytes and come back as they were", fault: func(r *rigged) {
+	"folds the case of names": {caughtBy: "names are bytes and come back unchanged", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			a.Stream, a.Expected = persistence.StreamID(strings.ToLower(string(a.Stream))), persistence.Any
 			return r.honest(ctx, a)
@@ -298,7 +298,7 @@ var orderMutants = map[string]mutant{
 			}
 		}
 	}},
-	"publishes positions out of their order": {caughtBy: "a reader who follows the sequence misses nothing", fault: func(r *rigged) {
+	"publishes positions out of their order": {caughtBy: "a reader that follows the sequence misses nothing", fault: func(r *rigged) {
 		late := map[int64]bool{} // positions that are taken and not yet visible
 		var reads atomic.Int64
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
@@ -334,7 +334,7 @@ var orderMutants = map[string]mutant{
 			return r.Journal.Submit(a, nil, done)
 		}
 	}},
-	"mends a chain when its version comes about": {caughtBy: "a broken chain stays broken when its version comes about", fault: func(r *rigged) {
+	"mends a chain when its version comes about": {caughtBy: "a broken chain stays broken when its version is reached later", fault: func(r *rigged) {
 		r.onSubmit = func(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
 			if a.Expected.Accepts(r.version(root(), a.Stream)) {
 				chain = nil
@@ -342,13 +342,13 @@ var orderMutants = map[string]mutant{
 			return r.Journal.Submit(a, chain, done)
 		}
 	}},
-	"breaks all chains with one": {caughtBy: "a chain does not touch other streams, chains and appends", fault: func(r *rigged) {
+	"breaks all chains with one": {caughtBy: "a broken chain does not affect other streams, chains and appends", fault: func(r *rigged) {
 		one := new(persistence.Chain)
 		r.onSubmit = func(a persistence.Append, _ *persistence.Chain, done func(persistence.Outcome)) error {
 			return r.Journal.Submit(a, one, done)
 		}
 	}},
-	"calls done twice": {caughtBy: "done is called once for each append that was taken", fault: func(r *rigged) {
+	"calls done twice": {caughtBy: "the callback is called once for each append that was taken", fault: func(r *rigged) {
 		r.onSubmit = func(a persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
 			return r.Journal.Submit(a, chain, func(o persistence.Outcome) {
 				done(o)
@@ -439,7 +439,7 @@ var readMutants = map[string]mutant{
 			}
 		}
 	}},
-	"hands out its own slices": {caughtBy: "what is given and what is got belong to the caller", fault: func(r *rigged) {
+	"hands out its own slices": {caughtBy: "values that a journal takes and returns belong to the caller", fault: func(r *rigged) {
 		payloads := map[int64][]byte{}
 		r.onRecorded = func(recorded *persistence.Recorded) {
 			if payloads[recorded.Position.Offset] == nil {
@@ -448,7 +448,7 @@ var readMutants = map[string]mutant{
 			recorded.Payload = payloads[recorded.Position.Offset]
 		}
 	}},
-	"keeps the writer's slices": {caughtBy: "what is given and what is got belong to the caller", fault: func(r *rigged) {
+	"keeps the writer's slices": {caughtBy: "values that a journal takes and returns belong to the caller", fault: func(r *rigged) {
 		r.one(func(_ context.Context, a persistence.Append) (outcome persistence.Outcome, err error) {
 			err = r.Journal.Submit(a, nil, func(o persistence.Outcome) { outcome = o })
 			return outcome, err
@@ -472,7 +472,7 @@ var readMutants = map[string]mutant{
 			}
 		}
 	}},
-	"writes ids into the caller's events": {caughtBy: "what is given and what is got belong to the caller", fault: func(r *rigged) {
+	"writes ids into the caller's events": {caughtBy: "values that a journal takes and returns belong to the caller", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			outcome, err := r.honest(ctx, a)
 			named(a.Events...)
@@ -493,7 +493,7 @@ var readMutants = map[string]mutant{
 			})
 		}
 	}},
-	"takes other tags for a repetition": {caughtBy: "tags are content whatever their order", fault: func(r *rigged) {
+	"takes other tags for a repetition": {caughtBy: "tags count as content, and their order does not", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			outcome, err := r.honest(ctx, a)
 			if errors.Is(outcome.Err, persistence.ErrEventIDReused) {
@@ -551,7 +551,7 @@ var sequenceMutants = map[string]mutant{
 			})
 		}
 	}},
-	"has pages without bound": {caughtBy: "a page is bound by its bytes and has at least one event", fault: func(r *rigged) {
+	"has pages without bound": {caughtBy: "a page is limited by its bytes and has at least one event", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			options.PageBytes = 0
 			return r.Journal.ReadAll(ctx, options)
@@ -589,7 +589,7 @@ var lifeMutants = map[string]mutant{
 			return context.Cause(ctx)
 		}
 	}},
-	"hides why a waiting caller has left": {caughtBy: "who leaves gets the reason why he has left", fault: func(r *rigged) {
+	"hides why a waiting caller has left": {caughtBy: "a waiting reader that leaves gets the reason", fault: func(r *rigged) {
 		r.onWait = func(ctx context.Context, after persistence.Positions) error {
 			if err := r.Journal.Wait(ctx, after); err != nil {
 				return ctx.Err()
@@ -600,7 +600,7 @@ var lifeMutants = map[string]mutant{
 	"goes on when it is closed": {caughtBy: "a closed journal is unavailable", fault: func(r *rigged) {
 		r.onClose = func() error { return nil }
 	}},
-	"leaves readers waiting when it is closed": {caughtBy: "closing wakes who waits", fault: func(r *rigged) {
+	"leaves readers waiting when it is closed": {caughtBy: "closing wakes waiting readers", fault: func(r *rigged) {
 		r.onWait = func(ctx context.Context, after persistence.Positions) error {
 			if err := r.Journal.Wait(ctx, after); !errors.Is(err, persistence.ErrUnavailable) {
 				return err
@@ -609,7 +609,7 @@ var lifeMutants = map[string]mutant{
 			return context.Cause(ctx)
 		}
 	}},
-	"fails in a way of its own while it closes": {caughtBy: "closing during load answers every append", fault: func(r *rigged) {
+	"fails in a way of its own while it closes": {caughtBy: "closing under load answers every append", fault: func(r *rigged) {
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			outcome, err := r.honest(ctx, a)
 			if errors.Is(err, persistence.ErrUnavailable) {
@@ -628,12 +628,12 @@ var lifeMutants = map[string]mutant{
 
 var reopenMutants = map[string]mutant{
 	"goes on with a journal that took its place": {
-		caughtBy: "nothing is stored in another journal that took the place of this one", trusting: true,
+		caughtBy: "nothing is stored in another journal that has replaced this one", trusting: true,
 		reopened: func(disk *memory.Journal) complete { return disk },
 	},
-	"loses the last append in a crash":  {caughtBy: "what was acknowledged survives a crash", reopened: withoutLast},
-	"loses some of the load in a crash": {caughtBy: "crash after crash during load loses nothing", reopened: withoutLast},
-	"forgets ids when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+	"loses the last append in a crash":  {caughtBy: "acknowledged events survive a crash", reopened: withoutLast},
+	"loses some of the load in a crash": {caughtBy: "many crashes under load lose nothing", reopened: withoutLast},
+	"forgets ids when it is opened again": {caughtBy: "acknowledged events are there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		r := &rigged{Journal: disk}
 		r.one(func(ctx context.Context, a persistence.Append) (persistence.Outcome, error) {
 			a.Events = unnamed(a.Events)
@@ -641,22 +641,22 @@ var reopenMutants = map[string]mutant{
 		})
 		return r
 	}},
-	"begins to count anew when it is opened again": {caughtBy: "a journal that is opened again goes on counting", reopened: func(*memory.Journal) complete {
+	"begins to count anew when it is opened again": {caughtBy: "a journal that is opened again counts on", reopened: func(*memory.Journal) complete {
 		return new(memory.Journal)
 	}},
-	"forgets streams without events when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+	"forgets streams without events when it is opened again": {caughtBy: "acknowledged events are there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		r := &rigged{Journal: disk}
 		r.onList = r.listed(func(info *persistence.StreamInfo) bool { return info.Version > 0 })
 		return r
 	}},
-	"forgets truncations when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+	"forgets truncations when it is opened again": {caughtBy: "acknowledged events are there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		r := &rigged{Journal: disk}
 		r.onRead = func(ctx context.Context, stream persistence.StreamID, options persistence.ReadOptions) iter.Seq2[persistence.Recorded, error] {
 			return r.past(ctx, stream, options)
 		}
 		return r
 	}},
-	"forgets the end of streams when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+	"forgets the end of streams when it is opened again": {caughtBy: "acknowledged events are there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		r := &rigged{Journal: disk}
 		r.onStream = func(ctx context.Context, stream persistence.StreamID) (persistence.StreamInfo, error) {
 			info, err := r.Journal.Stream(ctx, stream)
@@ -667,20 +667,20 @@ var reopenMutants = map[string]mutant{
 		}
 		return r
 	}},
-	"forgets snapshots when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+	"forgets snapshots when it is opened again": {caughtBy: "acknowledged events are there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		return &rigged{Journal: disk, damaged: map[persistence.StreamID]bool{"kept-2": true}}
 	}},
-	"forgets schemas when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+	"forgets schemas when it is opened again": {caughtBy: "acknowledged events are there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		return &rigged{Journal: disk, onSchemas: func(context.Context) ([]persistence.Schema, error) { return nil, nil }}
 	}},
-	"brings back what was scavenged when it is opened again": {caughtBy: "what was scavenged stays so when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+	"brings back what was scavenged when it is opened again": {caughtBy: "scavenged events stay scavenged when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		r := &rigged{Journal: disk}
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			return r.pages(ctx, options, fillGaps(&options))
 		}
 		return r
 	}},
-	"has a new identity when it is opened again": {caughtBy: "what was acknowledged is there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
+	"has a new identity when it is opened again": {caughtBy: "acknowledged events are there when the journal is opened again", reopened: func(disk *memory.Journal) complete {
 		return &rigged{Journal: disk, onIdentity: func() persistence.JournalID { return persistence.JournalID{1} }}
 	}},
 }
@@ -701,7 +701,7 @@ func unseen(disk *memory.Journal, lost func(*persistence.Recorded) bool) complet
 }
 
 var checkMutants = map[string]mutant{
-	"finds fault with husks": {caughtBy: "a check finds no fault in what has been through everything", fault: func(r *rigged) {
+	"finds fault with husks": {caughtBy: "a check finds no fault in streams that have been through everything", fault: func(r *rigged) {
 		r.onCheck = func(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
 			findings, err := r.Journal.Check(ctx, options)
 			next := int64(0)
@@ -715,7 +715,7 @@ var checkMutants = map[string]mutant{
 			return findings, err
 		}
 	}},
-	"warns and does not say what to do": {caughtBy: "a check finds no fault in what has been through everything", fault: func(r *rigged) {
+	"warns and does not say what to do": {caughtBy: "a check finds no fault in streams that have been through everything", fault: func(r *rigged) {
 		r.onCheck = func(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
 			findings, err := r.Journal.Check(ctx, options)
 			for i := range findings {
@@ -724,7 +724,7 @@ var checkMutants = map[string]mutant{
 			return findings, err
 		}
 	}},
-	"checks for a caller who has left": {caughtBy: "a check that is called off or comes too late is an error", fault: func(r *rigged) {
+	"checks for a caller who has left": {caughtBy: "a check that is cancelled or comes too late is an error", fault: func(r *rigged) {
 		r.onCheck = func(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
 			return r.Journal.Check(context.WithoutCancel(ctx), options)
 		}

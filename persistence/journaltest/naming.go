@@ -11,16 +11,16 @@ import (
 )
 
 var naming = cases{
-	"the same ids with the same content give the first result":         repeatedIsDuplicate,
-	"the same ids with other content are refused and store nothing":    reusedIsRefused,
-	"ids that overlap in part or in another order are refused":         overlapIsRefused,
-	"an id may stand in two streams":                                   idInTwoStreams,
-	"a refused append does not use up its ids":                         refusedKeepsIDs,
-	"one call may repeat its own ids":                                  repeatedInOneCall,
-	"headers and the form of empty metadata do not make content other": sameContent,
+	"the same ids with the same content give the first result":       repeatedIsDuplicate,
+	"the same ids with other content are refused and store nothing":  reusedIsRefused,
+	"ids that overlap in part or in another order are refused":       overlapIsRefused,
+	"an id may stand in two streams":                                 idInTwoStreams,
+	"a refused append does not use up its ids":                       refusedKeepsIDs,
+	"one call may repeat its own ids":                                repeatedInOneCall,
+	"headers and the form of empty metadata do not count as content": sameContent,
 }
 
-// described are three named events with all that counts as content.
+// described makes three events with chosen ids and with all that counts as content.
 func described(text string) []persistence.Event {
 	events := named(notes(text, 3)...)
 	for i := range events {
@@ -108,7 +108,7 @@ func overlapIsRefused(t *testing.T, s suite) {
 			}
 		}
 		part := j.try("overlap-1", persistence.NoStream, old[1:]...)
-		require.NoError(t, part.Err, "a run of stored ids")
+		require.NoError(t, part.Err, "a run of ids that are all stored is a repetition")
 		require.True(t, part.Duplicate)
 		require.Equal(t, []persistence.Version{2, 3}, []persistence.Version{part.First, part.Last})
 	})
@@ -180,6 +180,6 @@ func sameContent(t *testing.T, s suite) {
 		pair[1].ID = pair[0].ID
 		j.store(stream, persistence.NoStream, pair[0])
 		require.True(t, j.store(stream, persistence.NoStream, pair[1]).Duplicate, "pair %d", i)
-		require.Equal(t, string(pair[0].Headers), string(j.events(stream)[0].Headers), "the first headers stay")
+		require.Equal(t, string(pair[0].Headers), string(j.events(stream)[0].Headers), "a repetition does not change the stored headers")
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// paging holds for journals that are a [persistence.PageReader].
+// paging are the cases of a [persistence.PageReader].
 var paging = cases{
-	"first pages of many streams are read at once":    pagesOfMany,
-	"a page request fails alone and tells its reason": pagesAlone,
+	"first pages of many streams are read at once": pagesOfMany,
+	"a page request fails alone and says why":      pagesAlone,
 }
 
 func pagesOfMany(t *testing.T, s suite) {
@@ -64,6 +64,6 @@ func pagesAlone(t *testing.T, s suite) {
 	}
 	require.NoError(t, got[3].Err)
 	require.Len(t, got[3].Events, 2)
-	require.NoError(t, got[4].Err, "a stream without event is an empty page")
+	require.NoError(t, got[4].Err, "a stream without events is an empty page")
 	require.Empty(t, got[4].Events)
 }

@@ -12,17 +12,17 @@ import (
 )
 
 var reading = cases{
-	"a stream is read forward and backward from any version": readBothWays,
-	"a stream is read in pages of any size":                  readInPages,
-	"a missing stream is not an empty one":                   readMissing,
-	"a loop over a stream may be left and begun again":       readAgain,
-	"a reader may call the journal inside its loop":          readInside,
-	"options out of range are invalid":                       readInvalid,
-	"what is given and what is got belong to the caller":     readOwned,
-	"the head is the last position":                          readHead,
+	"a stream is read forward and backward from any version":       readBothWays,
+	"a stream is read in pages of any size":                        readInPages,
+	"a missing stream is not an empty one":                         readMissing,
+	"a loop over a stream may be left and begun again":             readAgain,
+	"a reader may call the journal inside its loop":                readInside,
+	"options out of range are invalid":                             readInvalid,
+	"values that a journal takes and returns belong to the caller": readOwned,
+	"the head is the last position":                                readHead,
 }
 
-// readBothWays compares with the slices that the options mean.
+// readBothWays compares readings with the slices that the options mean.
 func readBothWays(t *testing.T, s suite) {
 	j := s.open(t)
 	const count = 12
@@ -44,7 +44,7 @@ func readBothWays(t *testing.T, s suite) {
 	}
 }
 
-// chosen are the versions that options choose of a stream, said slowly.
+// chosen returns the versions that options choose of a stream, in the simplest way.
 func chosen(count persistence.Version, options persistence.ReadOptions) []persistence.Version {
 	var versions []persistence.Version
 	for version := persistence.Version(1); version <= count; version++ {
@@ -103,7 +103,7 @@ func readMissing(t *testing.T, s suite) {
 		j.missing(stream)
 	}
 	events, err := j.read("near-1", persistence.ReadOptions{From: 3})
-	require.NoError(t, err, "beyond the end there is nothing, but the stream exists")
+	require.NoError(t, err, "reading beyond the end finds nothing and is no error")
 	require.Empty(t, events)
 }
 
@@ -135,7 +135,7 @@ func readAgain(t *testing.T, s suite) {
 		require.NoError(t, err)
 		count += len(page.Events)
 	}
-	require.Equal(t, 6, count, "each range reads from the beginning")
+	require.Equal(t, 6, count, "each loop reads from the beginning")
 }
 
 func readInside(t *testing.T, s suite) {
@@ -187,13 +187,13 @@ func readOwned(t *testing.T, s suite) {
 	given := fresh()
 	j.store("owned-1", persistence.NoStream, given...)
 
-	require.Equal(t, fresh(), given, "an append does not write to what it is given")
+	require.Equal(t, fresh(), given, "an append does not change the events that it is given")
 	scribble(given[0])
-	cameBack(j, "owned-1", fresh()) // the writer's slices stay its own
+	cameBack(j, "owned-1", fresh()) // the journal does not keep the writer's slices
 	for _, recorded := range append(j.events("owned-1"), j.all()...) {
 		scribble(recorded.Event)
 	}
-	cameBack(j, "owned-1", fresh()) // and the reader's are hers
+	cameBack(j, "owned-1", fresh()) // the journal does not share slices with its readers
 	if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 		got, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: "owned-1", Limit: 2}})
 		require.NoError(t, err)
@@ -204,7 +204,7 @@ func readOwned(t *testing.T, s suite) {
 	}
 }
 
-// scribble changes all that an event refers to, also behind the end of a slice.
+// scribble overwrites everything that an event refers to, also behind the end of a slice.
 func scribble(e persistence.Event) {
 	for _, data := range [][]byte{e.Payload, e.Headers} {
 		for i := range data {
@@ -218,7 +218,7 @@ func scribble(e persistence.Event) {
 
 func readHead(t *testing.T, s suite) {
 	j := s.open(t)
-	require.True(t, samePlace(nil, j.head()), "an empty journal is at the beginning")
+	require.True(t, samePlace(nil, j.head()), "the head of an empty journal is the beginning")
 	want := persistence.Positions{}
 	for i := range 3 {
 		outcome := j.store("$head-1", persistence.Any, notes("h", i+1)...)

@@ -11,7 +11,7 @@ import (
 )
 
 var refusalMutants = map[string]mutant{
-	"refuses without saying what is wrong": {caughtBy: "input that breaks a rule is refused with its field named", fault: func(r *rigged) {
+	"refuses without saying what is wrong": {caughtBy: "input that breaks a rule is refused, with the name of its field", fault: func(r *rigged) {
 		r.onAppend = func(ctx context.Context, appends []persistence.Append) ([]persistence.Outcome, error) {
 			outcomes, err := r.Journal.Append(ctx, appends...)
 			if errors.Is(err, persistence.ErrInvalid) {
@@ -20,7 +20,7 @@ var refusalMutants = map[string]mutant{
 			return outcomes, err
 		}
 	}},
-	"answers who has left with an error of no kind": {caughtBy: "a caller who has left is told that nothing was done, and why", fault: func(r *rigged) {
+	"answers who has left with an error of no kind": {caughtBy: "a call with an ended context says that nothing was done, and why", fault: func(r *rigged) {
 		r.onAppend = func(ctx context.Context, appends []persistence.Append) ([]persistence.Outcome, error) {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
@@ -36,7 +36,7 @@ var refusalMutants = map[string]mutant{
 			return r.Journal.ReadAll(ctx, options)
 		}
 	}},
-	"takes the greatest place for none": {caughtBy: "what lies at the ends of its range is no error", fault: func(r *rigged) {
+	"takes the greatest place for none": {caughtBy: "values at the ends of their range are no error", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			if !options.Backward && options.After.Of(0).Offset == math.MaxInt64 {
 				options.After = nil
@@ -44,7 +44,7 @@ var refusalMutants = map[string]mutant{
 			return r.Journal.ReadAll(ctx, options)
 		}
 	}},
-	"names a place that it looked up later than the events": {caughtBy: "a reader who follows a tag misses nothing", fault: func(r *rigged) {
+	"names a place that it looked up later than the events": {caughtBy: "a reader that follows a tag misses nothing", fault: func(r *rigged) {
 		r.onReadAll = func(ctx context.Context, options persistence.ReadAllOptions) iter.Seq2[persistence.Page, error] {
 			return r.pages(ctx, options, func(page *persistence.Page) {
 				if page.AtHead && options.Filter != nil && !options.Backward {

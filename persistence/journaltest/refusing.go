@@ -17,13 +17,13 @@ import (
 )
 
 var refusing = cases{
-	"input that breaks a rule is refused with its field named": refusesByField,
-	"filters that break a rule are refused by every reader":    refusesFilters,
-	"what lies at the ends of its range is no error":           takesTheEnds,
-	"filters at their limits are answered":                     takesLargeFilters,
+	"input that breaks a rule is refused, with the name of its field": refusesByField,
+	"filters that break a rule are refused by every reader":           refusesFilters,
+	"values at the ends of their range are no error":                  takesTheEnds,
+	"filters at their limits are answered":                            takesLargeFilters,
 }
 
-// blames requires that an error is of the kind invalid and says which field it is.
+// blames requires that an error is of kind ErrInvalid and names this field.
 func blames(j journal, field string, err error, what string) {
 	j.t.Helper()
 	var invalid *persistence.InvalidError
@@ -33,7 +33,7 @@ func blames(j journal, field string, err error, what string) {
 	require.Equal(j.t, persistence.ErrInvalid, persistence.ErrorKindOf(err), what)
 }
 
-// brokenEvents are events that no append may have, by the field that is wrong.
+// brokenEvents are events that every append must refuse, by the field that is wrong.
 func brokenEvents() map[string][]persistence.Event {
 	one := func(e persistence.Event) persistence.Event { e.Type = "t"; return e }
 	meta := func(key string, value persistence.Value) persistence.Event {
@@ -70,7 +70,7 @@ func brokenEvents() map[string][]persistence.Event {
 	}
 }
 
-// brokenAppends are appends to a stream that no journal takes, by the field.
+// brokenAppends are appends that every journal must refuse, by the field that is wrong.
 func brokenAppends() map[string][]persistence.Append {
 	all := map[string][]persistence.Append{}
 	add := func(field string, a persistence.Append) { all[field] = append(all[field], a) }
@@ -95,7 +95,7 @@ func brokenAppends() map[string][]persistence.Append {
 	return all
 }
 
-// heavy are events with a payload of the greatest size each.
+// heavy makes events with payloads of the greatest size.
 func heavy(count int) []persistence.Event {
 	events := make([]persistence.Event, count)
 	for i := range events {
@@ -118,14 +118,16 @@ func refusesByField(t *testing.T, s suite) {
 	})
 }
 
-// refusesAppend tries all ways to append.
+// refusesAppend requires that all ways to append refuse this append.
 func refusesAppend(j journal, field string, a persistence.Append, what string) {
 	j.t.Helper()
 	outcomes, err := j.Append(j.ctx, to("fine-1", persistence.Any, note("valid")), a)
 	require.Empty(j.t, outcomes, what)
 	blames(j, field, err, what)
 	if submitter, ok := persistence.As[persistence.Submitter](j.Journal); ok {
-		blames(j, field, submitter.Submit(a, nil, func(persistence.Outcome) { j.t.Errorf("done is called for what was not taken") }), what)
+		blames(j, field, submitter.Submit(a, nil, func(persistence.Outcome) {
+			j.t.Errorf("the callback was called for an append that was refused at once")
+		}), what)
 	}
 	if transactor, ok := persistence.As[persistence.Transactor](j.Journal); ok {
 		blames(j, field, transactor.Transact(j.ctx, func(_ context.Context, tx persistence.Transaction) error {
@@ -136,7 +138,7 @@ func refusesAppend(j journal, field string, a persistence.Append, what string) {
 	}
 }
 
-// refusesCalls makes the other calls that change something.
+// refusesCalls makes the other calls that change something, with broken input.
 func refusesCalls(j journal) {
 	j.t.Helper()
 	for what, name := range brokenNames() {
@@ -223,8 +225,8 @@ func refusesOptions(j journal) {
 	blames(j, "metadata key", onlyError(j, j.List(j.ctx, persistence.ListOptions{Metadata: persistence.Metadata{"": persistence.Int(1)}})), "List")
 }
 
-// refusesRead tries all ways to read a stream, also one that does not exist: the
-// options are wrong whatever there is.
+// refusesRead requires that all ways to read a stream refuse these options, also when the
+// stream does not exist.
 func refusesRead(j journal, field string, options persistence.ReadOptions) {
 	j.t.Helper()
 	for _, stream := range []persistence.StreamID{"fine-1", "missing-1"} {
@@ -242,14 +244,14 @@ func refusesRead(j journal, field string, options persistence.ReadOptions) {
 	}
 }
 
-// onlyError is the error that is all that a loop yields.
+// onlyError returns the error of a loop that must yield nothing else.
 func onlyError[T any](j journal, loop iter.Seq2[T, error]) error {
 	j.t.Helper()
 	var errs []error
 	for _, err := range loop {
 		errs = append(errs, err)
 	}
-	require.Len(j.t, errs, 1, "an error is all there is")
+	require.Len(j.t, errs, 1, "a loop that fails yields only the error")
 	return errs[0]
 }
 
@@ -306,8 +308,8 @@ func refusesFilters(t *testing.T, s suite) {
 	}
 }
 
-// takesTheEnds gives numbers that are as great as they can be, where they are not
-// wrong but beyond everything.
+// takesTheEnds passes the greatest numbers there are. They are not wrong, only beyond
+// everything that is stored.
 func takesTheEnds(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("fine-1", 3)
@@ -340,8 +342,8 @@ func takesTheEnds(t *testing.T, s suite) {
 	require.Equal(t, persistence.Version(3), j.truncate("fine-1", persistence.MaxVersion), "the newest event stays")
 }
 
-// takesLargeFilters asks with as much as one filter can hold, more than some
-// stores can bind at once.
+// takesLargeFilters uses filters that are as large as they may be, larger than some stores
+// can bind in one statement.
 func takesLargeFilters(t *testing.T, s suite) {
 	j := s.open(t)
 	j.store("fine-1", persistence.NoStream, note("1"), tagged("a"), persistence.Event{Type: "t", Metadata: persistence.Metadata{"k": persistence.Int(1)}})

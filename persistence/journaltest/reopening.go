@@ -11,21 +11,21 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// reopening holds for journals that are durable.
+// reopening are the cases of durable journals.
 var reopening = cases{
-	"what was acknowledged is there when the journal is opened again": reopenKeeps,
-	"a journal that is opened again goes on counting":                 reopenCounts,
+	"acknowledged events are there when the journal is opened again": reopenKeeps,
+	"a journal that is opened again counts on":                       reopenCounts,
 }
 
-// reopeningHusks holds for journals that are durable and a [persistence.Scavenger].
+// reopeningHusks are the cases of durable journals that are a [persistence.Scavenger].
 var reopeningHusks = cases{
-	"what was scavenged stays so when the journal is opened again": reopenScavenged,
+	"scavenged events stay scavenged when the journal is opened again": reopenScavenged,
 }
 
-// crashing holds for journals that can be crashed.
+// crashing are the cases of journals that the suite can crash.
 var crashing = cases{
-	"what was acknowledged survives a crash":      crashKeeps,
-	"crash after crash during load loses nothing": crashUnderLoad,
+	"acknowledged events survive a crash":  crashKeeps,
+	"many crashes under load lose nothing": crashUnderLoad,
 }
 
 func reopenKeeps(t *testing.T, s suite) {
@@ -46,8 +46,8 @@ func crashKeeps(t *testing.T, s suite) {
 	keep(s.use(t, store(t)))
 }
 
-// furnish stores some of everything and returns a check that it is all there,
-// the identity included, and that named ids are known still.
+// furnish stores some of everything. It returns a check that everything is there, the
+// identity included, and that chosen ids are still recognised.
 func furnish(j journal) (keep func(journal)) {
 	j.t.Helper()
 	events := described("kept")
@@ -81,7 +81,7 @@ func furnish(j journal) (keep func(journal)) {
 	}
 }
 
-// furnishLives leaves streams at every place of their lives.
+// furnishLives makes streams at every stage of their lives.
 func furnishLives(j journal) (keep func(journal)) {
 	j.t.Helper()
 	events := described("forgotten")
@@ -112,11 +112,11 @@ func furnishLives(j journal) (keep func(journal)) {
 				require.Equal(again.t, want.Revision+1, revision, name)
 			}
 		}
-		require.False(again.t, again.store("ids-1", persistence.NoStream, events...).Duplicate, "what a deletion has forgotten is not known again")
+		require.False(again.t, again.store("ids-1", persistence.NoStream, events...).Duplicate, "ids that a deletion forgot are still forgotten after opening again")
 	}
 }
 
-// furnishAbilities leaves what only some journals can keep.
+// furnishAbilities stores what only some journals can keep.
 func furnishAbilities(j journal) (keep func(journal)) {
 	j.t.Helper()
 	var checks []func(journal)
@@ -197,15 +197,15 @@ func reopenCounts(t *testing.T, s suite) {
 		j := s.use(t, store(t))
 		outcome := j.store("count-1", persistence.Exact(persistence.Version(2*round)), notes(fmt.Sprint(round), 2)...)
 		require.Equal(t, place.Of(outcome.Position.Part).Offset+1, outcome.Position.Offset)
-		require.Len(t, j.follow(persistence.ReadAllOptions{After: place, System: true}), 2, "a place is good for the next process")
+		require.Len(t, j.follow(persistence.ReadAllOptions{After: place, System: true}), 2, "a place is valid in the next process")
 		require.ErrorIs(t, j.try("count-1", persistence.Exact(persistence.Version(2*round)), note("n")).Err, persistence.ErrConflict)
 		place = j.head()
 		require.NoError(t, j.Close())
 	}
 }
 
-// crashUnderLoad crashes a journal in the midst of writing, several times, and
-// compares what is there in the end with what all writers were told.
+// crashUnderLoad crashes a journal several times during writes. In the end it compares the
+// journal with what all writers were told.
 func crashUnderLoad(t *testing.T, s suite) {
 	store := s.Store(t)
 	var l ledger

@@ -9,14 +9,14 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// replacing holds for journals that say how their store is replaced.
+// replacing are the cases of journals whose store the suite can replace.
 var replacing = cases{
-	"nothing is stored in another journal that took the place of this one": replaceStore,
+	"nothing is stored in another journal that has replaced this one": replaceStore,
 }
 
-// replaceStore has another journal, which counts from the beginning again, take the
-// place of one that is open. What was remembered of the first must not decide where
-// something is stored in the second: nothing is.
+// replaceStore puts another journal, which counts from the beginning again, in the place of
+// an open one. The open journal must store nothing there, whatever it remembers of its own
+// store.
 func replaceStore(t *testing.T, s suite) {
 	open := s.Store(t)
 	j := s.bind(t, open(t))
@@ -33,7 +33,7 @@ func replaceStore(t *testing.T, s suite) {
 		return err
 	}
 
-	for range 3 { // it is not forgotten either
+	for range 3 { // the journal must not forget this
 		for name, err := range map[string]error{
 			"an append":                   fails("plain-0", persistence.Exact(2), note("lost")),
 			"an append to a new stream":   fails("later-1", persistence.NoStream, note("lost")),
@@ -54,7 +54,7 @@ func replaceStore(t *testing.T, s suite) {
 	require.NoError(t, j.Close())
 	again := s.use(t, open(t))
 	require.NotEqual(t, identity, again.Identity())
-	require.Empty(t, again.all(), "nothing was stored where it does not belong")
+	require.Empty(t, again.all(), "nothing was stored in the other journal")
 	again.store("plain-0", persistence.NoStream, note("first"))
 	require.Equal(t, []string{"first"}, textsOf(again.events("plain-0")))
 }

@@ -23,7 +23,7 @@ var roundTrips = cases{
 	"the time of an event is in UTC with microseconds": roundTripTime,
 }
 
-// cameBack requires that a stream holds these events, by whatever way it is read.
+// cameBack requires that a stream holds these events, by every way to read it.
 func cameBack(j journal, stream persistence.StreamID, given []persistence.Event) {
 	j.t.Helper()
 	read := j.events(stream)
@@ -31,8 +31,8 @@ func cameBack(j journal, stream persistence.StreamID, given []persistence.Event)
 	for i := range given {
 		got := read[i].Event
 		require.True(j.t, given[i].SameContent(&got), "event %d: %s", i, difference(&given[i], &got))
-		require.True(j.t, bytes.Equal(given[i].Headers, got.Headers), "headers of event %d", i)
-		require.True(j.t, given[i].ID == persistence.EventID{} || given[i].ID == got.ID, "id of event %d", i)
+		require.True(j.t, bytes.Equal(given[i].Headers, got.Headers), "headers of event %d come back unchanged", i)
+		require.True(j.t, given[i].ID == persistence.EventID{} || given[i].ID == got.ID, "the chosen id of event %d comes back", i)
 	}
 	var inSequence []persistence.Recorded
 	for _, recorded := range j.all() {
@@ -40,21 +40,21 @@ func cameBack(j journal, stream persistence.StreamID, given []persistence.Event)
 			inSequence = append(inSequence, recorded)
 		}
 	}
-	require.True(j.t, samePlain(read, inSequence), "the global sequence shows other events than the stream")
+	require.True(j.t, samePlain(read, inSequence), "the global sequence shows the same events as the stream")
 	if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 		page, err := pages.ReadPages(j.ctx, []persistence.PageRequest{{Stream: stream, Limit: len(given)}})
 		require.NoError(j.t, err)
 		require.NoError(j.t, page[0].Err)
-		require.True(j.t, samePlain(read, page[0].Events), "a page shows other events than the stream")
+		require.True(j.t, samePlain(read, page[0].Events), "a page shows the same events as the stream")
 	}
 }
 
-// samePlain compares without printing what may be megabytes.
+// samePlain compares events without printing them, which may be megabytes.
 func samePlain(a, b []persistence.Recorded) bool {
 	return reflect.DeepEqual(plain(a), plain(b))
 }
 
-// difference says what is not the same, leaving out what is.
+// difference says which fields of two events differ.
 func difference(a, b *persistence.Event) string {
 	switch {
 	case a.Type != b.Type:
@@ -116,7 +116,7 @@ func roundTripMetadata(t *testing.T, s suite) {
 	cameBack(j, "metadata-1", events)
 }
 
-// metadataValues are values of all kinds that a store might confuse.
+// metadataValues are values of all kinds, which a store might confuse.
 func metadataValues() persistence.Metadata {
 	return persistence.Metadata{
 		"empty": persistence.String(""), "text": persistence.String("text"), "digits": persistence.String("1"), "true as text": persistence.String("true"),
@@ -134,7 +134,7 @@ func metadataValues() persistence.Metadata {
 	}
 }
 
-// metadataNames are keys that something on the way might read as syntax.
+// metadataNames are keys that a store might read as syntax.
 func metadataNames() persistence.Metadata {
 	names := persistence.Metadata{}
 	for i, name := range []string{

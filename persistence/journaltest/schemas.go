@@ -12,14 +12,14 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// describing holds for journals that are [persistence.Schemas].
+// describing are the cases of [persistence.Schemas].
 var describing = cases{
-	"a schema is known by its content":                schemaContent,
-	"schemas are listed by id":                        schemaListed,
-	"a schema that breaks a limit is refused":         schemaLimits,
-	"of many who register a schema all get one id":    schemaOnce,
-	"events are counted by category, type and schema": schemaUses,
-	"a schema belongs to who gives and gets it":       schemaOwned,
+	"a schema is known by its content":                              schemaContent,
+	"schemas are listed by id":                                      schemaListed,
+	"a schema that breaks a limit is refused":                       schemaLimits,
+	"many callers that register one schema get one id":              schemaOnce,
+	"events are counted by category, type and schema":               schemaUses,
+	"schemas that a journal takes and returns belong to the caller": schemaOwned,
 }
 
 func registerSchema(j journal, encoding persistence.Encoding, body []byte) persistence.SchemaID {
@@ -51,7 +51,7 @@ func schemaContent(t *testing.T, s suite) {
 		}
 	}
 	require.Len(t, ids, 2*len(bodies))
-	require.True(t, samePlace(nil, j.head()), "a schema is no event")
+	require.True(t, samePlace(nil, j.head()), "registering a schema takes no position")
 }
 
 func schemaListed(t *testing.T, s suite) {
@@ -152,7 +152,7 @@ func schemaUses(t *testing.T, s suite) {
 	if scavenger, ok := persistence.As[persistence.Scavenger](j.Journal); ok {
 		_, err := scavenger.Scavenge(j.ctx, "gone-1")
 		require.NoError(t, err)
-		require.Equal(t, slices.Delete(want, 2, 3), counted(), "what was scavenged says nothing any more")
+		require.Equal(t, slices.Delete(want, 2, 3), counted(), "scavenged events do not count as uses of a schema")
 	}
 }
 
@@ -165,5 +165,5 @@ func schemaOwned(t *testing.T, s suite) {
 	schemasOf(j)[0].Body[1] = '!'
 
 	require.Equal(t, []persistence.Schema{{ID: id, Encoding: persistence.JSON, Body: []byte("schema")}}, schemasOf(j))
-	require.NotEqual(t, id, registerSchema(j, persistence.JSON, given), "what was changed is another")
+	require.NotEqual(t, id, registerSchema(j, persistence.JSON, given), "changed content is another schema")
 }

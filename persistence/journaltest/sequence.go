@@ -13,13 +13,13 @@ import (
 )
 
 var sequence = cases{
-	"the global sequence is read in pages of any size":        sequencePages,
-	"a page is bound by its bytes and has at least one event": sequenceBytes,
-	"the next place lies behind hidden streams":               sequenceHidden,
-	"system streams are shown on request only":                sequenceSystem,
-	"a place beyond the head is an empty page at the head":    sequenceBeyond,
-	"an empty journal is one empty page":                      sequenceEmpty,
-	"a reader may change the place he was given":              sequenceOwned,
+	"the global sequence is read in pages of any size":          sequencePages,
+	"a page is limited by its bytes and has at least one event": sequenceBytes,
+	"the next place lies behind hidden streams":                 sequenceHidden,
+	"system streams are shown on request only":                  sequenceSystem,
+	"a place beyond the head is an empty page at the head":      sequenceBeyond,
+	"an empty journal is one empty page":                        sequenceEmpty,
+	"a reader may change the place that a page returned":        sequenceOwned,
 }
 
 func sequencePages(t *testing.T, s suite) {
@@ -61,8 +61,8 @@ func sequenceBytes(t *testing.T, s suite) {
 			require.True(t, len(page.Events) <= 1 || bytesOf(page.Events) <= limit, "%d events of %d bytes in a page of %d", len(page.Events), bytesOf(page.Events), limit)
 			pages++
 		}
-		require.True(t, limit > 1 || pages >= len(sizes), "every event has a page of its own")
-		require.True(t, limit < math.MaxInt || pages <= 2, "what fits is one page, and at most one says that there is no more")
+		require.True(t, limit > 1 || pages >= len(sizes), "each event has a page of its own when the limit is below its size")
+		require.True(t, limit < math.MaxInt || pages <= 2, "events that fit are one page, with at most one empty page after it")
 	}
 }
 
@@ -90,7 +90,7 @@ func sequenceHidden(t *testing.T, s suite) {
 			at = page.Next
 		}
 		require.Equal(t, 2, count)
-		require.True(t, samePlace(j.head(), at), "a reader that goes on there does not read the hidden events again")
+		require.True(t, samePlace(j.head(), at), "a reader that continues at Next does not read the hidden events again")
 	}
 	j.grow("shown-1", 1)
 	require.Len(t, j.follow(persistence.ReadAllOptions{PageRows: 3}), 3)
@@ -109,7 +109,7 @@ func sequenceSystem(t *testing.T, s suite) {
 		streams = append(streams, recorded.Stream)
 	}
 	require.Equal(t, []persistence.StreamID{"a-$", "a-$", "a$-1", "a$-1", "-$", "-$"}, streams)
-	require.Equal(t, "$type", shown[0].Type, "only streams are hidden")
+	require.Equal(t, "$type", shown[0].Type, "only streams are hidden, not types")
 	require.Len(t, j.all(), 10)
 	require.Len(t, j.events("$a-1"), 2)
 }
@@ -163,9 +163,9 @@ func sequenceOwned(t *testing.T, s suite) {
 		for part := range page.Next {
 			page.Next[part] = 0
 		}
-		require.LessOrEqual(t, len(events), 4, "the loop goes its own way")
+		require.LessOrEqual(t, len(events), 4, "the loop does not follow the caller's changes of a place")
 	}
 
-	require.Equal(t, persistence.Positions{1}, after, "the caller's place is left alone")
+	require.Equal(t, persistence.Positions{1}, after, "the journal does not change the caller's place")
 	require.Equal(t, []persistence.Version{2, 3, 4, 5}, versionsOf(events))
 }

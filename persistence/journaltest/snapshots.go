@@ -11,20 +11,20 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// snapshotting holds for journals that are [persistence.Snapshots].
+// snapshotting are the cases of [persistence.Snapshots].
 var snapshotting = cases{
-	"a snapshot comes back as it was saved":               snapshotRoundTrip,
-	"a newer snapshot wins":                               snapshotNewer,
-	"a snapshot that breaks a limit is refused":           snapshotLimits,
-	"snapshots are forgotten by stream and by category":   snapshotForgotten,
-	"snapshots are forgotten by age":                      snapshotAged,
-	"the snapshot of a deleted stream does not come back": snapshotDeleted,
-	"a snapshot belongs to who saves and who loads it":    snapshotOwned,
+	"a snapshot comes back as it was saved":                           snapshotRoundTrip,
+	"a newer snapshot wins":                                           snapshotNewer,
+	"a snapshot that breaks a limit is refused":                       snapshotLimits,
+	"snapshots are forgotten by stream and by category":               snapshotForgotten,
+	"snapshots are forgotten by age":                                  snapshotAged,
+	"a snapshot of a deleted stream does not return":                  snapshotDeleted,
+	"snapshots that a journal takes and returns belong to the caller": snapshotOwned,
 }
 
-// damaging holds for journals whose snapshots can be damaged.
+// damaging are the cases of journals whose snapshots the suite can damage.
 var damaging = cases{
-	"a snapshot that was damaged is none": snapshotDamaged,
+	"a damaged snapshot is no snapshot": snapshotDamaged,
 }
 
 func snapshotsOf(j journal) persistence.Snapshots { return ability[persistence.Snapshots](j.Journal) }
@@ -34,13 +34,13 @@ func saveSnapshot(j journal, snapshot persistence.Snapshot) {
 	require.NoError(j.t, snapshotsOf(j).SaveSnapshot(j.ctx, snapshot))
 }
 
-// hasSnapshot requires that a stream has this snapshot, but for its time.
+// hasSnapshot requires that a stream has this snapshot, whatever its time.
 func hasSnapshot(j journal, want persistence.Snapshot) {
 	j.t.Helper()
 	got, found, err := snapshotsOf(j).LoadSnapshot(j.ctx, want.Stream)
 	require.NoError(j.t, err)
 	require.True(j.t, found, "%s has no snapshot", want.Stream)
-	require.True(j.t, bytes.Equal(want.State, got.State), "the state is another")
+	require.True(j.t, bytes.Equal(want.State, got.State), "the stored state comes back unchanged")
 	require.Equal(j.t, time.UTC, got.At.Location())
 	require.False(j.t, got.At.IsZero())
 	require.Equal(j.t, got.At.Truncate(time.Microsecond), got.At)
@@ -56,7 +56,7 @@ func noSnapshot(j journal, stream persistence.StreamID) {
 	require.Zero(j.t, got)
 }
 
-// stateOf is a snapshot of a stream that is there.
+// stateOf makes a snapshot of a stream.
 func stateOf(stream persistence.StreamID, version persistence.Version, state string) persistence.Snapshot {
 	return persistence.Snapshot{Stream: stream, Version: version, EventID: persistence.NewEventID(), Fingerprint: "bank.v1/3", State: []byte(state)}
 }
@@ -83,7 +83,7 @@ func snapshotRoundTrip(t *testing.T, s suite) {
 		saveSnapshot(j, snapshot)
 
 		hasSnapshot(j, snapshot)
-		require.True(t, samePlace(before, j.head()), "a snapshot is no event")
+		require.True(t, samePlace(before, j.head()), "saving a snapshot takes no position")
 	}
 	j.create("empty-1", nil)
 	saveSnapshot(j, stateOf("empty-1", 1, "of a stream without event"))
@@ -105,7 +105,7 @@ func snapshotNewer(t *testing.T, s suite) {
 	same := stateOf("newer-1", 5, "5 again")
 	same.Fingerprint = "bank.v1/4"
 	saveSnapshot(j, same)
-	hasSnapshot(j, same) // it may be another program's, which has no use for the first
+	hasSnapshot(j, same) // it may be another program's, which cannot use the first
 	for _, version := range []persistence.Version{6, 9, 1 << 40} {
 		kept = stateOf("newer-1", version, "newer")
 		saveSnapshot(j, kept)
@@ -145,7 +145,7 @@ func snapshotForgotten(t *testing.T, s suite) {
 	}
 
 	require.NoError(t, snapshotsOf(j).DeleteSnapshot(j.ctx, "user-2"))
-	require.NoError(t, snapshotsOf(j).DeleteSnapshot(j.ctx, "user-2"), "none is fine")
+	require.NoError(t, snapshotsOf(j).DeleteSnapshot(j.ctx, "user-2"), "deleting a snapshot that does not exist succeeds")
 	require.NoError(t, snapshotsOf(j).DeleteSnapshot(j.ctx, "never-1"))
 	noSnapshot(j, "user-2")
 	loadsSnapshots(j, "user-1", "user-3", "users-1", "User-1", "user", "u%r-1")
@@ -166,10 +166,11 @@ func snapshotForgotten(t *testing.T, s suite) {
 	_, err := snapshotsOf(j).DeleteSnapshots(j.ctx, "", time.Time{})
 	require.ErrorIs(t, err, persistence.ErrInvalid)
 	loadsSnapshots(j, "users-1", "User-1", "user")
-	require.Len(t, j.events("user-1"), 1, "events are not snapshots")
+	require.Len(t, j.events("user-1"), 1, "deleting a snapshot deletes no events")
 }
 
-// forgottenSnapshots is how many snapshots of a category it was made to forget.
+// forgottenSnapshots deletes the snapshots of a category from before a time and returns
+// their number.
 func forgottenSnapshots(j journal, category string, before time.Time) int {
 	j.t.Helper()
 	n, err := snapshotsOf(j).DeleteSnapshots(j.ctx, category, before)
@@ -195,7 +196,7 @@ func snapshotAged(t *testing.T, s suite) {
 	}
 	young := at("aged-2")
 
-	require.Zero(t, forgottenSnapshots(j, "aged", oldest), "before means before")
+	require.Zero(t, forgottenSnapshots(j, "aged", oldest), "a snapshot that is exactly as old as the bound stays")
 	loadsSnapshots(j, "aged-1", "aged-2")
 	require.Equal(t, 1, forgottenSnapshots(j, "aged", young))
 	noSnapshot(j, "aged-1")
@@ -206,7 +207,7 @@ func snapshotAged(t *testing.T, s suite) {
 	loadsSnapshots(j, "other-1")
 }
 
-// loadsSnapshots requires that streams have a snapshot.
+// loadsSnapshots requires that each stream has a snapshot.
 func loadsSnapshots(j journal, streams ...persistence.StreamID) {
 	j.t.Helper()
 	for _, stream := range streams {
@@ -241,7 +242,7 @@ func snapshotDeleted(t *testing.T, s suite) {
 
 	j.truncate("kept-1", 5)
 	loadsSnapshots(j, "kept-1")
-	fresh = stateOf("kept-1", 5, "the newest event stays, and so may its state")
+	fresh = stateOf("kept-1", 5, "of the newest event, which stays")
 	saveSnapshot(j, fresh)
 	hasSnapshot(j, fresh)
 }

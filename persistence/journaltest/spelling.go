@@ -10,12 +10,11 @@ import (
 )
 
 var spelling = cases{
-	"names are bytes and come back as they were": spellingKept,
-	"names that break the rules are refused":     spellingRefused,
+	"names are bytes and come back unchanged": spellingKept,
+	"names that break the rules are refused":  spellingRefused,
 }
 
-// spellings are names that something on the way might read as syntax, fold,
-// trim or normalise.
+// spellings are names that a store might read as syntax, fold, trim or normalise.
 func spellings() []string {
 	names := []string{
 		`back\slash`, "dot.dot", "..", "/", "a/b", "../a", "%", "a%", "a_", "a%b", "%s", "'", "a'b", "''", `"`, `a"b`, "$1", "a$", "a;b", "--", "a-b-c",

@@ -13,22 +13,22 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// submitting holds for journals that are a [persistence.Submitter].
+// submitting are the cases of a [persistence.Submitter].
 var submitting = cases{
-	"submitted appends take effect in their order":                 submitOrder,
-	"a broken chain stores nothing more":                           submitBroken,
-	"a broken chain stays broken when its version comes about":     submitOvertaken,
-	"a chain does not touch other streams, chains and appends":     submitApart,
-	"a submitted append is refused for the same reasons":           submitRefused,
-	"submitted ids are idempotent":                                 submitNamed,
-	"a submitted append without events tells the stream's version": submitNothing,
-	"done is called once for each append that was taken":           submitDone,
-	"a done that ends its goroutine costs nobody else anything":    submitExits,
-	"closing settles every append that was taken":                  submitClose,
-	"chains of many writers break where they are overtaken":        submitChains,
+	"submitted appends take effect in their order":                     submitOrder,
+	"a broken chain stores nothing more":                               submitBroken,
+	"a broken chain stays broken when its version is reached later":    submitOvertaken,
+	"a broken chain does not affect other streams, chains and appends": submitApart,
+	"a submitted append is refused for the same reasons":               submitRefused,
+	"submitted ids are idempotent":                                     submitNamed,
+	"a submitted append without events tells the stream's version":     submitNothing,
+	"the callback is called once for each append that was taken":       submitDone,
+	"a callback that ends its goroutine affects nobody else":           submitExits,
+	"closing settles every append that was taken":                      submitClose,
+	"chains of many writers break where other writers overtake them":   submitChains,
 }
 
-// pipeline submits without waiting and gathers what became of it.
+// pipeline submits appends without waiting and collects their outcomes.
 type pipeline struct {
 	journal
 	chain    *persistence.Chain
@@ -42,7 +42,8 @@ type settlement struct {
 	outcome persistence.Outcome
 }
 
-// newPipeline has room for so many appends; done never blocks, as it must not.
+// newPipeline makes a pipeline for this many appends. Its callback never blocks, because
+// callbacks must not.
 func newPipeline(j journal, room int, chain *persistence.Chain) *pipeline {
 	return &pipeline{journal: j, chain: chain, settled: make(chan settlement, 2*room)}
 }
@@ -54,7 +55,7 @@ func (p *pipeline) submit(stream persistence.StreamID, expected persistence.Expe
 	err := ability[persistence.Submitter](p.Journal).Submit(
 		persistence.Append{Stream: stream, Expected: expected, Events: events}, p.chain,
 		func(o persistence.Outcome) { p.settled <- settlement{index, o} })
-	if err != nil { // refused at once and failed later are the same to a writer
+	if err != nil { // a writer treats an append that is refused at once as one that fails later
 		p.outcomes[index].Err = err
 		p.open--
 	}
@@ -68,7 +69,7 @@ func (p *pipeline) wait() []persistence.Outcome {
 	return outcomes
 }
 
-// gather is wait for goroutines that must not end the test.
+// gather is wait for goroutines that may not end the test.
 func (p *pipeline) gather() ([]persistence.Outcome, error) {
 	for ; p.open > 0; p.open-- {
 		select {
@@ -81,8 +82,8 @@ func (p *pipeline) gather() ([]persistence.Outcome, error) {
 	return p.outcomes, nil
 }
 
-// submitExits ends whatever goroutine done is called on: the submitter's, which is the
-// test's own affair, or the journal's, which must not miss it.
+// submitExits ends the goroutine on which the callback runs. That is the submitter's, or
+// one of the journal, which must go on without it.
 func submitExits(t *testing.T, s suite) {
 	j := s.open(t)
 	const appends = 30
@@ -93,7 +94,7 @@ func submitExits(t *testing.T, s suite) {
 			p.open++
 			p.outcomes = append(p.outcomes, persistence.Outcome{})
 			a := to(persistence.StreamID(fmt.Sprintf("exits-%d-%d", round, i%10)), persistence.Any, note("n"))
-			go func() { // awaited by wait, which hears of all
+			go func() { // ends before wait returns, which waits for all outcomes
 				err := ability[persistence.Submitter](j.Journal).Submit(a, nil, func(o persistence.Outcome) {
 					p.settled <- settlement{i, o}
 					if i%3 > 0 {
@@ -147,8 +148,8 @@ func submitOrder(t *testing.T, s suite) {
 	require.Len(t, j.all(), 2*streams*each+each)
 }
 
-// submitBroken has an append fail in the midst of a chain. The one after it
-// expects what is there, and would be stored if it stood alone.
+// submitBroken lets an append fail in the middle of a chain. The append after it expects
+// the version that is there, and would be stored without the chain.
 func submitBroken(t *testing.T, s suite) {
 	j := s.open(t)
 	for round := range 5 {
@@ -166,15 +167,15 @@ func submitBroken(t *testing.T, s suite) {
 		require.NoError(t, outcomes[0].Err)
 		require.ErrorIs(t, outcomes[1].Err, persistence.ErrConflict)
 		for _, outcome := range outcomes[2:] {
-			require.Equal(t, outcomes[1].Err, outcome.Err, "the first error of a chain is that of all")
+			require.Equal(t, outcomes[1].Err, outcome.Err, "all appends after the first error of a chain get that error")
 		}
 		require.Equal(t, outcomes[1].Err, chain.Err())
 		require.Equal(t, []string{"1"}, textsOf(j.events(stream)))
 	}
 }
 
-// submitOvertaken breaks a chain by another writer, who then brings about just
-// the version that the chain's next append expects.
+// submitOvertaken breaks a chain by another writer, which then writes up to just the
+// version that the chain's next append expects.
 func submitOvertaken(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("overtaken-1", 2)
@@ -193,7 +194,7 @@ func submitOvertaken(t *testing.T, s suite) {
 	}
 	p = newPipeline(j, 1, new(persistence.Chain))
 	p.submit("overtaken-1", persistence.Exact(3), note("new 4"))
-	require.NoError(t, p.wait()[0].Err, "a new chain is whole")
+	require.NoError(t, p.wait()[0].Err, "a new chain works")
 	require.Equal(t, []string{"overtaken-1 1", "overtaken-1 2", "foreign 3", "new 4"}, textsOf(j.events("overtaken-1")))
 }
 
@@ -216,7 +217,7 @@ func submitApart(t *testing.T, s suite) {
 	}
 	outcomes := free.wait()
 	require.ErrorIs(t, outcomes[0].Err, persistence.ErrConflict)
-	require.NoError(t, outcomes[1].Err, "without a chain an append stands alone")
+	require.NoError(t, outcomes[1].Err, "an append without a chain does not depend on earlier ones")
 	require.Equal(t, []string{"1", "2", "3"}, textsOf(j.events("apart-1")))
 	j.missing("apart-2")
 }
@@ -233,7 +234,7 @@ func submitRefused(t *testing.T, s suite) {
 		{Stream: "refused-1", Events: twice(named(note("n"))[0])},
 		{Stream: "refused-1", Events: notes("n", persistence.MaxAppendEvents+1)},
 	} {
-		err := submitter.Submit(a, chain, func(persistence.Outcome) { t.Error("done is called for what was not taken") })
+		err := submitter.Submit(a, chain, func(persistence.Outcome) { t.Error("the callback was called for an append that was refused at once") })
 		require.ErrorIs(t, err, persistence.ErrInvalid)
 	}
 	require.Empty(t, j.all())
@@ -277,8 +278,8 @@ func submitNothing(t *testing.T, s suite) {
 	p.submit("nothing-1", persistence.Exact(3), note("4"))
 	outcomes := p.wait()
 	require.NoError(t, outcomes[0].Err)
-	require.ErrorIs(t, outcomes[1].Err, persistence.ErrConflict, "it sees what was submitted before it")
-	require.Error(t, outcomes[2].Err, "and ends its chain")
+	require.ErrorIs(t, outcomes[1].Err, persistence.ErrConflict, "an append sees those that were submitted before it")
+	require.Error(t, outcomes[2].Err, "a failed append ends its chain")
 	require.Equal(t, persistence.Version(3), j.info("nothing-1").Version)
 	j.missing("nothing-2")
 }
@@ -293,7 +294,7 @@ func submitDone(t *testing.T, s suite) {
 
 	require.NoError(t, j.Close())
 
-	require.Empty(t, p.settled, "done was called again")
+	require.Empty(t, p.settled, "the callback is called once")
 }
 
 func submitClose(t *testing.T, s suite) {
@@ -306,15 +307,15 @@ func submitClose(t *testing.T, s suite) {
 
 	require.NoError(t, j.Close())
 
-	require.Len(t, p.settled, count, "all are settled when Close returns, each once")
+	require.Len(t, p.settled, count, "all appends are settled once when Close returns")
 	for _, outcome := range p.wait() {
 		err := outcome.Err
 		require.True(t, err == nil || errors.Is(err, persistence.ErrUnavailable) || errors.Is(err, persistence.ErrUnknownOutcome), "%v", err)
 	}
 }
 
-// submitChains has writers pipeline to streams while others append to them at
-// any moment: of each chain a beginning is stored and nothing after it.
+// submitChains lets writers pipeline to streams while others append to them at any moment.
+// Of each chain, a beginning must be stored and nothing after it.
 func submitChains(t *testing.T, s suite) {
 	j := s.open(t)
 	var l ledger
@@ -341,8 +342,8 @@ func submitChains(t *testing.T, s suite) {
 	l.verify(j)
 }
 
-// pipelineOnce writes one chain of ten and returns an error when something was
-// stored behind its first failure.
+// pipelineOnce writes one chain of ten appends. It returns an error when one was stored
+// after the first failure.
 func pipelineOnce(j journal, l *ledger, writer, round int) error {
 	stream := sharedStream(writer + round)
 	info, err := j.Stream(j.ctx, stream)

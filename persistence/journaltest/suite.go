@@ -10,37 +10,37 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Run tests a journal that is gone when it is closed. Every call of open returns
-// a new, empty journal of one partition; the suite closes it. What else must go
-// belongs to t.Cleanup. Journals are opened side by side, about 180 in all.
+// Run tests a journal that loses its events when it is closed. Every call of open must
+// return a new, empty journal of one partition. The suite closes it; open leaves everything
+// else that must be removed to t.Cleanup. The suite opens about 180 journals, many of them
+// at the same time. For a journal that keeps its events, use [Durable].
 func Run(t *testing.T, open func(testing.TB) persistence.Journal) {
 	t.Helper()
 	newSuite(Durable{Store: func(testing.TB) func(testing.TB) persistence.Journal { return open }}).run(t)
 }
 
-// Durable describes a journal whose events outlive it. The zero value of each
-// field is an ability that is declared absent, and its cases do not run.
+// Durable describes a journal that keeps its events after it is closed. A field that is not
+// set means that the suite cannot do this to the journal; its cases do not run.
 type Durable struct {
-	// Store makes a new, empty store and returns how to open it. The suite opens a
-	// store again only after the earlier journal was closed or crashed, and closes
-	// what it opened; removing the store belongs to t.Cleanup. It must be set.
+	// Store makes a new, empty store and returns a function that opens a journal on it. It
+	// must be set, and removes the store in t.Cleanup. The suite opens a store again only
+	// after the earlier journal was closed or crashed, and closes the journals it opened.
 	Store func(testing.TB) (open func(testing.TB) persistence.Journal)
-	// Crash ends a journal as the death of its process would: nothing is flushed and
-	// no farewell is said. Calls under way may fail in any way, but they return, and
-	// the journal writes nothing more once Crash has returned. The suite does not
-	// close what it has crashed.
+	// Crash ends a journal as the death of its process would: it flushes nothing and ends
+	// no connection properly. Calls under way may fail in any way, but they must return,
+	// and the journal must write nothing after Crash has returned. The suite does not close
+	// a journal that it has crashed.
 	Crash func(testing.TB, persistence.Journal)
-	// Damage changes the stored state of a stream's snapshot behind the back of the
+	// Damage changes the stored state of a stream's snapshot without the knowledge of the
 	// open journal, as a failing disk would.
 	Damage func(testing.TB, persistence.Journal, persistence.StreamID)
-	// Replace puts another, empty journal into the store of the open one, by means that
-	// are not the journal's: its tables are emptied, all numbers begin anew, and it has
-	// another identity.
+	// Replace puts another, empty journal into the store of the open one, from outside: the
+	// tables are empty, all numbers begin again, and the identity is another.
 	Replace func(testing.TB, persistence.Journal)
 }
 
-// Run tests the journal with all cases of [Run], and that it keeps what it has
-// acknowledged when it is closed, crashed and opened again.
+// Run tests the journal with all cases of the function [Run], and with those of durable
+// journals: it must keep acknowledged events when it is closed, crashed and opened again.
 func (d Durable) Run(t *testing.T) {
 	t.Helper()
 	s := newSuite(d)
@@ -48,17 +48,17 @@ func (d Durable) Run(t *testing.T) {
 	s.run(t)
 }
 
-// suite is what the cases know of the journal under test.
+// suite is what cases know about the journal under test.
 type suite struct {
 	Durable
 	survives bool
-	// patience bounds each case, so that a journal that hangs fails.
+	// patience limits the time of each case, so that a journal that hangs fails.
 	patience time.Duration
 }
 
 func newSuite(d Durable) suite { return suite{Durable: d, patience: time.Minute} }
 
-// cases maps what a journal must do to the check that it does.
+// cases maps sentences that a journal must make true to the checks that it does.
 type cases map[string]func(*testing.T, suite)
 
 func (s suite) run(t *testing.T) {
@@ -72,7 +72,7 @@ func (s suite) run(t *testing.T) {
 	}
 }
 
-// cases are those that the journal's abilities call for.
+// cases returns those that fit the abilities of the journal.
 func (s suite) cases(t *testing.T) cases {
 	t.Helper()
 	probe := s.open(t).Journal
@@ -134,7 +134,7 @@ func (s suite) open(t *testing.T) journal {
 	return s.use(t, s.Store(t)(t))
 }
 
-// use bounds a journal by the suite's patience and closes it at the end.
+// use limits the time of a case with this journal, and closes the journal at the end.
 func (s suite) use(t *testing.T, opened persistence.Journal) journal {
 	t.Helper()
 	t.Cleanup(func() {

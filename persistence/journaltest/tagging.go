@@ -11,10 +11,10 @@ import (
 )
 
 var tagging = cases{
-	"tags come back as a set":                  tagsComeBack,
-	"tags are content whatever their order":    tagsAreContent,
-	"tags that break the rules are refused":    tagsRefused,
-	"tags that are got belong to their reader": tagsOwned,
+	"tags come back as a set":                          tagsComeBack,
+	"tags count as content, and their order does not":  tagsAreContent,
+	"tags that break the rules are refused":            tagsRefused,
+	"tags that a journal returns belong to the caller": tagsOwned,
 }
 
 func tagged(tags ...string) persistence.Event {

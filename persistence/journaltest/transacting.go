@@ -13,26 +13,26 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// transacting holds for journals that are a [persistence.Transactor].
+// transacting are the cases of a [persistence.Transactor].
 var transacting = cases{
-	"a transaction stores all its appends":                       transactStores,
-	"a transaction sees its own appends":                         transactSees,
-	"nothing of a transaction is seen before its commit":         transactHidden,
-	"an error of a body comes back and nothing is stored":        transactFails,
-	"a body that panics stores nothing":                          transactPanics,
-	"the first append that fails poisons a transaction":          transactPoisoned,
-	"reading what is not there poisons nothing":                  transactReads,
-	"ids are idempotent in a transaction":                        transactNamed,
-	"the expected version decides in a transaction":              transactExpected,
-	"a transaction that was rolled back leaves no gap":           transactGapless,
-	"a transaction that has ended is of no use":                  transactOver,
-	"a transaction of a caller who has left stores nothing":      transactLeft,
-	"a waiting reader wakes on a transaction":                    transactWakes,
-	"writers wait for a transaction and go on after it":          transactWaits,
-	"transactions of many writers are stored whole":              transactMany,
-	"a transaction without appends commits":                      transactEmpty,
-	"what would wait for the transaction that asks is refused":   transactInside,
-	"closing during transactions stores each of them or nothing": transactClosed,
+	"a transaction stores all its appends":                                transactStores,
+	"a transaction sees its own appends":                                  transactSees,
+	"nothing of a transaction is seen before its commit":                  transactHidden,
+	"an error of a transaction's body comes back and nothing is stored":   transactFails,
+	"a transaction whose body panics stores nothing":                      transactPanics,
+	"the first append that fails poisons a transaction":                   transactPoisoned,
+	"reading a missing stream does not poison a transaction":              transactReads,
+	"ids are idempotent in a transaction":                                 transactNamed,
+	"the expected version decides in a transaction":                       transactExpected,
+	"a rolled back transaction leaves no gap":                             transactGapless,
+	"a transaction that has ended refuses every call":                     transactOver,
+	"a transaction whose caller has left stores nothing":                  transactLeft,
+	"a waiting reader wakes on a transaction":                             transactWakes,
+	"writers wait for a transaction and continue after it":                transactWaits,
+	"transactions of many writers are stored whole":                       transactMany,
+	"a transaction without appends commits":                               transactEmpty,
+	"a call that would wait for its own transaction is refused":           transactInside,
+	"closing during transactions stores each of them whole or not at all": transactClosed,
 }
 
 type body = func(ctx context.Context, tx persistence.Transaction) error
@@ -41,7 +41,7 @@ func transact(j journal, do body) error {
 	return ability[persistence.Transactor](j.Journal).Transact(j.ctx, do)
 }
 
-// commits requires that a transaction is committed in which every append succeeds.
+// commits requires that a transaction with these appends commits, and that each succeeds.
 func commits(j journal, appends ...persistence.Append) (outcomes []persistence.Outcome) {
 	j.t.Helper()
 	require.NoError(j.t, transact(j, func(_ context.Context, tx persistence.Transaction) (err error) {
@@ -119,8 +119,8 @@ func transactSees(t *testing.T, s suite) {
 	require.Len(t, j.all(), 3+1+2+1+1)
 }
 
-// transactHidden looks at the journal while a transaction is open: readers must
-// neither wait for it nor see anything of it.
+// transactHidden reads the journal while a transaction is open. Readers must not wait for
+// it and must not see anything of it.
 func transactHidden(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("old-1", 2)
@@ -157,14 +157,14 @@ func transactFails(t *testing.T, s suite) {
 				require.NoError(t, err)
 				return reason
 			})
-			require.Equal(t, reason, err, "the very error")
+			require.Equal(t, reason, err, "the error of the body comes back unchanged")
 		}
 		err := transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			_, err := tx.Append(to("old-1", persistence.Exact(9), note("2")))
 			require.ErrorIs(t, err, persistence.ErrConflict)
 			return reason
 		})
-		require.Equal(t, reason, err, "the body's word comes first")
+		require.Equal(t, reason, err, "the error of the body comes before that of the transaction")
 	})
 	j.missing("new-1")
 	require.Equal(t, persistence.Version(2), j.store("old-1", persistence.Exact(1), note("2")).First)
@@ -181,7 +181,7 @@ func transactPanics(t *testing.T, s suite) {
 	require.PanicsWithError(t, reason.Error(), func() {
 		_ = transact(j, func(_ context.Context, tx persistence.Transaction) error {
 			append(tx)
-			panic(reason) //nolint:forbidigo // what a body does
+			panic(reason) //nolint:forbidigo // a body of a user may do this
 		})
 	})
 	ended := make(chan struct{})
@@ -231,14 +231,14 @@ func transactPoisoned(t *testing.T, s suite) {
 				first = err
 				for _, append := range []persistence.Append{fine, to("old-1", persistence.Exact(9), note("n")), {}} {
 					outcomes, err = tx.Append(append)
-					require.Equal(t, first, err, "what came first is what a poisoned transaction says")
+					require.Equal(t, first, err, "a poisoned transaction answers with its first error")
 					require.Empty(t, outcomes)
 				}
 				_, err = tx.Read("old-1", persistence.ReadOptions{})
 				require.Equal(t, first, err)
 				return nil
 			})
-			require.Equal(t, first, err, "a body that overlooks it commits nothing")
+			require.Equal(t, first, err, "a body that ignores the error commits nothing")
 		})
 		j.missing("new-1")
 	}
@@ -283,7 +283,7 @@ func transactNamed(t *testing.T, s suite) {
 		again, err := tx.Append(to("old-1", persistence.NoStream, fresh...))
 		require.NoError(t, err)
 		outcomes[1].Duplicate = true
-		require.Equal(t, outcomes[1], again[0], "own ids are known at once")
+		require.Equal(t, outcomes[1], again[0], "a transaction recognises its own ids at once")
 		return nil
 	})
 	require.NoError(t, err)
@@ -298,7 +298,7 @@ func transactNamed(t *testing.T, s suite) {
 		require.NoError(t, err)
 		return errors.New("changed his mind")
 	}))
-	require.False(t, j.store("old-1", persistence.Exact(6), lost...).Duplicate, "what was rolled back is not known")
+	require.False(t, j.store("old-1", persistence.Exact(6), lost...).Duplicate, "ids that were rolled back are not recognised")
 }
 
 func transactExpected(t *testing.T, s suite) {
@@ -340,7 +340,7 @@ func transactGapless(t *testing.T, s suite) {
 		}
 	}
 
-	require.Len(t, j.all(), 4*3+6) // requires that positions have no gap
+	require.Len(t, j.all(), 4*3+6) // checks that positions have no gap
 	require.Len(t, j.events("gap-1"), 4*2+6)
 	require.Equal(t, []string{"gap-0", "gap-1", "gap-3", "gap-6", "gap-9"}, namesOf(j, persistence.ListOptions{}))
 }
@@ -377,19 +377,19 @@ func transactLeft(t *testing.T, s suite) {
 		_, err := tx.Append(to("left-1", persistence.NoStream, note("n")), to("left-2", persistence.NoStream, note("n")))
 		require.NoError(t, err)
 		leave()
-		require.Error(t, ctx.Err(), "the body's context is the caller's")
+		require.Error(t, ctx.Err(), "the body's context ends with the caller's")
 		return nil
 	})
-	if err != nil { // else the caller left too late
+	if err != nil { // otherwise the caller left too late
 		require.True(t, errors.Is(err, persistence.ErrUnavailable) || errors.Is(err, persistence.ErrUnknownOutcome), "%v", err)
 	}
 	if errors.Is(err, persistence.ErrUnavailable) {
 		require.Empty(t, j.all())
 	}
-	require.Len(t, j.events("left-2"), len(j.events("left-1")), "all or nothing")
+	require.Len(t, j.events("left-2"), len(j.events("left-1")), "a transaction is stored whole or not at all")
 
 	err = transact(left, func(context.Context, persistence.Transaction) error {
-		t.Error("there is nobody to do it for")
+		t.Error("the body was called although the caller has left")
 		return nil
 	})
 	require.ErrorIs(t, err, persistence.ErrUnavailable)
@@ -411,8 +411,8 @@ func transactWakes(t *testing.T, s suite) {
 	require.NoError(t, <-woken)
 }
 
-// transactWaits has others begin to write while a transaction is open. They take
-// effect after it, each in its turn.
+// transactWaits lets others begin to write while a transaction is open. Their writes must
+// take effect after it, in their order.
 func transactWaits(t *testing.T, s suite) {
 	j := s.open(t)
 	j.grow("old-1", 1)
@@ -435,7 +435,7 @@ func transactWaits(t *testing.T, s suite) {
 			p.submit("old-2", persistence.NoStream, note("submitted 1"))
 			p.submit("old-2", persistence.Exact(1), note("submitted 2"))
 			p.submit("old-2", persistence.Exact(1), note("submitted late"))
-			require.Empty(t, p.settled, "nobody commits before the transaction that began to write first")
+			require.Empty(t, p.settled, "no writer commits before the transaction that began to write first")
 		}
 		_, err = tx.Append(to("old-1", persistence.Exact(2), note("3")))
 		require.NoError(t, err)
@@ -455,8 +455,8 @@ func transactWaits(t *testing.T, s suite) {
 	require.Equal(t, []string{"old-1 1", "2", "3"}, textsOf(j.all()[:3]))
 }
 
-// transactMany has writers append to two streams at once, while others append to
-// them alone and readers follow. The halves of a transaction stand side by side.
+// transactMany lets writers append to two streams in a transaction, while others append to
+// one of them and readers follow. The halves of a transaction must stand side by side.
 func transactMany(t *testing.T, s suite) {
 	j := s.open(t)
 	const writers, rounds = 6, 8
@@ -505,12 +505,12 @@ func wholePairs(j journal) {
 	all := append(j.all(), persistence.Recorded{})
 	for i, recorded := range all {
 		if recorded.Type == "left" {
-			require.Equal(j.t, "right", all[i+1].Type, "a transaction is stored whole, and nobody commits inside of it")
+			require.Equal(j.t, "right", all[i+1].Type, "the appends of a transaction are stored side by side")
 		}
 	}
 }
 
-// appendPair appends to two streams in a transaction, of which every third fails.
+// appendPair appends to two streams in a transaction. Every third transaction fails.
 func appendPair(j journal, l *ledger, writer, round int) error {
 	left, right := sharedStream(writer+round), sharedStream(writer+round+1)
 	events := [2][]persistence.Event{labelled(writer, 2*round, 1+round%2), labelled(writer, 2*round+1, 1)}
@@ -522,7 +522,7 @@ func appendPair(j journal, l *ledger, writer, round int) error {
 		if err != nil {
 			return err
 		}
-		runtime.Gosched() // others want to write
+		runtime.Gosched() // lets others write
 		more, err := tx.Append(to(right, persistence.Any, events[1]...))
 		outcomes = append(outcomes, more...)
 		if round%3 == 2 {
@@ -568,7 +568,7 @@ func transactInside(t *testing.T, s suite) {
 	j.grow("old-1", 3)
 	err := ability[persistence.Transactor](j.Journal).Transact(j.ctx, func(ctx context.Context, tx persistence.Transaction) error {
 		outcomes, err := j.Append(ctx, to("before-1", persistence.NoStream, note("before")))
-		require.NoError(t, err, "nobody waits before the first append")
+		require.NoError(t, err, "others do not wait before the first append of a transaction")
 		require.NoError(t, outcomes[0].Err)
 		if _, err := tx.Append(to("inside-1", persistence.NoStream, note("inside"))); err != nil {
 			return err
@@ -593,7 +593,7 @@ func transactInside(t *testing.T, s suite) {
 			cancel()
 		}
 		events, err := collect(j.Read(ctx, "old-1", persistence.ReadOptions{}))
-		require.NoError(t, err, "readers do not wait")
+		require.NoError(t, err, "readers do not wait for a transaction")
 		require.Len(t, events, 3)
 		return nil
 	})
@@ -613,7 +613,7 @@ func transactClosed(t *testing.T, s suite) {
 	swing := make(chan struct{}, writers)
 	for writer := range writers {
 		group.Go(func() error {
-			for round := 0; ; round += 3 { // those that commit
+			for round := 0; ; round += 3 { // only the rounds that commit
 				if err := appendPair(j, &l, writer, round); err != nil {
 					return err
 				}

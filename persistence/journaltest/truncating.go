@@ -10,20 +10,20 @@ import (
 )
 
 var truncating = cases{
-	"what is truncated cannot be read":                    truncateHides,
-	"a truncation never goes back and leaves the newest":  truncateMonotone,
-	"truncated events stay in the sequence":               truncateStays,
-	"a truncated stream goes on as before":                truncateGoesOn,
-	"a stream that does not exist cannot be truncated":    truncateMissing,
-	"a truncation ends with the stream that is truncated": truncateDeleted,
+	"truncated events cannot be read in their stream":          truncateHides,
+	"a truncation never goes back and leaves the newest event": truncateMonotone,
+	"truncated events stay in the sequence":                    truncateStays,
+	"a truncated stream continues as before":                   truncateGoesOn,
+	"a stream that does not exist cannot be truncated":         truncateMissing,
+	"a truncation ends with its stream":                        truncateDeleted,
 }
 
-// scavenging holds for journals that are a [persistence.Scavenger].
+// scavenging are the cases of a [persistence.Scavenger].
 var scavenging = cases{
-	"scavenged events are passed over and leave no gap": scavengeEmpties,
-	"scavenging takes nothing that can be read":         scavengeKeeps,
-	"scavenging forgets the ids of what it empties":     scavengeForgets,
-	"long runs of scavenged events are passed over":     scavengeLong,
+	"scavenged events are skipped and leave no gap":            scavengeEmpties,
+	"scavenging removes nothing that can be read":              scavengeKeeps,
+	"scavenging forgets the ids of the events that it empties": scavengeForgets,
+	"long runs of scavenged events are skipped":                scavengeLong,
 }
 
 func truncateHides(t *testing.T, s suite) {
@@ -34,7 +34,7 @@ func truncateHides(t *testing.T, s suite) {
 	for before := persistence.Version(1); before <= 6; before++ {
 		require.Equal(t, before, j.truncate("cut-1", before))
 		beginsAt(j, "cut-1", before)
-		require.Equal(t, persistence.Version(1), j.info("cut-1").Begin, "a truncation is not the beginning of a life")
+		require.Equal(t, persistence.Version(1), j.info("cut-1").Begin, "a truncation does not begin a new life of the stream")
 	}
 	beginsAt(j, "whole-1", 1)
 }
@@ -54,7 +54,7 @@ func truncateMonotone(t *testing.T, s suite) {
 	require.Equal(t, []persistence.Version{6}, versionsOf(j.events("cut-1")), "the newest event always stays")
 
 	j.create("empty-1", nil)
-	require.Equal(t, persistence.Version(1), j.truncate("empty-1", 9), "there is nothing to take from an empty stream")
+	require.Equal(t, persistence.Version(1), j.truncate("empty-1", 9), "truncating an empty stream changes nothing")
 	j.grow("empty-1", 1)
 	beginsAt(j, "empty-1", 1)
 }
@@ -69,7 +69,7 @@ func truncateStays(t *testing.T, s suite) {
 	j.truncate("cut-1", 6)
 
 	require.Equal(t, before, plain(j.all()))
-	require.True(t, samePlace(head, j.head()), "to truncate takes no position")
+	require.True(t, samePlace(head, j.head()), "truncating takes no position")
 	require.Len(t, j.follow(persistence.ReadAllOptions{PageRows: 2}), 7)
 }
 
@@ -86,7 +86,7 @@ func truncateGoesOn(t *testing.T, s suite) {
 
 	require.Equal(t, persistence.StreamInfo{Stream: "cut-1", Version: 5, First: 5, Begin: 1, Metadata: meta, Revision: 1}, j.info("cut-1"))
 	first.Duplicate = true
-	require.Equal(t, first, j.store("cut-1", persistence.Any, events...), "ids are known until their events are scavenged")
+	require.Equal(t, first, j.store("cut-1", persistence.Any, events...), "ids are recognised until their events are scavenged")
 	require.ErrorIs(t, j.try("cut-1", persistence.NoStream, note("n")).Err, persistence.ErrConflict)
 	require.ErrorIs(t, j.try("cut-1", persistence.Exact(4), note("n")).Err, persistence.ErrConflict)
 	require.Equal(t, persistence.Version(6), j.store("cut-1", persistence.Exact(5), note("n")).First)
@@ -115,11 +115,11 @@ func truncateDeleted(t *testing.T, s suite) {
 	j.delete("cut-1")
 	j.create("cut-1", nil)
 
-	require.Equal(t, persistence.Version(6), j.truncate("cut-1", 99), "no tombstone becomes readable")
+	require.Equal(t, persistence.Version(6), j.truncate("cut-1", 99), "a truncation does not make a tombstone readable")
 	j.grow("cut-1", 2)
 
 	beginsAt(j, "cut-1", 6)
-	require.Equal(t, persistence.Version(6), j.truncate("cut-1", 3), "what was deleted does not come back")
+	require.Equal(t, persistence.Version(6), j.truncate("cut-1", 3), "deleted events do not return")
 	require.Equal(t, persistence.Version(7), j.truncate("cut-1", 7))
 	info := j.info("cut-1")
 	require.Equal(t, []persistence.Version{7, 6}, []persistence.Version{info.First, info.Begin})
@@ -138,19 +138,19 @@ func scavengeEmpties(t *testing.T, s suite) {
 
 	require.Equal(t, 3, j.scavenge("cut-1"))
 	require.Equal(t, 2, j.scavenge("gone-1"))
-	require.Zero(t, j.scavenge("cut-1"), "what is empty is not emptied")
+	require.Zero(t, j.scavenge("cut-1"), "scavenging again empties nothing")
 	require.Zero(t, j.scavenge("gone-1"))
 	require.Zero(t, j.scavenge("never-1"))
 	require.Zero(t, j.scavenge("other-1"))
 
 	left := append(before[3:5:5], before[7:]...)
-	require.Equal(t, left, plain(j.all()), "tombstones and what can be read stay where they are")
+	require.Equal(t, left, plain(j.all()), "tombstones and readable events keep their places")
 	require.Equal(t, left[1:], plain(j.follow(persistence.ReadAllOptions{System: true, After: persistence.Positions{}.With(left[0].Position)})))
 	require.True(t, samePlace(head, j.head()))
 	outcome := j.store("other-1", persistence.Any, note("next"))
 	require.Equal(t, head.Of(outcome.Position.Part).Offset+1, outcome.Position.Offset)
 	j.truncate("cut-1", 5)
-	require.Equal(t, 1, j.scavenge("cut-1"), "only what was truncated since")
+	require.Equal(t, 1, j.scavenge("cut-1"), "scavenging empties only events that were truncated since")
 	j.delete("cut-1")
 	require.Equal(t, 1, j.scavenge("cut-1"), "a deleted stream is scavenged too")
 	j.missing("cut-1")
@@ -162,7 +162,7 @@ func scavengeKeeps(t *testing.T, s suite) {
 	j.create("kept-1", meta)
 	j.store("kept-1", persistence.Any, described("kept")...)
 	j.grow("kept-1", 4)
-	require.Zero(t, j.scavenge("kept-1"), "nothing was truncated")
+	require.Zero(t, j.scavenge("kept-1"), "nothing was truncated, so that nothing is emptied")
 	j.truncate("kept-1", 3)
 	want, info := plain(j.events("kept-1")), j.info("kept-1")
 
@@ -183,8 +183,8 @@ func scavengeForgets(t *testing.T, s suite) {
 	j.truncate("ids-1", 3)
 	require.Equal(t, 2, j.scavenge("ids-1"))
 
-	require.True(t, j.store("ids-1", persistence.Any, events[2]).Duplicate, "the id of what can be read is known")
-	require.ErrorIs(t, j.try("ids-1", persistence.Any, events...).Err, persistence.ErrEventIDReused, "a part of them is known")
+	require.True(t, j.store("ids-1", persistence.Any, events[2]).Duplicate, "the id of a readable event is recognised")
+	require.ErrorIs(t, j.try("ids-1", persistence.Any, events...).Err, persistence.ErrEventIDReused, "a run of ids of which only a part is recognised is refused")
 	outcome := j.store("ids-1", persistence.Exact(4), events[:2]...)
 
 	require.False(t, outcome.Duplicate)
@@ -193,7 +193,7 @@ func scavengeForgets(t *testing.T, s suite) {
 	require.Equal(t, []persistence.Version{3, 4, 5, 6}, versionsOf(j.events("ids-1")))
 }
 
-// scavengeLong leaves an event here and there in a sequence that was emptied.
+// scavengeLong leaves few events in a long sequence that was scavenged.
 func scavengeLong(t *testing.T, s suite) {
 	j := s.open(t)
 	const rounds, long = 3, 800

@@ -11,10 +11,10 @@ import (
 )
 
 var waiting = cases{
-	"a reader who is behind does not wait":       waitBehind,
-	"a waiting reader wakes on an append":        waitWakes,
-	"a waiting reader wakes on a system stream":  waitSystem,
-	"who leaves gets the reason why he has left": waitLeaves,
+	"a reader that is behind does not wait":        waitBehind,
+	"a waiting reader wakes on an append":          waitWakes,
+	"a waiting reader wakes on a system stream":    waitSystem,
+	"a waiting reader that leaves gets the reason": waitLeaves,
 }
 
 func waitBehind(t *testing.T, s suite) {
@@ -31,8 +31,8 @@ func waitBehind(t *testing.T, s suite) {
 	}
 }
 
-// waitWakes has readers follow one append after the other: each is stored only
-// after all have seen the one before, so each has to wake them.
+// waitWakes lets readers follow several appends. Each append is stored only after all
+// readers have seen the one before, so that each must wake them.
 func waitWakes(t *testing.T, s suite) {
 	j := s.open(t)
 	const readers, rounds = 3, 5
@@ -56,7 +56,7 @@ func waitWakes(t *testing.T, s suite) {
 	}
 }
 
-// waitNext waits until there is an event beyond a place and returns the head then.
+// waitNext waits until there is an event beyond a place, and returns the head at that time.
 func waitNext(j journal, at persistence.Positions) (persistence.Positions, error) {
 	for {
 		if err := j.Wait(j.ctx, at); err != nil {
@@ -66,7 +66,7 @@ func waitNext(j journal, at persistence.Positions) (persistence.Positions, error
 		if err != nil {
 			return at, err
 		}
-		if !samePlace(head, at) { // else woken too early, which is allowed
+		if !samePlace(head, at) { // otherwise the journal woke the reader too early, which is allowed
 			return head, nil
 		}
 	}
