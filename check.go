@@ -170,22 +170,12 @@ func (c *Config) idle(ctx context.Context, known *schema.Catalogue) (warnings []
 			warnings = append(warnings, fmt.Errorf("commands are sent to kind %s, which is hosted neither here nor, so far, by another program on the journal", kind))
 		}
 	}
-	reads := func(who, event string) {
-		if !raised[event] && !c.contains(ctx, event) {
-			warnings = append(warnings, fmt.Errorf("%s reads events %s, which no aggregate raises here, nor has on this journal", who, event))
-		}
-	}
-	for _, reactions := range actors.ReactionsOf(c.Aggregates...) {
-		for _, event := range reactions.Types() {
-			reads(reactions.Name(), event)
+	for _, read := range c.reads() {
+		if !raised[read.event] && !c.contains(ctx, read.event) {
+			warnings = append(warnings, fmt.Errorf("%s reads events %s, which no aggregate raises here, nor has on this journal", read.by, read.event))
 		}
 	}
 	for _, reading := range projections.Readings(c.Projections...) {
-		if len(reading.Streams) == 0 { // else of others than aggregates, perhaps
-			for _, event := range reading.Types {
-				reads("projection "+reading.Name, event.Name())
-			}
-		}
 		for _, kind := range reading.Kinds {
 			if !strings.HasPrefix(kind, "$") && !hosted[kind] && !known.Kind(kind) && !c.holds(ctx, kind) {
 				warnings = append(warnings, fmt.Errorf("projection %s reads kind %s, which is hosted neither here nor, so far, by another program, and of which the journal holds no stream", reading.Name, kind))
@@ -193,6 +183,27 @@ func (c *Config) idle(ctx context.Context, known *schema.Catalogue) (warnings []
 		}
 	}
 	return warnings
+}
+
+// read says which reactions or projection read an event.
+type read struct{ by, event string }
+
+// reads returns which events of aggregates are read.
+func (c *Config) reads() (all []read) {
+	for _, reactions := range actors.ReactionsOf(c.Aggregates...) {
+		for _, event := range reactions.Types() {
+			all = append(all, read{reactions.Name(), event})
+		}
+	}
+	for _, reading := range projections.Readings(c.Projections...) {
+		if len(reading.Streams) > 0 {
+			continue // perhaps of others than aggregates
+		}
+		for _, event := range reading.Types {
+			all = append(all, read{"projection " + reading.Name, event.Name()})
+		}
+	}
+	return all
 }
 
 // written returns the kinds that are hosted here, and the types of the events that are

@@ -108,6 +108,12 @@ func (c *comparison) same(a, b reflect.Value) *Difference {
 	if equal, own := ownEqual(a, b); own {
 		return unless(equal, differ)
 	}
+	return c.content(a, b)
+}
+
+// content compares two values of one type that has no comparison of its own.
+func (c *comparison) content(a, b reflect.Value) *Difference {
+	differ := &Difference{A: a, B: b}
 	switch a.Kind() {
 	case reflect.Struct:
 		return c.structs(a, b)

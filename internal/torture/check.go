@@ -122,21 +122,8 @@ func (r *Report) sequence(rows []row) {
 
 // appends checks each attempt against the rows that carry its number.
 func (r *Report) appends(attempts []*attempt, rows []row, notes map[int64]bool) {
-	of := make(map[uint64][]*row, len(attempts))
-	ids := make(map[persistence.EventID]*row, len(rows))
-	for i := range rows {
-		e := &rows[i]
-		ids[e.id] = e
-		if !e.tagged || e.tag.attempt == 0 || e.tag.attempt > uint64(len(attempts)) || e.tag.index >= e.tag.count {
-			r.found(Unexplained, "at position %d in %s", e.position, e.stream)
-			continue
-		}
-		if own := of[e.tag.attempt]; len(own) == 0 || own[len(own)-1].tag != e.tag {
-			of[e.tag.attempt] = append(own, e)
-		}
-	}
+	of, ids := r.byAttempt(len(attempts), rows)
 	there := func(a *attempt) bool { return len(of[a.number]) > 0 }
-	groups := map[int64][]*attempt{}
 	for _, a := range attempts {
 		r.count(a)
 		r.place(a, of[a.number])
@@ -147,6 +134,33 @@ func (r *Report) appends(attempts []*attempt, rows []row, notes map[int64]bool) 
 		if a.after != nil && there(a) && !there(a.after) {
 			r.found(Unfounded, "attempt %d on %s was decided on attempt %d, which is not there", a.number, a.stream, a.after.number)
 		}
+	}
+	r.transactions(attempts, there, notes)
+}
+
+// byAttempt returns the rows of each attempt, of which there are count, and all by their
+// ids.
+func (r *Report) byAttempt(count int, rows []row) (of map[uint64][]*row, ids map[persistence.EventID]*row) {
+	of, ids = make(map[uint64][]*row, count), make(map[persistence.EventID]*row, len(rows))
+	for i := range rows {
+		e := &rows[i]
+		ids[e.id] = e
+		if !e.tagged || e.tag.attempt == 0 || e.tag.attempt > uint64(count) || e.tag.index >= e.tag.count {
+			r.found(Unexplained, "at position %d in %s", e.position, e.stream)
+			continue
+		}
+		if own := of[e.tag.attempt]; len(own) == 0 || own[len(own)-1].tag != e.tag {
+			of[e.tag.attempt] = append(own, e)
+		}
+	}
+	return of, ids
+}
+
+// transactions checks that all appends of a transaction are there, and the caller's row, or
+// none.
+func (r *Report) transactions(attempts []*attempt, there func(*attempt) bool, notes map[int64]bool) {
+	groups := map[int64][]*attempt{}
+	for _, a := range attempts {
 		if a.group > 0 {
 			groups[a.group] = append(groups[a.group], a)
 		}
@@ -187,7 +201,7 @@ func (r *Report) place(a *attempt, own []*row) {
 	}
 	first := own[0]
 	for i, e := range own {
-		if e.stream != a.stream || int(e.tag.index) != i || int(e.tag.count) != a.events || e.version != first.version+int64(i) || e.position != first.position+int64(i) {
+		if !e.follows(first, i) || e.stream != a.stream || int(e.tag.count) != a.events {
 			r.found(Misplaced, "event %d of attempt %d on %s is number %d, in %s at version %d, position %d", i, a.number, a.stream, e.tag.index, e.stream, e.version, e.position)
 			return
 		}
@@ -201,6 +215,12 @@ func (r *Report) place(a *attempt, own []*row) {
 	if a.told == stored && (first.version != int64(a.first) || first.position != a.offset) {
 		r.found(Misplaced, "attempt %d on %s was told version %d, position %d and stands at version %d, position %d", a.number, a.stream, a.first, a.offset, first.version, first.position)
 	}
+}
+
+// follows reports whether the row is the event with an index of an append that begins with
+// first.
+func (e *row) follows(first *row, index int) bool {
+	return int(e.tag.index) == index && e.version == first.version+int64(index) && e.position == first.position+int64(index)
 }
 
 // truth checks that an attempt is there as its writer was told.
@@ -242,24 +262,17 @@ func (r *Report) reader(reader *reader, rows []row) {
 	for _, wrong := range reader.wrong {
 		r.found(wrong.fault, "%s: %s", reader.name, wrong.text)
 	}
-	at := func(position int64) *row {
-		i, found := slices.BinarySearchFunc(rows, position, func(e row, position int64) int { return int(e.position - position) })
-		if !found {
-			return nil
-		}
-		return &rows[i]
-	}
 	seen := make(map[int64]bool, len(reader.got))
 	last := int64(0)
 	for i := range reader.got {
 		got := &reader.got[i]
-		e := at(got.position)
+		e := rowAt(rows, got.position)
 		switch {
 		case seen[got.position]:
 			r.found(Repeated, "%s was given position %d again", reader.name, got.position)
 		case got.position < last:
 			r.found(Reordered, "%s was given position %d after %d", reader.name, got.position, last)
-		case e == nil || e.id != got.id || e.tag != got.tag || e.stream != got.stream || e.version != int64(got.version):
+		case !got.stands(e):
 			r.found(Undone, "%s was given event %d of attempt %d at position %d, which is not what stands there", reader.name, got.tag.index, got.tag.attempt, got.position)
 		case !reader.wants(e) || got.position <= reader.from:
 			r.found(Unwanted, "%s was given position %d of %s", reader.name, got.position, got.stream)
@@ -273,6 +286,15 @@ func (r *Report) reader(reader *reader, rows []row) {
 			r.found(Skipped, "%s has passed position %d of %s, attempt %d, and was not given it", reader.name, e.position, e.stream, e.tag.attempt)
 		}
 	}
+}
+
+// rowAt returns the row at a position, or nil. Rows are in the order of their positions.
+func rowAt(rows []row, position int64) *row {
+	i, found := slices.BinarySearchFunc(rows, position, func(e row, position int64) int { return int(e.position - position) })
+	if !found {
+		return nil
+	}
+	return &rows[i]
 }
 
 func sortedKeys(calls map[string]int) []string { return slices.Sorted(maps.Keys(calls)) }

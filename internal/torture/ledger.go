@@ -132,14 +132,8 @@ func (l *ledger) end(a *attempt, o persistence.Outcome) {
 	defer l.mu.Unlock()
 	kind := persistence.ErrorKindOf(o.Err)
 	switch {
-	case o.Err == nil && a.told == stored && (a.first != o.First || a.offset != o.Position.Offset || !o.Duplicate):
-		l.note(Misplaced, a, "was stored at version %d, position %d, and its repetition at version %d, position %d", a.first, a.offset, o.First, o.Position.Offset)
 	case o.Err == nil:
-		l.acks++
-		a.told, a.first, a.offset = stored, o.First, o.Position.Offset
-		if n := int(o.Last-o.First) + 1; n != a.events {
-			l.note(Misplaced, a, "has versions %d to %d", o.First, o.Last)
-		}
+		l.acknowledge(a, o)
 	case kind == persistence.ErrUnknownOutcome:
 		if a.told != stored {
 			a.told = unknown
@@ -152,6 +146,19 @@ func (l *ledger) end(a *attempt, o persistence.Outcome) {
 		a.told = unknown
 	case a.told == nothing:
 		a.told, a.kind = refused, kind
+	}
+}
+
+// acknowledge notes that an attempt was stored, or stored before. The caller holds mu.
+func (l *ledger) acknowledge(a *attempt, o persistence.Outcome) {
+	if a.told == stored && (a.first != o.First || a.offset != o.Position.Offset || !o.Duplicate) {
+		l.note(Misplaced, a, "was stored at version %d, position %d, and its repetition at version %d, position %d", a.first, a.offset, o.First, o.Position.Offset)
+		return
+	}
+	l.acks++
+	a.told, a.first, a.offset = stored, o.First, o.Position.Offset
+	if n := int(o.Last-o.First) + 1; n != a.events {
+		l.note(Misplaced, a, "has versions %d to %d", o.First, o.Last)
 	}
 }
 

@@ -24,6 +24,12 @@ type delivery struct {
 	tag      tag
 }
 
+// stands reports that what was delivered is what stands in a row. A row that is not there
+// is nil.
+func (d *delivery) stands(e *row) bool {
+	return e != nil && e.id == d.id && e.tag == d.tag && e.stream == d.stream && e.version == int64(d.version)
+}
+
 // reader follows the journal in one of the ways that there are, and goes on after
 // errors where it was.
 type reader struct {
