@@ -21,30 +21,30 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Headers is the runtime's part of a stored event: where it came from. Journals
-// store it without looking into it.
+// Headers is the runtime's part of a stored event: it says where the event came from.
+// Journals store it without reading it.
 type Headers struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CommandId     []byte                 `protobuf:"bytes,1,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`             // 16 bytes
 	Command       string                 `protobuf:"bytes,2,opt,name=command,proto3" json:"command,omitempty"`                                  // wire name of the command's type
 	CausationId   []byte                 `protobuf:"bytes,3,opt,name=causation_id,json=causationId,proto3" json:"causation_id,omitempty"`       // id of the command or event that led to the command
-	CorrelationId []byte                 `protobuf:"bytes,4,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"` // the same for everything that one outside call set off
+	CorrelationId []byte                 `protobuf:"bytes,4,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"` // the same for everything that one call from outside has caused
 	Traceparent   string                 `protobuf:"bytes,5,opt,name=traceparent,proto3" json:"traceparent,omitempty"`                          // W3C trace context, only when a span was active
-	Actor         string                 `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`                                      // who acted, as the caller named him
-	// Digest of the command's content. It makes a repetition of the command find
-	// this event.
+	Actor         string                 `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`                                      // the person or system that acted, as the caller named it
+	// Digest of the command's content, by which a repetition of the command finds this
+	// event.
 	Digest []byte `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"`
-	// The reply, encoded; empty is a reply without content, absent is none.
+	// The reply, encoded. Empty is a reply without content; absent is no reply.
 	Reply []byte `protobuf:"bytes,8,opt,name=reply,proto3,oneof" json:"reply,omitempty"`
-	// Why the command was refused. Only a receipt has it.
+	// The reason why the command was refused. Only a receipt has it.
 	Rejection *Rejection `protobuf:"bytes,9,opt,name=rejection,proto3" json:"rejection,omitempty"`
-	// There was a reply, too large to be kept.
+	// True when there was a reply that is too large to be stored.
 	ReplyLeftOut bool `protobuf:"varint,10,opt,name=reply_left_out,json=replyLeftOut,proto3" json:"reply_left_out,omitempty"`
-	// What the command had its aggregate send, when that is little: as the payload of
-	// an event of type "$stele.sent".
+	// The commands that the aggregate sends with this event (the outbox), when they are few.
+	// Otherwise an event of type "$stele.sent" has the same message as its payload.
 	Sends *Sends `protobuf:"bytes,11,opt,name=sends,proto3" json:"sends,omitempty"`
-	// The event of another aggregate that this one reacted to. It makes a repetition
-	// of the reaction, and all before it, known.
+	// The place of the event of another aggregate to which this one reacted. By it a
+	// repetition of this reaction, and of all earlier ones, is recognised.
 	Reacted       *Place `protobuf:"bytes,12,opt,name=reacted,proto3" json:"reacted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -164,12 +164,12 @@ func (x *Headers) GetReacted() *Place {
 	return nil
 }
 
-// Place is where an event stands in the global sequence.
+// Place is the place of an event in the global sequence.
 type Place struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
 	Offset        int64                  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	Sub           uint32                 `protobuf:"varint,3,opt,name=sub,proto3" json:"sub,omitempty"` // which of several events that a stored one is read as
+	Sub           uint32                 `protobuf:"varint,3,opt,name=sub,proto3" json:"sub,omitempty"` // number among the events that upcasters make of the stored one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,7 +228,7 @@ func (x *Place) GetSub() uint32 {
 // Rejection is a refusal of the domain.
 type Rejection struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // of the aggregate that defines the code
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // kind of the aggregate that defines the code
 	Code          string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"` // stable, for programs
 	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"` // for people
 	unknownFields protoimpl.UnknownFields

@@ -21,16 +21,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// LoggedCommand is a command in the log of its kind. The headers of the event say
+// LoggedCommand is an entry in the log of commands of a kind. The headers of its event say
 // which command it was and where it came from.
 type LoggedCommand struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`           // of the aggregate
-	Outcome       string                 `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"` // "accepted", "repeated", or the kind of the error
-	Code          string                 `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`       // of a rejection, or the reason of another error
-	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`       // of a rejection
-	First         uint64                 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`    // versions of the events it raised, 0 when there is none
-	Last          uint64                 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                           // id of the aggregate
+	Outcome       string                 `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`                 // "accepted", "repeated", or the kind of the error
+	Code          string                 `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`                       // code of a rejection, or reason of another error
+	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`                       // text of a rejection
+	First         uint64                 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`                    // first version of the events that it raised, 0 when there are none
+	Last          uint64                 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`                      // last version of them
 	AskedAt       int64                  `protobuf:"varint,7,opt,name=asked_at,json=askedAt,proto3" json:"asked_at,omitempty"` // unix microseconds
 	Duration      int64                  `protobuf:"varint,8,opt,name=duration,proto3" json:"duration,omitempty"`              // microseconds until the answer
 	Content       []byte                 `protobuf:"bytes,9,opt,name=content,proto3,oneof" json:"content,omitempty"`           // the command, encoded, when the kind logs it

@@ -21,21 +21,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Sent is a command that an aggregate sends. Its id is derived from the stream, the
-// version of the event it stands in and its place there.
+// Sent is a command that an aggregate sends, or a timer. Its id is derived from the stream,
+// the version of the event that holds it, and its place there.
 type Sent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
-	Kind    string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`       // of the aggregate it goes to
-	Id      string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`           // of that aggregate
+	Kind    string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`       // kind of the aggregate that it is sent to
+	Id      string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`           // id of that aggregate
 	Command string                 `protobuf:"bytes,3,opt,name=command,proto3" json:"command,omitempty"` // the stored name of its type
 	Payload []byte                 `protobuf:"bytes,4,opt,name=payload,proto3" json:"payload,omitempty"`
-	Due     int64                  `protobuf:"varint,5,opt,name=due,proto3" json:"due,omitempty"` // unix microseconds, not to be delivered before
-	Key     string                 `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`  // by which the sender cancels and replaces it
-	// In snapshots only, where no event says them.
+	Due     int64                  `protobuf:"varint,5,opt,name=due,proto3" json:"due,omitempty"` // unix microseconds; it is not delivered before
+	Key     string                 `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`  // the sender cancels or replaces it by this key
+	// Only snapshots have the fields below. Elsewhere the event that holds the command says
+	// them.
 	CommandId     []byte `protobuf:"bytes,7,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
-	Headers       []byte `protobuf:"bytes,8,opt,name=headers,proto3" json:"headers,omitempty"` // of the command that led to it: who asked, and where it came from
-	Part          uint32 `protobuf:"varint,9,opt,name=part,proto3" json:"part,omitempty"`      // where the event that says them stands
-	Offset        int64  `protobuf:"varint,10,opt,name=offset,proto3" json:"offset,omitempty"`
+	Headers       []byte `protobuf:"bytes,8,opt,name=headers,proto3" json:"headers,omitempty"` // headers of the command that led to it: who asked, and where it came from
+	Part          uint32 `protobuf:"varint,9,opt,name=part,proto3" json:"part,omitempty"`      // partition of the event that holds it
+	Offset        int64  `protobuf:"varint,10,opt,name=offset,proto3" json:"offset,omitempty"` // offset of that event
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -140,18 +141,18 @@ func (x *Sent) GetOffset() int64 {
 	return 0
 }
 
-// Sends is what one command has an aggregate send, and which of its earlier sends are
-// done or cancelled with it. It stands in the headers of the command's last event; a
-// command that raises none, or sends much, has an event of type "$stele.sent" behind
-// the others with this as its payload.
+// Sends lists the commands that an aggregate sends when it handles one command, and its
+// earlier sent commands that are done or cancelled with that. The headers of the command's
+// last event hold it. A command that raises no event, or sends much, has an additional
+// last event of type "$stele.sent" with this payload.
 type Sends struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Sent  []*Sent                `protobuf:"bytes,1,rep,name=sent,proto3" json:"sent,omitempty"`
 	Done  [][]byte               `protobuf:"bytes,2,rep,name=done,proto3" json:"done,omitempty"` // command ids
-	// What the aggregate has open after it, so that the last of these events in a stream
-	// says what there is to wait for.
+	// How many sent commands and timers the aggregate has open after this event. The last
+	// such event in a stream therefore says whether something is open.
 	Open          uint32 `protobuf:"varint,3,opt,name=open,proto3" json:"open,omitempty"`
-	Next          int64  `protobuf:"varint,4,opt,name=next,proto3" json:"next,omitempty"` // unix microseconds when the first of it is due
+	Next          int64  `protobuf:"varint,4,opt,name=next,proto3" json:"next,omitempty"` // unix microseconds at which the first of them is due
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -214,16 +215,15 @@ func (x *Sends) GetNext() int64 {
 	return 0
 }
 
-// OpenSends is a part of a list of the streams that have something open, at one
-// place of the journal. The parts stand one behind the other in a stream of the
-// system.
+// OpenSends is a part of a list of the streams with open commands or timers, at one place of
+// the journal. The parts follow each other in a system stream.
 type OpenSends struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Journal       []byte                 `protobuf:"bytes,1,opt,name=journal,proto3" json:"journal,omitempty"`             // the id of the journal
-	Positions     []int64                `protobuf:"varint,2,rep,packed,name=positions,proto3" json:"positions,omitempty"` // the place, by partition
-	List          []byte                 `protobuf:"bytes,3,opt,name=list,proto3" json:"list,omitempty"`                   // an id that all parts share
-	Part          uint32                 `protobuf:"varint,4,opt,name=part,proto3" json:"part,omitempty"`                  // counted from 0
-	Last          bool                   `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`                  // of the list
+	Positions     []int64                `protobuf:"varint,2,rep,packed,name=positions,proto3" json:"positions,omitempty"` // the place: an offset for each partition
+	List          []byte                 `protobuf:"bytes,3,opt,name=list,proto3" json:"list,omitempty"`                   // id of the list, the same in all parts
+	Part          uint32                 `protobuf:"varint,4,opt,name=part,proto3" json:"part,omitempty"`                  // number of this part, from 0
+	Last          bool                   `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`                  // true in the last part of the list
 	Streams       []*OpenSends_Stream    `protobuf:"bytes,6,rep,name=streams,proto3" json:"streams,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -301,7 +301,7 @@ func (x *OpenSends) GetStreams() []*OpenSends_Stream {
 	return nil
 }
 
-// Stream is one that has something open.
+// Stream is a stream that has something open.
 type OpenSends_Stream struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`

@@ -21,18 +21,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Snapshot is what the runtime keeps of an aggregate at a version, so that it need
-// not read the events up to there. It can be made again from them at any time.
+// Snapshot is the state of an aggregate at a version, so that recovery need not read the
+// events up to that version. It can be made again from them at any time.
 type Snapshot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	State []byte                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // as the definition encodes it
-	// Commands that are known again, oldest first, 32 bytes each: the id, the version of
-	// the event that holds the outcome, and when it was stored in unix seconds, both big
-	// endian.
+	// The commands whose repetitions are recognised, oldest first, in 32 bytes each: the id,
+	// the version of the event that holds the outcome, and the time at which it was stored,
+	// in unix seconds. Both numbers are big endian.
 	Remembered    []byte   `protobuf:"bytes,2,opt,name=remembered,proto3" json:"remembered,omitempty"`
-	Forgotten     int64    `protobuf:"varint,3,opt,name=forgotten,proto3" json:"forgotten,omitempty"` // unix seconds of the newest command that is not remembered any more
-	Open          []*Sent  `protobuf:"bytes,4,rep,name=open,proto3" json:"open,omitempty"`            // what was sent and is not done, in order
-	Reacted       []*Place `protobuf:"bytes,5,rep,name=reacted,proto3" json:"reacted,omitempty"`      // the last event of others reacted to, of each partition
+	Forgotten     int64    `protobuf:"varint,3,opt,name=forgotten,proto3" json:"forgotten,omitempty"` // unix seconds of the newest command that is no longer remembered
+	Open          []*Sent  `protobuf:"bytes,4,rep,name=open,proto3" json:"open,omitempty"`            // sent commands and timers that are not done, in order
+	Reacted       []*Place `protobuf:"bytes,5,rep,name=reacted,proto3" json:"reacted,omitempty"`      // place of the last event of others that it reacted to, for each partition
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
