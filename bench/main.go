@@ -1,12 +1,12 @@
-// Command bench measures stele beside what the same machine and store can do at
-// best, in the same run:
+// Command bench measures stele, and in the same run the best that the same machine and
+// store can do without it:
 //
 //	go run ./bench -quick journal command               every journal, a few minutes
 //	go run ./bench -journal postgres -o json journal    one journal, for programs to read
 //
-// Figures of different runs and machines cannot be compared, their ratios can:
-// every ceiling is measured right before and right after what it is the ceiling
-// of. README.md says what each figure is.
+// Figures of different runs and machines cannot be compared, their ratios can: every
+// ceiling is measured right before and right after the figure that is divided by it.
+// README.md explains each figure.
 package main
 
 import (
@@ -34,7 +34,7 @@ func main() {
 	os.Exit(code)
 }
 
-// plan is what the command line asks for.
+// plan holds the scenarios and journals that the command line names, and its flags.
 type plan struct {
 	scenarios []scenario.Scenario
 	journals  []store.Backend
@@ -98,7 +98,7 @@ func parse(args []string, log io.Writer) (*plan, error) {
 	return p, nil
 }
 
-// choose returns the one of this name, or all when there is no name.
+// choose returns the element of this name, or all when there is no name.
 func choose[T any](what string, all []T, name func(T) string, wanted string) ([]T, error) {
 	if wanted == "" {
 		return all, nil
@@ -158,7 +158,7 @@ func (p *plan) measureOn(ctx context.Context, b store.Backend, settings store.Se
 	if err != nil {
 		return err
 	}
-	// What is left behind must go even when the run was interrupted.
+	// The store must be cleared even when the run was interrupted.
 	defer func() { err = errors.Join(err, store.Close(context.WithoutCancel(ctx))) }()
 	r.Journals[b.Name] = store.About()
 	if !p.json {

@@ -149,10 +149,10 @@ func (w *Writer) Append(i int) error {
 	return o.Err
 }
 
-// EventsEach is how many events [Fill] writes to a stream.
+// EventsEach is the number of events that [Fill] writes to a stream.
 const EventsEach = 10
 
-// wave is how many streams are written to at the same time.
+// wave is the number of streams that are written to at the same time.
 const wave = 1000
 
 // Fill writes ten events to every stream. The events of a thousand streams lie between each

@@ -18,7 +18,7 @@ type Result struct {
 	Cost    Cost                    // where it was metered
 }
 
-// Rate is how many operations were done in a second.
+// Rate is the number of operations divided by the seconds they took.
 func (l Result) Rate() float64 { return float64(l.Count) / l.Elapsed.Seconds() }
 
 // ClientTime is the processor time of this process, in microseconds, divided by the
@@ -29,8 +29,7 @@ func (l Result) ClientTime() float64 { return l.Cost.Client.Seconds() * 1e6 / fl
 // by the operations.
 func (l Result) ServerTime() float64 { return l.Cost.Server.Seconds() * 1e6 / float64(l.Count) }
 
-// Logged is how much longer the store's log is afterwards, in bytes, divided by the
-// operations.
+// Logged is the number of bytes that the store's log grew by, divided by the operations.
 func (l Result) Logged() float64 { return float64(l.Cost.Logged) / float64(l.Count) }
 
 // Micros is a percentile of the latencies, in microseconds.
@@ -117,7 +116,7 @@ func Single(window time.Duration, do func(i int) error) (Result, error) {
 	return l, nil
 }
 
-// beat is how often an open loop hands out work.
+// beat is the time between two bursts of an open loop.
 const beat = time.Millisecond
 
 // OpenLoop hands out work at a fixed rate, whether or not earlier work is done, and

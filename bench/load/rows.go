@@ -49,7 +49,7 @@ func (r *Rows) Event(l *Lane) persistence.Event {
 	return persistence.Event{Type: EventType, Payload: r.Payload(l.Index + int(l.Version)), Metadata: r.metadata}
 }
 
-// Exactly is the next append of a lane: one event, behind what the lane has.
+// Exactly is the next append of a lane: one event, behind those in the lane.
 func (r *Rows) Exactly(l *Lane) persistence.Append { return l.Exactly(r.Event(l)) }
 
 // Row is one row for a rival: what a journal would have stored.

@@ -14,7 +14,7 @@ type Metric struct {
 	Aim  Aim
 }
 
-// Figure is one measured figure, as -o json prints it. What does not apply is
+// Figure is one measured figure, as -o json prints it. A field that does not apply is
 // null. The aim is for the ratio where there is one, else for the value; low and
 // high are the least and the greatest of it among the rounds.
 type Figure struct {
@@ -34,7 +34,7 @@ type Figure struct {
 	direction string // of the aim
 }
 
-// Aim is what a figure should reach.
+// Aim is a bound that a figure should reach.
 type Aim struct {
 	direction string
 	bound     float64

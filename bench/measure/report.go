@@ -10,7 +10,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// Report is what -o json prints: all figures, and what they were measured on.
+// Report holds all figures and the machine and journals they come from, as -o json prints
+// them.
 type Report struct {
 	Machine Machine `json:"machine"`
 	// Journals says how each measured one was configured.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// LiveHeap is how many bytes of the heap are reachable. Pools give back what they hold in the second
+// LiveHeap is the number of bytes of the heap that are reachable. Pools give back what they hold in the second
 // collection.
 func LiveHeap() int64 {
 	for range 3 {
@@ -36,8 +36,8 @@ func ProcessorTimeOf(pid int) time.Duration {
 	return time.Duration(running)
 }
 
-// Usage is what this process has used. On a machine that others use too, the
-// processor's time tells more than the clock.
+// Usage is the memory and the processor time that this process has used. On a machine
+// that others use too, processor time tells more than the clock.
 type Usage struct {
 	Objects, Bytes float64 // that the heap was asked for
 	Processor      time.Duration

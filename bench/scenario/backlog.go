@@ -20,7 +20,7 @@ import (
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
-// What a backlog is measured with.
+// Sizes of the backlog, and the rate of the plain commands.
 const (
 	owing     = 6    // accounts that all transfers go between
 	bystander = 2000 // accounts that plain commands go to
@@ -30,10 +30,10 @@ const (
 // backlog measures a node that starts after a crash.
 func backlog() []part { return []part{{"backlog", measureBacklog}} }
 
-// measureBacklog measures how fast a node that starts after a crash ends the transfers
-// that have begun, each of which may have been paid already for all that it knows, beside
-// the same transfers without a crash; and what plain commands wait meanwhile, beside a
-// node that does nothing else.
+// measureBacklog measures how fast a node that starts after a crash ends the transfers that
+// have begun. The node does not know which of them were paid. The rate is divided by that of
+// the same transfers without a crash. Meanwhile plain commands are asked, and the time they
+// take is divided by that on a node without other work.
 func measureBacklog(ctx context.Context, s *session) error {
 	var waits []measure.Comparison
 	rounds, err := measure.Beside(s.Sheet, func() (rate float64, err error) {
@@ -59,14 +59,14 @@ func measureBacklog(ctx context.Context, s *session) error {
 	return nil
 }
 
-// drain fills a journal with what a crash has left, starts a node and waits until all
-// transfers have ended.
+// drain fills a journal with transfers as a crash leaves them, starts a node and waits until
+// all transfers have ended.
 func drain(ctx context.Context, s *session) (rate float64, plain load.Result, err error) {
 	err = fresh(ctx, s, func(j store.Journal) error {
 		if err := load.Each(j, "transfer", s.scale.backlog, begun); err != nil {
 			return err
 		}
-		// Behind what was sent, so that each of these events may be what became of it.
+		// These events stand behind the sent commands, so each may be the outcome of one.
 		if _, err := load.Pump(j, load.NewLanes("account", owing), paidBySent, load.UpTo(persistence.Version(s.scale.paid))); err != nil {
 			return err
 		}
@@ -165,7 +165,7 @@ func plainly(ctx context.Context, node *stele.Node) (stop func() (load.Result, e
 	}
 }
 
-// constant fails unless the money is what it was.
+// constant fails unless the accounts have as much money together as before.
 func constant(ctx context.Context, s *session, node *stele.Node) error {
 	var have int64
 	for i := range owing {

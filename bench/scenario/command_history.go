@@ -15,12 +15,12 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// page is how many events of a stream recovery reads at a time.
+// page is the number of events that recovery reads at a time.
 const page = 1000
 
-// measureLong measures the recovery of one aggregate with a very long history: how
-// fast its events come back, beside reading them and no more, and how much memory that
-// takes while it goes on, in pages of its events.
+// measureLong measures the recovery of one aggregate with a very long history: the rate at
+// which its events come back, divided by that of reading them and no more; and the memory
+// that recovery takes, in pages of events.
 func measureLong(ctx context.Context, s *session) error {
 	return fresh(ctx, s, func(j store.Journal) error {
 		stream := persistence.StreamID("tally-0")
@@ -98,7 +98,7 @@ func readOnly(ctx context.Context, s *session, j store.Journal, stream persisten
 	return float64(count) / time.Since(began).Seconds(), nil
 }
 
-// pageSize is what the events of one page take in memory.
+// pageSize is the number of bytes that the events of one page take in memory.
 func pageSize(ctx context.Context, j store.Journal, stream persistence.StreamID) (int64, error) {
 	before := measure.LiveHeap()
 	events := make([]persistence.Recorded, 0, page)

@@ -35,7 +35,7 @@ func measureAggregates(ctx context.Context, s *session) (err error) {
 }
 
 // measureIdle fills the journal, has all aggregates activated, and compares the
-// heap before and after. What the journal remembers of the streams is there
+// heap before and after. The journal has its own memory of the streams
 // before.
 func measureIdle(ctx context.Context, s *session, space string, ids []string) (err error) {
 	j, err := s.store.Open(ctx, space)

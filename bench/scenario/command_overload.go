@@ -17,17 +17,17 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// What overload is measured with.
+// The load, as a multiple of what the aggregate can do, and the callers' patience.
 const (
 	overload = 10
 	patience = 200 * time.Millisecond // of the callers
 )
 
 // measureOverload measures an aggregate that stores one command after the other and is
-// asked for ten times what it can do, beside what it can do, and how long those whom it
-// refuses wait for that. It is one aggregate because the journal is what limits it: ten
-// times what a whole node can do would be more than these processors can ask for, and so
-// would it be in memory.
+// asked for ten times as many as it can do. The rate is divided by that without overload.
+// The time that refused callers wait is measured too. There is only one aggregate, limited by
+// the journal: ten times the load of a whole node, or of a journal in memory, would be more
+// than these processors can ask for.
 func measureOverload(ctx context.Context, s *session) error {
 	if s.Journal == "memory" {
 		return nil

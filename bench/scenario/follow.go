@@ -12,8 +12,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// writers are as many as append while a subscription follows. Each has a stream of
-// its own, which exists.
+// newWriters returns the writers that append while a subscription follows. Each has a stream
+// of its own, which exists.
 func newWriters(s *session, j store.Journal) ([]load.Writer, error) {
 	writers := make([]load.Writer, s.scale.writers)
 	for i := range writers {
@@ -23,9 +23,8 @@ func newWriters(s *session, j store.Journal) ([]load.Writer, error) {
 	return writers, err
 }
 
-// followed is how long appends took, how long after their acknowledgement the
-// events were delivered, in nanoseconds, and how many events came through both in a
-// second.
+// followed holds the times that appends took, the times from their acknowledgement to the
+// delivery of the events, in nanoseconds, and the rate of events.
 type followed struct {
 	appended, delivered *hdrhistogram.Histogram
 	rate                float64

@@ -35,8 +35,8 @@ func measureAllAppends(ctx context.Context, s *session) error {
 	return nil
 }
 
-// measureAppends measures throughput beside the rivals for this many writers, and
-// for the most writers also what their appends cost.
+// measureAppends measures the throughput of this many writers, divided by that of the rivals.
+// For the largest number of writers it also measures the cost of their appends.
 func measureAppends(ctx context.Context, s *session, writers int) error {
 	latencies := load.NewHistogram()
 	ours := func() (load.Result, error) {
@@ -68,7 +68,7 @@ func measureAppends(ctx context.Context, s *session, writers int) error {
 	return reportCosts(ctx, s, writers, rounds)
 }
 
-// reportCosts reports what one event costs, beside the first rival's.
+// reportCosts reports the cost of one event, divided by that of the first rival.
 func reportCosts(ctx context.Context, s *session, writers int, rounds []measure.Neighbours[load.Result]) error {
 	generator, err := generator(ctx, s, writers)
 	if err != nil {
@@ -107,8 +107,8 @@ func reportCosts(ctx context.Context, s *session, writers int, rounds []measure.
 	return nil
 }
 
-// generator is what this process needs for making an event and taking its outcome,
-// when the journal does nothing: it is not the journal's.
+// generator is the processor time, in microseconds, that this process takes to make an event
+// and receive its outcome when the journal does nothing. This time is not the journal's.
 func generator(ctx context.Context, s *session, writers int) (float64, error) {
 	l, err := load.Metered(ctx, load.Within{}, func() (load.Result, error) {
 		return load.Pump(nothing{}, load.NewLanes("bench", writers), s.rows.Event, load.During(s.scale.window/4))
@@ -155,7 +155,7 @@ func beat(ctx context.Context, s *session, metric measure.Metric, writers int, o
 	return rounds[0], nil
 }
 
-// appends lets aggregates append that each wait for theirs. Their streams exist
+// appends lets aggregates append, each of which waits for its outcome. Their streams exist
 // already: making a stream is not part of an append.
 func appends(ctx context.Context, s *session, writers int) (l load.Result, err error) {
 	m, ok := s.store.(load.Meter)

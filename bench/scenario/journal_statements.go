@@ -27,9 +27,9 @@ type statement struct {
 	call func(ctx context.Context, j persistence.Journal, n int) error
 }
 
-// measureStatements measures each call of a journal alone, on one with a few streams
-// and on one with many, beside an empty one: what a statement costs must not depend on
-// how much there is.
+// measureStatements measures each call of a journal alone: on an empty journal, on one with
+// a few streams and on one with many. The cost of a statement must not depend on the size of
+// the journal.
 func measureStatements(ctx context.Context, s *session) error {
 	var empty map[string]float64
 	for _, size := range []struct {
@@ -76,7 +76,7 @@ func statementTimes(ctx context.Context, s *session, streams int) (times map[str
 			return nil, fmt.Errorf("fill: %w", err)
 		}
 	}
-	// What reads ask for.
+	// The stream and the tag that reads ask for.
 	for range 3 {
 		if err := stored(ctx, j, persistence.Append{Stream: "measured-0", Expected: persistence.Any, Events: []persistence.Event{{Type: "t", Tags: []string{"rare"}}}}); err != nil {
 			return nil, err

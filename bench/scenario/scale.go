@@ -2,36 +2,37 @@ package scenario
 
 import "time"
 
-// Scale is how much is measured.
+// Scale says how much is measured: the number of rounds, of streams, of callers.
 type Scale struct {
-	rounds int           // of a figure beside its ceilings
+	rounds int           // of a figure and its ceilings
 	window time.Duration // of one sample
-	// budget is when a scenario begins to do with one round: what is left must be
-	// measured too, however slow the machine is. 0 is never.
+	// budget is the time after which figures have one round only, so that the rest of the
+	// scenario is measured too, however slow the machine is. 0 is without end.
 	budget time.Duration
 	// appends are the numbers of aggregates that append at the same time.
 	appends []int
-	// read are the streams of ten events that are tailed and replayed.
+	// read is the number of streams, of ten events each, that are tailed and replayed.
 	read int
-	// rebuilt are those that projections come to the end of.
+	// rebuilt is the number of such streams that projections catch up with.
 	rebuilt int
-	// callers ask, and many is how many aggregates they ask when it is not one.
+	// callers is the number of callers, and many that of the aggregates they ask.
 	callers, many int
-	// idle are the aggregates that are kept in memory, and recovered.
+	// idle is the number of aggregates that are kept in memory, and recovered.
 	idle int
-	// history is how many events the longest stream has.
+	// history is the number of events of the longest stream.
 	history int
-	// long is how many events the stream has that is recovered without a snapshot.
+	// long is the number of events of the stream that is recovered without a snapshot.
 	long int
-	// timers are pending while commands are measured, and late have come due without a
-	// node.
+	// timers is the number of timers that are pending while commands are measured, and late
+	// that of timers that have come due while no node ran.
 	timers, late int
-	// backlog is how many transfers a crash has left, and paid how many events each
-	// account has that they go between.
+	// backlog is the number of transfers that a crash has left, and paid that of the events of
+	// each account between which they go.
 	backlog, paid int
-	// nodes append to one journal where that is what is measured.
+	// nodes is the number of nodes that append to one journal.
 	nodes int
-	// writers append while a subscription follows, at these parts of what they can do.
+	// writers is the number of writers that append while a subscription follows, and loads the
+	// parts of their highest rate at which they do.
 	writers int
 	loads   []float64
 }

@@ -1,5 +1,5 @@
-// Package scenario holds what is measured: one file for each scenario, which lists the
-// parts of it, and beside it a file for each part that is long. The files of a part begin
+// Package scenario holds the scenarios that are measured: one file for each, which lists its
+// parts, and beside it a file for each part that is long. The files of a part begin
 // with the name of its scenario.
 //
 //	for _, s := range scenario.All() {
@@ -27,7 +27,7 @@ import (
 
 // Scenario measures one part of the system on one journal.
 type Scenario struct {
-	// Name is what the command line calls it, About what its help says.
+	// Name is the scenario's name on the command line, About the line of help.
 	Name, About string
 
 	parts []part
@@ -73,8 +73,7 @@ type session struct {
 	rows  *load.Rows
 }
 
-// durable is an aim for journals whose appends wait for a flush, and which take
-// their time for it.
+// durable is an aim only for journals whose appends wait for a flush.
 func durable(s *session, a measure.Aim) measure.Aim {
 	if s.Journal == "memory" {
 		return measure.None
@@ -138,7 +137,7 @@ func besideScan(ctx context.Context, s *session, metric measure.Metric, space st
 	return nil
 }
 
-// until waits for what cannot be waited for otherwise.
+// until asks again each millisecond until the answer is true.
 func until(ctx context.Context, what func() bool) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

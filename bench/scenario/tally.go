@@ -12,8 +12,8 @@ import (
 	"github.com/stele-es/stele/examples/bank/bankpb"
 )
 
-// tally is an account with as little in it as can be, so that what is measured is
-// what the runtime does for it.
+// tally is an account with as little in it as possible, so that the figures are those of the
+// runtime.
 type tally struct{ Cents int64 }
 
 var (

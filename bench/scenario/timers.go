@@ -33,7 +33,7 @@ var (
 // alarm is the state of alarms and bells.
 type alarm struct{ rung int }
 
-// ringing is what has rung while it was measured.
+// ringing records the alarms and bells that ring.
 type ringing struct {
 	mu    sync.Mutex  // protects the rest
 	due   []time.Time // in the order in which it rang
@@ -184,7 +184,7 @@ func besidePending(ctx context.Context, s *session, pending int, event func(*loa
 	return rate, size, err
 }
 
-// timerRate is how many timers come due in a second.
+// timerRate is the number of timers that come due in a second.
 const timerRate = 1000
 
 // measureLateness has timers come due at a rate, armed some seconds before.

@@ -7,5 +7,5 @@
 //	…
 //	journal, err := on.Open(ctx, "sample")
 //
-// What only some stores can do is an interface here, which scenarios ask for.
+// An ability that only some stores have is an interface here, which scenarios ask for.
 package store

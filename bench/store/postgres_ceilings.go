@@ -35,7 +35,7 @@ func (p *Postgres) rivalTable(ctx context.Context) (string, error) {
 	return p.quoted(space) + ".event", p.Drop(ctx, space)
 }
 
-// copyRows is how many rows one COPY brings, and one commit.
+// copyRows is the number of rows of one COPY, and of one commit.
 const copyRows = 1000
 
 // copy is the fastest way to get rows into the table over one connection: COPY
@@ -110,8 +110,8 @@ func appendCopy(data []byte, row load.Row, metadata []byte) []byte {
 const insertPostgres = ` (part, position, stream_id, version, event_id, schema_id, type, payload, headers, metadata)
 	VALUES (0, $1, $2, $3, $4, 0, '` + load.EventType + `', $5, '', $6)`
 
-// pool is what most programs do: every writer takes a connection of a pool for
-// an INSERT that commits by itself. It orders nothing and expects nothing.
+// pool does as most programs do: every writer takes a connection of a pool for an INSERT
+// that commits by itself. Nothing orders the rows, and no version is expected.
 func (p *Postgres) pool(ctx context.Context, writers int, window time.Duration) (load.Result, error) {
 	if p.best[writers] == 0 {
 		small, err := p.poolOf(ctx, 16, writers, window)

@@ -15,8 +15,8 @@ import (
 	"github.com/stele-es/stele/bench/load"
 )
 
-// Slower fulfils the interface. Somebody else's server is taken as it is; a private
-// one needs a C compiler to be slow.
+// Slower fulfils [Slower]. A server of others is taken as it is; a private one needs a C
+// compiler to be slow.
 func (p *Postgres) Slower(ctx context.Context) (Shared, bool, error) {
 	if p.server == nil {
 		return lent{p}, true, nil
@@ -33,7 +33,7 @@ type lent struct{ *Postgres }
 
 func (lent) Close(context.Context) error { return nil }
 
-// columnsOf is how many parameters a row of the insert has.
+// columnsOf is the number of parameters of a row of the insert.
 const columnsOf = 5
 
 // Unordered fulfils shared: the positions come from a sequence, which waits for no

@@ -28,7 +28,7 @@ func (s *sqliteStore) Rivals() []Rival {
 // the file even under load. The rival does the same.
 const logLong = 8 << 10
 
-// rowsAtOnce is how many rows the rival's statement has.
+// rowsAtOnce is the number of rows of the rival's statement.
 const rowsAtOnce = 100
 
 const (

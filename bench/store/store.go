@@ -24,7 +24,7 @@ type Backend struct {
 	Open func(context.Context, Settings) (Store, error)
 }
 
-// Settings are what the user of the program may choose.
+// Settings are the choices of the program's user.
 type Settings struct {
 	// Postgres is the URL of a server to use instead of a private one.
 	Postgres string
@@ -49,7 +49,7 @@ type Store interface {
 	Close(ctx context.Context) error
 }
 
-// Journal is what is measured: every journal of ours can do all of it.
+// Journal is a journal with all abilities that every journal of ours has.
 type Journal interface {
 	persistence.Journal
 	persistence.Submitter
@@ -61,8 +61,8 @@ type Rival struct {
 	Name string
 	// Is completes the words "divided by rows/s of".
 	Is string
-	// Aims are what ours should reach beside it, by the number of writers that it
-	// is a rival for. Beside one writer latencies are compared, else throughputs.
+	// Aims are the ratios that our journal should reach, by the number of writers for which
+	// the rival is measured. With one writer latencies are compared, else throughputs.
 	Aims map[int]measure.Aim
 	Run  func(ctx context.Context, writers int, window time.Duration) (load.Result, error)
 }

@@ -12,7 +12,7 @@
 // one: asking the go command instead would be served from the test cache, which
 // does not know the files it read, and would pass with a forbidden import present.
 //
-// The package does no type checking. What it says about exported signatures
-// follows names inside one package, which is enough because no package exports
-// types of the fenced modules for another to pass on.
+// The package does no type checking. Its check of exported signatures follows names inside
+// one package. That is enough because no package exports types of the fenced modules for
+// another to pass on.
 package archtest

@@ -269,7 +269,7 @@ func fieldName(field *ast.Field) string {
 	return field.Names[0].Name
 }
 
-// declarations are what the files of a package declare, by name, and in which file.
+// declarations holds the names that the files of a package declare, each with its file.
 type declarations struct {
 	top      map[string]int // the index of the file
 	methods  map[string]int // by the name alone; -1 when more than one file has such a method or field

@@ -1,6 +1,6 @@
 package archtest
 
-// Rules is what a module has decided about itself.
+// Rules holds the decisions of a module about itself.
 type Rules struct {
 	// Areas say who may import whom inside the module.
 	Areas []Area

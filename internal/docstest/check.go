@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// MaxReadmeLines is how long the README of the module may be.
+// MaxReadmeLines is the highest number of lines of the module's README.
 const MaxReadmeLines = 250
 
 // Problem is one place in a document that is not true.

@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// document is what the checks need of a Markdown file.
+// document holds the parts of a Markdown file that the checks need.
 type document struct {
 	name    string
 	lines   int
