@@ -10,7 +10,7 @@ type Sample[T any] func() (T, error)
 // sample is compared with its neighbours only.
 type Neighbours[T any] struct{ Ours, Before, After T }
 
-// by compares one figure of what was found with the mean of the two beside it.
+// by compares one figure of ours with the mean of the two ceilings next to it.
 func (n Neighbours[T]) by(figure func(T) float64) Comparison {
 	return Comparison{Ours: figure(n.Ours), Ceiling: (figure(n.Before) + figure(n.After)) / 2}
 }

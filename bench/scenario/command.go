@@ -23,8 +23,8 @@ func command() []part {
 	}
 }
 
-// measureThroughput measures many aggregates beside the bare journal, and one hot
-// aggregate beside many.
+// measureThroughput measures the rate of many aggregates, divided by that of the bare
+// journal; and the rate of one hot aggregate, divided by that of many.
 func measureThroughput(ctx context.Context, s *session) error {
 	var total measure.Usage
 	commands := 0

@@ -14,9 +14,9 @@ import (
 	"github.com/stele-es/stele/persistence/tail"
 )
 
-// measureDelivery measures how long after its acknowledgement an event is in the
-// hands of a subscription that follows, beside how long its append took, while
-// writers append at a fixed rate: a part of what they can while they are followed.
+// measureDelivery measures the time from an event's acknowledgement to its delivery to a
+// subscription that follows, divided by the time of its append. Meanwhile writers append at a
+// fixed rate, a part of the highest at which they can be followed.
 func measureDelivery(ctx context.Context, s *session) error {
 	most, err := follow(ctx, s, 0, func(do load.Work) (load.Result, error) { return load.ClosedLoop(s.scale.writers, s.scale.window, do) })
 	if err != nil {

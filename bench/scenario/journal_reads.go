@@ -12,8 +12,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// measureReads measures the tail, which reads the global sequence, and the
-// replay, which reads stream by stream, beside one plain SELECT of all rows.
+// measureReads measures the tail, which reads the global sequence, and the replay, which
+// reads stream by stream. Their rates are divided by that of one plain SELECT of all rows.
 func measureReads(ctx context.Context, s *session) (err error) {
 	const space = "read"
 	j, err := s.store.Open(ctx, space)

@@ -11,8 +11,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// measureInline measures what it costs to change a read model in the transaction of
-// the append, beside appends without one.
+// measureInline measures appends that change a read model in their transaction. Their rate
+// is divided by that of appends without one.
 func measureInline(ctx context.Context, s *session) error {
 	on, ok := s.store.(store.Inliner)
 	if !ok {

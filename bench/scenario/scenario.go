@@ -115,8 +115,8 @@ func in(ctx context.Context, s *session, space string, use func(store.Journal) e
 	return use(j)
 }
 
-// besideScan compares a rate of events with that of reading the rows of a space
-// without the journal, where the store can.
+// besideScan divides a rate of events by that of reading the rows of a space without the
+// journal, where the store can do that.
 func besideScan(ctx context.Context, s *session, metric measure.Metric, space string, ours measure.Sample[float64]) error {
 	scanner, ok := s.store.(store.Scanner)
 	if !ok {

@@ -124,8 +124,8 @@ func timers() []part {
 	}
 }
 
-// measurePending measures commands beside as many pending timers as there may be, and
-// what each takes.
+// measurePending measures commands while as many timers are pending as there may be, and the
+// memory of each timer.
 func measurePending(ctx context.Context, s *session) error {
 	tomorrow := time.Now().Add(24 * time.Hour)
 	var sizes []float64
