@@ -7,17 +7,17 @@ type Front interface {
 	Unwrap() Journal
 }
 
-// As returns an optional ability of a journal, such as [Submitter] or
-// [Transactor]. Whoever can use one asks once, in its constructor, and does
-// without when there is none:
+// As returns an optional ability of a journal, such as [Submitter] or [Transactor]. A
+// part that can use an ability asks for it once, in its constructor, and works without it
+// otherwise:
 //
 //	submitter, ok := persistence.As[persistence.Submitter](journal)
 //
-// A [Front] has an ability exactly when the journal behind it has: by its own
-// methods if it has them, else by those of the journal behind. So a front that
-// does something with appends must have the methods of every ability that appends,
-// or else it is passed by. T may also be the type of the journal at the end, to
-// reach what only that one can.
+// A [Front] has an ability exactly when the journal behind it has it: with the front's
+// own methods if it has them, otherwise with those of the journal behind. So a front that
+// changes appends must have the methods of every ability that appends; callers would go
+// around it otherwise. T may also be the type of the journal at the end, to reach methods
+// that only this journal has.
 func As[T any](journal Journal) (ability T, ok bool) {
 	own, ok := journal.(T)
 	front, isFront := journal.(Front)

@@ -8,17 +8,18 @@ import (
 // Checker is the ability of a journal to examine itself and what it rests on, for
 // operators: at any time, beside the writers, and without changing anything.
 type Checker interface {
-	// Check returns at least one finding about each thing it looks at, so that what
-	// was not looked at shows too. What cannot be seen, for want of a right, is a
-	// finding. The error is set only when nothing could be looked at: ctx was done,
-	// or the journal is closed or away.
+	// Check returns at least one finding about each thing that it looks at, so that a
+	// missing one shows that it was not looked at. A thing that it may not see, for lack
+	// of a right, is a finding. The error is set only when nothing could be looked at:
+	// ctx was done, or the journal is closed or away.
 	Check(ctx context.Context, options CheckOptions) ([]Finding, error)
 }
 
-// CheckOptions say how far a check goes. The zero value takes moments, whatever
-// the size of the journal: it looks at the newest events and streams.
+// CheckOptions say how much a check looks at. The zero value looks at the newest events
+// and streams, which takes moments whatever the size of the journal.
 type CheckOptions struct {
-	// Full reads every event and every stream. It takes as long as that takes.
+	// Full reads every event and every stream, which takes as long as reading the
+	// journal.
 	Full bool
 }
 
@@ -27,13 +28,13 @@ type Severity int
 
 // The severities, in order.
 const (
-	// Fine is as it should be.
+	// Fine: as it should be.
 	Fine Severity = iota
-	// Note is worth knowing, and needs nothing to be done.
+	// Note: worth knowing; nothing has to be done.
 	Note
-	// Warning will hurt later, or under load.
+	// Warning: it will do harm later, or under load.
 	Warning
-	// Fault breaks a promise of the journal.
+	// Fault: it breaks a promise of the journal.
 	Fault
 )
 
@@ -66,6 +67,6 @@ type Finding struct {
 	// Text says what was found. It holds names of streams, and no payload, metadata,
 	// key or connection string.
 	Text string
-	// Fix says what to do; empty where nothing is to be done.
+	// Fix says what to do. It is empty when nothing has to be done.
 	Fix string
 }

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Effect says whether what was asked for has happened.
+// Effect says whether a call has done what it was asked for.
 type Effect uint8
 
 const (
@@ -39,9 +39,9 @@ type Class struct {
 	Kind ErrorKind
 	// Effect says whether what was asked for has happened.
 	Effect Effect
-	// Retry says that the same call may succeed later, though nobody changes anything
-	// about it. While Effect is MaybeDone that is safe under the same ids only: those of
-	// the events, or that of the command.
+	// Retry says that the same call may succeed later, although nobody changes anything.
+	// When Effect is MaybeDone, repeat it only with the same ids: those of the events, or
+	// that of the command.
 	Retry bool
 }
 
@@ -64,8 +64,8 @@ var classes = [...]struct {
 	{ErrCorrupt, Class{ErrCorrupt, NotDone, false}},
 }
 
-// Classes returns the table by which [Classify] answers: every kind that has no wider
-// one, once.
+// Classes returns the table that [Classify] uses: one row for every kind that has no
+// wider one.
 func Classes() []Class {
 	all := make([]Class, len(classes))
 	for i := range classes {
@@ -74,17 +74,16 @@ func Classes() []Class {
 	return all
 }
 
-// Classify says what an error means that a journal, a node or one of their parts has
-// returned: whether what was asked for has happened, and whether to ask again. The
-// outermost error that has a kind decides, not its cause: an unknown outcome is not
-// made definite by a part that was unavailable. Of errors that are joined the worst
-// decides: one that may have been done before one that was done, and that before one
-// that was not.
+// Classify says what an error of a journal, a node or one of their parts means: whether
+// the call has done what it was asked for, and whether to ask again. The outermost error
+// that has a kind decides, not its cause: an unknown outcome stays unknown when its cause
+// is a part that was unavailable. Of joined errors the worst decides: maybe done before
+// done, and done before not done.
 //
-// An error of no kind, for which known is false, is one that a handler or a guard has
-// returned, since stele's own all have a kind: it is [ErrRejected]. An error of a
-// context, a file or a network is no answer of a domain: without a kind around it, it
-// is [ErrUnknownOutcome], of which nothing may be assumed. Of nil the class is zero.
+// All errors of stele have a kind. For an error without a kind known is false; it is an
+// error of a handler or a guard, and counts as [ErrRejected]. An error of a context, a
+// file or a network is no answer of a domain: without a kind around it, it counts as
+// [ErrUnknownOutcome]. The class of nil is zero.
 func Classify(err error) (class Class, known bool) {
 	if err == nil {
 		return Class{}, false
@@ -98,7 +97,8 @@ func Classify(err error) (class Class, known bool) {
 	return Class{ErrRejected, NotDone, false}, false
 }
 
-// ErrorKindOf is the kind by which [Classify] sorts an error; that of nil is empty.
+// ErrorKindOf returns the kind by which [Classify] sorts an error, and an empty one for
+// nil.
 func ErrorKindOf(err error) ErrorKind {
 	class, _ := Classify(err)
 	return class.Kind
@@ -146,11 +146,10 @@ func foreign(err error) bool {
 	return ok
 }
 
-// Cause returns what Unwrap should return of an error of a kind: its cause, but without
-// the cause's kind when that says something else of what has happened, or of trying
-// again. Whoever asks errors.Is for a kind then never hears of the error what is true of
-// its cause only. Everything else of the cause is found: a context's error, an error of
-// the domain.
+// Cause returns the cause of an error of a kind, for its Unwrap method. When the kind of
+// the cause says something else about what has happened, or about trying again, errors.Is
+// no longer finds that kind: it is true of the cause and not of the error. Everything
+// else of the cause is found: a context's error, an error of the domain.
 func Cause(of ErrorKind, err error) error {
 	own, _ := classify(of)
 	class, known := Class{}, false

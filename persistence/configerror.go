@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// ConfigError reports everything that is wrong with a configuration, with what to do
-// about it. It is of kind [ErrInvalid]: nothing was started.
+// ConfigError reports everything that is wrong with a configuration, and what to do about
+// it. It is of kind [ErrInvalid]: nothing was started.
 type ConfigError struct {
 	// Problems are what is wrong, each once.
 	Problems []error
 }
 
-// Misconfigured returns a [*ConfigError] of what is wrong, or nil when all problems are
-// nil. What was joined, or comes from the parts of a configuration, is taken apart, and
-// what two of them say is said once.
+// Misconfigured returns a [*ConfigError] that lists problems, or nil when all of them are
+// nil. Joined errors, and those of the parts of a configuration, are listed one by one,
+// and equal ones once.
 func Misconfigured(problems ...error) error {
 	e := &ConfigError{}
 	e.add(map[string]bool{}, problems)

@@ -9,10 +9,11 @@
 //	})
 //	for recorded, err := range journal.Read(ctx, "account-ann", persistence.ReadOptions{}) { … }
 //
-// Versions count inside a stream, positions count over the whole journal. Both
-// are assigned by the journal, never by a client. An append names the version
-// it expects, so of two writers that saw the same version only one succeeds.
+// Versions count inside a stream, positions count over the whole journal. The journal
+// assigns both, never a client. An append names the version that it expects, so that only
+// one of two writers that saw the same version succeeds (optimistic concurrency).
 //
-// Journals live in subpackages (memory, sqlite, postgres) and prove themselves
-// with package journaltest. This package imports no journal and no actor code.
+// Journals are subpackages (memory, sqlite, postgres), and package journaltest tests
+// them. Authors of journals also use package journalkit. This package imports no journal
+// and no actor code.
 package persistence

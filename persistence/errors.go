@@ -26,7 +26,7 @@ const (
 	ErrUnavailable ErrorKind = "unavailable"
 	// ErrOverloaded: a bounded queue is full; try again later.
 	ErrOverloaded ErrorKind = "overloaded"
-	// ErrUnknownOutcome: it may have been done, and that cannot be known yet. Only a
+	// ErrUnknownOutcome: the call may have done it, and that cannot be known yet. Only a
 	// repetition with the same ids is safe.
 	ErrUnknownOutcome ErrorKind = "unknown outcome"
 	// ErrFenced: this owner is no longer the owner.
@@ -34,8 +34,8 @@ const (
 	// ErrCorrupt: stored data cannot be decoded or is not contiguous. An operator
 	// has to look.
 	ErrCorrupt ErrorKind = "corrupt"
-	// ErrDone: it was done, and what failed came after it: a projection does not show it
-	// yet, or the reply was kept back. To do it again would be to do it twice.
+	// ErrDone: the call has done it, and something failed afterwards: a projection does
+	// not show it yet, or the reply was kept back. A repetition would do it twice.
 	ErrDone ErrorKind = "done"
 )
 
@@ -51,17 +51,18 @@ const ErrRevision ErrorKind = "other revision"
 // ErrTruncated is the [ErrNotFound] of events that were truncated.
 const ErrTruncated ErrorKind = "truncated"
 
-// ErrLostTail is the [ErrCorrupt] of a journal that is not the one a checkpoint
-// or a snapshot knew: another journal, or one that has lost its newest events.
+// ErrLostTail is the [ErrCorrupt] of a journal that does not have an event which a
+// reader, a checkpoint or a snapshot knows: it is another journal, or has lost its newest
+// events (its tail), as after a failover.
 const ErrLostTail ErrorKind = "lost tail"
 
-// ErrTables is the [ErrUnavailable] of a journal whose tables are missing or of
-// another release; its text names the command that mends it.
+// ErrTables is the [ErrUnavailable] of a journal whose tables are missing or belong to
+// another release. Its text names the command that repairs this.
 const ErrTables ErrorKind = "tables not current"
 
-// ErrReplaced is the [ErrUnavailable] of a journal whose files or tables are no
-// longer those that it was opened with. Nothing is stored any more until what was
-// there is back, or the program has been started again.
+// ErrReplaced is the [ErrUnavailable] of a journal whose files or tables are no longer
+// those that it was opened with. It stores nothing until they are back or the program is
+// started again.
 const ErrReplaced ErrorKind = "journal replaced"
 
 // Error fulfils error.
@@ -82,8 +83,8 @@ func (k ErrorKind) Is(target error) bool {
 	return false
 }
 
-// NewErrorKind makes the narrower kind of another package: an error that errors.Is and
-// [Classify] also find the wider kind by.
+// NewErrorKind makes a narrower kind of error for another package. errors.Is and
+// [Classify] find it also by the wider kind.
 func NewErrorKind(text string, wider ErrorKind) error { return narrow{text, wider} }
 
 type narrow struct {
@@ -95,8 +96,8 @@ func (n narrow) Error() string { return n.text }
 
 func (n narrow) Is(target error) bool { return target == n.wider }
 
-// ConflictError reports that a stream was not at the expected version, and that
-// this was not the writer's own earlier attempt.
+// ConflictError reports that a stream was not at the expected version (optimistic
+// concurrency), and not because of an earlier attempt of the same append.
 type ConflictError struct {
 	Stream   StreamID // that was to be written to
 	Expected Expected // what the writer asked for
@@ -173,9 +174,10 @@ func (e *TruncatedError) Is(target error) bool {
 	return target == ErrTruncated || target == ErrNotFound
 }
 
-// LostTailError reports a place that the journal does not have as it was known.
+// LostTailError reports that the journal does not have the event that was known at a
+// place.
 type LostTailError struct {
-	// Position is the place.
+	// Position is the place that was known.
 	Position Position
 	// Reason says what is wrong there, for people.
 	Reason string
@@ -204,10 +206,11 @@ func (e *EventIDReusedError) Error() string {
 // Is matches [ErrEventIDReused].
 func (e *EventIDReusedError) Is(target error) bool { return target == ErrEventIDReused }
 
-// InvalidError names the input that breaks a rule. It never holds the input
-// itself, which may be personal.
+// InvalidError names the field of an input that breaks a rule. It never holds the input
+// itself, which may be personal data.
 type InvalidError struct {
-	// Field is what is wrong, in the words of the documentation: "stream", "payload".
+	// Field is the field that is wrong, in the words of the documentation: "stream",
+	// "payload".
 	Field string
 	// Reason continues the sentence that Field begins.
 	Reason string
@@ -230,7 +233,7 @@ func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 type UnavailableError struct {
 	// Reason says which part, in a few words for people: "journal closed".
 	Reason string
-	// RetryAfter is a hint; 0 is no advice.
+	// RetryAfter is a hint how long to wait before asking again; 0 is no advice.
 	RetryAfter time.Duration
 	// Overloaded says that a bounded queue was full.
 	Overloaded bool
@@ -249,8 +252,8 @@ func (e *UnavailableError) Is(target error) bool {
 	return target == ErrUnavailable && !e.Overloaded || target == ErrOverloaded && e.Overloaded
 }
 
-// ReplacedError reports that what a journal stores in is not what it was opened with.
-// Nothing was done.
+// ReplacedError reports that the files or tables of a journal are not those that it was
+// opened with. Nothing was done.
 type ReplacedError struct {
 	// Reason says what was found, and what to do.
 	Reason string
@@ -355,25 +358,25 @@ func withCause(text string, err error) string {
 	return text + ": " + err.Error()
 }
 
-// CommandID identifies a command, for ever: whoever repeats a command after an
-// unknown outcome repeats it under the same id.
+// CommandID identifies a command for ever. A caller that repeats a command after an
+// unknown outcome uses the same id.
 type CommandID [16]byte
 
 // String prints the id in the usual form of a UUID.
 func (id CommandID) String() string { return EventID(id).String() }
 
-// Error is what a caller of the runtime sees, wrapped once at the border where
-// it leaves. Its text never holds payloads, keys or connection strings.
+// Error is the error that callers of the runtime get. It wraps its cause once, where the
+// call returns to the caller. Its text never holds payloads, keys or connection strings.
 type Error struct {
-	// Kind says what to do, see the kinds.
+	// Kind says what a caller can do; see the constants of [ErrorKind].
 	Kind ErrorKind
-	// Op is what was being done, in the infinitive: "withdraw from account-ann".
+	// Op is the action that failed, in the infinitive: "withdraw from account-ann".
 	Op string
-	// Stream is the one it was about, if it was about one.
+	// Stream is the stream of the action, if it has one.
 	Stream StreamID
-	// Command is the zero id outside commands.
+	// Command is the id of the command, zero outside commands.
 	Command CommandID
-	// RetryAfter is a hint; 0 is no advice.
+	// RetryAfter is a hint how long to wait before asking again; 0 is no advice.
 	RetryAfter time.Duration
 	// Reason is a stable word for programs, finer than Kind: "mailbox-full", "quarantined".
 	// The words of commands are constants of package actors: actors.ReasonMailboxFull.

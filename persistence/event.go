@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Sizes of one event and one append, in bytes unless said otherwise. Journals
+// Limits of one event and one append, in bytes, except for the number of events. Journals
 // refuse more with [*InvalidError] before anything is written.
 const (
 	MaxPayload      = 1 << 20
@@ -21,10 +21,10 @@ const (
 // EventID identifies an event. The zero EventID asks the journal to make one.
 type EventID [16]byte
 
-// NewEventID makes a time-ordered id: UUID version 7 with a fraction of the
-// millisecond (RFC 9562, method 3) and 62 random bits. An id has to be unique, not
-// secret, so the randomness is that of math/rand/v2, which takes no lock; ids are
-// made for every event, on the way of every append.
+// NewEventID makes a time-ordered id: UUID version 7 with a fraction of the millisecond
+// (RFC 9562, method 3) and 62 random bits. An id must be unique and need not be secret.
+// The random bits come from math/rand/v2, which takes no lock, because every event gets
+// an id.
 func NewEventID() (id EventID) {
 	const perMilli = uint64(time.Millisecond)
 	nanos := uint64(time.Now().UnixNano())
@@ -59,7 +59,7 @@ type Event struct {
 	// characters. Types that begin with "$" belong to the system, and [TypeDeleted]
 	// and [TypeGone] to the journal, which refuses to append them.
 	Type string
-	// Schema is what [Journal] knows the payload's type by.
+	// Schema refers to the description of the payload's type in the journal; 0 is none.
 	Schema SchemaID
 	// Payload is the encoded fact, at most [MaxPayload] bytes.
 	Payload []byte
@@ -81,16 +81,16 @@ type Recorded struct {
 	Stream   StreamID // that it stands in
 	Version  Version  // its place there, from 1
 	Position Position // its place in the global sequence
-	// Sub and SubCount tell the events apart that one stored event is read as, see
-	// package upcast: there are SubCount of them, numbered 0, 1, 2… by Sub, with the
-	// id, version and position of the stored one. Both are 0 for an event that
-	// stands for itself: as it was stored, or read as one other.
+	// Sub and SubCount number the events that upcasters make of one stored event, see
+	// package upcast. There are SubCount of them, with Sub 0, 1, 2…, and with the id,
+	// version and position of the stored one. Both are 0 when one event is made of it, or
+	// none of it changed.
 	Sub, SubCount uint16
 	// Named reports that the writer chose the id, so that a repetition is recognised.
-	// Only who reads with [ReadAllOptions.Whole] is told.
+	// Only a reading with [ReadAllOptions.Whole] sets it.
 	Named bool
-	// At is when the journal stored the event, in UTC with microseconds. It is for
-	// people; order is by version and position only.
+	// At is the time at which the journal stored the event, in UTC with microseconds. It
+	// is for people; only versions and positions give an order.
 	At time.Time
 }
 
@@ -105,7 +105,7 @@ type Append struct {
 // idempotent. Either all ids of an append are set or none: see [Append.Check].
 func (a *Append) Named() bool { return len(a.Events) > 0 && a.Events[0].ID != EventID{} }
 
-// Size is what the append counts against [MaxAppendBytes].
+// Size returns the bytes that the append counts against [MaxAppendBytes].
 func (a *Append) Size() int {
 	size := len(a.Stream)
 	for i := range a.Events {
@@ -189,9 +189,9 @@ func (e *Event) checkStored() error {
 	return e.Metadata.Check()
 }
 
-// SameContent reports whether two events say the same: type, schema, payload,
-// metadata and the set of tags. Headers are left out because they carry trace
-// ids, which differ on every attempt.
+// SameContent reports whether two events have the same type, schema, payload, metadata
+// and set of tags. Headers are left out because they carry trace ids, which differ on
+// every attempt.
 func (e *Event) SameContent(other *Event) bool {
 	return e.Type == other.Type && e.Schema == other.Schema &&
 		string(e.Payload) == string(other.Payload) && e.Metadata.Equal(other.Metadata) &&

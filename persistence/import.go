@@ -2,43 +2,42 @@ package persistence
 
 import "context"
 
-// Importer is the ability of a journal to take in what another one has stored, as
-// it is, so that a copy cannot be told from what was copied. It is an
-// administrator's, not a program's, and what stands in front of a journal is
-// passed by: hooks see nothing of it.
+// Importer is the ability of a journal to store the content of another journal unchanged,
+// so that the copy equals the original. It is for administrators, not for programs. It
+// goes around the fronts of a journal: hooks see nothing of it.
 //
-// Snapshots are not copied: they are a cache. Schemas have other ids in another
-// journal, so who copies registers them and changes [Event.Schema], and notes
-// before of which types the events are, so that a program's start knows: see NoteEvents of
+// Snapshots are not copied: they are a cache. Schemas have other ids in another journal,
+// so a copying program registers them and changes [Event.Schema]. Before it imports, it
+// notes the types of the events, so that a program's start knows them: see NoteEvents of
 // package schema. Package transfer does both.
 type Importer interface {
-	// Import stores events with their streams, versions, ids, times and content, the
-	// journal's own included: tombstones of type [TypeDeleted], which end a stream as
-	// [Streams.Delete] does, and what was scavenged, of type [TypeGone]. Positions are
-	// given anew, in the order of the arguments and without gap, so what is read from
-	// a journal with [ReadAllOptions.Whole] and imported into an empty one has the same
-	// ones. Ids are recognised when they are repeated exactly if [Recorded.Named].
+	// Import stores events with their streams, versions, ids, times and content. It also
+	// takes the journal's own events: tombstones of type [TypeDeleted], which end a
+	// stream as [Streams.Delete] does, and scavenged events of type [TypeGone]. It gives
+	// new positions, in the order of the arguments and without gap. So events that are
+	// read from a journal with [ReadAllOptions.Whole] and imported into an empty one keep
+	// their positions. The journal recognises repetitions of ids with [Recorded.Named],
+	// and of no others.
 	//
-	// Each event must follow the last one of its stream. One that is there already,
+	// Each event must follow the last one of its stream. An event that is there already,
 	// at its version with its id and its content, or scavenged in either journal, is
-	// passed over, so a call whose outcome is unknown can be repeated. What does not
-	// follow, or finds another event at its version, is [*ConflictError]; a named id
-	// that the stream holds elsewhere is [*EventIDReusedError]. All or nothing, within
-	// the limits of one append; see CheckImport of package journalkit. It returns the position of the last
-	// event.
+	// skipped, so that a call whose outcome is unknown can be repeated. An event that
+	// does not follow, or finds another event at its version, is a [*ConflictError]. A
+	// named id that the stream holds elsewhere is an [*EventIDReusedError]. An import is
+	// all or nothing, within the limits of one append; see CheckImport of package
+	// journalkit. It returns the position of the last event.
 	Import(ctx context.Context, events []Recorded) (Position, error)
-	// ImportStreams makes of streams, whose events have been imported, what another
-	// journal knows of them: what is truncated, which metadata they have at which
-	// revision, and that they exist although they are empty. It never takes back what
-	// is later than that: events, another life, a higher truncation or revision. A
-	// stream that has not come as far is [*ConflictError]; other metadata at the same
-	// revision is [*RevisionError]. All or nothing, at most [MaxAppendEvents]; see
-	// [StreamInfo.Check].
+	// ImportStreams imports the state of streams whose events have been imported: what is
+	// truncated, their metadata and its revision, and streams that are empty. It never
+	// takes back a later state: events, another life, a higher truncation or revision. A
+	// stream that has fewer events than the state says is a [*ConflictError]; other
+	// metadata at the same revision is a [*RevisionError]. The call is all or nothing,
+	// for at most [MaxAppendEvents] streams; see [StreamInfo.Check].
 	ImportStreams(ctx context.Context, streams []StreamInfo) error
 }
 
-// Check returns an [*InvalidError] when no journal can have stored the event so.
-// Journals call it before they import one.
+// Check returns an [*InvalidError] when no journal can have stored this event. Journals
+// call it before they import an event.
 func (r *Recorded) Check() error {
 	if err := r.Stream.CheckName(); err != nil {
 		return err
@@ -66,14 +65,14 @@ func (r *Recorded) isEmpty() bool {
 	return len(r.Payload) == 0 && len(r.Headers) == 0 && len(r.Metadata) == 0 && len(r.Tags) == 0 && r.Schema == 0 && !r.Named
 }
 
-// SameStored reports whether an event to import is the one that is stored at its
-// version: by its id, and by its content unless that was scavenged on either side.
+// SameStored reports whether an event to import equals the one that is stored at its
+// version: in its id, and in its content unless either of them was scavenged.
 func (r *Recorded) SameStored(stored *Recorded) bool {
 	return r.ID == stored.ID && (r.Type == TypeGone || stored.Type == TypeGone || r.SameContent(&stored.Event))
 }
 
-// Check returns an [*InvalidError] when no stream can be so. Journals call it
-// before they import one.
+// Check returns an [*InvalidError] when no stream can have this state. Journals call it
+// before they import a stream.
 func (i *StreamInfo) Check() error {
 	if err := i.Stream.CheckName(); err != nil {
 		return err
@@ -90,12 +89,12 @@ func (i *StreamInfo) Check() error {
 	return i.Metadata.Check()
 }
 
-// Empty reports that the stream exists although it has no event that can be read.
+// Empty reports whether the stream exists and has no readable event.
 func (i *StreamInfo) Empty() bool { return !i.Deleted && i.First > i.Version }
 
-// Merge decides what becomes of a stream, of which here is what the journal knows
-// although it may not exist, when told is imported; see [Importer.ImportStreams].
-// Journals that decide in Go call it.
+// Merge returns the state of a stream after an import of told, see
+// [Importer.ImportStreams]. The receiver is what the journal knows of the stream, which
+// need not exist. Journals that decide this in Go call it.
 func (i *StreamInfo) Merge(told *StreamInfo) (StreamInfo, error) {
 	merged := *i
 	switch {

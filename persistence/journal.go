@@ -30,9 +30,10 @@ type Journal interface {
 	Reader
 	Streams
 
-	// Close stops the intake, writes what was taken, and releases everything. What
-	// could not be written is answered with [*UnavailableError] or, when it had been
-	// sent, [*UnknownOutcomeError]. It may be called more than once.
+	// Close takes no more calls, writes the appends that were taken, and releases
+	// everything. Appends that it cannot write are answered with [*UnavailableError] or,
+	// when they had been sent, with [*UnknownOutcomeError]. It may be called more than
+	// once.
 	Close() error
 }
 
@@ -66,12 +67,11 @@ type Submitter interface {
 	Submit(append Append, chain *Chain, done func(Outcome)) error
 }
 
-// Chain ties together the appends of one writer who decides each on top of those
-// before it without waiting for them. Once an append of a chain has failed, all
-// later ones fail with the same error and store nothing, also when by chance the
-// version they expect has come about through another writer. Journals may store
-// consecutive appends of a chain as one. The zero Chain is ready; a writer that
-// has read the stream again starts a new one.
+// Chain connects the appends of a writer that does not wait for one append before it
+// decides the next. Once an append of a chain has failed, all later ones fail with the
+// same error and store nothing, even when another writer has meanwhile reached the
+// version that they expect. Journals may store consecutive appends of a chain as one. The
+// zero Chain is ready; a writer that has read the stream again starts a new one.
 type Chain struct{ err atomic.Pointer[error] }
 
 // Fail breaks the chain; the first error stays. Journals call it, under the lock
@@ -93,12 +93,12 @@ func (c *Chain) Err() error {
 	return nil
 }
 
-// Outcome is what became of one [Append].
+// Outcome is the result of one [Append].
 type Outcome struct {
-	// First and Last are the versions of its first and last event. An append without
-	// events writes nothing, checks nothing and reports the stream's version in Last.
+	// First and Last are the versions of the first and last event of the append. An
+	// append without events stores nothing and reports the stream's version in Last.
 	First, Last Version
-	// Position is that of its first event; the others follow without gap.
+	// Position is the position of the first event; the others follow without gap.
 	Position Position
 	// Duplicate reports that the events had been stored before, by their ids.
 	Duplicate bool
@@ -106,24 +106,24 @@ type Outcome struct {
 	Err error
 }
 
-// Reader is the reading half of a [Journal]. Errors come through the iterators,
-// as their last pair; leaving a loop early releases what it held. An iterator
-// may be ranged over more than once and reads anew each time.
+// Reader is the reading half of a [Journal]. Errors come through the iterators, as their
+// last pair; leaving a loop early releases its resources. An iterator may be used in more
+// than one loop and reads again each time.
 type Reader interface {
-	// Read yields the events of one stream by version. A stream that does not exist
-	// is [*StreamNotFoundError]; one that was created and has no event yields
-	// nothing, wherever From lies. An explicit From below the first version that can be
-	// read is, read forward, [*TruncatedError]: who folds a state must not begin in the middle. Read
-	// backward, the events end at that first version. Tombstones are never yielded.
+	// Read yields the events of one stream by version. A stream that does not exist is a
+	// [*StreamNotFoundError]. A stream that was created and has no events yields nothing,
+	// whatever From is. In a forward reading, a From other than 0 below the first
+	// readable version is a [*TruncatedError], because a state must not be folded from
+	// the middle. A backward reading ends at that first version. Tombstones are never
+	// yielded.
 	Read(ctx context.Context, stream StreamID, options ReadOptions) iter.Seq2[Recorded, error]
 
 	// ReadAll yields the global sequence in pages, in order inside each partition,
 	// until the head; the last page says AtHead. An event that commits later never
 	// gets a position at or below one already yielded.
 	//
-	// The sequence is what has happened: it shows tombstones, and it goes on showing
-	// the events that were deleted or truncated until they are scavenged. Those are
-	// passed over then, and no position is missing in between; see
+	// The sequence shows tombstones, and it shows deleted and truncated events until they
+	// are scavenged. Scavenged events are skipped but keep their positions; see
 	// [ReadAllOptions.Whole].
 	ReadAll(ctx context.Context, options ReadAllOptions) iter.Seq2[Page, error]
 
@@ -137,22 +137,22 @@ type Reader interface {
 	// Stream returns what is known of a stream that exists, or [*StreamNotFoundError].
 	Stream(ctx context.Context, stream StreamID) (StreamInfo, error)
 
-	// Wait returns nil when an event beyond after may exist, possibly too early. When
-	// ctx is done first the error is [ErrUnavailable] and wraps its cause, as that of
-	// every call is whose caller leaves before anything was done.
+	// Wait returns nil when an event beyond after may exist; it may be too early. When
+	// ctx ends first, the error is [ErrUnavailable] and wraps the cause, as for every
+	// call whose caller leaves before anything was done.
 	Wait(ctx context.Context, after Positions) error
 
-	// Identity returns the journal's id, which says what a version or a position that
-	// was read here belongs to.
+	// Identity returns the id of the journal, to which the versions and positions that
+	// are read here belong.
 	Identity() JournalID
 }
 
 // ReadOptions choose a part of a stream. The zero value reads all of it, oldest
 // first.
 type ReadOptions struct {
-	// From is the first version to yield, inclusive. 0 is the first one that can be
-	// read, or the last one when reading backward. Beyond the end forward there is nothing;
-	// backward it means the last event.
+	// From is the first version to yield. 0 is the first readable version, or the last
+	// one in a backward reading. Beyond the end, a forward reading yields nothing, and a
+	// backward one begins at the last event.
 	From Version
 	// Limit is the greatest number of events; 0 is no limit, negative is invalid.
 	Limit int
@@ -184,25 +184,25 @@ const (
 // ReadAllOptions choose a part of the global sequence. The zero value reads all
 // of it.
 type ReadAllOptions struct {
-	// After is the last place already seen, which is not yielded again. Read
-	// backward, what lies before it follows, and nil or an empty one is the head.
+	// After is the last place that was already seen; the reading begins behind it. A
+	// backward reading begins before it, or at the head when it is empty.
 	After Positions
 	// Backward reads from the newest to the oldest; AtHead then says that the
 	// beginning was reached.
 	Backward bool
-	// Filter chooses among the events. It never influences where the reading goes: a
-	// page may hold no event and still move on. Nil chooses all.
+	// Filter chooses among the events. It does not change the places that pages cover: a
+	// page may have no events and still move on. Nil chooses all.
 	Filter Filter
-	// PageRows and PageBytes bound the events of a page, whichever comes first; one
-	// that is larger than PageBytes has a page of its own. 0 is the default, negative
-	// is invalid, and rows are cut down to [MaxPageRows]. For what a page passes over
-	// without yielding it see [ReadAllOptions.Scan].
+	// PageRows and PageBytes limit the events of a page, whichever is reached first. An
+	// event larger than PageBytes has a page of its own. 0 is the default, negative is
+	// invalid, and more than [MaxPageRows] rows are taken as [MaxPageRows].
+	// [ReadAllOptions.Scan] limits the events that a page skips.
 	PageRows, PageBytes int
 	// System includes streams whose name begins with "$".
 	System bool
-	// Whole yields what only a copy needs: events that were scavenged, of which type
-	// [TypeGone], stream, version, id and time are left, and [Recorded.Named]. It is
-	// slower, and cannot be joined with Backward.
+	// Whole yields what only copies need: [Recorded.Named], and scavenged events, which
+	// have type [TypeGone] and still their stream, version, id and time. It is slower,
+	// and cannot be combined with Backward.
 	Whole bool
 }
 
@@ -241,14 +241,14 @@ func (o ReadAllOptions) Normal() (ReadAllOptions, error) {
 // journal that finds the events by an index need not count what it never saw.
 func (o ReadAllOptions) Scan() int { return max(10*o.PageRows, DefaultPageRows) }
 
-// Page is a run of the global sequence.
+// Page is a part of the global sequence, without gap.
 type Page struct {
-	// Events are those that the filter chose, in the order that was asked for.
+	// Events are those that the filter chose, in the order of the reading.
 	Events []Recorded
-	// Next is where to go on: the last place the page has covered. It advances even
-	// when no event of the page was yielded, so a reader that stores it never reads
-	// the same part twice. Read backward it names a place in every partition, so that
-	// it never means the head.
+	// Next is the place at which the next page begins: the last one that this page has
+	// covered. It moves on even when the page has no events, so that a reader that stores
+	// it as a checkpoint never reads a part twice. In a backward reading it names a place
+	// in every partition, so that it never means the head.
 	Next Positions
 	// AtHead reports that nothing lay beyond Next when the page was read.
 	AtHead bool
@@ -271,9 +271,8 @@ type PageRequest struct {
 	Limit  int      // of stored events
 }
 
-// StreamPage answers one [PageRequest]. A stream without event that can be read,
-// also one that does not exist, has neither events nor an error. Limit counts
-// stored events.
+// StreamPage answers one [PageRequest]. For a stream without readable events, or one that
+// does not exist, it has neither events nor an error. Limit counts stored events.
 type StreamPage struct {
 	Events []Recorded // by version
 	Err    error      // why this stream could not be read

@@ -2,16 +2,16 @@ package persistence
 
 import "fmt"
 
-// Level says how much a part of a system wants attention.
+// Level says how much attention a part of a system needs.
 type Level uint8
 
 // The levels, in order.
 const (
-	// Green is fine.
+	// Green: the part works.
 	Green Level = iota
-	// Yellow is to be looked at: it may become red by itself, or has lost its reserve.
+	// Yellow: look at the part. It may become red by itself, or has lost its reserve.
 	Yellow
-	// Red is to be mended: something does not work that should.
+	// Red: repair the part. Something does not work that should.
 	Red
 )
 

@@ -134,7 +134,7 @@ func (v Value) check() error {
 	return nil
 }
 
-// Size is what metadata counts against the limits of appends and imports, in bytes.
+// Size returns the bytes that metadata counts against the limits of appends and imports.
 func (m Metadata) Size() int {
 	size := 0
 	for key, value := range m {

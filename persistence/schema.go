@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Encoding is how payloads are written.
+// Encoding is the form in which payloads are written.
 type Encoding uint8
 
 const (
-	// Raw payloads are described by nobody.
+	// Raw payloads have no description.
 	Raw Encoding = iota
 	// Protobuf payloads are described by a FileDescriptorSet with all it imports.
 	Protobuf
@@ -31,8 +31,8 @@ type Schema struct {
 // MaxSchema is the greatest size of a schema in bytes.
 const MaxSchema = 1 << 20
 
-// CheckSchema returns an [*InvalidError] unless a journal can keep such a schema:
-// of Protobuf or JSON, with a body, and not above [MaxSchema].
+// CheckSchema returns an [*InvalidError] unless a journal can store the schema: the
+// encoding is Protobuf or JSON, and the body is not empty and not above [MaxSchema].
 func CheckSchema(encoding Encoding, body []byte) error {
 	switch {
 	case encoding != Protobuf && encoding != JSON:
@@ -47,16 +47,16 @@ func CheckSchema(encoding Encoding, body []byte) error {
 
 // Schemas is the ability of a journal to keep descriptions of payloads.
 type Schemas interface {
-	// RegisterSchema stores a schema unless it is there, and returns its id, which
-	// is positive and never changes. See [CheckSchema] for what is refused.
+	// RegisterSchema stores a schema unless it is there already. It returns the id, which
+	// is positive and never changes. See [CheckSchema] for what it refuses.
 	RegisterSchema(ctx context.Context, encoding Encoding, body []byte) (SchemaID, error)
 	// Schemas returns all that are registered, ordered by id.
 	Schemas(ctx context.Context) ([]Schema, error)
-	// Uses returns under which schemas the journal holds which events, ordered by
-	// category, type and schema. What [Reader.ReadAll] shows with System set counts, but
-	// for types that begin with "$". It looks at every event, though not at payloads,
-	// and holds nothing up meanwhile: some seconds for a million. An event that comes or
-	// goes while it does may count or not.
+	// Uses returns how many events the journal has of each category, type and schema, in
+	// this order. It counts the events that [Reader.ReadAll] shows with System set,
+	// except those whose types begin with "$". It looks at every event, though not at
+	// payloads, and blocks nobody meanwhile; a million events take some seconds. An event
+	// that comes or goes meanwhile may count or not.
 	Uses(ctx context.Context) ([]Use, error)
 }
 

@@ -11,21 +11,21 @@ const (
 	MaxFingerprint = 255
 )
 
-// Snapshot is the state of an aggregate at a version, so that recovery need not
-// read what came before. It is a cache: whatever is wrong with it, the events are
-// read instead.
+// Snapshot is the state of an aggregate at a version, so that recovery need not read the
+// events up to that version. It is a cache: when anything is wrong with it, the events
+// are read.
 type Snapshot struct {
 	Stream  StreamID // of the aggregate
 	Version Version  // of the last event that State shows
-	// EventID is that of the event at Version. A stream that holds another one there
-	// is not the stream the state was made from.
+	// EventID is the id of the event at Version. A stream with another event there is not
+	// the one from which the state was made.
 	EventID EventID
-	// Fingerprint names the meaning of State; another program's is of no use. Any
-	// bytes, at most [MaxFingerprint].
+	// Fingerprint identifies the form and meaning of State: a program uses only snapshots
+	// with its own fingerprint. It is any bytes, at most [MaxFingerprint].
 	Fingerprint string
 	// State is at most [MaxSnapshot] bytes.
 	State []byte
-	// At is when the journal stored it, in UTC with microseconds.
+	// At is the time at which the journal stored the snapshot, in UTC with microseconds.
 	At time.Time
 }
 
@@ -50,19 +50,20 @@ func (s *Snapshot) Check() error {
 // Snapshots is the ability of a journal to keep snapshots, one for each stream.
 // [Streams.Delete] forgets the one of its stream.
 type Snapshots interface {
-	// LoadSnapshot returns the stream's snapshot. None, or one whose checksum is
-	// wrong, is false without an error: the caller reads the events.
+	// LoadSnapshot returns the stream's snapshot. It returns false without an error when
+	// there is none or its checksum is wrong: the caller then reads the events.
 	LoadSnapshot(ctx context.Context, stream StreamID) (Snapshot, bool, error)
-	// SaveSnapshot keeps a snapshot unless one of a higher version is there already.
-	// It keeps nothing, without an error, of a stream that does not exist, nor of a
-	// version before the one in front of [StreamInfo.First]: a state that was on its
-	// way when its stream was deleted does not come back.
+	// SaveSnapshot keeps a snapshot unless one of a higher version is there already. It
+	// stores nothing, without an error, when the stream does not exist, or when the
+	// version is below the one before [StreamInfo.First]: so a snapshot that is saved
+	// late does not return after its stream was deleted.
 	SaveSnapshot(ctx context.Context, snapshot Snapshot) error
-	// DeleteSnapshot forgets the snapshot of one stream; none is fine.
+	// DeleteSnapshot deletes the snapshot of one stream, if there is one.
 	DeleteSnapshot(ctx context.Context, stream StreamID) error
-	// DeleteSnapshots forgets those of all streams of a category, which must not be
-	// empty, that were stored before a time, whenever that was if it is zero. It returns
-	// how many. A clock that was wrong costs no more than reading events again, unless
-	// the events before a snapshot were truncated: then nothing else holds the state.
+	// DeleteSnapshots deletes the snapshots of all streams of a category that were stored
+	// before a time, and all of them when the time is zero. It returns their number. The
+	// category must not be empty. A wrong clock costs no more than reading events again,
+	// unless the events before a snapshot were truncated: then nothing else holds the
+	// state.
 	DeleteSnapshots(ctx context.Context, category string, before time.Time) (int, error)
 }

@@ -52,11 +52,11 @@ func (s StreamID) Check() error {
 	return s.CheckName()
 }
 
-// CheckName returns an [*InvalidError] unless a stream can have the name, those
-// of the system included. Every journal calls it before it looks for a stream.
+// CheckName returns an [*InvalidError] unless a stream can have the name; streams of the
+// system count too. Every journal calls it before it looks for a stream.
 func (s StreamID) CheckName() error { return checkText("stream", string(s), MaxStreamName) }
 
-// CheckCategory returns an [*InvalidError] unless streams can be of the category.
+// CheckCategory returns an [*InvalidError] unless streams can have this category.
 func CheckCategory(category string) error { return checkText("category", category, MaxStreamName) }
 
 // CheckKind returns an [*InvalidError] unless kind matches

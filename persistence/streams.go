@@ -8,7 +8,7 @@ import (
 	"github.com/stele-es/stele/persistence/internal/pattern"
 )
 
-// Streams is the part of a [Journal] that treats streams as wholes.
+// Streams is the part of a [Journal] that works on whole streams.
 //
 // A stream exists when it was created explicitly or has an event after its last
 // tombstone. Its versions never begin again: they count on after a deletion, so
@@ -25,9 +25,9 @@ type Streams interface {
 
 	// SetMetadata replaces the metadata of a stream that exists and returns the new
 	// revision. With another expected revision than [AnyRevision] it is refused with
-	// [*RevisionError] unless the metadata is at that one. Setting what is set
-	// already succeeds whatever is expected, changes nothing and returns the revision
-	// as it is, so that repeating a call of unknown outcome is safe.
+	// [*RevisionError] unless the metadata is at that one. Setting the same metadata
+	// again succeeds whatever revision is expected, changes nothing and returns the
+	// current revision, so that a call of unknown outcome can be repeated.
 	SetMetadata(ctx context.Context, stream StreamID, metadata Metadata, expected Revision) (Revision, error)
 
 	// Delete ends a stream by a tombstone, an event of type [TypeDeleted] that takes
@@ -40,53 +40,53 @@ type Streams interface {
 	// The bytes of the events stay until an administrator scavenges them.
 	Delete(ctx context.Context, stream StreamID, expected Expected) (Version, error)
 
-	// Truncate makes the events before a version unreadable and returns the first
-	// version that can be read. The newest event always stays, and what was
-	// truncated before does not come back, so the result may lie below or above what
-	// was asked for. A stream that does not exist is [*StreamNotFoundError].
+	// Truncate makes the events before a version unreadable and returns the first version
+	// that can be read. The newest event always stays, and events that were truncated
+	// earlier do not return, so the result may be below or above the given version. A
+	// stream that does not exist is [*StreamNotFoundError].
 	Truncate(ctx context.Context, stream StreamID, before Version) (first Version, err error)
 
-	// List yields the streams that exist and that the options choose, by name,
-	// bytewise.
+	// List yields the existing streams that the options choose, ordered by the bytes of
+	// their names.
 	List(ctx context.Context, options ListOptions) iter.Seq2[StreamInfo, error]
 
-	// Categories yields the categories of the streams that exist, once each, by
-	// name, bytewise. The options choose among the categories; Category, Metadata and
+	// Categories yields each category of the existing streams once, ordered by the bytes
+	// of their names. The options choose among the categories; Category, Metadata and
 	// Deleted are not allowed.
 	Categories(ctx context.Context, options ListOptions) iter.Seq2[string, error]
 }
 
-// Scavenger is the ability of a journal to give up the bytes of events that
-// cannot be read any more. It is an administrator's, not a program's.
+// Scavenger is the ability of a journal to release the space of events that can no longer
+// be read. It is for administrators, not for programs.
 type Scavenger interface {
 	// Scavenge empties the events of a stream that were truncated or deleted: type
-	// [TypeGone], no payload, headers, schema, metadata or tags. Tombstones stay as
-	// they are. Positions, versions and the events' ids stay too, so the global
-	// sequence keeps its order without gap; but an id that a caller had set is no
-	// longer recognised when it is repeated. It works in small transactions, returns
-	// how many events it emptied, and may be repeated. A stream that nobody has
-	// written to has nothing to empty.
+	// [TypeGone], no payload, headers, schema, metadata or tags. Tombstones stay as they
+	// are. Positions, versions and the events' ids stay too, so the global sequence keeps
+	// its order without gap; but an id that a caller had set is no longer recognised when
+	// it is repeated. It works in small transactions, returns how many events it emptied,
+	// and may be repeated. A stream without events has nothing to empty.
 	Scavenge(ctx context.Context, stream StreamID) (events int, err error)
 }
 
 // Types of the journal's own events.
 const (
-	// TypeDeleted is a tombstone. Readers of the global sequence see it, so that
-	// projections can follow.
+	// TypeDeleted is the type of tombstones. Readers of the global sequence see them, so
+	// that projections can follow deletions.
 	TypeDeleted = "$deleted"
-	// TypeGone is an event that was scavenged. Readers never see it.
+	// TypeGone is the type of scavenged events. Readers do not see them, unless they read
+	// with [ReadAllOptions.Whole].
 	TypeGone = "$gone"
 )
 
-// Revision counts the changes of a stream's metadata: 0 is never set. Creating a
-// stream with metadata is a change, without is none. It counts on across a
-// deletion, which clears the metadata and always is a change.
+// Revision counts the changes of a stream's metadata; 0 means that it was never set.
+// Creating a stream counts as a change if it has metadata. A deletion clears the metadata
+// and always counts as a change; the revision counts on after it.
 type Revision int64
 
-// AnyRevision makes no claim about the metadata.
+// AnyRevision expects nothing of the metadata.
 const AnyRevision Revision = -1
 
-// Check returns an [*InvalidError] unless metadata may be expected at r.
+// Check returns an [*InvalidError] unless a caller may expect this revision.
 func (r Revision) Check() error {
 	if r < AnyRevision {
 		return &InvalidError{Field: "revision", Reason: "is negative"}
@@ -94,19 +94,19 @@ func (r Revision) Check() error {
 	return nil
 }
 
-// StreamInfo is what a journal knows of a stream without reading its events.
+// StreamInfo says what a journal knows of a stream without reading its events.
 type StreamInfo struct {
 	// Stream is its name.
 	Stream StreamID
-	// Version is that of the last event, 0 for a stream that has none.
+	// Version is the version of the last event, 0 when the stream has none.
 	Version Version
-	// First is the lowest version that can be read; Version+1 when there is none.
+	// First is the lowest readable version, or Version+1 when no event is readable.
 	First Version
-	// Begin is the version that the stream's life begins with: the one behind its last
-	// tombstone, 1 for a stream that was never deleted. Who folds a state from First
-	// on has all of it when First is Begin; otherwise it was truncated.
+	// Begin is the first version of the stream's life: the one behind its last tombstone,
+	// or 1 when the stream was never deleted. A state that is folded from First on is
+	// complete when First is Begin; otherwise the stream was truncated.
 	Begin Version
-	// Metadata is that of the stream, not of its events.
+	// Metadata is the metadata of the stream, not of its events.
 	Metadata Metadata
 	// Revision counts the changes of Metadata.
 	Revision Revision
@@ -118,29 +118,29 @@ type StreamInfo struct {
 // ListOptions choose among names. The zero value chooses all. Several conditions
 // must all hold.
 type ListOptions struct {
-	// Name is one exact name.
+	// Name chooses the stream of exactly this name.
 	Name string
-	// Prefix is what names begin with.
+	// Prefix chooses names that begin with it.
 	Prefix string
-	// Pattern is an RE2 expression that names match somewhere, at most [MaxPattern]
-	// bytes, and 4096 steps once its repetitions are written out.
+	// Pattern chooses names of which some part matches this RE2 expression. It has at
+	// most [MaxPattern] bytes, and at most 4096 steps when its repetitions are written
+	// out.
 	Pattern string
-	// Category is the category of the streams.
+	// Category chooses streams of this category.
 	Category string
 	// Metadata are keys and values that the metadata of the streams must have.
 	// Numbers are the same when they are mathematically: 1 is 1.0.
 	Metadata Metadata
-	// After is the last name already seen: the way to page. It need not exist.
+	// After is the last name that was already seen, for paging. It need not exist.
 	After string
 	// Limit is the greatest number of names; 0 is no limit, negative is invalid.
 	Limit int
-	// Offset leaves out the first matches behind After. It reads them all the same;
-	// After does not. Negative is invalid.
+	// Offset leaves out this many matches behind After. It still reads them, so paging by
+	// After costs less. Negative is invalid.
 	Offset int
 	// System includes names that begin with "$".
 	System bool
-	// Deleted includes streams that were deleted and do not exist any more, which
-	// only a copy needs.
+	// Deleted includes deleted streams. Only copies need them.
 	Deleted bool
 }
 
@@ -166,8 +166,8 @@ func (o *ListOptions) Matcher() (func(name string) bool, error) {
 	}, nil
 }
 
-// CategoryMatcher is [ListOptions.Matcher] for [Streams.Categories], which
-// refuses the conditions that only streams can fulfil.
+// CategoryMatcher is the [ListOptions.Matcher] of [Streams.Categories]. It refuses the
+// conditions that only streams can fulfil.
 func (o *ListOptions) CategoryMatcher() (func(category string) bool, error) {
 	if o.Category != "" {
 		return nil, &InvalidError{Field: "category", Reason: "does not choose among categories"}
@@ -181,8 +181,8 @@ func (o *ListOptions) CategoryMatcher() (func(category string) bool, error) {
 	return o.Matcher()
 }
 
-// MatchesMetadata reports whether the metadata of a stream has all that Metadata
-// demands.
+// MatchesMetadata reports whether the metadata of a stream has all keys and values of
+// Metadata.
 func (o *ListOptions) MatchesMetadata(metadata Metadata) bool {
 	for key, wanted := range o.Metadata {
 		if value, ok := metadata[key]; !ok || !value.same(wanted) {
@@ -215,8 +215,8 @@ func (o *ListOptions) check() error {
 	return o.Metadata.Check()
 }
 
-// Filter chooses among recorded events. Package filter has one that journals can
-// partly answer by their indexes; any other is asked for each event.
+// Filter chooses among recorded events. Package filter has filters that journals can
+// answer in part by their indexes. Any other filter is asked about each event.
 type Filter interface {
 	// Match decides about one event as it is stored, before upcasting. It must not
 	// change the event nor keep anything of it, and may be called by several

@@ -12,8 +12,8 @@ type Version uint64
 // MaxVersion is the highest version a stream can reach.
 const MaxVersion Version = math.MaxInt64
 
-// Expected is the writer's belief about a stream at append time. The zero value
-// is [NoStream], so forgetting to set it fails safe.
+// Expected is the state in which a writer expects a stream at an append (optimistic
+// concurrency). The zero value is [NoStream], so that forgetting to set it is safe.
 type Expected int64
 
 const (
@@ -38,7 +38,7 @@ func Exact(version Version) Expected {
 	return Expected(version)
 }
 
-// Version is the exact version expected. It reports false for [Any] and
+// Version returns the exact version that is expected. It reports false for [Any] and
 // [StreamExists], which name none.
 func (e Expected) Version() (Version, bool) {
 	if e < 0 {
@@ -75,8 +75,9 @@ func (e Expected) Admits(version, first Version, created bool) bool {
 	return e.Accepts(version)
 }
 
-// Accepts reports whether a stream at this version, which was never created
-// empty nor deleted, satisfies the expectation. [Expected.Admits] is for all.
+// Accepts reports whether a stream at this version satisfies the expectation. It is for
+// streams that were never created empty nor deleted; [Expected.Admits] is for all
+// streams.
 func (e Expected) Accepts(actual Version) bool {
 	switch e {
 	case Any:
