@@ -143,12 +143,7 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 	asked, held := h.asked, h.held > 0
 	h.mu.Unlock()
 	defer h.answer(asked)
-	registration, workers, beats, err := h.register(ctx)
-	if err == nil && !held && h.due(registration, workers, beats) {
-		if err = h.advance(ctx); err == nil {
-			registration, workers, _, err = h.register(ctx)
-		}
-	}
+	registration, workers, err := h.registered(ctx, held)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,16 +154,7 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 	h.known, h.parts = registration, len(workers)
 	h.mu.Unlock()
 	if registration.Stopped || len(workers) == 0 || held {
-		status := Stopped
-		switch {
-		case held:
-			status = Paused
-		case len(workers) == 0:
-			status = Deleted
-		case registration.Successor > 0:
-			status = Retired
-		}
-		h.become(status, nil)
+		h.become(restingAs(registration, len(workers), held), nil)
 		h.release()
 		if !held {
 			err = h.leave(ctx, nil)
@@ -180,6 +166,35 @@ func (h *hosted) prepare(ctx context.Context) (moved <-chan struct{}, mine []Wor
 			return nil, nil, err
 		}
 	}
+	return h.choose(ctx, workers)
+}
+
+// registered returns what the store holds of the projection, after a step that is due.
+func (h *hosted) registered(ctx context.Context, held bool) (Registration, []Worker, error) {
+	registration, workers, beats, err := h.register(ctx)
+	if err == nil && !held && h.due(registration, workers, beats) {
+		if err = h.advance(ctx); err == nil {
+			registration, workers, _, err = h.register(ctx)
+		}
+	}
+	return registration, workers, err
+}
+
+// restingAs is the status of a projection of which nothing runs.
+func restingAs(registration Registration, parts int, held bool) Status {
+	switch {
+	case held:
+		return Paused
+	case parts == 0:
+		return Deleted
+	case registration.Successor > 0:
+		return Retired
+	}
+	return Stopped
+}
+
+// choose returns the parts that belong to this host, and what tells that they have moved.
+func (h *hosted) choose(ctx context.Context, workers []Worker) (moved <-chan struct{}, mine []Worker, err error) {
 	for _, w := range workers {
 		owned, again := h.config.Placement.Owns(PartKey{h.spec.name, h.spec.version, w.Low}.String())
 		if moved = again; owned {

@@ -220,34 +220,7 @@ func (h *hosted) info(ctx context.Context) (Info, error) {
 	if info.Status = status; h.isDeleted() {
 		info.Status = Deleted
 	}
-	var rows []Worker
-	var stopped, retired bool
-	err := view(ctx, h.store, func(ctx context.Context, book Book) error {
-		all, err := book.Registrations(ctx, h.spec.name)
-		if err != nil {
-			return err
-		}
-		registration, found := versionOf(all, h.spec.version)
-		if !found {
-			return nil
-		}
-		info.Active, info.Effects, info.Ready = registration.Active, registration.Effects, registration.Ready
-		stopped, retired = registration.Stopped, registration.Successor > 0
-		if rows, err = book.Workers(ctx, h.spec.name, h.spec.version); err != nil {
-			return err
-		}
-		parked, err := book.Parked(ctx, h.spec.name, h.spec.version, persistence.Position{}, 1000)
-		info.Parked = len(parked)
-		for _, p := range parked {
-			if p.Attempts == Skipped {
-				continue // for good, as its policy says
-			}
-			if info.ParkedSince.IsZero() || p.At.Before(info.ParkedSince) {
-				info.ParkedSince = p.At
-			}
-		}
-		return err
-	})
+	registration, rows, err := h.readInfo(ctx, &info)
 	if err != nil || len(rows) == 0 {
 		return info, err
 	}
@@ -262,10 +235,43 @@ func (h *hosted) info(ctx context.Context) (Info, error) {
 		}
 	}
 	if here == 0 && (status == Starting || status == Elsewhere || status == Stopped) {
-		info.Status, info.Cause = elsewhere(status, info.Cause, stopped, retired, rows)
+		info.Status, info.Cause = elsewhere(status, info.Cause, registration.Stopped, registration.Successor > 0, rows)
 	}
 	info.Lag = h.lag(ctx, &info)
 	return info, nil
+}
+
+// readInfo fills in what the store tells of the projection, and returns its parts.
+func (h *hosted) readInfo(ctx context.Context, info *Info) (registration Registration, rows []Worker, err error) {
+	err = view(ctx, h.store, func(ctx context.Context, book Book) error {
+		all, err := book.Registrations(ctx, h.spec.name)
+		if err != nil {
+			return err
+		}
+		var found bool
+		if registration, found = versionOf(all, h.spec.version); !found {
+			return nil
+		}
+		info.Active, info.Effects, info.Ready = registration.Active, registration.Effects, registration.Ready
+		if rows, err = book.Workers(ctx, h.spec.name, h.spec.version); err != nil {
+			return err
+		}
+		parked, err := book.Parked(ctx, h.spec.name, h.spec.version, persistence.Position{}, 1000)
+		info.Parked, info.ParkedSince = len(parked), oldest(parked)
+		return err
+	})
+	return registration, rows, err
+}
+
+// oldest returns when the first of the parked events was parked, but for those that are
+// skipped for good. It is zero when there are none.
+func oldest(parked []Parked) (since time.Time) {
+	for _, p := range parked {
+		if p.Attempts != Skipped && (since.IsZero() || p.At.Before(since)) {
+			since = p.At
+		}
+	}
+	return since
 }
 
 // elsewhere is the status of what has no worker here, as far as the store tells.
@@ -426,16 +432,7 @@ func (h *hosted) judge(info *Info, err error) (Level, string) {
 	if cause == nil {
 		cause = errors.New(cmp.Or(info.Cause, string(status)))
 	}
-	h.mu.Lock()
-	since, others := h.since, h.others
-	for _, w := range h.workers {
-		w.mu.Lock()
-		if w.status == status {
-			since = w.since
-		}
-		w.mu.Unlock()
-	}
-	h.mu.Unlock()
+	since, others := h.sinceWhen(status)
 	lasting := time.Since(since)
 	switch {
 	case status == Failed:
@@ -448,10 +445,11 @@ func (h *hosted) judge(info *Info, err error) (Level, string) {
 		return Yellow, causeOf(err)
 	case !info.Lag.Known:
 		return Yellow, "the journal cannot be asked, so the lag is not known"
-	case info.Lag.Stuck > redAfter:
-		return Red, "it does not move although there are events"
-	case !info.ParkedSince.IsZero() && time.Since(info.ParkedSince) > parkedRed:
-		return Red, "events have been set aside for more than a day"
+	}
+	if level, text := judgeProgress(info); level == Red {
+		return level, text
+	}
+	switch {
 	case info.Lag.Stuck > yellowAfter, status == Waiting, status == Retrying:
 		return Yellow, causeOf(cause)
 	case !info.ParkedSince.IsZero():
@@ -460,4 +458,31 @@ func (h *hosted) judge(info *Info, err error) (Level, string) {
 		return Yellow, "it " + otherEvents
 	}
 	return Green, info.Cause
+}
+
+// judgeProgress is Red when events have waited for too long.
+func judgeProgress(info *Info) (Level, string) {
+	switch {
+	case info.Lag.Stuck > redAfter:
+		return Red, "it does not move although there are events"
+	case !info.ParkedSince.IsZero() && time.Since(info.ParkedSince) > parkedRed:
+		return Red, "events have been set aside for more than a day"
+	}
+	return Green, ""
+}
+
+// sinceWhen returns since when the projection or one of its workers has had a status, and
+// whether it reads events of others.
+func (h *hosted) sinceWhen(status Status) (since time.Time, others bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	since = h.since
+	for _, w := range h.workers {
+		w.mu.Lock()
+		if w.status == status {
+			since = w.since
+		}
+		w.mu.Unlock()
+	}
+	return since, h.others
 }

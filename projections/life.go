@@ -131,22 +131,45 @@ func (l *life) isDead(node string) (dead bool) {
 // look gives a sign of life if anything is owned here, and lets those take over who
 // wait for what nobody has any more.
 func (l *life) look(ctx context.Context) {
-	owns, waiting := false, map[*hosted][]*worker{}
-	for _, h := range l.hosted {
-		owner, waiters := h.holdings()
-		if owns = owns || owner; len(waiters) > 0 {
-			waiting[h] = waiters
-		}
-	}
+	owns, waiting := l.holdings()
 	if !owns && len(waiting) == 0 {
 		l.still = nil
 		return
 	}
 	bounded, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
-	var beats map[string]int64
-	rows := map[*hosted][]Worker{}
-	err := l.store.Update(bounded, func(ctx context.Context, book Book) (err error) {
+	rows, beats, err := l.exchange(bounded, owns, waiting)
+	if err != nil || len(waiting) == 0 {
+		return // whoever needs the store says that it is away
+	}
+	if !l.bury(bounded, beats) {
+		return
+	}
+	for h, workers := range waiting {
+		for _, w := range workers {
+			w.seen(rows[h], beats, h.changes())
+		}
+	}
+}
+
+// holdings reports whether anything is owned here, and returns the workers that wait for
+// what others own.
+func (l *life) holdings() (owns bool, waiting map[*hosted][]*worker) {
+	waiting = map[*hosted][]*worker{}
+	for _, h := range l.hosted {
+		owner, waiters := h.holdings()
+		if owns = owns || owner; len(waiters) > 0 {
+			waiting[h] = waiters
+		}
+	}
+	return owns, waiting
+}
+
+// exchange stores a sign of life of a runner that owns something, and returns what those
+// that wait must know: the parts of their projections and the signs of life of all.
+func (l *life) exchange(ctx context.Context, owns bool, waiting map[*hosted][]*worker) (rows map[*hosted][]Worker, beats map[string]int64, err error) {
+	rows = map[*hosted][]Worker{}
+	err = l.store.Update(ctx, func(ctx context.Context, book Book) (err error) {
 		if owns {
 			if err := book.Beat(ctx, l.node, l.next()); err != nil {
 				return err
@@ -163,17 +186,7 @@ func (l *life) look(ctx context.Context) {
 		beats, err = book.Beats(ctx)
 		return err
 	})
-	if err != nil || len(waiting) == 0 {
-		return // whoever needs the store says that it is away
-	}
-	if !l.bury(bounded, beats) {
-		return
-	}
-	for h, workers := range waiting {
-		for _, w := range workers {
-			w.seen(rows[h], beats, h.changes())
-		}
-	}
+	return rows, beats, err
 }
 
 // bury removes runners that have ended, or have given no sign of life for too long.

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"slices"
 	"context"
 	"fmt"
 
@@ -155,22 +156,11 @@ func (h *hosted) takeRole(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, registration := range all {
-			if !registration.Switching {
-				continue
-			}
-			workers, err := book.Workers(ctx, registration.Name, registration.Version)
-			if err != nil {
-				return err
-			}
-			if !at(workers, registration.Until) {
-				return errNotDue
-			}
+		all = slices.DeleteFunc(all, func(r Registration) bool { return !r.Switching })
+		if err := haveArrived(ctx, book, all); err != nil {
+			return err
 		}
 		for _, registration := range all {
-			if !registration.Switching {
-				continue
-			}
 			mine := registration.Version == h.spec.version
 			registration.Active, registration.Effects, registration.Stopped = mine, mine, !mine
 			registration.Switching, registration.Until = false, tail.Checkpoint{}
@@ -196,6 +186,20 @@ func (h *hosted) takeRole(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// haveArrived returns errNotDue unless all versions are where they are to be exchanged.
+func haveArrived(ctx context.Context, book Book, all []Registration) error {
+	for _, registration := range all {
+		workers, err := book.Workers(ctx, registration.Name, registration.Version)
+		if err != nil {
+			return err
+		}
+		if !at(workers, registration.Until) {
+			return errNotDue
+		}
+	}
+	return nil
 }
 
 // errNotDue rolls back what was begun too early.

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -288,22 +289,13 @@ func (h *hosted) watch(ctx context.Context, want persistence.Position) error {
 		}
 		begun := h.begun
 		if h.hasBegun() {
-			h.mu.Lock()
-			status, _ := h.stateLocked()
-			elsewhere := h.isElsewhere()
-			h.mu.Unlock()
-			switch {
-			case status.ended():
-				return h.behind(want, place, err)
-			case !elsewhere:
+			switch moved, ended, cause := h.progressElsewhere(workers); {
+			case ended:
+				return h.behind(want, place, cmp.Or(cause, err))
+			case moved:
 				return errMoved
 			}
 			begun = nil
-			for _, w := range workers {
-				if w.Cause != "" {
-					return h.behind(want, place, errors.New(w.Cause))
-				}
-			}
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -316,6 +308,21 @@ func (h *hosted) watch(ctx context.Context, want persistence.Position) error {
 			return h.behind(want, place, context.Cause(ctx))
 		}
 	}
+}
+
+// progressElsewhere reports whether the projection has moved here, and whether it has ended
+// or, with the cause, stands still elsewhere.
+func (h *hosted) progressElsewhere(workers []Worker) (moved, ended bool, cause error) {
+	h.mu.Lock()
+	status, _ := h.stateLocked()
+	moved, ended = !h.isElsewhere(), status.ended()
+	h.mu.Unlock()
+	for _, w := range workers {
+		if w.Cause != "" && !moved && !ended {
+			return false, true, errors.New(w.Cause)
+		}
+	}
+	return moved, ended, nil
 }
 
 // allReach reports that all workers have come to a position, or choose nothing before it:
