@@ -157,11 +157,11 @@ func watched(limit time.Duration, cancel context.CancelCauseFunc) *watch {
 	w := &watch{limit: limit, start: time.Now(), cancel: cancel}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(limit, w.look)
+	w.timer = time.AfterFunc(limit, w.expire)
 	return w
 }
 
-func (w *watch) look() {
+func (w *watch) expire() {
 	if left := w.limit - time.Since(w.start) + time.Duration(w.begun.Load()); left > 0 {
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -201,7 +201,7 @@ func (r *Runner) resting(ctx context.Context, do func() error, versions ...*host
 	}
 	hold(-1)
 	for _, h := range versions {
-		h.look()
+		h.recheck()
 	}
 	if err != nil {
 		return err
@@ -240,7 +240,7 @@ func (h *hosted) ask(ctx context.Context, ended <-chan struct{}) error {
 	h.asked++
 	mine := h.asked
 	h.mu.Unlock()
-	h.look()
+	h.recheck()
 	for {
 		h.mu.Lock()
 		answered, seen := h.answered, h.seen

@@ -19,12 +19,12 @@ import (
 // worker has one of its own.
 type hosted struct {
 	bound
-	spec   *spec
-	store  Store
-	config *Config
-	tailer *tail.Tailer
-	wake   chan struct{} // something may be wished
-	life   *life         // of the runner, in the store
+	spec      *spec
+	store     Store
+	config    *Config
+	tailer    *tail.Tailer
+	wake      chan struct{} // something may be wished
+	heartbeat *heartbeat    // of the runner, in the store
 
 	mu      sync.Mutex // protects the rest
 	workers map[int]*worker
@@ -55,8 +55,8 @@ func newHosted(b bound, config *Config, tailer *tail.Tailer) *hosted {
 	}
 }
 
-// look wakes the one who sees what is wished.
-func (h *hosted) look() {
+// recheck has run look again at what is asked of the projection.
+func (h *hosted) recheck() {
 	select {
 	case h.wake <- struct{}{}:
 	default:
@@ -89,7 +89,7 @@ func (h *hosted) run(ctx context.Context) error {
 		pause = firstPause
 		h.serve(ctx, parts, moved)
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.life.limit)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.heartbeat.limit)
 	defer cancel()
 	_ = usercode.Call(func() error { return h.leave(bounded, nil) }) // others find out by themselves
 	return nil
@@ -217,7 +217,7 @@ func (h *hosted) choose(ctx context.Context, workers []Worker) (moved <-chan str
 func (h *hosted) wakeSuccessor(version int) {
 	for _, sibling := range h.siblings {
 		if sibling.spec.version == version {
-			sibling.look()
+			sibling.recheck()
 		}
 	}
 }

@@ -85,12 +85,12 @@ func (k PartKey) String() string {
 // methods may be called from any goroutine, also while it does not run; wishes
 // then wait in the stores.
 type Runner struct {
-	config  Config
-	hosted  []*hosted // by name and version
-	lives   []*life   // one for each store
-	queries sync.Map
-	running atomic.Bool
-	ended   chan struct{}
+	config     Config
+	hosted     []*hosted    // by name and version
+	heartbeats []*heartbeat // one for each store
+	queries    sync.Map
+	running    atomic.Bool
+	ended      chan struct{}
 }
 
 // New checks everything at once and does no I/O.
@@ -130,10 +130,10 @@ func New(config Config) (*Runner, error) {
 		return nil, err
 	}
 	for store, hosted := range r.byStore() {
-		l := &life{store: store, node: c.instance, limit: c.TakeOverAfter, hosted: hosted, now: make(chan struct{}, 1)}
-		r.lives = append(r.lives, l)
+		l := &heartbeat{store: store, node: c.instance, limit: c.TakeOverAfter, hosted: hosted, now: make(chan struct{}, 1)}
+		r.heartbeats = append(r.heartbeats, l)
 		for _, h := range hosted {
-			h.life = l
+			h.heartbeat = l
 		}
 	}
 	for _, h := range r.hosted {
@@ -189,7 +189,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	defer close(r.ended)
 	// Others must not take over while the last events are finished.
 	var living []lifecycle.Component
-	for _, l := range r.lives {
+	for _, l := range r.heartbeats {
 		living = append(living, lifecycle.Component{Name: "signs of life", Run: l.run})
 	}
 	lives := lifecycle.Start(context.WithoutCancel(ctx), living...)
@@ -222,7 +222,7 @@ func (r *Runner) poll(ctx context.Context) error {
 			}
 			for _, h := range hosted {
 				if changes[versionKey{h.spec.name, h.spec.version}] != h.changes() {
-					h.look()
+					h.recheck()
 				}
 			}
 		}

@@ -1,9 +1,9 @@
 package projections
 
 import (
-	"slices"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/tail"
@@ -181,7 +181,7 @@ func (h *hosted) takeRole(ctx context.Context) error {
 	if done && err == nil {
 		for _, sibling := range h.siblings {
 			if sibling != h {
-				sibling.look()
+				sibling.recheck()
 			}
 		}
 	}

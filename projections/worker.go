@@ -134,12 +134,12 @@ func (w *waiting) lasts() bool {
 // ended tells those who see to what comes next.
 func (w *worker) ended(err error) {
 	if !errors.Is(err, errFinished) {
-		w.host.look()
+		w.host.recheck()
 		return
 	}
 	w.become(Paused, nil)
 	if w.arrived { // otherwise it was there before, and was seen
-		w.host.look()
+		w.host.recheck()
 	}
 }
 
@@ -275,7 +275,7 @@ func (w *worker) takeOver(ctx context.Context) error {
 		if err := w.free(ctx, book, &registration); err != nil {
 			return err
 		}
-		if err := book.Beat(ctx, w.host.config.instance, w.host.life.next()); err != nil {
+		if err := book.Beat(ctx, w.host.config.instance, w.host.heartbeat.next()); err != nil {
 			return err
 		}
 		row, err := book.TakeOver(ctx, w.key, w.host.config.instance)
@@ -333,7 +333,7 @@ func (w *worker) free(ctx context.Context, book Book, registration *Registration
 		case row.High != w.high:
 			return fenced() // they are divided anew
 		case !w.takes(row, beats, registration.Changes):
-			return &heldError{row.Node, w.host.life.limit}
+			return &heldError{row.Node, w.host.heartbeat.limit}
 		default:
 			return nil
 		}

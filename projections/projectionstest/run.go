@@ -91,140 +91,156 @@ func same(ctx context.Context, sums func(context.Context) (map[string]int, error
 
 func runCases[T any]() map[string]check[T] {
 	return map[string]check[T]{
-		"the read model and the book are one transaction": func(ctx context.Context, s Subject[T]) error {
-			err := s.Target.Transact(ctx, func(ctx context.Context, tx T, book projections.Book) error {
-				return errors.Join(s.Add(ctx, tx, "kept", 1), divided(ctx, book))
-			})
-			if err != nil {
-				return err
-			}
-			err = s.Target.Transact(ctx, func(ctx context.Context, tx T, book projections.Book) error {
-				return errors.Join(s.Add(ctx, tx, "lost", 1), book.Unregister(ctx, "p", 1), errBack)
-			})
-			if err := want(errors.Is(err, errBack), "the error of body came back as %v", err); err != nil {
-				return err
-			}
-			all, err := everything(ctx, s.Target)
-			sums, err2 := s.Sums(ctx)
-			registrations, _ := all[0].([]projections.Registration)
-			return errors.Join(err, err2, want(len(registrations) == 1, "the book kept %d registrations", len(registrations)),
-				want(sums["kept"] == 1, "the read model is %v", sums), want(s.Loose || sums["lost"] == 0, "what was rolled back is in %v", sums))
-		},
-		"each event is applied once": func(ctx context.Context, s Subject[T]) error {
-			journal, sums, err := history(ctx, 1200)
-			if err != nil {
-				return err
-			}
-			config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}}
-			return running(ctx, config, func(runner *projections.Runner) error {
-				err := runner.CatchUp(ctx)
-				if err == nil {
-					err = write(ctx, journal, sums, 300)
-				}
-				return errors.Join(err, runner.CatchUp(ctx), same(ctx, s.Sums, sums))
-			})
-		},
-		"each event is applied once by several workers that are divided anew": func(ctx context.Context, s Subject[T]) error {
-			journal, sums, err := history(ctx, 700)
-			for _, n := range []int{4, 16, 2, 1, 8} {
-				if err != nil {
-					return err
-				}
-				definition := define(s, 1, nil).With(projections.Workers(n))
-				config := projections.Config{Journal: journal, Projections: []projections.Projection{definition.Into(s.Target)}}
-				err = running(ctx, config, func(runner *projections.Runner) error {
-					err := runner.CatchUp(ctx)
-					info, err2 := runner.Info(ctx, "sums")
-					return errors.Join(err, err2, want(len(info.Workers) == n, "there are %d workers, not %d", len(info.Workers), n),
-						write(ctx, journal, sums, 100))
-				})
-			}
-			return errors.Join(err, running(ctx, projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}},
-				func(runner *projections.Runner) error {
-					return errors.Join(runner.CatchUp(ctx), same(ctx, s.Sums, sums))
-				}))
-		},
-		"each event is applied once though handlers, transactions and runners fail": func(ctx context.Context, s Subject[T]) error {
-			if s.Loose {
-				return nil // some come twice
-			}
-			journal, sums, err := history(ctx, 1000)
-			if err != nil {
-				return err
-			}
-			chance := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same every time
-			var mu sync.Mutex                     // protects chance
-			dice := func(one int) bool {
-				mu.Lock()
-				defer mu.Unlock()
-				return chance.IntN(one) == 0
-			}
-			definition := define(s, 1, func(context.Context, *persistence.Recorded) error {
-				switch {
-				case dice(300):
-					return errBack
-				case dice(300):
-					panic("on purpose") //nolint:forbidigo // it is what is tested
-				}
-				return nil
-			}).With(projections.Workers(2), projections.Retries(100, time.Microsecond))
-			hurt := &hurting[T]{Target: s.Target, dice: dice}
-			config := projections.Config{Journal: journal, Projections: []projections.Projection{definition.Into(hurt)}}
-			for i := range 6 { // each is cut off somewhere
-				err := running(ctx, config, func(runner *projections.Runner) error {
-					cut, cancel := context.WithTimeout(ctx, time.Duration(20*(i+1))*time.Millisecond)
-					defer cancel()
-					_ = runner.CatchUp(cut)
-					return nil
-				})
-				if err != nil {
-					return err
-				}
-			}
-			return running(ctx, config, func(runner *projections.Runner) error {
-				return errors.Join(runner.CatchUp(ctx), same(ctx, s.Sums, sums))
-			})
-		},
-		"two runners on one projection have one effect": func(ctx context.Context, s Subject[T]) error {
-			if s.Loose {
-				return nil // a stale owner may repeat some
-			}
-			journal, sums, err := history(ctx, 2000)
-			if err != nil {
-				return err
-			}
-			config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}}
-			return running(ctx, config, func(one *projections.Runner) error {
-				return running(ctx, config, func(two *projections.Runner) error {
-					err := errors.Join(one.CatchUp(ctx), two.CatchUp(ctx))
-					for range 20 {
-						err = errors.Join(err, write(ctx, journal, sums, 50))
-					}
-					return errors.Join(err, one.CatchUp(ctx), two.CatchUp(ctx), same(ctx, s.Sums, sums))
-				})
-			})
-		},
-		"what waits behind an event that was set aside keeps its order": func(ctx context.Context, s Subject[T]) error {
-			return parking(ctx, s)
-		},
-		"a handler that overruns its time or ends its goroutine holds up no others": func(ctx context.Context, s Subject[T]) error {
-			return unruly(ctx, s)
-		},
-		"a reset begins at the beginning": func(ctx context.Context, s Subject[T]) error {
-			journal, sums, err := history(ctx, 200)
-			if err != nil {
-				return err
-			}
-			config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}}
-			return running(ctx, config, func(runner *projections.Runner) error {
-				err := errors.Join(runner.CatchUp(ctx), runner.Reset(ctx, "sums"), runner.CatchUp(ctx))
-				for stream := range sums {
-					sums[stream] *= 2 // the suite's Truncate empties nothing
-				}
-				return errors.Join(err, same(ctx, s.Sums, sums))
-			})
-		},
+		"the read model and the book are one transaction":                           commitsModelWithBook[T],
+		"each event is applied once":                                                appliesOnce[T],
+		"each event is applied once by several workers that are divided anew":       appliesOnceInParts[T],
+		"each event is applied once though handlers, transactions and runners fail": appliesOnceDespiteFailures[T],
+		"two runners on one projection have one effect":                             runsTwiceWithOneEffect[T],
+		"what waits behind an event that was set aside keeps its order":             keepsOrderBehindParked[T],
+		"a handler that overruns its time or ends its goroutine holds up no others": survivesBadHandlers[T],
+		"a reset begins at the beginning":                                           resets[T],
 	}
+}
+
+func commitsModelWithBook[T any](ctx context.Context, s Subject[T]) error {
+	err := s.Target.Transact(ctx, func(ctx context.Context, tx T, book projections.Book) error {
+		return errors.Join(s.Add(ctx, tx, "kept", 1), divided(ctx, book))
+	})
+	if err != nil {
+		return err
+	}
+	err = s.Target.Transact(ctx, func(ctx context.Context, tx T, book projections.Book) error {
+		return errors.Join(s.Add(ctx, tx, "lost", 1), book.Unregister(ctx, "p", 1), errBack)
+	})
+	if err := want(errors.Is(err, errBack), "the error of body came back as %v", err); err != nil {
+		return err
+	}
+	all, err := everything(ctx, s.Target)
+	sums, err2 := s.Sums(ctx)
+	registrations, _ := all[0].([]projections.Registration)
+	return errors.Join(err, err2, want(len(registrations) == 1, "the book kept %d registrations", len(registrations)),
+		want(sums["kept"] == 1, "the read model is %v", sums), want(s.Loose || sums["lost"] == 0, "what was rolled back is in %v", sums))
+}
+
+func appliesOnce[T any](ctx context.Context, s Subject[T]) error {
+	journal, sums, err := history(ctx, 1200)
+	if err != nil {
+		return err
+	}
+	config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}}
+	return running(ctx, config, func(runner *projections.Runner) error {
+		err := runner.CatchUp(ctx)
+		if err == nil {
+			err = write(ctx, journal, sums, 300)
+		}
+		return errors.Join(err, runner.CatchUp(ctx), same(ctx, s.Sums, sums))
+	})
+}
+
+func appliesOnceInParts[T any](ctx context.Context, s Subject[T]) error {
+	journal, sums, err := history(ctx, 700)
+	for _, n := range []int{4, 16, 2, 1, 8} {
+		if err != nil {
+			return err
+		}
+		definition := define(s, 1, nil).With(projections.Workers(n))
+		config := projections.Config{Journal: journal, Projections: []projections.Projection{definition.Into(s.Target)}}
+		err = running(ctx, config, func(runner *projections.Runner) error {
+			err := runner.CatchUp(ctx)
+			info, err2 := runner.Info(ctx, "sums")
+			return errors.Join(err, err2, want(len(info.Workers) == n, "there are %d workers, not %d", len(info.Workers), n),
+				write(ctx, journal, sums, 100))
+		})
+	}
+	return errors.Join(err, running(ctx, projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}},
+		func(runner *projections.Runner) error {
+			return errors.Join(runner.CatchUp(ctx), same(ctx, s.Sums, sums))
+		}))
+}
+
+func appliesOnceDespiteFailures[T any](ctx context.Context, s Subject[T]) error {
+	if s.Loose {
+		return nil // some come twice
+	}
+	journal, sums, err := history(ctx, 1000)
+	if err != nil {
+		return err
+	}
+	chance := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same every time
+	var mu sync.Mutex                     // protects chance
+	dice := func(one int) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return chance.IntN(one) == 0
+	}
+	definition := define(s, 1, func(context.Context, *persistence.Recorded) error {
+		switch {
+		case dice(300):
+			return errBack
+		case dice(300):
+			panic("on purpose") //nolint:forbidigo // it is what is tested
+		}
+		return nil
+	}).With(projections.Workers(2), projections.Retries(100, time.Microsecond))
+	hurt := &hurting[T]{Target: s.Target, dice: dice}
+	config := projections.Config{Journal: journal, Projections: []projections.Projection{definition.Into(hurt)}}
+	for i := range 6 { // each is cut off somewhere
+		err := running(ctx, config, func(runner *projections.Runner) error {
+			cut, cancel := context.WithTimeout(ctx, time.Duration(20*(i+1))*time.Millisecond)
+			defer cancel()
+			_ = runner.CatchUp(cut)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return running(ctx, config, func(runner *projections.Runner) error {
+		return errors.Join(runner.CatchUp(ctx), same(ctx, s.Sums, sums))
+	})
+}
+
+func runsTwiceWithOneEffect[T any](ctx context.Context, s Subject[T]) error {
+	if s.Loose {
+		return nil // a stale owner may repeat some
+	}
+	journal, sums, err := history(ctx, 2000)
+	if err != nil {
+		return err
+	}
+	config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}}
+	return running(ctx, config, func(one *projections.Runner) error {
+		return running(ctx, config, func(two *projections.Runner) error {
+			err := errors.Join(one.CatchUp(ctx), two.CatchUp(ctx))
+			for range 20 {
+				err = errors.Join(err, write(ctx, journal, sums, 50))
+			}
+			return errors.Join(err, one.CatchUp(ctx), two.CatchUp(ctx), same(ctx, s.Sums, sums))
+		})
+	})
+}
+
+func keepsOrderBehindParked[T any](ctx context.Context, s Subject[T]) error {
+	return parking(ctx, s)
+}
+
+func survivesBadHandlers[T any](ctx context.Context, s Subject[T]) error {
+	return unruly(ctx, s)
+}
+
+func resets[T any](ctx context.Context, s Subject[T]) error {
+	journal, sums, err := history(ctx, 200)
+	if err != nil {
+		return err
+	}
+	config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}}
+	return running(ctx, config, func(runner *projections.Runner) error {
+		err := errors.Join(runner.CatchUp(ctx), runner.Reset(ctx, "sums"), runner.CatchUp(ctx))
+		for stream := range sums {
+			sums[stream] *= 2 // the suite's Truncate empties nothing
+		}
+		return errors.Join(err, same(ctx, s.Sums, sums))
+	})
 }
 
 // parking lets the third event of one stream fail, and checks that the others of

@@ -63,7 +63,7 @@ func cases[T any]() map[string]check[T] {
 	maps.Copy(all, bookCases[T]())
 	maps.Copy(all, runCases[T]())
 	maps.Copy(all, waitingCases[T]())
-	maps.Copy(all, lifeCases[T]())
+	maps.Copy(all, heartbeatCases[T]())
 	return all
 }
 

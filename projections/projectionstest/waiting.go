@@ -21,92 +21,102 @@ const (
 
 func waitingCases[T any]() map[string]check[T] {
 	return map[string]check[T]{
-		"a caller with a deadline does not wait for somebody else's transaction": func(ctx context.Context, s Subject[T]) error {
-			return occupied(ctx, s, func() error {
-				var problems []error
-				for what, call := range map[string]func(context.Context) error{
-					"Update": func(ctx context.Context) error { return s.Target.Update(ctx, lockAndRegister) },
-					"Transact": func(ctx context.Context) error {
-						return s.Target.Transact(ctx, func(ctx context.Context, _ T, book projections.Book) error { return lockAndRegister(ctx, book) })
-					},
-				} {
-					short, cancel := context.WithTimeout(ctx, brief)
-					err := promptly(what, func() error { return call(short) })
-					cancel()
-					left := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, persistence.ErrUnavailable)
-					problems = append(problems, want(left, "%s answered %v", what, err))
-				}
-				return errors.Join(problems...)
-			})
-		},
-		"no caller of a runner waits for the target beyond the deadline": func(ctx context.Context, s Subject[T]) error {
-			journal, _, err := history(ctx, streams)
-			if err != nil {
+		"a caller with a deadline does not wait for somebody else's transaction": respectsDeadlines[T],
+		"no caller of a runner waits for the target beyond the deadline":         respectsDeadlinesOfRunner[T],
+		"what is said of a projection does not wait for its handler":             answersBesideHandler[T],
+		"what would wait for the handler that asks is refused at once":           refusesWaitsInHandler[T],
+		"a transaction inside of a handler is answered at once":                  answersTransactionsInHandler[T],
+	}
+}
+
+func respectsDeadlines[T any](ctx context.Context, s Subject[T]) error {
+	return occupied(ctx, s, func() error {
+		var problems []error
+		for what, call := range map[string]func(context.Context) error{
+			"Update": func(ctx context.Context) error { return s.Target.Update(ctx, lockAndRegister) },
+			"Transact": func(ctx context.Context) error {
+				return s.Target.Transact(ctx, func(ctx context.Context, _ T, book projections.Book) error { return lockAndRegister(ctx, book) })
+			},
+		} {
+			short, cancel := context.WithTimeout(ctx, brief)
+			err := promptly(what, func() error { return call(short) })
+			cancel()
+			left := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, persistence.ErrUnavailable)
+			problems = append(problems, want(left, "%s answered %v", what, err))
+		}
+		return errors.Join(problems...)
+	})
+}
+
+func respectsDeadlinesOfRunner[T any](ctx context.Context, s Subject[T]) error {
+	journal, _, err := history(ctx, streams)
+	if err != nil {
+		return err
+	}
+	config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}, Grace: time.Second}
+	return running(ctx, config, func(runner *projections.Runner) error {
+		err := runner.CatchUp(ctx)
+		return errors.Join(err, occupied(ctx, s, func() error { return allCalls(ctx, runner) }))
+	})
+}
+
+func answersBesideHandler[T any](ctx context.Context, s Subject[T]) error {
+	return inHandler(ctx, s, func(ctx context.Context, runner *projections.Runner) error {
+		var problems []error
+		for what, call := range map[string]func(context.Context) error{
+			"Info": func(ctx context.Context) error { _, err := runner.Info(ctx, "sums"); return err },
+			"State": func(ctx context.Context) error {
+				_, err := runner.State(ctx, "sums")
+				return want(err == nil || errors.Is(err, persistence.ErrInvalid), "%v", err) // most targets keep none
+			},
+			"List": func(ctx context.Context) error { _, err := runner.List(ctx, projections.ListOptions{}); return err },
+			"Parked": func(ctx context.Context) error {
+				_, err := runner.Parked(ctx, "sums", persistence.Position{}, 0)
+				return err
+			},
+			"Health": func(ctx context.Context) error { runner.Health(ctx); return nil },
+		} {
+			problems = append(problems, promptly(what, func() error { return call(ctx) }))
+		}
+		return errors.Join(problems...)
+	})
+}
+
+func refusesWaitsInHandler[T any](ctx context.Context, s Subject[T]) error {
+	return inHandler(ctx, s, func(ctx context.Context, runner *projections.Runner) error {
+		var problems []error
+		for what, call := range map[string]func(context.Context) error{
+			"Stop":    func(ctx context.Context) error { return runner.Stop(ctx, "sums") },
+			"Start":   func(ctx context.Context) error { return runner.Start(ctx, "sums") },
+			"Reset":   func(ctx context.Context) error { return runner.Reset(ctx, "sums") },
+			"Delete":  func(ctx context.Context) error { return runner.Delete(ctx, "sums", projections.DeleteOptions{}) },
+			"Switch":  func(ctx context.Context) error { return runner.Switch(ctx, "sums", 1) },
+			"Redrive": func(ctx context.Context) error { return runner.Redrive(ctx, "sums", "") },
+			"Discard": func(ctx context.Context) error { return runner.Discard(ctx, "sums", persistence.Position{Offset: 1}) },
+			"CatchUp": runner.CatchUp,
+			"WaitFor": func(ctx context.Context) error { return runner.WaitFor(ctx, "sums", persistence.Position{Offset: 7}) },
+		} {
+			err := promptly(what, func() error { return call(ctx) })
+			problems = append(problems, want(errors.Is(err, persistence.ErrInvalid) && strings.Contains(err.Error(), "handler"), "%s answered %v", what, err))
+			if what == "Stop" {
+				problems = append(problems, want(err != nil && strings.Contains(err.Error(), "Halt"), "%s does not name Halt: %v", what, err))
+			}
+		}
+		return errors.Join(problems...)
+	})
+}
+
+func answersTransactionsInHandler[T any](ctx context.Context, s Subject[T]) error {
+	return inHandler(ctx, s, func(ctx context.Context, _ *projections.Runner) error {
+		short, cancel := context.WithTimeout(ctx, brief)
+		defer cancel()
+		return promptly("Update", func() error { // some targets can
+			if err := s.Target.Update(short, lockAndRegister); err != nil && errors.Is(err, errSlow) {
 				return err
 			}
-			config := projections.Config{Journal: journal, Projections: []projections.Projection{define(s, 1, nil).Into(s.Target)}, Grace: time.Second}
-			return running(ctx, config, func(runner *projections.Runner) error {
-				err := runner.CatchUp(ctx)
-				return errors.Join(err, occupied(ctx, s, func() error { return allCalls(ctx, runner) }))
-			})
-		},
-		"what is said of a projection does not wait for its handler": func(ctx context.Context, s Subject[T]) error {
-			return inHandler(ctx, s, func(ctx context.Context, runner *projections.Runner) error {
-				var problems []error
-				for what, call := range map[string]func(context.Context) error{
-					"Info": func(ctx context.Context) error { _, err := runner.Info(ctx, "sums"); return err },
-					"State": func(ctx context.Context) error {
-						_, err := runner.State(ctx, "sums")
-						return want(err == nil || errors.Is(err, persistence.ErrInvalid), "%v", err) // most targets keep none
-					},
-					"List": func(ctx context.Context) error { _, err := runner.List(ctx, projections.ListOptions{}); return err },
-					"Parked": func(ctx context.Context) error {
-						_, err := runner.Parked(ctx, "sums", persistence.Position{}, 0)
-						return err
-					},
-					"Health": func(ctx context.Context) error { runner.Health(ctx); return nil },
-				} {
-					problems = append(problems, promptly(what, func() error { return call(ctx) }))
-				}
-				return errors.Join(problems...)
-			})
-		},
-		"what would wait for the handler that asks is refused at once": func(ctx context.Context, s Subject[T]) error {
-			return inHandler(ctx, s, func(ctx context.Context, runner *projections.Runner) error {
-				var problems []error
-				for what, call := range map[string]func(context.Context) error{
-					"Stop":    func(ctx context.Context) error { return runner.Stop(ctx, "sums") },
-					"Start":   func(ctx context.Context) error { return runner.Start(ctx, "sums") },
-					"Reset":   func(ctx context.Context) error { return runner.Reset(ctx, "sums") },
-					"Delete":  func(ctx context.Context) error { return runner.Delete(ctx, "sums", projections.DeleteOptions{}) },
-					"Switch":  func(ctx context.Context) error { return runner.Switch(ctx, "sums", 1) },
-					"Redrive": func(ctx context.Context) error { return runner.Redrive(ctx, "sums", "") },
-					"Discard": func(ctx context.Context) error { return runner.Discard(ctx, "sums", persistence.Position{Offset: 1}) },
-					"CatchUp": runner.CatchUp,
-					"WaitFor": func(ctx context.Context) error { return runner.WaitFor(ctx, "sums", persistence.Position{Offset: 7}) },
-				} {
-					err := promptly(what, func() error { return call(ctx) })
-					problems = append(problems, want(errors.Is(err, persistence.ErrInvalid) && strings.Contains(err.Error(), "handler"), "%s answered %v", what, err))
-					if what == "Stop" {
-						problems = append(problems, want(err != nil && strings.Contains(err.Error(), "Halt"), "%s does not name Halt: %v", what, err))
-					}
-				}
-				return errors.Join(problems...)
-			})
-		},
-		"a transaction inside of a handler is answered at once": func(ctx context.Context, s Subject[T]) error {
-			return inHandler(ctx, s, func(ctx context.Context, _ *projections.Runner) error {
-				short, cancel := context.WithTimeout(ctx, brief)
-				defer cancel()
-				return promptly("Update", func() error { // some targets can
-					if err := s.Target.Update(short, lockAndRegister); err != nil && errors.Is(err, errSlow) {
-						return err
-					}
-					return nil
-				})
-			})
-		},
-	}
+			return nil
+		})
+	})
 }
 
 // allCalls makes every call of a runner that may wait, each with a deadline, side by side.

@@ -11,11 +11,11 @@ import (
 	"github.com/stele-es/stele/internal/usercode"
 )
 
-// signs is how many signs of life a runner gives in the time after which others take
+// beatsPerTakeOver is how many signs of life a runner gives in the time after which others take
 // over from one that gives none.
-const signs = 5
+const beatsPerTakeOver = 5
 
-// life says in one store that a runner is alive, and sees whether those are alive that
+// heartbeat says in one store that a runner is alive, and sees whether those are alive that
 // have what is waited for here. Ownership needs neither to be right: an epoch decides
 // who can save. It only decides when a waiter takes over.
 //
@@ -23,7 +23,7 @@ const signs = 5
 // the same number, by its own monotonic clock, and between two looks no more than two
 // intervals: so the time in which it could not look, because the store was away or
 // the process halted, is not held against the owner.
-type life struct {
+type heartbeat struct {
 	store  Store
 	node   string
 	limit  time.Duration
@@ -35,79 +35,79 @@ type life struct {
 
 	// These belong to the goroutine.
 	looked time.Time // when the store was seen last
-	still  map[string]stillness
+	silent map[string]silence
 }
 
-// stillness is how long a runner has given no sign of life after one.
-type stillness struct {
+// silence is how long a runner has given no sign of life after one.
+type silence struct {
 	beat int64
 	time time.Duration
 }
 
 // next is the number of the next sign of life.
-func (l *life) next() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.beat++
-	return l.beat
+func (b *heartbeat) next() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.beat++
+	return b.beat
 }
 
 // last is the number of the last sign of life.
-func (l *life) last() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.beat
+func (b *heartbeat) last() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.beat
 }
 
 // hurry makes the next look come at once.
-func (l *life) hurry() {
+func (b *heartbeat) hurry() {
 	select {
-	case l.now <- struct{}{}:
+	case b.now <- struct{}{}:
 	default:
 	}
 }
 
 // run gives signs of life until ctx is done. It outlives the workers.
-func (l *life) run(ctx context.Context) error {
-	defer l.born()()
+func (b *heartbeat) run(ctx context.Context) error {
+	defer b.announce()()
 	for ctx.Err() == nil {
 		_ = usercode.Call(func() error { // whoever needs the store says that it is away
-			l.look(ctx)
+			b.beatOnce(ctx)
 			return nil
 		})
-		timer := time.NewTimer(l.limit / signs)
+		timer := time.NewTimer(b.limit / beatsPerTakeOver)
 		select {
 		case <-ctx.Done():
-		case <-l.now:
+		case <-b.now:
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
-	if beat := l.last(); beat > 0 {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.limit/signs)
+	if beat := b.last(); beat > 0 {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.limit/beatsPerTakeOver)
 		defer cancel()
 		_ = usercode.Call(func() error { // others find out by themselves
-			return l.store.Update(bounded, func(ctx context.Context, book Book) error { return book.Forget(ctx, l.node, beat) })
+			return b.store.Update(bounded, func(ctx context.Context, book Book) error { return book.Forget(ctx, b.node, beat) })
 		})
 	}
 	return nil
 }
 
-// born has the store see this process, if it can, until the returned function is called.
+// announce has the store see this process, if it can, until the returned function is called.
 // Without that the others wait for signs of life.
-func (l *life) born() (end func()) {
-	mortal, ok := storeOf(l.store).(Mortal)
+func (b *heartbeat) announce() (end func()) {
+	mortal, ok := storeOf(b.store).(Mortal)
 	if !ok {
 		return func() {}
 	}
 	var release func() error
 	warn := func(err error) {
 		if err != nil {
-			l.hosted[0].config.Logger.Warn("others see only after a time when this process ends", slog.Any("err", err))
+			b.hosted[0].config.Logger.Warn("others see only after a time when this process ends", slog.Any("err", err))
 		}
 	}
 	warn(usercode.Call(func() (err error) {
-		release, err = mortal.Live(l.node)
+		release, err = mortal.Live(b.node)
 		return err
 	}))
 	return func() {
@@ -118,8 +118,8 @@ func (l *life) born() (end func()) {
 }
 
 // isDead reports that the store has seen a runner's process end.
-func (l *life) isDead(node string) (dead bool) {
-	if mortal, ok := storeOf(l.store).(Mortal); ok {
+func (b *heartbeat) isDead(node string) (dead bool) {
+	if mortal, ok := storeOf(b.store).(Mortal); ok {
 		_ = usercode.Call(func() error { // else its signs of life tell
 			dead = mortal.Dead(node)
 			return nil
@@ -128,21 +128,21 @@ func (l *life) isDead(node string) (dead bool) {
 	return dead
 }
 
-// look gives a sign of life if anything is owned here, and lets those take over who
+// beatOnce gives a sign of life if anything is owned here, and lets those take over who
 // wait for what nobody has any more.
-func (l *life) look(ctx context.Context) {
-	owns, waiting := l.holdings()
+func (b *heartbeat) beatOnce(ctx context.Context) {
+	owns, waiting := b.holdings()
 	if !owns && len(waiting) == 0 {
-		l.still = nil
+		b.silent = nil
 		return
 	}
-	bounded, cancel := context.WithTimeout(ctx, l.limit)
+	bounded, cancel := context.WithTimeout(ctx, b.limit)
 	defer cancel()
-	rows, beats, err := l.exchange(bounded, owns, waiting)
+	rows, beats, err := b.exchange(bounded, owns, waiting)
 	if err != nil || len(waiting) == 0 {
 		return // whoever needs the store says that it is away
 	}
-	if !l.bury(bounded, beats) {
+	if !b.forgetDead(bounded, beats) {
 		return
 	}
 	for h, workers := range waiting {
@@ -154,9 +154,9 @@ func (l *life) look(ctx context.Context) {
 
 // holdings reports whether anything is owned here, and returns the workers that wait for
 // what others own.
-func (l *life) holdings() (owns bool, waiting map[*hosted][]*worker) {
+func (b *heartbeat) holdings() (owns bool, waiting map[*hosted][]*worker) {
 	waiting = map[*hosted][]*worker{}
-	for _, h := range l.hosted {
+	for _, h := range b.hosted {
 		owner, waiters := h.holdings()
 		if owns = owns || owner; len(waiters) > 0 {
 			waiting[h] = waiters
@@ -167,11 +167,11 @@ func (l *life) holdings() (owns bool, waiting map[*hosted][]*worker) {
 
 // exchange stores a sign of life of a runner that owns something, and returns what those
 // that wait must know: the parts of their projections and the signs of life of all.
-func (l *life) exchange(ctx context.Context, owns bool, waiting map[*hosted][]*worker) (rows map[*hosted][]Worker, beats map[string]int64, err error) {
+func (b *heartbeat) exchange(ctx context.Context, owns bool, waiting map[*hosted][]*worker) (rows map[*hosted][]Worker, beats map[string]int64, err error) {
 	rows = map[*hosted][]Worker{}
-	err = l.store.Update(ctx, func(ctx context.Context, book Book) (err error) {
+	err = b.store.Update(ctx, func(ctx context.Context, book Book) (err error) {
 		if owns {
-			if err := book.Beat(ctx, l.node, l.next()); err != nil {
+			if err := book.Beat(ctx, b.node, b.next()); err != nil {
 				return err
 			}
 		}
@@ -189,32 +189,32 @@ func (l *life) exchange(ctx context.Context, owns bool, waiting map[*hosted][]*w
 	return rows, beats, err
 }
 
-// bury removes runners that have ended, or have given no sign of life for too long.
-func (l *life) bury(ctx context.Context, beats map[string]int64) bool {
-	gap := min(time.Since(l.looked), 2*l.limit/signs)
-	l.looked = time.Now()
-	still, dead := map[string]stillness{}, map[string]int64{}
+// forgetDead removes runners that have ended, or have given no sign of life for too long.
+func (b *heartbeat) forgetDead(ctx context.Context, beats map[string]int64) bool {
+	gap := min(time.Since(b.looked), 2*b.limit/beatsPerTakeOver)
+	b.looked = time.Now()
+	still, dead := map[string]silence{}, map[string]int64{}
 	for node, beat := range beats {
-		before, known := l.still[node]
+		before, known := b.silent[node]
 		switch {
-		case node == l.node:
+		case node == b.node:
 			continue
-		case l.isDead(node):
+		case b.isDead(node):
 			dead[node] = beat
 		case !known || before.beat != beat:
-			still[node] = stillness{beat: beat}
-		case before.time+gap >= l.limit:
+			still[node] = silence{beat: beat}
+		case before.time+gap >= b.limit:
 			dead[node] = beat
-			still[node] = stillness{beat, before.time + gap}
+			still[node] = silence{beat, before.time + gap}
 		default:
-			still[node] = stillness{beat, before.time + gap}
+			still[node] = silence{beat, before.time + gap}
 		}
 	}
-	l.still = still
+	b.silent = still
 	if len(dead) == 0 {
 		return true
 	}
-	err := l.store.Update(ctx, func(ctx context.Context, book Book) error {
+	err := b.store.Update(ctx, func(ctx context.Context, book Book) error {
 		for node, beat := range dead {
 			if err := book.Forget(ctx, node, beat); err != nil {
 				return err
@@ -370,7 +370,7 @@ func (w *worker) standBy(reading context.Context, held *heldError) {
 	w.host.release() // who waits here asks the store
 	if anew {
 		w.host.log("projection runs on another node, and this one waits for it to end", w, held)
-		w.host.life.hurry()
+		w.host.heartbeat.hurry()
 	}
 	w.sleepUntilRoused(reading)
 }
