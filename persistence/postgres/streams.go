@@ -10,9 +10,6 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// scavengeRows bounds the events that one transaction empties.
-const scavengeRows = 1000
-
 // Create fulfils [persistence.Streams].
 func (j *Journal) Create(ctx context.Context, stream persistence.StreamID, metadata persistence.Metadata) error {
 	if err := stream.CheckName(); err != nil {
@@ -107,30 +104,6 @@ func (j *Journal) Truncate(ctx context.Context, stream persistence.StreamID, bef
 		return 0, appending.Contradiction(stream)
 	}
 	return persistence.Version(first), nil
-}
-
-// Scavenge fulfils [persistence.Scavenger].
-func (j *Journal) Scavenge(ctx context.Context, stream persistence.StreamID) (events int, err error) {
-	if err := stream.CheckName(); err != nil {
-		return 0, err
-	}
-	for from := int64(1); ; {
-		row, err := j.change(ctx, stream, persistence.Any, nil, j.sql.scavenge,
-			j.proved(nil, []byte(stream), wire.Int8(from), wire.Int4(scavengeRows))...)
-		if err != nil {
-			return events, permissionError("scavenge", err)
-		}
-		seen, ok1 := wire.ReadInt8(row[0])
-		husks, ok2 := wire.ReadInt8(row[1])
-		next, ok3 := wire.ReadInt8(row[2])
-		if !ok1 || !ok2 || !ok3 {
-			return events, appending.Contradiction(stream)
-		}
-		events += int(husks)
-		if from = next; seen < scavengeRows {
-			return events, nil
-		}
-	}
 }
 
 // Stream fulfils [persistence.Reader].

@@ -11,6 +11,19 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
+// Append fulfils [persistence.Appender].
+func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
+	if err := appender.Outside(ctx, j); err != nil {
+		return nil, err
+	}
+	return j.queue.Append(ctx, appends...)
+}
+
+// Submit fulfils [persistence.Submitter].
+func (j *Journal) Submit(append persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
+	return j.queue.Submit(append, chain, done)
+}
+
 // commit stores a batch, answers all who wait for it, and then, while nobody
 // waits for this batch any more, looks after the log.
 func (j *Journal) commit(batch *appender.Batch) {

@@ -201,19 +201,6 @@ func (j *Journal) run() {
 // Identity returns the id that was made with the file.
 func (j *Journal) Identity() persistence.JournalID { return j.id }
 
-// Append fulfils [persistence.Appender].
-func (j *Journal) Append(ctx context.Context, appends ...persistence.Append) ([]persistence.Outcome, error) {
-	if err := appender.Outside(ctx, j); err != nil {
-		return nil, err
-	}
-	return j.queue.Append(ctx, appends...)
-}
-
-// Submit fulfils [persistence.Submitter].
-func (j *Journal) Submit(append persistence.Append, chain *persistence.Chain, done func(persistence.Outcome)) error {
-	return j.queue.Submit(append, chain, done)
-}
-
 // Close writes what was taken, moves the log into the file and gives the file
 // free. Reads under way end with their page. It waits for the body of a transaction
 // that has begun to write, which then is not committed.

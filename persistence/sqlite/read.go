@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"iter"
 
 	"github.com/stele-es/stele/persistence"
@@ -84,45 +83,6 @@ func (j *Journal) count(ctx context.Context, name persistence.StreamID, options 
 		return err
 	})
 	return count, err
-}
-
-// ReadPages fulfils [persistence.PageReader], on one connection.
-func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequest) ([]persistence.StreamPage, error) {
-	pages := make([]persistence.StreamPage, len(requests))
-	err := j.reading(ctx, func(r *reader) error {
-		for i := range requests {
-			if ctx.Err() != nil {
-				return journalkit.CallerLeft(ctx)
-			}
-			pages[i] = r.page(&requests[i])
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return pages, nil
-}
-
-func (r *reader) page(request *persistence.PageRequest) (page persistence.StreamPage) {
-	if request.Limit == 0 {
-		return persistence.StreamPage{Err: &persistence.InvalidError{Field: "limit", Reason: "must be positive"}}
-	}
-	options := persistence.ReadOptions{From: request.From, Limit: request.Limit}
-	if err := checkRead(request.Stream, options); err != nil {
-		return persistence.StreamPage{Err: err}
-	}
-	for c := newCursor(request.Stream, options); !c.done; {
-		err := r.view(func() error { return c.next(r) })
-		if _, missing := errors.AsType[*persistence.StreamNotFoundError](err); missing {
-			return persistence.StreamPage{}
-		}
-		if err != nil {
-			return persistence.StreamPage{Err: answer(err)}
-		}
-		page.Events = append(page.Events, c.page...)
-	}
-	return page
 }
 
 // reading calls fn with a reader, unless the journal is closed or the caller
