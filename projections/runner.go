@@ -210,7 +210,7 @@ func (r *Runner) Run(ctx context.Context) error {
 // poll looks for wishes that others have written down, one query for each store.
 func (r *Runner) poll(ctx context.Context) error {
 	for ctx.Err() == nil {
-		sleep(ctx, r.config.PollInterval)
+		sleep(ctx.Done(), r.config.PollInterval)
 		for store, hosted := range r.byStore() {
 			var changes map[versionKey]int64
 			err := usercode.Call(func() (err error) {

@@ -29,9 +29,10 @@ type worker struct {
 	effects bool
 	limited bool
 	until   tail.Checkpoint
-	arrived bool            // at until, in this life
-	idle    *time.Timer     // ends the waiting for pages to save the place
-	reading context.Context //nolint:containedctx // that of run, which is asked between two events whether to leave
+	arrived bool        // at until, in this life
+	idle    *time.Timer // ends the waiting for pages to save the place
+	// stopping is closed when the worker is to leave, for which it looks between two events.
+	stopping <-chan struct{}
 
 	mu sync.Mutex // protects what others look at
 	// row is what is saved, and at how far the worker has come: further, by what was
@@ -63,12 +64,19 @@ var (
 	errPassed        = errors.New("it is time to save the place")
 )
 
-func (w *worker) leaving() bool { return w.reading.Err() != nil }
+func (w *worker) leaving() bool {
+	select {
+	case <-w.stopping:
+		return true
+	default:
+		return false
+	}
+}
 
 // run works until reading ends: then the event in hand is finished, and what was
 // applied is saved.
 func (w *worker) run(reading context.Context) error {
-	w.reading = reading
+	w.stopping = reading.Done()
 	// What is under way when the projection is to stop has the grace to finish.
 	working, cancel := context.WithCancelCause(context.WithoutCancel(reading))
 	defer cancel(nil)
@@ -107,7 +115,7 @@ func (w *worker) run(reading context.Context) error {
 		if waits.lasts() {
 			w.host.log("projection waits", w, err)
 		}
-		sleep(reading, jitter(pause))
+		sleep(reading.Done(), jitter(pause))
 	}
 }
 
@@ -155,11 +163,11 @@ func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+func sleep(ended <-chan struct{}, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-ctx.Done():
+	case <-ended:
 	case <-timer.C:
 	}
 }
@@ -489,7 +497,7 @@ func (w *worker) judge(ctx context.Context, t *trouble, b *batch, err error) err
 	if t.attempts <= w.spec.retries && !hopeless(failed.Err) {
 		w.become(Retrying, failed)
 		pause := min(w.spec.backoff<<min(t.attempts-1, 20), 30*time.Second)
-		sleep(w.reading, jitter(pause))
+		sleep(w.stopping, jitter(pause))
 		return nil
 	}
 	w.host.log("projection failed at an event", w, failed)

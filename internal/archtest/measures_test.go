@@ -31,15 +31,12 @@ var spread = map[string]int{
 // an argument: the list only shrinks, and shall have at most six.
 var contexts = map[string]int{
 	"actors.deliverer.ctx":                 1,
-	"internal/torture.load.readable":       1,
-	"internal/torture.proxy.ctx":           1,
 	"persistence/hooks.transaction.ctx":    1,
 	"persistence/journaltest.journal.ctx":  1,
 	"persistence/memory.transaction.ctx":   1,
 	"persistence/postgres.transaction.ctx": 1,
 	"persistence/sqlite.borrowed.ctx":      1,
 	"persistence/sqlite.transaction.ctx":   1,
-	"projections.worker.reading":           1,
 }
 
 var all = flag.Bool("all", false, "print all measures")

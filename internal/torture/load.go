@@ -29,8 +29,7 @@ type load struct {
 	writing    sync.WaitGroup // owns the writers and who harms them
 	stopped    chan struct{}  // closed when writers are to end
 	stopWrites func()
-	reading    sync.WaitGroup  // owns the readers
-	readable   context.Context //nolint:containedctx // the life of the readers
+	reading    sync.WaitGroup // owns the readers
 	stopReads  context.CancelFunc
 }
 
@@ -39,9 +38,8 @@ func newLoad(ctx context.Context, target *Target, streams int) (*load, error) {
 	if err := execute(ctx, target.URL, noteTable); err != nil {
 		return nil, err
 	}
-	l := &load{target: target, streams: streamNames(streams), ledger: new(ledger), stopped: make(chan struct{})}
+	l := &load{target: target, streams: streamNames(streams), ledger: new(ledger), stopped: make(chan struct{}), stopReads: func() {}}
 	l.stopWrites = sync.OnceFunc(func() { close(l.stopped) })
-	l.readable, l.stopReads = context.WithCancel(ctx)
 	return l, nil
 }
 
@@ -58,12 +56,14 @@ func (l *load) open(ctx context.Context, url string, nodes int) error {
 }
 
 // follow starts readers. Those who begin late begin in what a node sees then.
-func (l *load) follow(node Journal, readers ...*reader) {
+func (l *load) follow(ctx context.Context, node Journal, readers ...*reader) {
+	life, cancel := context.WithCancel(ctx)
+	l.stopReads = cancel
 	l.readers = readers
 	l.readers[0].foreign = &l.foreign
 	for _, reader := range l.readers {
 		lots := l.lots()
-		l.reading.Go(func() { l.read(l.readable, node, reader, lots) })
+		l.reading.Go(func() { l.read(life, node, reader, lots) })
 	}
 }
 
@@ -93,7 +93,7 @@ func (l *load) start(ctx context.Context, nodes, writersOfNode, callers int) err
 	if err := l.open(ctx, l.target.URL, nodes); err != nil {
 		return err
 	}
-	l.follow(l.nodes[0], everything(l.nodes, l.streams, l.lots)...)
+	l.follow(ctx, l.nodes[0], everything(l.nodes, l.streams, l.lots)...)
 	for i := range nodes * writersOfNode {
 		w := &writer{load: l, lots: l.lots(), journal: l.nodes[i%nodes], known: map[persistence.StreamID]persistence.Version{}}
 		l.writing.Go(func() { w.run(ctx) })

@@ -56,7 +56,7 @@ func (p Path) Run(ctx context.Context) (_ *Report, err error) {
 
 func (p *Path) torture(ctx context.Context, l *load, proxy *proxy, report *Report) error {
 	readers := everything(l.nodes[2:], l.streams, l.lots)
-	l.follow(l.nodes[2], readers[0], readers[1], readers[len(readers)-1])
+	l.follow(ctx, l.nodes[2], readers[0], readers[1], readers[len(readers)-1])
 	for i, node := range l.nodes[:2] {
 		first := i * streamsOfNode / 2
 		for k, stream := range l.streams[first : first+streamsOfNode] {

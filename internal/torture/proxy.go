@@ -28,7 +28,6 @@ type proxy struct {
 	armed                atomic.Bool
 	halves, cuts, closes atomic.Int64
 
-	ctx    context.Context //nolint:containedctx // the life of the proxy
 	cancel context.CancelFunc
 	conns  sync.WaitGroup // owns all goroutines
 }
@@ -47,8 +46,9 @@ func startProxy(ctx context.Context, target *Target) (*proxy, error) {
 	if p.listener, err = listen.Listen(ctx, "unix", filepath.Join(p.directory, ".s.PGSQL.5432")); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(p.directory))
 	}
-	p.ctx, p.cancel = context.WithCancel(ctx)
-	p.conns.Go(p.accept)
+	life, cancel := context.WithCancel(ctx)
+	p.cancel = cancel
+	p.conns.Go(func() { p.accept(life) })
 	return p, nil
 }
 
@@ -59,28 +59,28 @@ func (p *proxy) URL() string {
 	return u.String()
 }
 
-func (p *proxy) accept() {
+func (p *proxy) accept(ctx context.Context) {
 	for i := 1; ; i++ {
 		client, err := p.listener.Accept()
 		if err != nil {
 			return // it is closed
 		}
 		lots := p.target.lots(-i)
-		p.conns.Go(func() { p.serve(client, lots) })
+		p.conns.Go(func() { p.serve(ctx, client, lots) })
 	}
 }
 
 // serve passes on what both sides say, until one of them ends or is ended.
-func (p *proxy) serve(client net.Conn, lots *rand.Rand) {
+func (p *proxy) serve(ctx context.Context, client net.Conn, lots *rand.Rand) {
 	defer client.Close()
 	network, address := pgconn.NetworkAddress(p.config.Host, p.config.Port)
 	dialer := net.Dialer{}
-	server, err := dialer.DialContext(p.ctx, network, address)
+	server, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return
 	}
 	defer server.Close()
-	stop := context.AfterFunc(p.ctx, func() {
+	stop := context.AfterFunc(ctx, func() {
 		_ = client.Close()
 		_ = server.Close()
 	})
@@ -93,7 +93,7 @@ func (p *proxy) serve(client net.Conn, lots *rand.Rand) {
 	buffer := make([]byte, 256<<10)
 	for {
 		n, err := client.Read(buffer)
-		if err != nil || !p.pass(server, buffer[:n], lots) {
+		if err != nil || !p.pass(ctx, server, buffer[:n], lots) {
 			return
 		}
 	}
@@ -101,7 +101,7 @@ func (p *proxy) serve(client net.Conn, lots *rand.Rand) {
 
 // pass sends what a client has written, more or less. It reports whether the
 // connection goes on.
-func (p *proxy) pass(server net.Conn, message []byte, lots *rand.Rand) bool {
+func (p *proxy) pass(ctx context.Context, server net.Conn, message []byte, lots *rand.Rand) bool {
 	half := len(message) / 2
 	if !p.armed.Load() {
 		half = -1
@@ -110,7 +110,7 @@ func (p *proxy) pass(server net.Conn, message []byte, lots *rand.Rand) bool {
 	case half < 0:
 	case fate < 5:
 		p.halves.Add(1)
-		if _, err := server.Write(message[:half]); err != nil || !pause(p.ctx, upTo(lots, 10*time.Millisecond)) {
+		if _, err := server.Write(message[:half]); err != nil || !pause(ctx, upTo(lots, 10*time.Millisecond)) {
 			return false
 		}
 		message = message[half:]
