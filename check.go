@@ -16,10 +16,11 @@ import (
 	"github.com/stele-es/stele/projections"
 )
 
-// Check compares what a configuration knows with what its journal holds: the events and
-// the commands of its aggregates, and the events that its projections read. It returns every change that they would
-// suffer from: see [schema.Check]. It needs no node, and changes nothing. It counts the
-// events, so it is for a build; [Start] checks the descriptions alone.
+// Check compares the types of a configuration with those in its journal: the events and
+// the commands of its aggregates, and the events that its projections read. It returns
+// every change that would do harm to them, see [schema.Check]. It needs no node, and
+// changes nothing. It counts the events, so it is for a build; [Start] checks only the
+// descriptions.
 func Check(ctx context.Context, config Config) ([]schema.Finding, error) {
 	return schema.Check(ctx, config.Journal, config.program())
 }
@@ -33,13 +34,13 @@ func (c *Config) program() schema.Program {
 	return program
 }
 
-// IncompatibleError is why a node does not start: it would lose a part of what is stored, or
-// could not read it.
+// IncompatibleError says that a node does not start because its program would lose a part
+// of what is stored, or could not read it.
 type IncompatibleError struct {
-	// Findings are what it would suffer from, the worst first.
+	// Findings are the changes that would do harm, the worst first.
 	Findings []schema.Finding
-	// Open is a command that is still to be delivered and that it could not read, nil when
-	// there is none.
+	// Open names a sent command that is not delivered and that the program cannot read;
+	// nil when there is none.
 	Open error
 }
 
@@ -59,11 +60,11 @@ func (e *IncompatibleError) Error() string {
 // Is matches [persistence.ErrInvalid]: the program is wrong, not the journal.
 func (e *IncompatibleError) Is(target error) bool { return target == persistence.ErrInvalid }
 
-// UncheckedError is why a node does not start: the time that it had was too short to look
-// through what the journal holds, which is done once for a journal. Given more time it
-// starts, or says with an [IncompatibleError] why not.
+// UncheckedError says that a node does not start because its time was too short to look
+// through the journal, which is done once for each journal. With more time it starts, or
+// says with an [IncompatibleError] why not.
 type UncheckedError struct {
-	// Err is what the journal answered.
+	// Err is the answer of the journal.
 	Err error
 }
 

@@ -9,23 +9,23 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Decoded is what a stored event is today.
+// Decoded is a stored event in the form that the program gives it today.
 type Decoded struct {
-	// Type is its type, after the upcasters.
+	// Type is the type of the event, after the upcasters.
 	Type string
-	// Message is what the On of its aggregate gets; nil when the node does not host the
-	// kind, or the kind has no On for the type.
+	// Message is the message that the On of its aggregate gets. It is nil when the node
+	// does not host the kind, or the kind has no On for the type.
 	Message any
-	// Encoding is how the payload is written, [persistence.Raw] when nobody can tell.
+	// Encoding is the form of the payload, [persistence.Raw] when it is not known.
 	Encoding persistence.Encoding
 	// JSON is the payload as JSON, nil when it is raw.
 	JSON json.RawMessage
 }
 
-// Decode says what a stored event of any stream says: it goes through the upcasters,
-// which may make none or several of it, and is decoded by the types of the aggregates
-// hosted here and by the descriptions in the journal. An event that neither knows is an
-// error, see [schema.Decoder.Decode]; so is one that an upcaster refuses.
+// Decode decodes a stored event of any stream. The upcasters come first, and may make no
+// event or several of it. The types of the aggregates hosted here, and the descriptions
+// in the journal, decode the result. An event that neither knows is an error, see
+// [schema.Decoder.Decode]; so is an event that an upcaster refuses.
 func (n *Node) Decode(ctx context.Context, recorded persistence.Recorded) ([]Decoded, error) {
 	forms, err := n.upcasters.Upcast(nil, &recorded)
 	if err != nil {

@@ -6,11 +6,11 @@
 //	balance, err := bank.Withdraw.Ask(ctx, node, "ann", &bankpb.Withdraw{Cents: 30})
 //	err = node.Stop(ctx)
 //
-// A node tells how it is: [Node.Ready] answers a readiness probe, [Node.Health] says what
-// is wrong with which part. [Check] holds a build to what the journal holds before it
-// goes into production; [Start] refuses what would lose a part of it.
+// [Node.Ready] answers a readiness probe, and [Node.Health] says what is wrong with which
+// part. [Check] compares a build with a journal before the build goes into production;
+// [Start] refuses a program that would lose a part of what is stored.
 //
-// This package wires the others together and holds no logic. Package actors says
-// how aggregates are written, package projections how read models are made of their
-// events, package persistence what a journal promises.
+// This package wires the others together and holds no logic. Package actors shows how to
+// write aggregates, package projections how to make read models of their events, and
+// package persistence what a journal promises.
 package stele

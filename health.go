@@ -10,27 +10,27 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Health says how a node is, and why.
+// Health is the state of a node, with reasons.
 type Health struct {
 	// Level is the worst of all parts.
 	Level persistence.Level `json:"level"`
-	// Parts are what was looked at: the journal, what the aggregates do, and each
+	// Parts are the parts that were examined: the journal, the aggregates, and each
 	// projection.
 	Parts []PartHealth `json:"parts"`
 }
 
-// PartHealth says how a part of a node is.
+// PartHealth is the state of a part of a node.
 type PartHealth struct {
-	// Part names it, the same way every time: "journal", those that
-	// [actors.System.Health] names, and "projection balances@1".
+	// Part is the name of the part, which never changes: "journal", those of
+	// [actors.System.Health], and "projection balances@1".
 	Part string `json:"part"`
-	// Level is how much it wants attention.
+	// Level says how much attention the part needs.
 	Level persistence.Level `json:"level"`
-	// Reason says in words why it is not green.
+	// Reason says in words why the part is not green.
 	Reason string `json:"reason,omitempty"`
 }
 
-// String is the level, and what is not green.
+// String returns the level, and the parts that are not green.
 func (h Health) String() string {
 	words := []string{h.Level.String()}
 	for _, part := range h.Parts {
@@ -52,10 +52,10 @@ const (
 	healthTime  = 5 * time.Second // for all
 )
 
-// Health says how the node is, for operators and what wakes them. It asks the journal
-// where it ends and the stores of the projections how far these are, and answers within
-// five seconds whatever hangs. What is wrong with one aggregate or one projection is wrong on
-// every node: it is for [Node.Ready] to say whether this one should get work.
+// Health returns the state of the node, for operators and their alerts. It asks the
+// journal for its head and the stores for the progress of the projections, and answers
+// within five seconds whatever hangs. A fault of an aggregate or a projection is a fault
+// on every node; ask [Node.Ready] whether this node should get work.
 func (n *Node) Health(ctx context.Context) Health {
 	ctx, cancel := context.WithTimeoutCause(ctx, healthTime, errSlow)
 	defer cancel()
@@ -74,14 +74,15 @@ func (n *Node) Health(ctx context.Context) Health {
 	return h
 }
 
-// Ready returns nil when the node can be given work: it is not stopping, and the journal
-// answers within two seconds, or until ctx is done. It is what a readiness probe asks.
-// What another node would suffer from as well, such as a projection that has failed, is
-// no reason to take work from this one: see [Node.Health]. Nor is it one to start a
-// process anew: a liveness probe should ask nothing of the node.
+// Ready returns nil when the node can take work: it is not stopping, and the journal
+// answers within two seconds, or until ctx ends. Use it for a readiness probe. A fault
+// that other nodes have too, such as a failed projection, does not make a node unready;
+// see [Node.Health]. A liveness probe should ask nothing of the node, because a restart
+// mends none of these faults.
 //
-// It says nothing of projections. One in memory is empty after a start until it has caught
-// up: wait for [projections.Runner.CatchUp] of [Node.Projections] before requests are served.
+// Ready says nothing about projections. A projection in memory is empty after a start
+// until it has caught up: wait for [projections.Runner.CatchUp] of [Node.Projections]
+// before you serve requests.
 func (n *Node) Ready(ctx context.Context) error {
 	if n.system.Closing() {
 		return &persistence.UnavailableError{Reason: "the node is stopping"}

@@ -29,19 +29,21 @@ type Node struct {
 	stopTimeout time.Duration
 }
 
-// Start starts a node. Everything that is wrong with the configuration is
-// reported at once, and nothing is left running then. It waits for the journal,
-// which is told what the events look like, until ctx is done.
+// Start starts a node. It reports everything that is wrong with the configuration at
+// once, and then leaves nothing running. It stores the descriptions of the program's
+// types in the journal, and waits for that until ctx ends.
 //
-// A program that would lose something of what the journal holds, or could not read it,
-// is refused with an [*IncompatibleError] before it has changed anything but notes, unless
-// [Config.AcceptLoss] says otherwise. That is found in the descriptions that programs
-// leave in the journal, as [schema.Catalogue.Check] says, and only when these speak of
-// commands, in what is still to be delivered; an older program beside a newer
-// one starts, and logs what it does not know. The first start on a journal counts the events
-// that it holds, as [Check] does, and notes what it has found, so that no later one has
-// to; when ctx ends before, it fails with an [*UncheckedError]. What is configured and can do nothing is
-// logged as a warning: events that nobody raises, kinds that nobody hosts.
+// Start refuses a program that would lose a part of what the journal holds, or could not
+// read it, with an [*IncompatibleError], unless [Config.AcceptLoss] is set. Until then it
+// has changed nothing but notes. It compares the descriptions that programs leave in the
+// journal, as [schema.Catalogue.Check] does; when these name commands, it also reads the
+// sent commands that are not delivered. An older program beside a newer one starts, and
+// logs the types that it does not know.
+//
+// The first start on a journal counts the events, as [Check] does, and notes the result
+// for later starts. When ctx ends before that, it fails with an [*UncheckedError]. Start
+// logs a warning for parts of the configuration that can do nothing: events that nobody
+// raises, kinds that nobody hosts.
 func Start(ctx context.Context, config Config) (*Node, error) {
 	config.Logger = usercode.Logger(config.Logger)
 	node := &Node{journal: config.Journal, upcasters: config.Upcasters}
@@ -134,26 +136,26 @@ func (n *Node) Ask(ctx context.Context, request actors.Request) (any, error) {
 // Stats returns counters of the aggregates.
 func (n *Node) Stats() actors.Stats { return n.system.Stats() }
 
-// Parked lists what aggregates of the node have sent and what is set aside; see
-// [actors.Parked].
+// Parked lists the sent commands of the node's aggregates that are set aside (dead
+// letters), see [actors.Parked].
 func (n *Node) Parked() []actors.Parked { return n.system.Parked() }
 
-// Retry has an aggregate tried again whose cause of trouble is mended; see
+// Retry tries an aggregate again after the cause of its trouble was removed; see
 // [actors.System.Retry].
 func (n *Node) Retry(kind, id string) bool { return n.system.Retry(kind, id) }
 
-// Projections is what the projections of the node are waited for, looked at and
-// controlled by.
+// Projections returns the runner of the node's projections, to wait for them, inspect and
+// control them.
 func (n *Node) Projections() *projections.Runner { return n.runner }
 
-// Stop drains the node: it refuses new commands, decides and stores those it has
-// taken, answers them, lets the projections finish their event in hand, and releases
-// everything. That may take [Config.StopTimeout], or until the deadline of ctx if that
-// is ahead and comes sooner. Then it answers the rest as unavailable or unknown and
-// returns an error that says how many. It may be called more than once.
+// Stop drains the node: it refuses new commands, decides, stores and answers those that
+// it has taken, lets the projections finish their current event, and releases everything.
+// It takes at most [Config.StopTimeout], and less when ctx has an earlier deadline that
+// is still ahead. After that it answers the remaining commands as unavailable or unknown,
+// and returns an error with their number. It may be called more than once.
 //
-// That ctx is cancelled, or has ended, is no reason to drop what was taken: a program
-// stops its node because its context has ended, so it may pass that.
+// Stop drains also when ctx is cancelled or has ended, so that a program can pass the
+// context whose end stops it.
 //
 //	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 //	defer cancel()

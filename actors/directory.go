@@ -311,9 +311,9 @@ func (s *System) succeed(shard *shard, k key, parked []*call) {
 type retry struct{}
 
 // Retry ends the quarantine of an aggregate, the wait before it is read again, and the
-// back-off of what it has sent, [Parked] or not: for operators who have mended the cause.
-// It reports false when there is nothing to end, because the aggregate is not in
-// memory and nothing that it has sent waits.
+// back-off of its sent commands, [Parked] or not. Operators call it after they have
+// removed the cause. It reports false when there is nothing to end, because the aggregate
+// is not in memory and no sent command of it waits.
 func (s *System) Retry(kind, id string) bool {
 	d := s.definitions[kind]
 	if d == nil {

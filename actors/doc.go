@@ -31,13 +31,11 @@
 // Messages are protobuf messages, or plain Go structs with a MessageName method
 // (see package codec).
 //
-// A handler only decides: it reads the state, raises events and returns a reply.
-// It does no I/O, asks nobody, leaves the command as it is, reads no clock and rolls
-// no dice other than through [Tx], because it may run more than once for one command,
-// also on the zero state of an aggregate that is taken for new and is not. State
-// changes in On methods only, because that is all that a replay sees. The test kit
-// proves of every decision that a test makes that it comes out the same again, and
-// that a replay gives the same state:
+// A handler only decides: it reads the state, raises events and returns a reply. It does
+// no I/O, asks nobody, leaves the command as it is, and takes time and chance only from
+// [Tx], because it may run more than once for one command. State changes only in On
+// methods, because a replay runs nothing else. The test kit proves that every decision in
+// a test comes out the same again, and that a replay gives the same state:
 //
 //	Withdraw.Given(t, Accounts, &bankpb.Deposited{Cents: 100}).
 //		When(&bankpb.Withdraw{Cents: 30}).
@@ -73,8 +71,8 @@
 //
 //	balance, err := Withdraw.Ask(ctx, node, "ann", &bankpb.Withdraw{Cents: 30}, actors.Once("order-77"))
 //
-// What raises nothing is answered from memory, which another process on the journal may
-// have left behind; [Fresh] has it proven current, see [Command.Ask].
+// A command that raises nothing is answered from memory, which may lack the newest events
+// of another process; with [Fresh] the state is proven current, see [Command.Ask].
 //
 // Without a key the system gives the command an id, which stands in the error when
 // the outcome is unknown; [Again] resolves it. [ReceiptTo] tells where the reply

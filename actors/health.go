@@ -12,14 +12,14 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Health says how a part of a [System] is.
+// Health is the state of a part of a [System].
 type Health struct {
-	// Part names it, the same way every time: "appends", "recoveries", "aggregates",
-	// "sends".
+	// Part is the name of the part, which never changes: "appends", "recoveries",
+	// "aggregates", "sends".
 	Part string
-	// Level is how much it wants attention.
+	// Level says how much attention the part needs.
 	Level persistence.Level
-	// Reason says in words why it is not green.
+	// Reason says in words why the part is not green.
 	Reason string
 }
 

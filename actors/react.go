@@ -13,8 +13,8 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// Event is a recorded event of some aggregate with its message, as [React] hands it
-// on. Of what is recorded the payload is left out.
+// Event is a recorded event of another aggregate with its message, as [React] passes it.
+// The payload is left out.
 type Event[E any] struct {
 	persistence.Recorded
 	// Data is the message, in the form of today.
@@ -84,8 +84,8 @@ type reaction struct {
 	key func(recorded *persistence.Recorded, message any) string
 }
 
-// Reactions are the events that aggregates of one kind react to, for those who
-// deliver them: package stele has a projection do it.
+// Reactions are the events to which aggregates of one kind react. A program that delivers
+// them calls Take; package stele does it by a projection.
 type Reactions struct{ of *definition }
 
 // ReactionsOf returns the reactions of all definitions that have any.
@@ -99,7 +99,7 @@ func ReactionsOf(definitions ...Definition) []*Reactions {
 	return all
 }
 
-// Name is that of the projection which delivers: "reactions-" and the kind.
+// Name is the name of the projection that delivers the events: "reactions-" and the kind.
 func (r *Reactions) Name() string { return "reactions-" + r.of.kind }
 
 // Types are the stored names of the events.

@@ -20,84 +20,81 @@ import (
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// Config says what a [System] hosts and bounds what it takes. Zero fields have
-// the defaults named below. The Config of package stele has the same fields, under
-// the same names, but for Delivering and ProveMessages.
+// Config holds what a [System] hosts, and its limits. Zero fields have the defaults named
+// below. The Config of package stele has the same fields, under the same names, but for
+// Delivering and ProveMessages.
 type Config struct {
 	// Journal stores the events. It is required, and stays open when the system
 	// closes.
 	Journal persistence.Journal
 	// Aggregates are the definitions hosted; at least one, each kind once.
 	Aggregates []Definition
-	// Logger takes what operators should know. The default is slog.Default().
+	// Logger takes the messages for operators. The default is slog.Default().
 	Logger *slog.Logger
-	// AskTimeout bounds an Ask whose context has no deadline. The default is 10 s.
+	// AskTimeout limits an Ask whose context has no deadline. The default is 10 s.
 	AskTimeout time.Duration
-	// Mailbox is how many commands may wait for one aggregate; more are refused as
+	// Mailbox limits how many commands may wait for one aggregate. More are refused as
 	// overloaded. The default is 1024.
 	Mailbox int
-	// MaxInFlight is how many commands the system takes before it refuses more as
-	// overloaded. The default is 65536.
+	// MaxInFlight limits how many commands the system has taken and not answered. More are
+	// refused as overloaded. The default is 65536.
 	MaxInFlight int
-	// MaxInFlightBytes is how many bytes the commands may have that the system has
-	// taken and not answered; while they have as many, more are refused as overloaded.
-	// The default is 256 MiB.
+	// MaxInFlightBytes limits the bytes of the commands that the system has taken and not
+	// answered. While they have as many, more are refused as overloaded. The default is 256
+	// MiB.
 	MaxInFlightBytes int
-	// MaxActive is how many aggregates are kept in memory; beyond it those unused
+	// MaxActive limits how many aggregates stay in memory. Beyond it, those that were unused
 	// for longest leave. The default is 100,000.
 	MaxActive int
-	// Idle is how long an unused aggregate stays in memory, to the second. The
-	// default is 2 minutes; a definition may choose otherwise with [Idle].
+	// Idle is the time for which an unused aggregate stays in memory, to the second. The
+	// default is 2 minutes; a definition may choose another with [Idle].
 	Idle time.Duration
-	// RememberFor is how long a command that was asked with [Once] is known again at
-	// least, unless RememberMax more commands came to the same aggregate since. No single
-	// reading of a clock decides: time is told by dozens of commands of the aggregate
-	// together, so the newest of them are known for as long as RememberMax allows. The
-	// default is 7 days.
+	// RememberFor is the time for which a command with [Once] is recognised when it is
+	// repeated, at least, unless RememberMax more commands came to the same aggregate since.
+	// No single reading of a clock decides: the times of dozens of commands of the aggregate
+	// are compared, so that the newest of them are recognised for as long as RememberMax
+	// allows. The default is 7 days.
 	RememberFor time.Duration
-	// RememberMax is how many commands with an id of their caller's an aggregate
-	// knows again. Each takes some 90 bytes while the aggregate is in memory. The
-	// default is 1000.
+	// RememberMax is the number of commands with an id of their caller that an aggregate
+	// recognises. Each takes about 90 bytes while the aggregate is in memory. The default is
+	// 1000.
 	RememberMax int
-	// Recoveries is how many streams are read at once. The default is 50.
+	// Recoveries is the number of streams that are read at the same time. The default is 50.
 	Recoveries int
-	// Enrich returns metadata for the events of a command from the context of its
-	// caller: a tenant, a user. It comes besides that of [WithMetadata], which wins,
-	// and under the same rules. It runs on the caller's goroutine. The default adds
-	// nothing.
+	// Enrich returns metadata for the events of a command, such as a tenant or a user, from
+	// the context of its caller. Metadata of [WithMetadata] is added to it and wins; the
+	// same rules hold. Enrich runs on the caller's goroutine. The default adds nothing.
 	Enrich func(ctx context.Context) persistence.Metadata
-	// Around stands around every command, the first outermost: to authorise, to
-	// validate, to trace, to log. The default is nothing.
+	// Around wraps every command, the first function outermost: to authorise, to validate,
+	// to trace, to log. The default is nothing.
 	Around []Around
 	// Upcasters turn events that were stored in an old form into those that the
 	// definitions know, whenever an aggregate is read. The default is none.
 	Upcasters *upcast.Chain
-	// NewCommandID makes the ids of commands that their callers give none, each of
-	// them once. The default makes ids in the order of time; a simulation makes the
-	// same each time.
+	// NewCommandID makes an id for each command that has none from its caller, and each id
+	// once. The default makes ids in the order of time; a simulation makes the same ids each
+	// time.
 	NewCommandID func() persistence.CommandID
-	// GiveUpAfter is for how long a command that an aggregate sent is tried to be
-	// delivered, from when it was due; then its sender gets [ErrUndelivered]. A system
-	// tries for a minute at least, whatever its clock says. The
-	// default is a day.
+	// GiveUpAfter is the time for which the system tries to deliver a sent command, counted
+	// from when it was due. After it the sender gets [ErrUndelivered]. A system tries for at
+	// least a minute, whatever its clock says. The default is a day.
 	GiveUpAfter time.Duration
-	// MaxPending is how many commands that aggregates have sent may wait to be done,
-	// timers included, before a command that would add to them is refused as
-	// overloaded, with [ReasonTooManyPending]. What systems on the journal have
-	// sent for kinds hosted here counts, as it was known up to half a minute ago. The
-	// default is 1,000,000; each sender takes some 100 bytes.
+	// MaxPending limits how many sent commands may be unfinished, timers included. A command
+	// that would add to them is refused as overloaded, with [ReasonTooManyPending]. All
+	// commands that systems on the journal have sent for kinds hosted here count, as they
+	// were known up to half a minute ago. The default is 1,000,000; each sender takes about
+	// 100 bytes.
 	MaxPending int
-	// Delivering says that who opens the system delivers events to the aggregates that
-	// react to them, see [ReactionsOf]. Package stele does. Without it definitions with
-	// a [React] are refused, because their reactions would never run.
+	// Delivering says that the program that opens the system delivers events to the
+	// aggregates that react to them, see [ReactionsOf]. Package stele does this. Without
+	// it definitions with a [React] are refused, because their reactions would never run.
 	Delivering bool
-	// ShowPanics puts the value of a panic in handlers and other code of the program's into
-	// logs and errors: for tests and development. A value may hold personal data, so the
-	// default says its type only. Errors of the Go runtime are always shown.
+	// ShowPanics puts the values of panics in handlers and other code of the program into
+	// logs and errors, for tests and development. A value may hold personal data, so by
+	// default only its type is shown. Errors of the Go runtime are always shown.
 	ShowPanics bool
-	// TrustCallers hands protobuf commands to handlers without copying them, but for the
-	// first of an aggregate that is taken for new, which may be decided twice. Set it
-	// when no caller changes a command after asking it.
+	// TrustCallers hands protobuf commands to handlers without copying them. Set it when no
+	// caller changes a command after asking it.
 	TrustCallers bool
 	// ProveMessages has every message decoded again when it is encoded, and refuses one
 	// that comes back changed: the command fails with [persistence.ErrInvalid]. It is

@@ -36,22 +36,22 @@ type Config struct {
 	Tailer *tail.Tailer
 	// Placement says which workers of the projections run here. The default is all.
 	Placement Placement
-	// Node names this process to operators, among those that run the same projections.
-	// The default is "node".
+	// Node names this process to operators, among those that run the same projections. The
+	// default is "node".
 	Node string
-	// PollInterval is how long it takes at most until a wish is seen that was made in
-	// another process and does not concern a worker at work, which sees it at once.
-	// The default is one second.
+	// PollInterval is the time after which a request of an operator in another process
+	// (stop, reset, delete, switch) is seen at the latest. A worker that is at work sees it
+	// at once. The default is one second.
 	PollInterval time.Duration
-	// TakeOverAfter is how long a runner that has a part of a projection may give no sign
-	// of life until another one that runs the same takes over from it; it gives five in
-	// that time. A store on one machine sees at once that a process has ended. It is the
-	// same in all processes. The default is 5 s.
+	// TakeOverAfter is the time without a sign of life after which another runner of the
+	// same projections takes over from a runner that has a part of one. A runner gives five
+	// signs of life in that time. A store on one machine sees at once that a process has
+	// ended. It must be the same in all processes. The default is 5 s.
 	TakeOverAfter time.Duration
-	// Grace is how long a handler that is at work may go on when its projection is to
+	// Grace is the time for which a handler at work may continue when its projection has to
 	// stop. The default is 10 s.
 	Grace time.Duration
-	// Logger takes what operators should know. The default is slog.Default().
+	// Logger takes the messages for operators. The default is slog.Default().
 	Logger *slog.Logger
 	// ProveMessages has every state, and every event that a projection emits by [Emit],
 	// decoded again when it is encoded, and refuses one that comes back changed: the
