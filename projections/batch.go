@@ -279,17 +279,17 @@ func (h *hosted) outside(ctx context.Context) error {
 	return nil
 }
 
-// Halt ends the projection behind the event that is being handled, which counts as
-// applied. It stays stopped until it is started. The context must be that of a
-// handler; otherwise nothing happens.
+// Halt stops the projection after the event that is being handled, which counts as
+// applied. The projection stays stopped until it is started. The context must be that of
+// a handler; otherwise nothing happens.
 func Halt(ctx context.Context) {
 	if b, ok := ctx.Value(batchKey{}).(*batch); ok {
 		b.halt = true
 	}
 }
 
-// EpochOf is the number of the worker that runs a handler, to be passed on to a
-// system that can refuse whoever has a lower one. It is 0 for other contexts.
+// EpochOf returns the epoch of the worker that runs a handler (a fencing token). Pass it
+// to a system that can refuse callers with a lower one. It is 0 for other contexts.
 func EpochOf(ctx context.Context) int64 {
 	if b, ok := ctx.Value(batchKey{}).(*batch); ok {
 		return b.row.Epoch

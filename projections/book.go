@@ -8,19 +8,19 @@ import (
 	"github.com/stele-es/stele/persistence/tail"
 )
 
-// Store keeps the books of projections: which there are, how far their workers
-// have come, and what was set aside.
+// Store stores which projections there are, the checkpoints of their workers, and the
+// parked events.
 type Store interface {
-	// Update runs body in one transaction: all that it did through the book becomes
-	// durable when it returns nil, and nothing otherwise. Its error comes back as it
-	// is. The transaction may be run again from the start when it collided with
-	// another one, and a commit whose outcome is not known is an error of kind
+	// Update runs body in one transaction: when body returns nil, everything that it did
+	// through the book becomes durable, and otherwise nothing. The error of body comes
+	// back unchanged. The transaction may run again from the start when it collided with
+	// another one. A commit of unknown outcome is an error of kind
 	// [persistence.ErrUnavailable] or [persistence.ErrUnknownOutcome].
 	Update(ctx context.Context, body func(ctx context.Context, book Book) error) error
 }
 
-// Sequential is the ability of a store whose transactions come one after the other,
-// so that who waits for another one inside of a transaction would wait for ever.
+// Sequential is the ability of a store that runs one transaction at a time, so that a
+// wait for another transaction inside of one would never end.
 type Sequential interface {
 	// View is Update for a body that only reads. It waits for no handler.
 	View(ctx context.Context, body func(ctx context.Context, book Book) error) error
@@ -28,11 +28,12 @@ type Sequential interface {
 	Holds(ctx context.Context) bool
 }
 
-// Mortal is the ability of a store whose runners are all on one machine: it sees at once
-// that the process of one has ended, so that nobody waits for signs of life from it.
+// Mortal is the ability of a store whose runners are all on one machine to see at once
+// that the process of a runner has ended, so that no other runner waits for its signs of
+// life.
 type Mortal interface {
-	// Live says of this process that it is that of a runner, until release is called or
-	// the process ends, however it ends.
+	// Live marks this process as that of a runner, until release is called or the process
+	// ends in any way.
 	Live(node string) (release func() error, err error)
 	// Dead reports that the process of a runner has surely ended, without release.
 	Dead(node string) bool
@@ -46,37 +47,37 @@ func view(ctx context.Context, store Store, body func(context.Context, Book) err
 	return store.Update(ctx, body)
 }
 
-// Target is a store together with the read models of type T beside it. Package
-// projectionstest proves that one keeps these promises.
+// Target is a store together with read models, which handlers change through a T. Package
+// projectionstest tests that a target keeps these promises.
 type Target[T any] interface {
 	Store
-	// Transact is Update for a read model: what body did through tx and through the
-	// book becomes durable together or not at all.
+	// Transact is Update with a read model: what body did through tx and through the book
+	// becomes durable together or not at all.
 	Transact(ctx context.Context, body func(ctx context.Context, tx T, book Book) error) error
 }
 
-// Book is what stands in the books, inside one transaction. Transactions that
-// change the same rows behave as if one came after the other.
+// Book is the content of a [Store] inside one transaction. Transactions that change the
+// same rows behave as if they came one after the other.
 //
-// A transaction takes the rows of workers last, behind those of read models, so
-// that two of them do not wait for each other.
+// A transaction locks the rows of workers last, after those of read models, so that two
+// transactions do not wait for each other (deadlock).
 type Book interface {
-	// Lock makes other transactions that lock the same projection wait until the end
-	// of this one. Whoever reads a registration to change it locks first.
+	// Lock makes other transactions that lock the same projection wait until the end of
+	// this one. A transaction that reads a registration to change it must lock first.
 	Lock(ctx context.Context, name string) error
 	// Registrations returns the versions of a projection by version, or, for the
 	// empty name, those of all by name and version.
 	Registrations(ctx context.Context, name string) ([]Registration, error)
 	// Register adds a registration, or replaces that of the same name and version.
 	Register(ctx context.Context, registration Registration) error
-	// Unregister removes a version with its workers and all that was set aside. None
-	// is fine.
+	// Unregister removes a version with its workers and all parked events, if there is
+	// one.
 	Unregister(ctx context.Context, name string, version int) error
 
 	// Workers returns the workers of a version by Low.
 	Workers(ctx context.Context, name string, version int) ([]Worker, error)
-	// Divide replaces the workers of a version. Their epochs are higher than any
-	// before, so that whoever worked until then is fenced.
+	// Divide replaces the workers of a version. Their epochs are higher than all before,
+	// so that the earlier workers are fenced.
 	Divide(ctx context.Context, name string, version int, workers []Worker) error
 	// TakeOver makes the caller the owner of a part: it raises the epoch, sets the
 	// node, removes the cause, and returns the row. A part that does not exist is
@@ -86,27 +87,27 @@ type Book interface {
 	// still has this epoch and this checkpoint. If not, it is
 	// [persistence.ErrFenced], and the caller must not commit.
 	Save(ctx context.Context, part PartKey, epoch int64, from tail.Checkpoint, worker Worker) error
-	// Fence raises the epochs of all workers of a version and clears their nodes:
-	// nothing that they have not committed will ever be.
+	// Fence raises the epochs of all workers of a version and clears their nodes, so that
+	// they can no longer commit.
 	Fence(ctx context.Context, name string, version int) error
 	// Release clears the node of a part, if it still has this epoch.
 	Release(ctx context.Context, part PartKey, epoch int64) error
 
-	// Beat says that a runner is alive: it keeps the number of its last sign of life, in
-	// place of the one before.
+	// Beat stores the number of a runner's last sign of life (heartbeat), in place of the
+	// one before.
 	Beat(ctx context.Context, node string, beat int64) error
 	// Beats returns the last sign of life of every runner, by its node.
 	Beats(ctx context.Context) (map[string]int64, error)
-	// Forget removes a runner whose last sign of life still is this one. None is fine.
+	// Forget removes a runner if its last sign of life is still this one.
 	Forget(ctx context.Context, node string, beat int64) error
 
-	// Park sets an event aside, or replaces what stands at its position.
+	// Park stores a parked event, or replaces the one at its position.
 	Park(ctx context.Context, parked Parked) error
-	// Parked returns what was set aside, by position: at most limit behind after.
+	// Parked returns parked events by position: at most limit of them, behind after.
 	Parked(ctx context.Context, name string, version int, after persistence.Position, limit int) ([]Parked, error)
-	// Unpark removes one event from there. None is fine.
+	// Unpark removes one parked event, if there is one.
 	Unpark(ctx context.Context, name string, version int, position persistence.Position) error
-	// UnparkAll removes all events of a version from there.
+	// UnparkAll removes all parked events of a version.
 	UnparkAll(ctx context.Context, name string, version int) error
 }
 
@@ -114,28 +115,28 @@ type Book interface {
 type Registration struct {
 	Name    string // of the projection
 	Version int    // of its definition
-	// Stopped is the wish that it does not run.
+	// Stopped says that an operator has stopped it.
 	Stopped bool
-	// Active marks the version that readers use; one of a projection is.
+	// Active marks the version that readers use; one version of each projection has it.
 	Active bool
-	// Effects says whether the version may do what others see: emit events, and call
-	// what is no read model.
+	// Effects says whether the version may emit events and call other systems.
 	Effects bool
 	// Ready says that Setup was run.
 	Ready bool
-	// Fingerprint names which events the version has chosen since it began, or since its
-	// workers were last put to a place.
+	// Fingerprint identifies the choice of events of the version since it began, or since
+	// [Runner.Seek] or [Runner.Reset] last moved it.
 	Fingerprint string
-	// Until is where the workers stop to be divided anew, or, when Switching, to leave
-	// the readers and the effects to another version. Zero is nowhere.
+	// Until is the place at which the workers stop, to be divided anew or, when
+	// Switching, to hand over to another version. Zero is none.
 	Until tail.Checkpoint
 	// Switching says that another version takes over at Until.
 	Switching bool
-	// Successor is the version that takes over from this one or has done so, 0 for none.
+	// Successor is the version that takes over from this one or has taken over, 0 for
+	// none.
 	Successor int
-	// Changes counts the wishes, so that a runner sees new ones.
+	// Changes counts the requests of operators, so that runners see new ones.
 	Changes int64
-	// Created is when the version was registered.
+	// Created is the time at which the version was registered.
 	Created time.Time
 }
 
@@ -146,51 +147,54 @@ type PartKey struct {
 	Low     int    // the first slice of the part
 }
 
-// Worker is how far one part of a projection's version has come: the slices from
-// Low to High, without High.
+// Worker is the state of one part of a projection's version: of the slices from Low to
+// High, without High.
 type Worker struct {
-	// Low and High are its slices, without High.
+	// Low and High bound its slices; High itself is not one of them.
 	Low, High int
-	// Checkpoint is the last place that was applied.
+	// Checkpoint is the place of the last event that was applied.
 	Checkpoint tail.Checkpoint
-	// Sub is how many events were applied of those that came of the stored event SubOf.
-	// It serves targets without transactions.
+	// Sub is how many of the events that upcasters make of the stored event SubOf were
+	// applied. Targets without transactions need it.
 	Sub int
 	// SubOf is the stored event behind the checkpoint.
 	SubOf persistence.EventID
-	// Epoch is the number of the owner. A save of an earlier one is refused.
+	// Epoch is the number of the owner (a fencing token). A save with an earlier one is
+	// refused.
 	Epoch int64
-	// State is what a [State] was encoded to.
+	// State is an encoded [State].
 	State []byte
-	// Node is the owner, empty when it has left or a wish has fenced it.
+	// Node is the owner, empty when it has left or an operator's request has fenced it.
 	Node string
-	// Cause is why the part has failed, empty when it has not.
+	// Cause says why the part has failed; empty when it has not.
 	Cause string
-	// Moved is when the row was saved last.
+	// Moved is the time at which the row was last saved.
 	Moved time.Time
 }
 
-// Parked is an event that was set aside. The event itself stays in the journal.
+// Parked is an event that was set aside, as in a dead letter queue. The event itself
+// stays in the journal.
 type Parked struct {
 	Name     string               // of the projection
 	Version  int                  // of its definition
 	Position persistence.Position // of the event
 	Stream   persistence.StreamID // that it stands in
-	// EventID is that of the event, zero when it is not known. It tells the event from
-	// that of another history at its position.
+	// EventID is the id of the event, zero when it is not known. By it an event of
+	// another history at the same position is not confused with this one.
 	EventID persistence.EventID
-	// Sub is how many of the events that came of it were applied before.
+	// Sub is how many of the events that upcasters make of it were applied before.
 	Sub int
-	// Lane is what must stay in order.
+	// Lane is the lane of the event, whose events stay in order.
 	Lane string
-	// Cause is why it has failed; empty when it stands behind another one of its lane.
+	// Cause is the error of its handler; empty when the event waits behind another one of
+	// its lane.
 	Cause string
-	// Attempts counts how often it has failed. [Skipped] marks one that was left out
-	// for good and holds up nothing.
+	// Attempts counts its failures. [Skipped] marks an event that was left out for good;
+	// no event waits behind it.
 	Attempts int
-	// Retry is the wish to apply it again.
+	// Retry says that an operator wants it to be applied again.
 	Retry bool
-	// At is when it was set aside.
+	// At is the time at which it was set aside.
 	At time.Time
 }
 

@@ -12,8 +12,7 @@ import (
 	"github.com/stele-es/stele/projections/internal/turn"
 )
 
-// Books is a [Store] in memory: what it knows is gone with the process. The zero
-// Books is ready.
+// Books is a [Store] in memory, which is lost with the process. The zero Books is ready.
 type Books struct {
 	turn          turn.Turn // protects the rest, through whole transactions
 	registrations map[versionKey]Registration

@@ -22,9 +22,9 @@ import (
 // handler: with the handler's context that is [persistence.ErrInvalid] at once, and
 // [Halt] is the way to stop.
 
-// Stop ends a projection where it stands, until it is started: also those that
-// others run, and across restarts. Stopping twice is fine, and so is stopping one that
-// has never run: it then waits to be started.
+// Stop stops a projection at its place until it is started: also when another process
+// runs it, and across restarts. Stopping twice has no effect. A projection that has never
+// run can be stopped, and then waits to be started.
 func (r *Runner) Stop(ctx context.Context, name string) error {
 	return r.wish(ctx, "stop", name, func(ctx context.Context, book Book, h *hosted) error {
 		if err := h.enterFirst(ctx, book); err != nil {
@@ -37,8 +37,8 @@ func (r *Runner) Stop(ctx context.Context, name string) error {
 	})
 }
 
-// Start lets a projection go on that was stopped, has failed, or was deleted: then
-// it begins anew. Starting one that runs is fine.
+// Start continues a projection that was stopped or has failed, and begins a deleted one
+// anew. Starting a projection that runs has no effect.
 func (r *Runner) Start(ctx context.Context, name string) error {
 	return r.wish(ctx, "start", name, func(ctx context.Context, book Book, h *hosted) error {
 		err := setStopped(ctx, book, h.spec.name, h.spec.version, false)
@@ -64,11 +64,11 @@ func setStopped(ctx context.Context, book Book, name string, version int, stoppe
 	})
 }
 
-// Reset puts a projection back to the beginning: in one transaction its read model
-// is emptied by [Truncate], its checkpoint goes back, and what was set aside is
-// forgotten. Readers see an empty model that fills; [Runner.Switch] is the way
-// without that. What it has emitted stays, and is not emitted again. One that cannot be
-// made again, because it has no Truncate or reacts, is put to a place by [Runner.Seek].
+// Reset puts a projection back to the beginning: in one transaction its read model is
+// emptied by [Truncate], its checkpoint goes back, and its parked events are dropped.
+// Readers see an empty model that fills; [Runner.Switch] avoids that. Emitted events
+// stay, and are not emitted again. A projection that cannot be reset, because it has no
+// Truncate or reacts, is put to a place by [Runner.Seek].
 func (r *Runner) Reset(ctx context.Context, name string) error {
 	return r.change(ctx, "reset", name, func(ctx context.Context, h *hosted) error {
 		if !h.has(atTruncate) {
@@ -103,16 +103,16 @@ func (h *hosted) moved(r *Registration) {
 	}
 }
 
-// DeleteOptions say what goes with a projection that is deleted.
+// DeleteOptions say what is deleted together with a projection.
 type DeleteOptions struct {
-	// Emitted deletes the stream that the projection has emitted to. All versions share
-	// it, so it goes with all of them only.
+	// Emitted deletes the stream to which the projection has emitted. All versions share
+	// it, so it is deleted only with all of them.
 	Emitted bool
 }
 
-// Delete removes a projection: in one transaction its read model goes by [Drop], and
-// its checkpoint and what was set aside with it. It begins anew when it is started,
-// or when a program that defines it is.
+// Delete removes a projection: in one transaction its read model, by [Drop], its
+// checkpoint and its parked events. It begins anew when it is started, or when a program
+// that defines it starts.
 func (r *Runner) Delete(ctx context.Context, name string, options DeleteOptions) error {
 	if options.Emitted && strings.Contains(name, "@") {
 		return &persistence.InvalidError{Field: "projection", Reason: "names one version, and what was emitted belongs to all"}

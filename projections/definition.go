@@ -15,10 +15,9 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// Definition says how a projection turns events into what its target holds. T is
-// what handlers write to: a transaction, a state, a client of some other system.
-// Make one with [Define]. It is a value without any connection, and one
-// definition may be used by several runners.
+// Definition says how a projection makes a read model of events. Handlers write to a T: a
+// transaction, a state, a client of some other system. Make one with [Define]. It is a
+// value without any connection, and several runners may use one definition.
 type Definition[T any] struct {
 	spec
 	handlers map[string]handler[T] // by type, of today
@@ -54,15 +53,14 @@ type handler[T any] struct {
 	apply func(ctx context.Context, tx T, recorded *persistence.Recorded, message any) error
 }
 
-// Part is one statement of a definition. The functions that return one are its
-// grammar: [On], [Any], [Setup],
+// Part is one part of a definition. These functions return parts: [On], [Any], [Setup],
 // [Truncate], [Drop], [Activate], [OnErased].
 type Part[T any] func(*Definition[T])
 
 // Define declares a projection. Its name is one for all versions and matches
-// [a-z][a-z0-9_.-]{0,63}; the version is at least 1 and is raised when what the
-// projection makes of the events changes, so that the new one can be built beside
-// the old one: see [Runner.Switch]. Mistakes are reported by [New], all at once.
+// [a-z][a-z0-9_.-]{0,63}; the version is at least 1. Raise it when the projection makes
+// something else of the events, so that the new one can be built beside the old one: see
+// [Runner.Switch]. Mistakes are reported by [New], all at once.
 func Define[T any](name string, version int, parts ...Part[T]) *Definition[T] {
 	d := &Definition[T]{
 		spec:     spec{name: name, version: version, workers: 1, retries: defaultRetries, backoff: defaultBackoff, timeout: DefaultTimeout},
@@ -88,9 +86,9 @@ type Event[E any] struct {
 	Data E
 }
 
-// Key identifies the event, and which of several that came of one stored event it
-// is: the same on every delivery and in every version of the projection. A receiver
-// that is told at least once recognises by it what it knows already.
+// Key identifies the event, also among several that upcasters make of one stored event.
+// It is the same on every delivery and in every version of the projection, so that
+// receivers can recognise repeated deliveries (an idempotency key).
 func (e *Event[E]) Key() persistence.EventID { return Key(&e.Recorded) }
 
 // Key is [Event.Key] for an event without its message.
@@ -152,9 +150,9 @@ func Drop[T any](do func(ctx context.Context, tx T) error) Part[T] {
 	return once("Drop", func(d *Definition[T]) *func(context.Context, T) error { return &d.drop }, do)
 }
 
-// Activate is run in the transaction in which the version becomes the one that
-// readers use, in place of another: see [Runner.Switch]. It lets a view of the
-// database point to the tables of this version.
+// Activate runs in the transaction in which this version becomes the one that readers
+// use, in place of another: see [Runner.Switch]. It lets a view of the database point to
+// the tables of this version.
 func Activate[T any](do func(ctx context.Context, tx T) error) Part[T] {
 	return once("Activate", func(d *Definition[T]) *func(context.Context, T) error { return &d.activate }, do)
 }
@@ -168,16 +166,16 @@ func once[T any](what string, field func(*Definition[T]) *func(context.Context, 
 	}
 }
 
-// TypePersonErased is the event that says that the personal data of a person was
-// erased. It stands in a stream of the category [PersonCategory], whose name goes on
-// with the person's token.
+// TypePersonErased is the type of the event that says that the data of a person was
+// erased. The event is in a stream of the category [PersonCategory], whose name ends with
+// the person's token.
 const (
 	TypePersonErased = "stele.v1.PersonErased"
 	PersonCategory   = "$person"
 )
 
-// OnErased is told of every person whose data was erased, by the token, whatever
-// the source and the filter of the projection are, in the order of all events.
+// OnErased is called for every person whose data was erased, with the person's token, in
+// the order of all events, whatever the source and the filter of the projection are.
 func OnErased[T any](handle func(ctx context.Context, tx T, person string) error) Part[T] {
 	return func(d *Definition[T]) {
 		if d.erased != nil || handle == nil {

@@ -11,8 +11,8 @@
 //	runner, err := projections.New(projections.Config{Journal: journal, Projections: []projections.Projection{Balances.Into(target)}})
 //	err = runner.Run(ctx)
 //
-// A definition is generic in what its handlers write to, and [Definition.Into] binds
-// it to a target of that type. The target decides what is promised:
+// A definition is generic in what its handlers write to, and [Definition.Into] binds it
+// to a target of that type. The target decides how often an event has its effect:
 //
 //	pgx.Tx, *sql.Tx    packages postgres and sqlite below this one: the read model and
 //	                   the checkpoint are one transaction, so each event has its effect
@@ -24,37 +24,38 @@
 //
 // # Running
 //
-// A [Runner] runs projections side by side on one journal, which it reads once for
-// all. Each has workers, one goroutine each, that apply page after page: the
-// handlers' statements and the new checkpoint are one transaction. The checkpoint
-// carries the worker's epoch, and a take-over raises it; so of two workers that both
-// think that they are the owner only one can commit. There is no lease and no clock in
-// that. How far a projection has come never depends on what it chooses: events without
-// a handler advance it too.
+// A [Runner] runs projections side by side on one journal, which it reads once for all.
+// Each has workers, one goroutine each, that apply page after page: the handlers'
+// statements and the new checkpoint are one transaction. The checkpoint carries the
+// worker's epoch, and a take-over raises it; so only one of two workers that both believe
+// to be the owner can commit: the epoch is a fencing token, and no clock or lease
+// decides. Events without a handler move the checkpoint too.
 //
-// Several processes may run the same projections. One has a part and keeps it, the
-// others wait and say so. They take over when the owner ends, when it has failed, once
-// each, and when it has given no sign of life for [Config.TakeOverAfter], which a waiter
-// measures by its own clock.
+// Several processes may run the same projections, as in a consumer group. The first has a
+// part and keeps it; the others wait and say so. A waiting one takes over when the owner
+// ends, when it has failed (each process tries once), or when it has given no sign of
+// life for [Config.TakeOverAfter] by the clock of the waiting one.
 //
 // # When something fails
 //
-// A target or a journal that is away is waited for. A handler that returns an error
-// or panics is tried again, alone, and then [OnFailure] decides: Stop, Park with all
-// that follows in its lane, or Skip. What failed is in [Runner.Info], and
-// [Runner.Health] turns red when nothing moves.
+// A projection waits for a target or a journal that is away. An event whose handler
+// returns an error or panics is tried again, alone; then [OnFailure] decides: Stop, Park
+// the event with all that follow in its lane (as in a dead letter queue), or Skip it.
+// [Runner.Info] says the cause, and [Runner.Health] turns red when nothing moves.
 //
 // # Versions
 //
-// A definition with a higher version is built beside the one that readers use,
-// without effects on others, and takes over by [Runner.Switch] at one place in the
-// sequence. [Runner.Reset] is the short way, during which readers see a part.
+// A definition with a higher version is built beside the one that readers use, and
+// meanwhile emits nothing and calls nobody. [Runner.Switch] then lets it take over at one
+// place in the sequence. [Runner.Reset] is the short way, during which readers see an
+// incomplete model.
 //
 // # In the append
 //
-// What must never be behind, such as names that may be taken once, is applied in the
-// transaction that appends: Inline of the target packages makes a journal that does
-// so, at a price. [Definition.Inline] is for transactions of one's own.
+// A read model that must never be behind, such as a list of names that may be taken only
+// once, is updated in the transaction of the append. Inline of the target packages makes
+// a journal that does this; appends become slower. [Definition.Inline] is for
+// transactions of your own.
 //
 // The package knows no database and no aggregate.
 package projections

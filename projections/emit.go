@@ -13,11 +13,11 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// TypeLink is an event that stands for another one: see [State.Link].
+// TypeLink is the type of events that refer to another event, see [State.Link].
 const TypeLink = "$stele.link"
 
-// EmitStream is the stream that a projection emits to. It is one of the system, so
-// that no projection takes what it emits for news unless it names the stream.
+// EmitStream returns the stream to which a projection emits. It is a stream of the
+// system, so that projections read emitted events only when they name the stream.
 func EmitStream(projection string) persistence.StreamID {
 	return persistence.StreamID("$emit-" + projection)
 }
@@ -28,9 +28,9 @@ type emission struct {
 	event  persistence.Event
 }
 
-// Emit appends a message to the projection's own stream, [EmitStream], when the
-// page is saved. Its id follows from the event that is being handled, so that
-// whatever happens in between it is stored once.
+// Emit appends a message to the projection's own stream, [EmitStream], when the page is
+// saved. Its id is derived from the event that is being handled, so that it is stored
+// once, whatever happens in between.
 func Emit[S, E any](s *State[S], message E) error {
 	event, err := codec.Of[E]()
 	if err != nil {
@@ -50,7 +50,7 @@ func Emit[S, E any](s *State[S], message E) error {
 	return nil
 }
 
-// Emit is the function Emit for an event that is encoded already. Its ID is set here.
+// Emit is the function Emit for an event that is already encoded. It sets the event's ID.
 func (s *State[S]) Emit(event persistence.Event) { s.add(EmitStream(s.name), event) }
 
 // Link appends a reference to the event that is being handled to a stream, which
@@ -151,8 +151,8 @@ func (l link) encode() []byte {
 	return encoded
 }
 
-// Resolve returns the event that a link stands for, or the event itself when it is
-// none. An event that can no longer be read is [persistence.ErrNotFound].
+// Resolve returns the event to which a link refers, or the event itself when it is no
+// link. An event that can no longer be read is [persistence.ErrNotFound].
 func Resolve(ctx context.Context, reader persistence.Reader, recorded persistence.Recorded) (persistence.Recorded, error) {
 	if recorded.Type != TypeLink {
 		return recorded, nil

@@ -11,8 +11,8 @@ import (
 // ErrNotFound is the [persistence.ErrNotFound] of projections.
 var ErrNotFound = persistence.NewErrorKind("projection not found", persistence.ErrNotFound)
 
-// ErrBehind is the [persistence.ErrUnavailable] of a projection that has not come to a
-// place in time.
+// ErrBehind is the [persistence.ErrUnavailable] of a projection that did not reach a
+// position in time.
 var ErrBehind = persistence.NewErrorKind("projection behind", persistence.ErrUnavailable)
 
 // ErrDiverged is the [persistence.ErrCorrupt] of a checkpoint that does not belong to
@@ -32,18 +32,17 @@ func (e *NotFoundError) Is(target error) bool {
 	return target == ErrNotFound || target == persistence.ErrNotFound
 }
 
-// BehindError reports that a projection was waited for in vain: the waiting was not
-// done, and may be begun again. What was to be seen through the projection has happened
-// all the same.
+// BehindError reports that a wait for a projection ended too early; the caller may wait
+// again. The events that the caller waited for are stored all the same.
 type BehindError struct {
 	// Projection is its name.
 	Projection string
-	// Want is the place that was waited for, Have how far the projection has come in
-	// that partition.
+	// Want is the position that the caller waited for, Have the position of the
+	// projection in that partition.
 	Want, Have persistence.Position
-	// Status is what the projection does, such as [Failed] or [CatchingUp].
+	// Status is the status of the projection, such as [Failed] or [CatchingUp].
 	Status Status
-	// Err is why the waiting ended.
+	// Err is the reason why the wait ended.
 	Err error
 }
 
@@ -68,9 +67,9 @@ func (e *BehindError) kind() persistence.ErrorKind {
 	return persistence.ErrUnavailable
 }
 
-// DivergedError reports that a projection stands at a place that the journal does
-// not have: it is another journal, or it has lost its newest events. Nothing is
-// applied then.
+// DivergedError reports that the checkpoint of a projection is at a place that the
+// journal does not have: it is another journal, or it has lost its newest events. The
+// projection then applies nothing.
 type DivergedError struct {
 	// Projection is its name.
 	Projection string
@@ -97,7 +96,7 @@ type EventError struct {
 	Stream     persistence.StreamID // that the event stands in
 	Position   persistence.Position // of the event
 	Type       string               // of the event, as stored
-	// Err is what the handler, the codec or an upcaster said.
+	// Err is the error of the handler, the codec or an upcaster.
 	Err error
 
 	index   int  // among the events that were applied together

@@ -9,27 +9,27 @@ import (
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// FoldOptions say which part of the history is folded. The zero value begins at the
-// beginning and ends where the journal does at the call.
+// FoldOptions choose the part of the history to fold. The zero value is everything that
+// is in the journal at the call.
 type FoldOptions[S any] struct {
-	// Value goes on with what an earlier fold returned.
+	// Value is the state to begin with, such as the result of an earlier fold.
 	Value S
-	// After is where that ended.
+	// After is the checkpoint at which that fold ended.
 	After tail.Checkpoint
 	// Until is the last place that counts; nil is the end.
 	Until persistence.Positions
 	// UntilTime leaves out events that were stored later. Zero is all.
 	UntilTime time.Time
-	// UntilVersion leaves out those with a higher version in their stream, so it is for a
-	// source of one stream. Zero is all.
+	// UntilVersion leaves out events with a higher version in their stream, so it is for
+	// a source of one stream. Zero is all.
 	UntilVersion persistence.Version
 	// Upcasters are as in [Config].
 	Upcasters *upcast.Chain
 }
 
-// Fold computes the state that a definition makes of history, and stores nothing:
-// a query that is asked once, or how it was at a version, a place or a time. What
-// the handlers emit is forgotten. The checkpoint says where to go on.
+// Fold computes the state that a definition makes of the history, and stores nothing: for
+// a query that is asked once, or for the state as of a version, a position or a time.
+// Events that the handlers emit are dropped. Continue a fold at the returned checkpoint.
 func Fold[S any](ctx context.Context, journal persistence.Reader, definition *Definition[*State[S]], options FoldOptions[S]) (S, tail.Checkpoint, error) {
 	state := &State[S]{Value: options.Value}
 	if err := definition.check(); err != nil {

@@ -12,34 +12,37 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Status is what a projection does.
+// Status says what a projection is doing.
 type Status string
 
-// The statuses. A projection of several workers has that of the one that is worst.
+// The statuses. A projection with several workers has the worst status of them.
 const (
-	// Starting takes its part over.
+	// Starting: it takes over its part.
 	Starting Status = "starting"
-	// CatchingUp applies what has happened.
+	// CatchingUp: it applies events of the past.
 	CatchingUp Status = "catching-up"
-	// Live has come to the end and applies what happens.
+	// Live: it has reached the end and applies new events.
 	Live Status = "live"
-	// Waiting waits for a target or a journal that is away.
+	// Waiting: it waits for a target or a journal that is away.
 	Waiting Status = "waiting"
-	// Retrying tries an event again that has failed.
+	// Retrying: it tries a failed event again.
 	Retrying Status = "retrying"
-	// Paused stands where it was to stop until others have come so far.
+	// Paused: it has reached the place at which it must stop until others have reached
+	// it.
 	Paused Status = "paused"
-	// Failed has ended, and its cause says why.
+	// Failed: it has ended, and its cause says why.
 	Failed Status = "failed"
-	// Stopping finishes the event in hand.
+	// Stopping: it finishes its current event.
 	Stopping Status = "stopping"
-	// Stopped does not run, by a wish or because the runner does not.
+	// Stopped: it does not run, because an operator has stopped it or the runner does not
+	// run.
 	Stopped Status = "stopped"
-	// Retired does not run because another version has taken over.
+	// Retired: it does not run, because another version has taken over.
 	Retired Status = "retired"
-	// Deleted is not there.
+	// Deleted: it does not exist.
 	Deleted Status = "deleted"
-	// Elsewhere runs on other nodes; its cause says whether this one waits to take over.
+	// Elsewhere: it runs on other nodes; its cause says whether this node waits to take
+	// over.
 	Elsewhere Status = "elsewhere"
 )
 
@@ -75,69 +78,73 @@ func (h *hosted) stateLocked() (Status, error) {
 	return worst, cause
 }
 
-// Info is what is known of one version of a projection.
+// Info describes one version of a projection.
 type Info struct {
 	Name    string // of the projection
 	Version int    // of its definition
-	// Active says that readers use it, Effects that it may do what others see, Ready
-	// that its read model was set up.
+	// Active says that readers use this version, Effects that it may emit events and call
+	// other systems, Ready that its read model was set up.
 	Active, Effects, Ready bool
-	// Status is that of the worker with the worst.
+	// Status is the worst status of its workers.
 	Status Status
 	// Cause says why it waits, tries again or has failed, or which runner it waits for.
 	Cause string
-	// Position is the place that all workers have come to.
+	// Position is the place that all workers have reached.
 	Position persistence.Positions
-	// Lag is how far that is behind the journal.
+	// Lag is the distance of this place to the end of the journal.
 	Lag Lag
 	// Workers are its parts, by their slices.
 	Workers []WorkerInfo
-	// Parked is how many events are set aside, at most 1000 are counted.
+	// Parked is the number of parked events; at most 1000 are counted.
 	Parked int
-	// ParkedSince is when the oldest of them was that is to be applied yet; zero when there
-	// is none.
+	// ParkedSince is the time at which the oldest of them that is still to be applied was
+	// parked; zero when there is none.
 	ParkedSince time.Time
-	// Emitted and EmitDiverged count the events that were emitted since the runner has
-	// begun, and those that were stored before with other content.
+	// Emitted counts the events that were emitted since the runner was started.
+	// EmitDiverged counts those among them that were already stored with other content.
 	Emitted, EmitDiverged int64
 }
 
-// WorkerInfo is what is known of a part of a projection.
+// WorkerInfo describes a part of a projection.
 type WorkerInfo struct {
-	// Low and High are its slices, without High.
+	// Low and High bound its slices; High itself is not one of them.
 	Low, High int
-	// Position is the last place that was applied.
+	// Position is the place of the last event that was applied.
 	Position persistence.Positions
 	// Node is the owner.
 	Node string
-	// Status is what it does.
+	// Status says what it is doing.
 	Status Status
 	// Cause says why it waits, tries again or has failed.
 	Cause string
-	// Moved is when it has come to its position.
+	// Moved is the time at which it reached its position.
 	Moved time.Time
 	// Applied and Failures count events since the worker was started here.
 	Applied, Failures int64
 }
 
-// Lag is how far a projection is behind the journal.
+// Lag says how far a projection is behind the journal.
 type Lag struct {
-	// Known is false when the journal could not be asked; then the rest means nothing.
+	// Known is false when the journal could not be asked; the other fields are then
+	// without meaning.
 	Known bool
-	// Events is how many the journal has behind the position, also such as the
+	// Events is the number of events behind the position, also of those that the
 	// projection does not choose. It is not 0 while there is one.
 	Events int
-	// Time is how long ago the first of them was stored.
+	// Time is the age of the first of them.
 	Time time.Duration
-	// Stuck is how long there has been something to do and the position has not moved.
+	// Stuck is the time for which the position has not moved although there was something
+	// to do.
 	Stuck time.Duration
-	// Remaining is how long it will take at the pace so far, 0 when that is not known.
+	// Remaining is the time that the rest will take at the pace so far, 0 when it is not
+	// known.
 	Remaining time.Duration
 }
 
 // ListOptions choose among projections. The zero value chooses the first twenty.
 type ListOptions struct {
-	// Name is one exact name, and Pattern an RE2 expression that names match somewhere.
+	// Name chooses one exact name, and Pattern names of which some part matches this RE2
+	// expression.
 	Name, Pattern string
 	// After is the last name already seen.
 	After string
@@ -145,7 +152,7 @@ type ListOptions struct {
 	Limit int
 }
 
-// List returns what is known of the projections here, by name and version.
+// List describes the projections here, by name and version.
 func (r *Runner) List(ctx context.Context, options ListOptions) ([]Info, error) {
 	if options.Limit < 0 {
 		return nil, &persistence.InvalidError{Field: "limit", Reason: "is negative"}
@@ -172,7 +179,7 @@ func (r *Runner) List(ctx context.Context, options ListOptions) ([]Info, error) 
 	return infos, nil
 }
 
-// Info returns what is known of a projection: of the version that the name means.
+// Info describes a projection: the version that the name means.
 func (r *Runner) Info(ctx context.Context, name string) (Info, error) {
 	h, err := r.active(name)
 	if err != nil {
@@ -191,9 +198,8 @@ func (r *Runner) Status(name string) (Status, error) {
 	return status, nil
 }
 
-// State returns the state of a projection as JSON, as it was saved last; nil when
-// there is none yet. One that keeps no [State] is invalid, and one that was deleted is
-// [ErrNotFound].
+// State returns the last saved state of a projection as JSON; nil when there is none yet.
+// A projection without a [State] is invalid, and one that was deleted is [ErrNotFound].
 func (r *Runner) State(ctx context.Context, name string) (json.RawMessage, error) {
 	h, err := r.active(name)
 	if err != nil {
@@ -383,7 +389,7 @@ func (h *hosted) remaining(events int, now time.Time) time.Duration {
 	return longest
 }
 
-// Level is how much something wants attention: it prints as a word.
+// Level says how much attention something needs. It prints as a word.
 type Level = persistence.Level
 
 // The levels.
@@ -393,13 +399,14 @@ const (
 	Red    = persistence.Red
 )
 
-// Health says how a projection is. A journal or a target that is away makes all
-// that need it red after a while, and nothing of it ever looks like a lag of 0.
+// Health is the state of a projection. A journal or a target that is away makes all
+// projections that need it red after a while, and never looks like a lag of 0.
 type Health struct {
 	Name    string // of the projection
 	Version int    // of its definition
 	Level   Level  // Green is fine
-	// Reason says why it is not green, or who has it when this runner waits for another.
+	// Reason says why it is not green, or which runner has the projection when this one
+	// waits.
 	Reason string
 }
 
@@ -410,7 +417,7 @@ const (
 	parkedRed   = 24 * time.Hour
 )
 
-// Health returns how the projections here are, by name and version.
+// Health returns the state of the projections here, by name and version.
 func (r *Runner) Health(ctx context.Context) []Health {
 	all := make([]Health, len(r.hosted))
 	for i, h := range r.hosted {

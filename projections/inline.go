@@ -11,17 +11,17 @@ import (
 
 // Inline applies the events of an append to the read model at once, inside the
 // transaction that appends them. The owner of the transaction calls it after AppendTx of
-// the journal, for read models that must never be behind, such as of names that may be
-// taken once. There is no checkpoint then, and nothing is tried again or set
-// aside: an error must roll the whole back, the events included. The journal's other
-// writers wait meanwhile.
+// the journal, for read models that must never be behind, such as a list of names that
+// may be taken only once. There is no checkpoint, and nothing is tried again or parked:
+// an error must roll back everything, the events included. The journal's other writers
+// wait meanwhile.
 //
 // The handlers see the event as it is before the commit: its ID is zero unless the writer
 // chose it, and its time is that of this program. An append that had been stored before
 // changes nothing.
 //
-// Neither the policy nor the workers of the definition count here, and its source
-// chooses among what is appended from now on.
+// The policy and the workers of the definition have no effect here, and its source
+// chooses among the events of the append.
 func (d *Definition[T]) Inline(ctx context.Context, tx T, append *persistence.Append, outcome persistence.Outcome) (err error) {
 	if err := d.check(); err != nil {
 		return err
@@ -48,8 +48,8 @@ func (d *Definition[T]) Inline(ctx context.Context, tx T, append *persistence.Ap
 	return nil
 }
 
-// SetUp runs [Setup], for who applies the definition with [Definition.Inline]; a
-// runner does so by itself.
+// SetUp runs [Setup], for programs that apply the definition with [Definition.Inline]; a
+// runner does this by itself.
 func (d *Definition[T]) SetUp(ctx context.Context, tx T) error {
 	if d.setup == nil {
 		return nil

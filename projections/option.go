@@ -12,8 +12,9 @@ import (
 const (
 	defaultRetries = 8
 	defaultBackoff = 10 * time.Millisecond
-	// DefaultTimeout is how long a handler may take for one event, see [Timeout]. It is less
-	// than the time after which a server of package postgres ends an idle transaction.
+	// DefaultTimeout is the time that a handler may take for one event, see [Timeout]. It
+	// is less than the time after which a server of package postgres ends an idle
+	// transaction.
 	DefaultTimeout = 25 * time.Second
 	// MaxWorkers is the most workers that a projection can be divided among.
 	MaxWorkers = 64
@@ -62,8 +63,8 @@ func (s *spec) from(name string, from source) {
 	s.source = from
 }
 
-// Where narrows the source. A filter decides about events as they are stored, and
-// never about how far the projection has come.
+// Where narrows the source. A filter decides about events as they are stored. Events that
+// it leaves out move the checkpoint too.
 func Where(filter persistence.Filter) Option {
 	return func(s *spec) {
 		if s.source.where != nil || filter == nil {
@@ -89,10 +90,10 @@ func Workers(n int) Option {
 	}
 }
 
-// LaneBy says which events must stay in order, where several streams write to one
-// place: those of the same lane. It is also what the workers are divided by. The
-// default is the stream's name. It sees events as they are stored and must depend
-// on nothing else.
+// LaneBy names the lane of an event, for projections in which several streams write to
+// one place. Events of one lane stay in order and go to one worker. The default is the
+// stream's name. The function gets events as they are stored, and must depend on nothing
+// else.
 func LaneBy(lane func(recorded *persistence.Recorded) string) Option {
 	return func(s *spec) {
 		if s.lane != nil || lane == nil {
@@ -102,23 +103,23 @@ func LaneBy(lane func(recorded *persistence.Recorded) string) Option {
 	}
 }
 
-// Policy is what becomes of an event that goes on failing.
+// Policy says what happens to an event that keeps failing.
 type Policy uint8
 
 const (
 	// Stop ends the projection at the event, which is not applied. It is the default:
 	// nothing is ever left out unnoticed.
 	Stop Policy = iota
-	// Park sets the event aside with all that follow in its lane, and goes on with
-	// the others. See [Runner.Parked].
+	// Park sets the event aside with all that follow in its lane, and continues with the
+	// others. See [Runner.Parked].
 	Park
 	// Skip leaves the event out, and keeps a note of it that [Runner.Parked] shows.
 	Skip
 )
 
-// OnFailure says what becomes of an event whose handler goes on failing. An event
-// that cannot be decoded or upcast is not tried again. A target or a journal that
-// is away is no failure of an event: the projection waits for it.
+// OnFailure chooses what happens to an event whose handler keeps failing. An event that
+// cannot be decoded or upcast is not tried again. A target or a journal that is away is
+// no failure of an event: the projection waits for it.
 func OnFailure(policy Policy) Option {
 	return func(s *spec) {
 		if policy > Skip {
@@ -141,10 +142,10 @@ func Retries(times int, first time.Duration) Option {
 }
 
 // Timeout limits how long a handler may take for one event, [DefaultTimeout] by default.
-// Then its context ends, and an error that it returns is a failure of the event, which
-// is tried again and then treated as [OnFailure] says. A handler that returns nil has
-// succeeded, however long it took. One that does not heed its context is waited for. A
-// handler's own deadline that it has overrun counts as a failure too.
+// Then its context ends, and an error that it returns is a failure of the event, which is
+// tried again and then treated as [OnFailure] says. A handler that returns nil has
+// succeeded, however long it took. A handler that ignores its context is waited for. A
+// handler that exceeds a deadline of its own has failed too.
 func Timeout(d time.Duration) Option {
 	return func(s *spec) {
 		if d <= 0 {

@@ -27,10 +27,10 @@ func (r *Runner) Parked(ctx context.Context, name string, after persistence.Posi
 	return parked, err
 }
 
-// Redrive applies the events of a lane again that were set aside, oldest first, as
-// the upcasters and handlers of now take them, and those of all lanes when lane is
-// empty. The first that fails stays with all behind it. It returns when the worker
-// has been told; new events of the lane wait in the meantime, so order is kept.
+// Redrive applies the parked events of a lane again, oldest first, with the upcasters and
+// handlers of now; those of all lanes when lane is empty. The first event that fails
+// stays parked, with all behind it. Redrive returns when the worker has got the request.
+// New events of the lane wait meanwhile, so that the order is kept.
 func (r *Runner) Redrive(ctx context.Context, name, lane string) error {
 	return r.eachParked(ctx, "redrive", name, func(ctx context.Context, book Book, parked Parked) error {
 		if lane != "" && parked.Lane != lane || parked.Attempts == Skipped && lane == "" {
@@ -41,8 +41,8 @@ func (r *Runner) Redrive(ctx context.Context, name, lane string) error {
 	})
 }
 
-// Discard drops one event that was set aside, and applies what waits behind it in
-// its lane. An event that is not there is [persistence.ErrNotFound].
+// Discard drops one parked event, and applies the events that wait behind it in its lane.
+// An event that is not parked is [persistence.ErrNotFound].
 func (r *Runner) Discard(ctx context.Context, name string, position persistence.Position) error {
 	lane, found := "", false
 	err := r.eachParked(ctx, "discard", name, func(ctx context.Context, book Book, parked Parked) error {

@@ -8,14 +8,14 @@ import (
 )
 
 // Query is a contract: a read model answers Q with R. Like a command it is a value
-// without any handler, so that who asks need not know who answers.
+// without a handler, so that callers need not know who answers.
 type Query[Q, R any] struct{ name, projection string }
 
 // NewQuery makes the contract of a query that is answered from a projection.
 func NewQuery[Q, R any](name, projection string) Query[Q, R] { return Query[Q, R]{name, projection} }
 
-// Answer says how a query is answered. One query is answered once; a projection
-// that is not known to the runner is [*NotFoundError].
+// Answer sets the function that answers a query. Each query has one; a projection that
+// the runner does not know is a [*NotFoundError].
 func Answer[Q, R any](r *Runner, query Query[Q, R], answer func(context.Context, Q) (R, error)) error {
 	if _, err := r.find(query.projection); err != nil {
 		return fmt.Errorf("answer query %s: %w", query.name, err)
@@ -33,13 +33,13 @@ type asking struct {
 	after persistence.Position
 }
 
-// After waits until the projection has applied everything up to a position, such as
-// that of a command before: see [Runner.WaitFor].
+// After waits until the projection has applied everything up to a position, such as that
+// of an earlier command: see [Runner.WaitFor].
 func After(position persistence.Position) QueryOption {
 	return func(a *asking) { a.after = position }
 }
 
-// Ask asks a query. One that nobody answers is [persistence.ErrNotFound].
+// Ask asks a query. A query without an answer is [persistence.ErrNotFound].
 func (q Query[Q, R]) Ask(ctx context.Context, r *Runner, question Q, options ...QueryOption) (reply R, err error) {
 	var a asking
 	for _, option := range options {

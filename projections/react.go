@@ -11,30 +11,30 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// Reactor is somebody who reacts to events one by one: the aggregates of a kind, in
-// package actors.
+// Reactor reacts to events one by one. The aggregates of a kind in package actors are
+// one.
 type Reactor interface {
-	// Name is that of the projection which delivers the events.
+	// Name is the name of the projection that delivers the events.
 	Name() string
-	// Types are those of the events, as they are today.
+	// Types are the types of the events, in the form of today.
 	Types() []string
-	// Take looks at an event and returns by whom it is reacted to, nobody if that is
-	// empty, and how. The events of one key are reacted to one after the other and in
-	// order, but for late ones: those were set aside before. What it looks at must
+	// Take returns the key of an event, and the function that reacts to it; an empty key
+	// means that nobody reacts. The reactions to the events of one key run one after the
+	// other and in order, except for late ones, which were set aside before. The key must
 	// depend on the event alone.
 	//
-	// An error of react that says that something is away or full, or that the outcome
-	// is unknown, lets all wait, and the event is delivered again; any other is a
-	// failure of the event. An event may be delivered again after it was reacted to.
+	// When the error of react says that something is away or full, or that the outcome is
+	// unknown, all events wait and this one is delivered again. Any other error is a
+	// failure of the event. An event may be delivered again after the reaction.
 	Take(event *persistence.Recorded) (key string, react func(ctx context.Context, late bool) error, err error)
 }
 
-// React delivers events to a reactor and keeps in a store how far it has come: at
-// least once, in order for each key, side by side for different keys. An event that
-// goes on failing is set aside, together with all that follow for its key: see
-// [Runner.Parked]. An event that upcasters make several of is set aside for one of
-// their keys. It cannot be reset, because what was reacted to stays so; [Runner.Seek]
-// puts it to another place, such as behind a backup from which the journal was restored.
+// React delivers events to a reactor, at least once, in order for each key, and different
+// keys side by side. A store keeps the checkpoint. An event that keeps failing is set
+// aside, together with all that follow for its key, see [Runner.Parked]. An event that
+// upcasters make several of is set aside for one of their keys. It cannot be reset,
+// because reactions cannot be undone; [Runner.Seek] puts it to another place, such as
+// after the journal was restored from a backup.
 func React(reactor Reactor, store Store) Projection {
 	r := &reacting{reactor: reactor, books: store}
 	r.definition = spec{

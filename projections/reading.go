@@ -9,19 +9,19 @@ import (
 
 // Reading says what a projection reads.
 type Reading struct {
-	// Name and Version are those of the projection.
+	// Name and Version are the name and the version of the projection.
 	Name    string
 	Version int
 	// Kinds are those that [FromKinds] names, Streams those that [FromStreams] does; none
 	// is no such choice.
 	Kinds   []string
 	Streams []persistence.StreamID
-	// Types are the events that it has an [On] for, as it decodes them; none when it
-	// handles every event, and of a [Reactor].
+	// Types are the types of the events that have an [On]; none when it handles every
+	// event, and for a [Reactor].
 	Types []*codec.Type
 }
 
-// Readings returns what projections read, for those who compare it with what is stored.
+// Readings returns what projections read, to compare it with what is stored.
 func Readings(all ...Projection) []Reading {
 	var readings []Reading
 	for _, projection := range all {

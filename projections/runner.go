@@ -19,11 +19,12 @@ import (
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// Config says what a [Runner] runs. Zero fields have the defaults named below. The
-// Config of package stele has the same fields, under the same names, but for ProveMessages.
+// Config holds the projections of a [Runner], and its limits. Zero fields have the
+// defaults named below. The Config of package stele has the same fields, under the same
+// names, but for ProveMessages.
 type Config struct {
-	// Journal is what is followed, and what states emit to. It is required, and stays
-	// open.
+	// Journal is the journal that projections follow and emit to. It is required, and
+	// stays open.
 	Journal persistence.Journal
 	// Projections are the definitions with their targets: each name and version once,
 	// all versions of a name in one store.
@@ -31,8 +32,8 @@ type Config struct {
 	// Upcasters turn events that were stored in an old form into those that the
 	// handlers know. The default is none.
 	Upcasters *upcast.Chain
-	// Tailer reads the journal for all that follow it here; one that others use too
-	// must read the journal as it is, without upcasters. The default is one of its own.
+	// Tailer reads the journal once for all projections here. A tailer that other parts
+	// use too must read the journal without upcasters. The default is a new one.
 	Tailer *tail.Tailer
 	// Placement says which workers of the projections run here. The default is all.
 	Placement Placement
@@ -53,10 +54,10 @@ type Config struct {
 	Grace time.Duration
 	// Logger takes the messages for operators. The default is slog.Default().
 	Logger *slog.Logger
-	// ProveMessages has every state, and every event that a projection emits by [Emit],
-	// decoded again when it is encoded, and refuses one that comes back changed: the
-	// projection fails with [persistence.ErrInvalid]. It is for tests, where it finds what
-	// marshallers of your own lose; package projectionstest sets it.
+	// ProveMessages decodes every state, and every event that a projection emits by
+	// [Emit], again after it was encoded. When one comes back changed, the projection
+	// fails with [persistence.ErrInvalid]. It is for tests, where it finds losses in
+	// marshallers of your own; package projectionstest sets it.
 	ProveMessages bool
 
 	instance string
@@ -65,8 +66,8 @@ type Config struct {
 // Placement says which workers run on this node. It need not be right at every
 // moment: of several nodes one has a part, and the others wait for it to leave.
 type Placement interface {
-	// Owns reports whether a worker, by its [PartKey], runs here; changed is closed
-	// when that may have become otherwise, and nil when it never will.
+	// Owns reports whether a worker, named by its [PartKey], runs here. changed is closed
+	// when the answer may have changed; it is nil when the answer never changes.
 	Owns(worker string) (owned bool, changed <-chan struct{})
 }
 
@@ -81,9 +82,9 @@ func (k PartKey) String() string {
 	return fmt.Sprintf("$projection-%s@%d/%d", k.Name, k.Version, k.Low)
 }
 
-// Runner runs projections and carries out what is wished of them. Use [New]. Its
-// methods may be called from any goroutine, also while it does not run; wishes
-// then wait in the stores.
+// Runner runs projections and carries out the requests of operators, such as Stop and
+// Reset. Use [New]. Its methods may be called from any goroutine, also while it does not
+// run; requests then wait in the stores.
 type Runner struct {
 	config     Config
 	hosted     []*hosted    // by name and version
@@ -179,9 +180,8 @@ func (p persisted[S]) behind() Store { return storeOf(p.Store) }
 func (e external[T]) behind() Store  { return storeOf(e.Store) }
 func (m *Memory[M]) behind() Store   { return m.Books }
 
-// Run runs the projections until ctx is done. Events that are in hand then are
-// finished and saved. It returns nil; what goes wrong is in the projections'
-// status. It may be called once.
+// Run runs the projections until ctx ends. It then finishes and saves the current events.
+// It returns nil; faults are in the status of the projections. It may be called once.
 func (r *Runner) Run(ctx context.Context) error {
 	if !r.running.CompareAndSwap(false, true) {
 		return errors.New("the runner was run before: make another one")

@@ -11,35 +11,35 @@ import (
 	"github.com/stele-es/stele/persistence/tail"
 )
 
-// Sought says what a projection was put from and to by [Runner.Seek].
+// Sought is the result of [Runner.Seek].
 type Sought struct {
-	// From is the place that all workers had come to, and To the one where they go on.
+	// From is the place that all workers had reached, and To the one from which they
+	// continue.
 	From, To persistence.Positions
-	// Diverged says that the journal does not have From, so that the two cannot be
-	// compared: then what lay between is not known.
+	// Diverged says that the journal does not have From, so that the events between the
+	// two are not known.
 	Diverged bool
-	// Skipped is how many events of the journal lie between From and To: they will never
-	// come. Repeated is how many lie between To and where the farthest worker stood: they
-	// come again. Both are 0 when Diverged.
+	// Skipped is the number of events between From and To, which never come. Repeated is
+	// the number of events between To and the place of the farthest worker, which come
+	// again. Both are 0 when Diverged.
 	Skipped, Repeated int
-	// Forgotten is how many events are no longer set aside: those behind To come again,
-	// and others are not in the journal any more.
+	// Forgotten is the number of events that are no longer parked: those behind To come
+	// again, and the others are no longer in the journal.
 	Forgotten int
 }
 
-// Seek puts a projection to a place of the journal, from where it goes on; nil is the
-// beginning. It is the way out for a projection that cannot be made again by
-// [Runner.Reset], when the journal does not have its place any more ([ErrDiverged]): one
-// that reacts, or whose target is another system. What it has done stays, and what lies
-// before the place and was not done never will be. A place that the journal does not
-// have is [persistence.ErrInvalid]. "name@2" names a version; without, it is the active
-// one.
+// Seek puts a projection to a place of the journal, from which it continues; nil is the
+// beginning. It is for a projection whose place the journal no longer has ([ErrDiverged])
+// and that [Runner.Reset] cannot build again: one that reacts, or whose target is another
+// system. What the projection has done stays. Events before the place that were not
+// applied are never applied. A place that the journal does not have is
+// [persistence.ErrInvalid]. "name@2" names a version; without, it is the active one.
 //
-// After the journal was restored from a backup, reactions are put to a place that they
-// had passed when the backup was made; the beginning is one. Aggregates know from their
-// own streams, which were restored with the journal, what they have reacted to: that
-// does not happen twice. Reactions whose outcome is lost happen again, and those that
-// had nothing to do are decided again.
+// After the journal was restored from a backup, put reactions to a place that they had
+// passed when the backup was made; the beginning is such a place. Aggregates know from
+// their own restored streams to which events they have reacted, and do not react twice.
+// Reactions whose outcome is lost happen again, and those that had nothing to do are
+// decided again.
 func (r *Runner) Seek(ctx context.Context, name string, to persistence.Positions) (sought Sought, err error) {
 	h, err := r.active(name)
 	if err != nil {

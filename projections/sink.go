@@ -7,11 +7,11 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// External is a target without transactions: a search index, a mail server, a
-// broker. Every event reaches its handler at least once; after a crash or a change
-// of owners some come again, with the same [Event.Key], and [EpochOf] tells an old
-// owner from a new one. The checkpoints are kept in a store. While another version
-// of the projection is the active one, handlers are not called at all.
+// External is a target without transactions: a search index, a mail server, a message
+// broker. Every event reaches its handler at least once. After a crash or a change of
+// owners some events come again, with the same [Event.Key]; [EpochOf] distinguishes an
+// old owner from a new one. The store keeps the checkpoints. While another version of the
+// projection is the active one, handlers are not called at all.
 func External[T any](to T, store Store) Target[T] { return external[T]{store, to} }
 
 type external[T any] struct {
@@ -31,9 +31,9 @@ func (e external[T]) use(ctx context.Context, recorded *persistence.Recorded, ha
 	return handle(ctx, e.to, recorded)
 }
 
-// Memory is a target in memory, for tests and for small read models that are made
-// again whenever the program starts. A handler that returns an error must not have
-// changed anything, because there is no way back. Use [InMemory].
+// Memory is a target in memory, for tests and for small read models that are built again
+// at each start of the program. A handler that returns an error must not have changed
+// anything, because there is no rollback. Use [InMemory].
 type Memory[M any] struct {
 	*Books
 	mu    sync.RWMutex // protects model

@@ -156,13 +156,13 @@ func (e either) Match(recorded *persistence.Recorded) bool {
 // Check fulfils [persistence.Filter].
 func (e either) Check() error { return e.first.Check() }
 
-// Slices is how many parts the lanes of a projection hash into. The workers divide
-// them among themselves.
+// Slices is the number of parts into which the lanes of a projection are hashed. The
+// workers share them.
 const Slices = 1024
 
-// SliceOf is the part that a lane belongs to. Checkpoints rest on it, so it is the
-// same for ever: the upper bits of FNV-1a of 64 bits, mixed so that names that
-// differ at their end only are spread too.
+// SliceOf returns the slice of a lane. Checkpoints depend on it, so it never changes: the
+// upper bits of FNV-1a of 64 bits, mixed so that names that differ at their end only are
+// spread too.
 func SliceOf(lane string) int {
 	hash := uint64(14695981039346656037)
 	for i := range len(lane) {

@@ -9,15 +9,15 @@ import (
 	"github.com/stele-es/stele/persistence/tail"
 )
 
-// Switch lets another version of a projection take over from the active one, and
-// returns when it has. Both go to the place where the farther of the two stands;
-// there, in one transaction, the readers' version changes, [Activate] is run, and
-// the effects go over: events are emitted, and targets that are not read models
-// called, for what lies before the place by the old version, behind it by the new.
+// Switch lets another version of a projection take over from the active one, and returns
+// when it has. Both go to the place of the one that is farther. There, in one
+// transaction, the readers' version changes, [Activate] runs, and the effects change
+// over: before the place the old version emits events and calls other systems, behind it
+// the new one.
 //
-// The old version stops and is kept, until it is deleted or switched back to in the
-// same way. The new version must be defined here, and both must run somewhere, unless
-// the old one is to be [LeftBehind]. When ctx ends first the switch goes on.
+// The old version stops and is kept, until it is deleted or becomes active again by
+// another switch. The new version must be defined here, and both must run somewhere,
+// unless the old one is [LeftBehind]. When ctx ends first, the switch goes on.
 func (r *Runner) Switch(ctx context.Context, name string, version int, options ...SwitchOption) error {
 	var s switching
 	for _, option := range options {
@@ -50,15 +50,15 @@ func (r *Runner) Switch(ctx context.Context, name string, version int, options .
 	return nil
 }
 
-// SwitchOption changes how a version takes over.
+// SwitchOption changes how another version takes over, see [Runner.Switch].
 type SwitchOption func(*switching)
 
 type switching struct{ leave bool }
 
-// LeftBehind stops the old version where it stands: for one that no program defines
-// any more. Where there are effects on others the new version must not have passed
-// that place, or what lies between would have none: then it is [persistence.ErrInvalid],
-// and helps to stop and reset the new version first.
+// LeftBehind stops the old version at its place: for one that no program defines any
+// more. When the projection emits events or calls other systems, the new version must not
+// have passed that place, because the events between would have no effect. Then the error
+// is [persistence.ErrInvalid]: stop and reset the new version first.
 func LeftBehind() SwitchOption { return func(s *switching) { s.leave = true } }
 
 // begin writes the wish down.

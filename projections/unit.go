@@ -295,10 +295,10 @@ func (u *stateUnit[T]) attempt(ctx context.Context, b *batch) error {
 	return u.target.Update(ctx, func(ctx context.Context, book Book) error { return b.save(ctx, book, state) })
 }
 
-// State is what handlers of a projection write to that keeps a value and may emit
-// events. The value is written as JSON, in one row with the checkpoint, after
-// each page of events; so it suits values up to some hundred kilobytes. A type of which
-// a part would not come back is refused by [New]: see package codec.
+// State is the value of a projection with [Persist]: its handlers change it and may emit
+// events. The value is written as JSON, in one row with the checkpoint, after each page
+// of events; so it suits values up to some hundred kilobytes. [New] refuses a type that
+// would lose a part when it is stored and read again: see package codec.
 type State[S any] struct {
 	// Value is the state. It begins as the zero S.
 	Value S

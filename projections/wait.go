@@ -25,14 +25,15 @@ type waiter struct {
 
 var errMoved = errors.New("the projection has moved")
 
-// WaitFor returns when the active version of a projection has applied everything
-// up to a position: a reader of the read model then sees what happened there. It asks
-// the workers here, and the store for those elsewhere. A projection that does not
-// run and is not there yet is [*BehindError] at once; so is one that does not come so
-// far before ctx ends. One whose place the journal does not have is [*DivergedError]
-// at once, whatever the position is, because places of two histories say nothing of
-// each other. None of these errors says that what was waited for has not happened. The
-// zero position is always reached. A runner that is yet to run is waited for.
+// WaitFor returns when the active version of a projection has applied everything up to a
+// position: a reader of the read model then sees what happened there. It asks the workers
+// here, and the store for those elsewhere. A projection that does not run and has not
+// reached the position is a [*BehindError] at once; so is one that does not reach it
+// before ctx ends. A projection whose place the journal does not have is a
+// [*DivergedError] at once, whatever the position is, because places of two histories
+// cannot be compared. With all these errors the events at the position are stored all the
+// same. The zero position is always reached. WaitFor may be called before [Runner.Run],
+// and then waits for it.
 func (r *Runner) WaitFor(ctx context.Context, name string, position persistence.Position) error {
 	for {
 		h, err := r.active(name)
@@ -48,15 +49,15 @@ func (r *Runner) WaitFor(ctx context.Context, name string, position persistence.
 	}
 }
 
-// Awaited is a projection that can be waited for by those who do not know this
-// package.
+// Awaited is a projection to wait for, for callers that do not know this package, such as
+// Await of package actors.
 type Awaited struct {
 	runner *Runner
 	name   string
 }
 
-// Await returns something to wait for a projection by. The name is checked when it
-// is used: before a command is sent that awaits it.
+// Await returns a projection to wait for, for Await of package actors. The name is
+// checked when it is used, before the command is asked.
 func (r *Runner) Await(name string) Awaited { return Awaited{r, name} }
 
 // Name is the projection's name.
@@ -71,15 +72,15 @@ func (a Awaited) Check() error {
 	return err
 }
 
-// WaitFor is that of the runner.
+// WaitFor is [Runner.WaitFor] for this projection.
 func (a Awaited) WaitFor(ctx context.Context, position persistence.Position) error {
 	return a.runner.WaitFor(ctx, a.name, position)
 }
 
-// CatchUp returns when all projections have come to where the journal ends now. One
-// that is behind and does not run, or fails on the way, is a [*BehindError]. Versions
-// that others have taken over from are left out. It waits for a runner that is yet to
-// run.
+// CatchUp returns when all projections have reached the present end of the journal. A
+// projection that is behind and does not run, or fails on the way, is a [*BehindError].
+// Versions from which others have taken over are left out. CatchUp may be called before
+// [Runner.Run], and then waits for it.
 func (r *Runner) CatchUp(ctx context.Context) error {
 	head, err := r.config.Journal.Head(ctx)
 	if err != nil {
