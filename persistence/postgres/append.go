@@ -77,7 +77,7 @@ func (j *Journal) appendOn(ctx context.Context, conn *pgx.Conn, s wire.Statement
 		if err != nil {
 			return persistence.Outcome{}, err
 		}
-		found, ok := appending.DecodeEnd(rows)
+		found, ok := appending.DecodeStreamEnd(rows)
 		if !ok {
 			return persistence.Outcome{}, wire.ErrUndecodable
 		}

@@ -180,7 +180,7 @@ func (j *Journal) start() {
 		StatementTimeout: j.config.StatementTimeout, ResolveTimeout: j.config.ResolveTimeout, Streams: j.streams, Dial: j.dial, Logger: j.config.Logger,
 	}, host{j})
 	j.queue = appender.New(appender.Config{
-		Commit: j.committer.Commit, BatchEvents: j.config.BatchEvents, Underway: appending.Depth,
+		Commit: j.committer.Commit, BatchEvents: j.config.BatchEvents, Underway: appending.UnderWay,
 		QueuedAppends: j.config.QueuedAppends, QueuedBytes: j.config.QueuedBytes,
 		Logger: j.config.Logger,
 	})

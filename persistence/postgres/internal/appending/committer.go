@@ -17,9 +17,9 @@ import (
 	"github.com/stele-es/stele/persistence/postgres/internal/wire"
 )
 
-// Depth is the number of batches that are under way at a time: the server works on
+// UnderWay is the number of batches that are under way at a time: the server works on
 // one while the next is formed and sent. A third gains nothing.
-const Depth = 2
+const UnderWay = 2
 
 // Committer stores batches. Two goroutines share it. The queue's goroutine calls Commit,
 // which sends a batch. The journal's own is in Run, which receives the answers and settles
@@ -63,7 +63,7 @@ type Committer struct {
 
 // New returns a committer for a journal. Nothing is stored until [Committer.Run] runs.
 func New(config Config, host Host) *Committer {
-	c := &Committer{config: config, host: host, breaker: breaker.New(), slots: make(chan struct{}, Depth)}
+	c := &Committer{config: config, host: host, breaker: breaker.New(), slots: make(chan struct{}, UnderWay)}
 	c.arrived.L = &c.mu
 	c.requests.Unnamed = !config.Prepared
 	c.slots <- struct{}{}

@@ -452,7 +452,7 @@ func (f *flight) settleSearch(c *Committer, w *work, rows [][][]byte) (next op, 
 // accepts is no conflict: others have written since the append was refused. Then opChecked
 // decides about the append at one moment.
 func (w *work) settleHead(rows [][][]byte) (next op, more bool) {
-	found, ok := DecodeEnd(rows)
+	found, ok := DecodeStreamEnd(rows)
 	switch {
 	case !ok:
 		w.corrupt("a row is not what its statement promises")

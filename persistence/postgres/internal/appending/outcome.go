@@ -28,28 +28,28 @@ func DecodeOutcome(item *appender.Item, row [][]byte) persistence.Outcome {
 	return persistence.Outcome{Err: Contradiction(item.Stream)}
 }
 
-// End says where a stream ends, which is all that an append without events asks for.
-type End struct {
+// StreamEnd says where a stream ends, which is all that an append without events asks for.
+type StreamEnd struct {
 	version, first persistence.Version
 	created        bool
 }
 
-// DecodeEnd decodes the rows of stream_by_name.sql. A stream without a row is at its
+// DecodeStreamEnd decodes the rows of stream_by_name.sql. A stream without a row is at its
 // beginning.
-func DecodeEnd(rows [][][]byte) (End, bool) {
+func DecodeStreamEnd(rows [][][]byte) (StreamEnd, bool) {
 	if len(rows) == 0 {
-		return End{first: 1}, true
+		return StreamEnd{first: 1}, true
 	}
 	version, ok1 := wire.ReadInt8(rows[0][1])
 	first, ok2 := wire.ReadInt8(rows[0][2])
 	if !ok1 || !ok2 || version < 0 || first < 1 || len(rows[0][4]) != 1 {
-		return End{}, false
+		return StreamEnd{}, false
 	}
-	return End{persistence.Version(version), persistence.Version(first), rows[0][4][0] != 0}, true
+	return StreamEnd{persistence.Version(version), persistence.Version(first), rows[0][4][0] != 0}, true
 }
 
 // Outcome returns the outcome of an append without events.
-func (e End) Outcome(item *appender.Item) persistence.Outcome {
+func (e StreamEnd) Outcome(item *appender.Item) persistence.Outcome {
 	if !item.Expected.Admits(e.version, e.first, e.created) {
 		return persistence.Outcome{Err: &persistence.ConflictError{Stream: item.Stream, Expected: item.Expected, Actual: e.version}}
 	}
