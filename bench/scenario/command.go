@@ -45,29 +45,43 @@ func measureThroughput(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	throughput, allocations := measure.None, measure.None
-	if s.Journal == "memory" { // a journal that flushes has other limits
-		throughput, allocations = measure.AtLeast(250_000), measure.AtMost(15)
+	reportRates(s, fed[0], heated[0])
+	reportUsage(s, total, commands)
+	return nil
+}
+
+// inMemory is an aim for journals in memory: a journal that flushes has other limits.
+func inMemory(s *session, a measure.Aim) measure.Aim {
+	if s.Journal == "memory" {
+		return a
 	}
+	return measure.None
+}
+
+func reportRates(s *session, fed, heated []measure.Neighbours[float64]) {
 	callers := fmt.Sprintf("%d-callers", s.scale.callers)
-	rates := make([]float64, len(fed[0]))
-	for i := range fed[0] {
-		rates[i] = fed[0][i].Ours
+	rates := make([]float64, len(fed))
+	for i := range fed {
+		rates[i] = fed[i].Ours
 	}
 	s.Middle(measure.Metric{
-		Name: "commands-" + callers, Unit: "commands/s", Aim: throughput,
+		Name: "commands-" + callers, Unit: "commands/s", Aim: inMemory(s, measure.AtLeast(250_000)),
 		Is: fmt.Sprintf("replies per second to %d callers who ask %d aggregates", s.scale.callers, s.scale.many),
 	}, rates)
 	s.Against(measure.Metric{
 		Name: "commands-" + callers + "-vs-appender", Unit: "commands/s",
 		Is: "replies per second, divided by appends/s of as many goroutines to the bare journal",
-	}, measure.Compared(fed[0], measure.Identity))
+	}, measure.Compared(fed, measure.Identity))
 	s.Against(measure.Metric{
 		Name: "hot-aggregate-" + callers + fmt.Sprintf("-vs-%d", s.scale.many), Unit: "commands/s", Aim: measure.AtLeast(0.8),
 		Is: fmt.Sprintf("replies per second of one aggregate, divided by those of %d", s.scale.many),
-	}, measure.Compared(heated[0], measure.Identity))
+	}, measure.Compared(heated, measure.Identity))
+}
+
+// reportUsage reports what the commands took of this process.
+func reportUsage(s *session, total measure.Usage, commands int) {
 	s.Value(measure.Metric{
-		Name: "allocations-per-command", Unit: "objects", Aim: allocations,
+		Name: "allocations-per-command", Unit: "objects", Aim: inMemory(s, measure.AtMost(15)),
 		Is: "objects from the heap, divided by commands",
 	}, total.Objects/float64(commands))
 	s.Value(measure.Metric{
@@ -78,7 +92,6 @@ func measureThroughput(ctx context.Context, s *session) error {
 		Name: "processor-time-per-command", Unit: "µs",
 		Is: "processor time of this process, divided by commands",
 	}, total.Processor.Seconds()*1e6/float64(commands))
-	return nil
 }
 
 // fed is the journal without aggregates: as many goroutines as callers append

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/stele-es/stele"
 	"github.com/stele-es/stele/actors"
@@ -107,70 +106,5 @@ func measureMemory(ctx context.Context, s *session, j store.Journal) error {
 		Name: "remembered-command", Unit: "B", Aim: measure.AtMost(128),
 		Is: "bytes of heap, divided by the commands with a key that aggregates recognise",
 	}, float64(after-before-stored)/float64(aggregates*each))
-	return nil
-}
-
-// measureSnapshot compares the first answer of an aggregate with a long history and
-// a snapshot with that of one with a short history.
-func measureSnapshot(ctx context.Context, s *session, j store.Journal) error {
-	long, short := s.scale.history, s.scale.history/1000
-	lanes := load.NewLanes("tally", 2)
-	lengths := []persistence.Version{persistence.Version(long), persistence.Version(short)}
-	for i, l := range lanes {
-		if _, err := load.Pump(j, []*load.Lane{l}, deposited, func(l *load.Lane) bool { return l.Version < lengths[i] }); err != nil {
-			return err
-		}
-	}
-	first := func(node *stele.Node, id string, cents int64) (float64, error) {
-		began := time.Now()
-		balance, err := showIt.Ask(ctx, node, id, &bankpb.Show{})
-		took := float64(time.Since(began).Nanoseconds()) / 1e3
-		if err == nil && balance.Cents != cents {
-			err = fmt.Errorf("tally %s has %d cents", id, balance.Cents)
-		}
-		return took, err
-	}
-	err := tallying(ctx, j, fullTallies, func(node *stele.Node) error { // which leaves a snapshot
-		_, err := first(node, "0", int64(long))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	var rounds []measure.Comparison
-	var replays []float64
-	for range 15 {
-		var c measure.Comparison
-		err := tallying(ctx, j, fullTallies, func(node *stele.Node) (err error) {
-			if _, err = first(node, "none", 0); err != nil { // what the first of all costs
-				return err
-			}
-			if c.Ceiling, err = first(node, "1", int64(short)); err != nil {
-				return err
-			}
-			c.Ours, err = first(node, "0", int64(long))
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		rounds = append(rounds, c)
-	}
-	err = tallying(ctx, j, plainTallies, func(node *stele.Node) error {
-		took, err := first(node, "0", int64(long))
-		replays = append(replays, took)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	s.Against(measure.Metric{
-		Name: fmt.Sprintf("first-answer-of-%d-with-snapshot-vs-%d", long, short), Unit: "µs", Aim: measure.AtMost(2),
-		Is: fmt.Sprintf("time to the first answer after %d events and a snapshot, divided by that after %d events", long, short),
-	}, rounds)
-	s.Middle(measure.Metric{
-		Name: fmt.Sprintf("first-answer-of-%d-without-snapshot", long), Unit: "µs",
-		Is: fmt.Sprintf("time to the first answer after %d events without a snapshot", long),
-	}, replays)
 	return nil
 }

@@ -107,41 +107,54 @@ func stored(ctx context.Context, to persistence.Appender, a persistence.Append) 
 	return err
 }
 
+// statements are all calls, in an order in which each finds what it needs: a stream must
+// exist before it is read, and is deleted after it was truncated.
 func statements() []statement {
-	event := func() []persistence.Event { return []persistence.Event{{Type: "t"}} }
-	one := func(ctx context.Context, j persistence.Journal, options persistence.ReadAllOptions) error {
-		for _, err := range j.ReadAll(ctx, options) {
+	return slices.Concat(appendStatements(), streamStatements(), readStatements(), abilityStatements())
+}
+
+func oneEvent() []persistence.Event { return []persistence.Event{{Type: "t"}} }
+
+// ownStream is the stream of the nth call.
+func ownStream(n int) persistence.StreamID { return persistence.StreamID(fmt.Sprintf("named-%d", n)) }
+
+// firstPage reads one page of the global sequence.
+func firstPage(ctx context.Context, j persistence.Journal, options persistence.ReadAllOptions) error {
+	options.PageRows = 10
+	for _, err := range j.ReadAll(ctx, options) {
+		return err
+	}
+	return nil
+}
+
+func readMeasured(ctx context.Context, j persistence.Journal, options persistence.ReadOptions) error {
+	for _, err := range j.Read(ctx, "measured-0", options) {
+		if err != nil {
 			return err
 		}
-		return nil
 	}
-	read := func(ctx context.Context, j persistence.Journal, options persistence.ReadOptions) error {
-		for _, err := range j.Read(ctx, "measured-0", options) {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	named := func(n int) persistence.StreamID { return persistence.StreamID(fmt.Sprintf("named-%d", n)) }
-	rare := filter.Tag().Eq("rare")
+	return nil
+}
+
+// appendStatements are the calls that append.
+func appendStatements() []statement {
 	return []statement{
 		{"append-new", func(ctx context.Context, j persistence.Journal, n int) error {
-			return stored(ctx, j, persistence.Append{Stream: named(n), Expected: persistence.NoStream, Events: event()})
+			return stored(ctx, j, persistence.Append{Stream: ownStream(n), Expected: persistence.NoStream, Events: oneEvent()})
 		}},
 		{"append-exact", func(ctx context.Context, j persistence.Journal, n int) error {
-			return stored(ctx, j, persistence.Append{Stream: named(n), Expected: persistence.Exact(1), Events: event()})
+			return stored(ctx, j, persistence.Append{Stream: ownStream(n), Expected: persistence.Exact(1), Events: oneEvent()})
 		}},
 		{"append-any", func(ctx context.Context, j persistence.Journal, n int) error {
-			return stored(ctx, j, persistence.Append{Stream: named(n), Expected: persistence.Any, Events: event()})
+			return stored(ctx, j, persistence.Append{Stream: ownStream(n), Expected: persistence.Any, Events: oneEvent()})
 		}},
 		{"append-named", func(ctx context.Context, j persistence.Journal, n int) error {
-			events := event()
+			events := oneEvent()
 			events[0].ID = persistence.NewEventID()
-			return stored(ctx, j, persistence.Append{Stream: named(n), Expected: persistence.Any, Events: events})
+			return stored(ctx, j, persistence.Append{Stream: ownStream(n), Expected: persistence.Any, Events: events})
 		}},
 		{"append-nothing", func(ctx context.Context, j persistence.Journal, n int) error {
-			return stored(ctx, j, persistence.Append{Stream: named(n), Expected: persistence.Any})
+			return stored(ctx, j, persistence.Append{Stream: ownStream(n), Expected: persistence.Any})
 		}},
 		{"transact", func(ctx context.Context, j persistence.Journal, n int) error {
 			able, ok := persistence.As[persistence.Transactor](j)
@@ -149,10 +162,16 @@ func statements() []statement {
 				return nil
 			}
 			return able.Transact(ctx, func(_ context.Context, tx persistence.Transaction) error {
-				_, err := tx.Append(persistence.Append{Stream: named(n), Expected: persistence.Any, Events: event()})
+				_, err := tx.Append(persistence.Append{Stream: ownStream(n), Expected: persistence.Any, Events: oneEvent()})
 				return err
 			})
 		}},
+	}
+}
+
+// streamStatements are the calls about streams.
+func streamStatements() []statement {
+	return []statement{
 		{"create", func(ctx context.Context, j persistence.Journal, n int) error {
 			return j.Create(ctx, persistence.StreamID(fmt.Sprintf("made-%d", n)), nil)
 		}},
@@ -161,11 +180,11 @@ func statements() []statement {
 			return err
 		}},
 		{"truncate", func(ctx context.Context, j persistence.Journal, n int) error {
-			_, err := j.Truncate(ctx, named(n), 2)
+			_, err := j.Truncate(ctx, ownStream(n), 2)
 			return err
 		}},
 		{"delete", func(ctx context.Context, j persistence.Journal, n int) error {
-			_, err := j.Delete(ctx, named(n), persistence.Any)
+			_, err := j.Delete(ctx, ownStream(n), persistence.Any)
 			return err
 		}},
 		{"stream", func(ctx context.Context, j persistence.Journal, _ int) error {
@@ -173,24 +192,6 @@ func statements() []statement {
 			return err
 		}},
 		{"head", func(ctx context.Context, j persistence.Journal, _ int) error { _, err := j.Head(ctx); return err }},
-		{"read", func(ctx context.Context, j persistence.Journal, _ int) error {
-			return read(ctx, j, persistence.ReadOptions{})
-		}},
-		{"read-backward", func(ctx context.Context, j persistence.Journal, _ int) error {
-			return read(ctx, j, persistence.ReadOptions{Backward: true, Limit: 1})
-		}},
-		{"read-chosen", func(ctx context.Context, j persistence.Journal, _ int) error {
-			return read(ctx, j, persistence.ReadOptions{Filter: rare})
-		}},
-		{"read-all", func(ctx context.Context, j persistence.Journal, _ int) error {
-			return one(ctx, j, persistence.ReadAllOptions{PageRows: 10})
-		}},
-		{"read-all-backward", func(ctx context.Context, j persistence.Journal, _ int) error {
-			return one(ctx, j, persistence.ReadAllOptions{PageRows: 10, Backward: true})
-		}},
-		{"read-tagged", func(ctx context.Context, j persistence.Journal, _ int) error {
-			return one(ctx, j, persistence.ReadAllOptions{PageRows: 10, Filter: rare})
-		}},
 		{"list", func(ctx context.Context, j persistence.Journal, _ int) error {
 			for _, err := range j.List(ctx, persistence.ListOptions{Limit: 10}) {
 				if err != nil {
@@ -199,6 +200,37 @@ func statements() []statement {
 			}
 			return nil
 		}},
+	}
+}
+
+// readStatements are the calls that read events.
+func readStatements() []statement {
+	rare := filter.Tag().Eq("rare")
+	return []statement{
+		{"read", func(ctx context.Context, j persistence.Journal, _ int) error {
+			return readMeasured(ctx, j, persistence.ReadOptions{})
+		}},
+		{"read-backward", func(ctx context.Context, j persistence.Journal, _ int) error {
+			return readMeasured(ctx, j, persistence.ReadOptions{Backward: true, Limit: 1})
+		}},
+		{"read-chosen", func(ctx context.Context, j persistence.Journal, _ int) error {
+			return readMeasured(ctx, j, persistence.ReadOptions{Filter: rare})
+		}},
+		{"read-all", func(ctx context.Context, j persistence.Journal, _ int) error {
+			return firstPage(ctx, j, persistence.ReadAllOptions{})
+		}},
+		{"read-all-backward", func(ctx context.Context, j persistence.Journal, _ int) error {
+			return firstPage(ctx, j, persistence.ReadAllOptions{Backward: true})
+		}},
+		{"read-tagged", func(ctx context.Context, j persistence.Journal, _ int) error {
+			return firstPage(ctx, j, persistence.ReadAllOptions{Filter: rare})
+		}},
+	}
+}
+
+// abilityStatements are the calls that only some journals have.
+func abilityStatements() []statement {
+	return []statement{
 		{"save-snapshot", func(ctx context.Context, j persistence.Journal, _ int) error {
 			able, ok := persistence.As[persistence.Snapshots](j)
 			if !ok {

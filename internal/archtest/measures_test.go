@@ -11,10 +11,6 @@ import (
 	"github.com/stele-es/stele/internal/archtest"
 )
 
-// complex are the functions that were above a cyclomatic complexity of 15 when the bound
-// was set. The list only shrinks: take off what you have made simpler, add nothing.
-var complex = map[string]int{}
-
 // spread are the types whose methods stood in more than four files when the bound was set,
 // with the number of files. The list only shrinks.
 var spread = map[string]int{
@@ -53,7 +49,7 @@ func TestMeasures(t *testing.T) {
 	} else {
 		t.Log("\n" + measures.Summary())
 	}
-	requireShrinking(t, complex, measures.Over(), "cyclomatic complexity", 15)
+	requireShrinking(t, nil, measures.Over(), "cyclomatic complexity", 15)
 	files := map[string]int{}
 	for _, of := range measures.Spread {
 		files[of.Name] = of.Files
