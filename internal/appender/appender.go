@@ -39,7 +39,7 @@ type Config struct {
 	// BatchEvents and BatchBytes bound a batch, which has at least one append. The
 	// defaults are 1000 events and 8 MiB.
 	BatchEvents, BatchBytes int
-	// Underway is how many batches the committer works on at a time, 1 by default. Then
+	// Underway is the number of batches that the committer works on at a time, 1 by default. Then
 	// a batch leaves the others their share of what there is, unless it is little: who
 	// stores a batch and who forms the next work side by side.
 	Underway int

@@ -6,7 +6,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Batch is what one commit stores: at most one append for each stream, in the
+// Batch holds the appends that one commit stores: at most one append for each stream, in the
 // order of arrival. Items and their events are read-only.
 type Batch struct {
 	Items  []Item // at least one
@@ -43,7 +43,7 @@ func (q *Queue) take() *Batch {
 	}
 }
 
-// little is how many appends are not worth dividing: a batch costs the store about
+// little is the number of appends that are not worth dividing: a batch costs the store about
 // what so many appends in it do.
 const little = 64
 

@@ -40,7 +40,7 @@ func (q *Queue) queueTurn(chain *persistence.Chain, l *lane) {
 	q.turns[chain] = t
 }
 
-// turn is how many appends of a chain may be taken from a lane together; without
+// turn is the number of appends of a chain that may be taken from a lane together; without
 // a chain it is one.
 func (q *Queue) turn(chain *persistence.Chain, l *lane) int {
 	if chain == nil {

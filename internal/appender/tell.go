@@ -28,7 +28,7 @@ func (q *Queue) tell(entries []entry, outcome func(i int) persistence.Outcome, i
 
 // Again calls f, and calls it once more when a callback has ended the goroutine in it,
 // before the goroutine ends. So a loop that settles goes on although nobody can keep a
-// goroutine that runtime.Goexit has begun to end. What was settled the first time must not
+// goroutine that runtime.Goexit has begun to end. Appends settled the first time must not
 // harm the second; [Batch.Settle] and [Batch.SettleParts] do nothing then. A panic is
 // passed on.
 func Again(f func()) {

@@ -45,7 +45,7 @@ func (w *wait) settle(i int, o persistence.Outcome) {
 	}
 }
 
-// outcomes are the results so far. What is open is in a batch, and its caller
+// outcomes are the results so far. An append that is open is in a batch, and its caller
 // left: it may be stored or not.
 func (w *wait) outcomes(ctx context.Context) []persistence.Outcome {
 	w.mu.Lock()

@@ -36,7 +36,7 @@ type Difference struct {
 	// At is the place, as an expression in Go behind the value: ".Lines[2].Price". It is
 	// empty when the values themselves differ, as those of two types do.
 	At string
-	// A and B are what stands there. One that is not valid is missing.
+	// A and B are the values there. One that is not valid is missing.
 	A, B reflect.Value
 }
 
@@ -46,7 +46,7 @@ func First(a, b any) *Difference {
 }
 
 // Lost returns the first part of a value that another one lacks or has otherwise, or
-// nil. What is zero in the value does not count, whatever the other one has there.
+// nil. A zero in the value does not count, whatever the other one has there.
 func Lost(value, other any) *Difference {
 	return (&comparison{lost: true}).same(reflect.ValueOf(value), reflect.ValueOf(other))
 }

@@ -8,8 +8,8 @@
 //		Append:  faultjournal.Random(seed, faultjournal.Rates{Before: 0.1, After: 0.1}),
 //	})
 //
-// What happens is decided by functions of the stream and the number of the
-// attempt in it, so a seed means the same faults however goroutines interleave.
+// Functions of the stream and of the number of the attempt in it decide about the faults, so
+// a seed means the same faults however goroutines interleave.
 // Between its faults it is a [persistence.Journal] as good as the one inside: it
 // keeps the order of each stream and breaks chains. It is also a
 // [persistence.Submitter] and a [persistence.PageReader], whatever the other is.

@@ -23,7 +23,7 @@ type Config struct {
 	Read func(stream persistence.StreamID, n int) ReadFault
 }
 
-// Fault is what happens to one append. The zero Fault is none.
+// Fault is the harm done to one append. The zero Fault is none.
 type Fault struct {
 	// Until and Delay come first: the append waits for the channel, if there is one,
 	// and then for the time.
@@ -44,7 +44,7 @@ type Fault struct {
 	Twice time.Duration
 }
 
-// ReadFault is what happens to one reading of a stream.
+// ReadFault is the harm done to one reading of a stream.
 type ReadFault struct {
 	// Until and Delay come first, unless the context ends before.
 	Until <-chan struct{}
@@ -231,7 +231,7 @@ func unknown(a *persistence.Append) persistence.Outcome {
 }
 
 func (j *Journal) store(a *persistence.Append) persistence.Outcome {
-	// Whoever wanted it may have left: a commit is not called back.
+	// The caller may have left: a commit is not called back.
 	outcomes, err := j.Journal.Append(context.Background(), *a) //nolint:forbidigo // the root of every commit
 	if err != nil {
 		return persistence.Outcome{Err: err}

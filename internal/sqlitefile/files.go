@@ -6,8 +6,8 @@
 //	…
 //	if err := files.Check(); err != nil { … nothing may be stored … }
 //
-// It opens no file: to close one again would take SQLite's locks from it (POSIX). What it
-// locks, see [TryLock], are files beside it.
+// It opens no file: to close one again would take SQLite's locks from it (POSIX). It locks
+// files beside it, see [TryLock].
 package sqlitefile
 
 import (
@@ -123,7 +123,7 @@ func (f *Files) Modified() (at time.Time, size int64) {
 	return now.ModTime(), now.Size()
 }
 
-// Names is how many names (hard links) a file has, 0 when that is not known or the
+// Names is the number of names (hard links) of a file, 0 when that is not known or the
 // file is not there.
 func Names(path string) int {
 	info, err := os.Stat(path)

@@ -2,5 +2,5 @@ package sqlitefile
 
 import "errors"
 
-// ErrLocked is what [TryLock] returns when another has the lock.
+// ErrLocked is the error of [TryLock] when another process has the lock.
 var ErrLocked = errors.New("locked by another")

@@ -30,14 +30,14 @@ type Server interface {
 	SlowDown(longer time.Duration) error
 }
 
-// Crash ends the server under load, again and again. What was flushed is all that
+// Crash ends the server under load, again and again. Only flushed data
 // is left then, so that an acknowledgement or a delivery that came too early shows
 // in the end: positions are given anew to what comes after.
 type Crash struct {
 	Target
 	// Server is the one that Target.URL leads to, best a [Fragile] one.
 	Server Server
-	// Rounds is how often it crashes.
+	// Rounds is the number of crashes.
 	Rounds int
 	// Mode names in the report how the journals are opened.
 	Mode string

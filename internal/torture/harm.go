@@ -61,7 +61,7 @@ type killer struct {
 	err    error // why it could not go on
 }
 
-// run kills until ctx is done. Who started it waits for its end.
+// run kills until ctx is done. The program that started it waits for its end.
 func (k *killer) run(ctx context.Context) {
 	conn, err := connect(context.WithoutCancel(ctx), k.url, "torture killer")
 	if err != nil {
@@ -90,7 +90,7 @@ func (k *killer) run(ctx context.Context) {
 	}
 }
 
-// killedPer is how many appends are stored at least between two kills.
+// killedPer is the least number of appends that are stored between two kills.
 const killedPer = 20
 
 // openForeign begins a transaction that has nothing to do with the journal: it has

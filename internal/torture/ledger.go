@@ -40,7 +40,7 @@ type attempt struct {
 	unknown []persistence.EventID // the ids that are to tell
 }
 
-// told is what a writer knows of its attempt.
+// told is the outcome of an attempt as its writer knows it.
 type told int
 
 const (
@@ -50,7 +50,7 @@ const (
 	unknown
 )
 
-// tag is what a payload says: which event of which attempt it is, and of how many.
+// tag is the content of a payload: which event of which attempt it is, and of how many.
 type tag struct {
 	attempt uint64
 	index   uint16

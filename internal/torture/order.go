@@ -14,7 +14,7 @@ type Order struct {
 	Target
 	// Connections write at once, 16 or more.
 	Connections int
-	// Duration is how long they write.
+	// Duration is the time for which they write.
 	Duration time.Duration
 }
 

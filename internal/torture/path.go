@@ -17,7 +17,7 @@ import (
 // conflicts, journals leave the hot path.
 type Path struct {
 	Target
-	// Duration is how long they write.
+	// Duration is the time for which they write.
 	Duration time.Duration
 }
 

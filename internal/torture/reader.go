@@ -24,7 +24,7 @@ type delivery struct {
 	tag      tag
 }
 
-// stands reports that what was delivered is what stands in a row. A row that is not there
+// stands reports that a delivered event equals its row. A row that is not there
 // is nil.
 func (d *delivery) stands(e *row) bool {
 	return e != nil && e.id == d.id && e.tag == d.tag && e.stream == d.stream && e.version == int64(d.version)

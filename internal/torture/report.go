@@ -10,7 +10,7 @@ import (
 // Fault is a way in which a promise was broken.
 type Fault string
 
-// What the tables tell of appends.
+// Faults of appends, found in the tables.
 const (
 	// Lost is an event whose append was acknowledged, and that is not there.
 	Lost Fault = "acknowledged but lost"
@@ -34,7 +34,7 @@ const (
 	Unexplained Fault = "unexplained"
 )
 
-// What the tables tell of what readers were given.
+// Faults of deliveries to readers, found in the tables.
 const (
 	// Skipped is an event that a reader has passed without seeing it.
 	Skipped Fault = "not delivered"
@@ -104,7 +104,7 @@ func newDelays(delays []time.Duration) Delays {
 	return Delays{delays[len(delays)/2], delays[len(delays)*99/100]}
 }
 
-// shown is how many faults of a sort are told in full.
+// shown is the number of faults of a sort that are printed in full.
 const shown = 3
 
 func (r *Report) found(fault Fault, format string, arguments ...any) {

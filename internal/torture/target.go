@@ -12,7 +12,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Journal is what users of a journal on Postgres have in hand.
+// Journal is a journal on Postgres as its users have it.
 type Journal interface {
 	persistence.Journal
 	persistence.Submitter
@@ -26,7 +26,7 @@ type Journal interface {
 // Opener opens the journal of one node.
 type Opener func(ctx context.Context, url string) (Journal, error)
 
-// Target is what a program tortures.
+// Target is the server and the journal that a program tortures.
 type Target struct {
 	// URL is a migrated database of its own, as seen by a superuser.
 	URL string
@@ -41,8 +41,8 @@ func (t *Target) lots(goroutine int) *rand.Rand {
 	return rand.New(rand.NewPCG(t.Seed, uint64(goroutine))) //nolint:gosec // it has to be repeatable
 }
 
-// pause lets time pass, which is what these programs do to others; they never
-// wait so for something to happen. It reports whether ctx goes on.
+// pause lets time pass: delay is one of the harms that these programs do. They never
+// wait for an event like this. It reports whether ctx goes on.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -77,5 +77,5 @@ func eventually(ctx context.Context, what string, done func() (bool, error)) err
 // ErrStalled says that something has not gone on for as long as it may take.
 var ErrStalled = errors.New("gave up")
 
-// patience is how long anything may take on a machine that is busy otherwise.
+// patience is the longest time that anything may take on a machine that is busy otherwise.
 const patience = time.Minute

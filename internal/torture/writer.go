@@ -160,7 +160,7 @@ func (w *writer) transact(ctx context.Context) error {
 	return err
 }
 
-// hesitation is how long a transaction stays open. The order lock is held, so few
+// hesitation is the time for which a transaction stays open. The order lock is held, so few
 // can be long.
 func hesitation(lots *rand.Rand) time.Duration {
 	switch n := lots.IntN(20); {

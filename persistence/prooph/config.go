@@ -42,7 +42,7 @@ type Config struct {
 	ConnectTimeout time.Duration
 }
 
-// Progress is how far an import has come.
+// Progress counts the rows of an import so far.
 type Progress struct {
 	// Read of Total rows are done, of which Stored are in the journal.
 	Read, Total, Stored int64

@@ -10,9 +10,9 @@
 // the rows of each table. Versions are those that the metadata claims as
 // "_aggregate_version" where that counts the events of the stream, which it does in
 // tables by the aggregate-stream strategy and in single-stream tables that are
-// split; elsewhere the order of the rows is the version. What a journal's rules do
-// not allow is found, counted, and left out or mended as the policies say; without
-// a policy the import ends there.
+// split; elsewhere the order of the rows is the version. Rows that
+// the rules of a journal do not allow are found, counted, and left out or mended as the
+// policies say; without a policy the import ends there.
 //
 // Between tables there is no order in prooph but the clock of the writers. Events
 // are merged by it: next comes the table whose next row has the least created_at,

@@ -197,8 +197,8 @@ func (t *transfer) flush(ctx context.Context) error {
 	return nil
 }
 
-// describe gives a stream its metadata, when a table is one stream. What a table
-// that is split has of it belongs to none of its streams.
+// describe gives a stream its metadata, when a table is one stream. The metadata of a
+// table that is split belongs to none of its streams.
 func (t *transfer) describe(ctx context.Context, table *table) error {
 	if t.fitter.splits(table) {
 		return nil

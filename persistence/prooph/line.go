@@ -2,7 +2,7 @@ package prooph
 
 import "github.com/stele-es/stele/persistence"
 
-// line is how far one stream has come.
+// line is the state of one stream in the import.
 type line struct {
 	table int                 // the table that feeds it
 	head  persistence.Version // of the stream in the journal
@@ -13,7 +13,7 @@ type line struct {
 // span is a closed range of versions.
 type span struct{ from, to persistence.Version }
 
-// problem is what is wrong with a claimed version, or 0. A row that claims none
+// problem is the fault of a claimed version, or 0. A row that claims none
 // has the next one.
 func (l *line) problem(claimed persistence.Version) Problem {
 	switch {

@@ -5,7 +5,7 @@ import (
 	"context"
 )
 
-// What a merge keeps of all its tables at a time, and the most of one.
+// Limits of the rows that a merge keeps at a time, of all its tables and of one.
 const (
 	mergeRows, mergeBytes = 20_000, 32 << 20
 	pageRows, pageBytes   = 1000, 4 << 20

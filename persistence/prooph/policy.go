@@ -48,7 +48,7 @@ func (p Problem) String() string {
 
 func (p Problem) mendable() bool { return p >= Hole && p <= Metadata }
 
-// Policy is what becomes of a row with a problem.
+// Policy says how a row with a problem is treated.
 type Policy int
 
 const (
@@ -58,8 +58,8 @@ const (
 	// on without it; a row skipped for its version is as if it had never been, so that
 	// behind a hole all are skipped until it is filled.
 	Skip
-	// Mend makes the row fit, as the problem's comment says. What cannot be mended is
-	// refused all the same.
+	// Mend makes the row fit, as the problem's comment says. A row that cannot be mended
+	// is refused all the same.
 	Mend
 )
 

@@ -7,11 +7,11 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// MaxFindings is how many findings a report keeps of each problem. All are
+// MaxFindings is the highest number of findings of one problem in a report. All are
 // counted.
 const MaxFindings = 100
 
-// Report is what an import did, or what [Check] found that it would do.
+// Report counts what an import did, or would do according to [Check].
 type Report struct {
 	// Tables were read, and Streams were made of them.
 	Tables, Streams int
@@ -31,7 +31,7 @@ type Report struct {
 
 // Finding is one problem of one row. It holds no payload and no metadata.
 type Finding struct {
-	// Problem is what is wrong.
+	// Problem names the fault.
 	Problem Problem
 	// Table is the name of the stream in prooph.
 	Table string
@@ -41,7 +41,7 @@ type Finding struct {
 	Stream persistence.StreamID
 	// Claimed is the version that the row claims; 0 is not known.
 	Claimed persistence.Version
-	// Policy is what was done.
+	// Policy is the policy that was followed.
 	Policy Policy
 	// Err is the rule that was broken, if it is one of ours.
 	Err error

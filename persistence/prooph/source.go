@@ -111,7 +111,7 @@ func listed(tables []*table, name string) bool {
 	return false
 }
 
-// count is how many rows the tables have.
+// count is the number of rows of the tables.
 func (s *source) count(ctx context.Context, tables []*table) (total int64, err error) {
 	for _, t := range tables {
 		if t.strategy == Detect {

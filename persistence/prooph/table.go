@@ -34,7 +34,7 @@ type row struct {
 	name              string
 	payload, metadata []byte
 	at                pgtype.Timestamp
-	// What the metadata says of the aggregate, as text; nil when it does not.
+	// The aggregate according to the metadata, as text; nil when it is not named there.
 	aggregateType, aggregateID, version *string
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Decoded is what an event says.
+// Decoded is the content of an event.
 type Decoded struct {
 	// Encoding is how the payload was written, [persistence.Raw] when nobody can tell.
 	Encoding persistence.Encoding
@@ -37,11 +37,11 @@ type Decoded struct {
 type UndecodableError struct {
 	// Type is the event's type.
 	Type string
-	// Schema is what the journal knows it by; 0 is nothing.
+	// Schema is its id in the journal; 0 is none.
 	Schema persistence.SchemaID
 	// Reason completes "event … cannot be decoded: ".
 	Reason string
-	// Err is what the decoder said, if that was the reason.
+	// Err is the error of the decoder, if that was the reason.
 	Err error
 }
 

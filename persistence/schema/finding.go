@@ -68,7 +68,7 @@ const (
 	OneofChanged Change = "oneof changed"
 	// PackingChanged is a repeated field that is written in another way; both are read.
 	PackingChanged Change = "packing changed"
-	// DefaultChanged is what a field reads as where nothing was set.
+	// DefaultChanged is a change of the value that a field has where nothing was set.
 	DefaultChanged Change = "default changed"
 	// EnumValueRemoved is a value of an enum that the program does not know any more.
 	EnumValueRemoved Change = "enum value removed"
@@ -116,7 +116,7 @@ type Finding struct {
 	// were sent, and Type the type under which they are stored.
 	Kind, Type string
 	// Message is the message, or the struct, that has changed: the type's own or one
-	// inside it. Field is what in it has changed, empty for all of it.
+	// inside it. Field is the part of it that has changed, empty for all of it.
 	Message, Field string
 	// Was is how it is stored, Is what the program knows; empty is nothing.
 	Was, Is string

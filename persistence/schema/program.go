@@ -15,7 +15,7 @@ import (
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// Program is what a program reads and stores.
+// Program describes what a program reads and stores.
 type Program struct {
 	// Events are the types of events that it knows, by the kind of their aggregates.
 	// Kinds that are not here belong to other programs and are not looked at.
@@ -23,7 +23,7 @@ type Program struct {
 	// Commands are those that its aggregates handle, by kind: what others have sent them
 	// is read as these types.
 	Commands map[string][]*codec.Type
-	// Replies are what its aggregates answer, by kind.
+	// Replies are the answers of its aggregates, by kind.
 	Replies map[string][]*codec.Type
 	// Sends are the kinds of its aggregates that may send commands.
 	Sends map[string]bool
@@ -34,7 +34,7 @@ type Program struct {
 	Upcasters *upcast.Chain
 }
 
-// Role is what a type is stored as.
+// Role is the use of a stored type.
 type Role string
 
 // The roles.
@@ -62,7 +62,7 @@ const (
 	looked = `{"title":"$stele.looked"}`
 )
 
-// kindEntry is what a program knows of one kind.
+// kindEntry is the knowledge of a program about one kind.
 type kindEntry struct {
 	Title    string                          `json:"title"`
 	Kind     string                          `json:"kind"`
@@ -225,7 +225,7 @@ func LookThrough(ctx context.Context, journal persistence.Journal) error {
 	return nil
 }
 
-// Catalogue is what a journal holds of descriptions: of what is stored, and of what
+// Catalogue holds the descriptions that a journal has: of what is stored, and of what
 // programs have known of kinds. It is read at once, and never changes.
 type Catalogue struct {
 	all    []persistence.Schema
@@ -305,7 +305,7 @@ func (c *Catalogue) Senders() []string {
 	return slices.Sorted(maps.Keys(c.sends))
 }
 
-// Stored is what was noted, see [Note], the first first.
+// Stored are the notes, see [Note], the first first.
 func (c *Catalogue) Stored() []Stored {
 	all := make([]Stored, len(c.stored))
 	for i, one := range c.stored {

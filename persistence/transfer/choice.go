@@ -68,7 +68,7 @@ func (b byName) Match(recorded *persistence.Recorded) bool { return b.has(record
 // Check fulfils [persistence.Filter].
 func (b byName) Check() error { return b.check() }
 
-// both is what two filters choose, of which the first may be nil.
+// both chooses the events that two filters choose, of which the first may be nil.
 func both(first, second persistence.Filter) persistence.Filter {
 	switch {
 	case first == nil:

@@ -28,7 +28,7 @@
 // commands were sent. A file may go on with another
 // header: exports can be continued in the same one.
 //
-// Who imports reads strictly: a line that is too long, has a field twice, a field
+// An import reads strictly: a line that is too long, has a field twice, a field
 // that is not known or a value that no journal can have stored ends the import with
 // a [*LineError], and nothing of it is stored. What stands there already is passed
 // over, so an import that was interrupted is repeated.

@@ -198,7 +198,7 @@ type writer struct {
 	summary  Summary
 }
 
-// flushAt is how many bytes are gathered before they are written.
+// flushAt is the number of bytes that are gathered before they are written.
 const flushAt = 256 << 10
 
 func newWriter(to io.Writer, format Format, journal persistence.JournalID, schemas *descriptions) *writer {

@@ -133,7 +133,7 @@ func (r *reading) next() ([]byte, error) {
 	return r.long, err
 }
 
-// fault is what is wrong with the line behind those that were read.
+// fault is the error of the line behind those that were read.
 func (r *reading) fault(err error) error {
 	if _, placed := errors.AsType[*LineError](err); placed {
 		return err
@@ -173,7 +173,7 @@ func (r *reading) line(ctx context.Context, line []byte) error {
 	return nil
 }
 
-// progressLines is how many lines are read between two notes of progress.
+// progressLines is the number of lines that are read between two notes of progress.
 const progressLines = 1000
 
 func (r *reading) take(ctx context.Context, rec *record, line []byte) error {
@@ -273,7 +273,7 @@ func newStore(journal persistence.Journal, importer persistence.Importer, schema
 	return &store{journal: journal, importer: importer, schemas: schemas, noted: map[schema.Stored]bool{}}
 }
 
-// known is what is known of a stream, and the line that says it, 0 for none.
+// known is the state of a stream according to the file, and the line that says it, 0 for none.
 type known struct {
 	info persistence.StreamInfo
 	line int64

@@ -29,7 +29,7 @@ type RetainOptions struct {
 	// So a clock that is ahead for a moment lets nothing go, and a journal to which nobody
 	// writes loses nothing by growing old. 0 sets no such bound.
 	OlderThan time.Duration
-	// Keep is how many of the newest events of each stream stay. 0 sets no such bound.
+	// Keep is the number of the newest events of each stream that stay. 0 sets no such bound.
 	// One of Before, OlderThan and Keep must be set.
 	Keep int
 	// Floors are the places, by whose they are, up to which events were used: the
@@ -56,28 +56,28 @@ type RetainOptions struct {
 	DryRun bool
 }
 
-// Cut is what is to become, or has become, of one stream.
+// Cut is the change of one stream, planned or done.
 type Cut struct {
 	// Stream is its name.
 	Stream persistence.StreamID
 	// First is the first version that could be read, Before the first that can be
 	// read afterwards. They are equal when nothing goes.
 	First, Before persistence.Version
-	// Held is what keeps events that are old enough: the name of a floor, "snapshot",
+	// Held names the reasons that keep events which are old enough: the name of a floor, "snapshot",
 	// or "" when nothing does.
 	Held string
 }
 
-// Events is how many events go.
+// Events is the number of events that go.
 func (c *Cut) Events() int64 { return int64(c.Before - c.First) }
 
-// Plan is what [Retain] does, or would do.
+// Plan lists the changes that [Retain] makes, or would make.
 type Plan struct {
 	// Cuts are the streams that lose events or would if nothing held them, by name.
 	Cuts []Cut
-	// Events is how many go in all.
+	// Events is the number that go in all.
 	Events int64
-	// Emptied is how many events were scavenged.
+	// Emptied is the number of events that were scavenged.
 	Emptied int64
 }
 
@@ -110,7 +110,7 @@ type retention struct {
 	events    int64 // of these
 }
 
-// atOnce is how many events are archived before some are truncated.
+// atOnce is the number of events that are archived before some are truncated.
 const atOnce = 10_000
 
 func newRetention(ctx context.Context, journal persistence.Journal, options *RetainOptions) (*retention, error) {
@@ -252,7 +252,7 @@ func (r *retention) cut(ctx context.Context, info *persistence.StreamInfo) (Cut,
 	return cut, nil
 }
 
-// holder is what keeps an event, "" when nothing does.
+// holder is the reason that keeps an event, "" when there is none.
 func (r *retention) holder(recorded *persistence.Recorded, recoverable persistence.Version) string {
 	if recorded.Version >= recoverable {
 		return "snapshot"
@@ -349,7 +349,7 @@ func (r *retention) keep(ctx context.Context, cuts []Cut) error {
 	for i := range cuts {
 		err := r.keepStream(ctx, &cuts[i])
 		if gone(err) {
-			// What is not in the archive as a whole is not truncated.
+			// An event that is not in the archive as a whole is not truncated.
 			cuts[i].Before, err = cuts[i].First, nil
 		}
 		if err != nil {

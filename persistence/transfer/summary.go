@@ -6,7 +6,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Summary is what was moved, also by a call that has ended with an error.
+// Summary counts what was moved, also by a call that has ended with an error.
 type Summary struct {
 	// Journal is where it comes from; of a file with several headers, the last.
 	Journal persistence.JournalID

@@ -13,21 +13,21 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Report is what a comparison of two journals has found.
+// Report is the result of a comparison of two journals.
 type Report struct {
 	// Equal says that the streams that were compared hold the same on both sides.
 	Equal bool
 	// SamePositions says that the events also stand at the same places.
 	SamePositions bool
-	// From and To are what was compared on each side.
+	// From and To count what was compared on each side.
 	From, To Side
 	// Differences are the streams that differ, by name, [MostDifferences] at most.
 	Differences []Difference
 }
 
-// Side is what one journal holds of what was compared.
+// Side counts the compared part of one journal.
 type Side struct {
-	// Events and Streams are how many there are.
+	// Events and Streams are their numbers.
 	Events, Streams int64
 	// Digest is equal on both sides when the events are.
 	Digest [sha256.Size]byte
@@ -40,7 +40,7 @@ type Difference struct {
 	// From and To are the numbers of events on each side, those included that cannot
 	// be read any more.
 	From, To int64
-	// What says what differs: "events" or "state".
+	// What names the difference: "events" or "state".
 	What string
 }
 

@@ -36,7 +36,7 @@ func main() {
 	os.Exit(code)
 }
 
-// plan is what the command line asks for.
+// plan holds the choices of the command line.
 type plan struct {
 	duration time.Duration
 	length   time.Duration
