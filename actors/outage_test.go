@@ -382,7 +382,7 @@ func TestCorrupt(t *testing.T) {
 		"nothing":           {func(r *persistence.Recorded) { r.Payload = nil }, "decode test.kept"},
 		"null":              {func(r *persistence.Recorded) { r.Payload = []byte("null") }, "decode test.kept"},
 		"wrong field":       {func(r *persistence.Recorded) { r.Payload = []byte(`{"Tag":77}`) }, "field Tag has the wrong type"},
-		"two values":        {func(r *persistence.Recorded) { r.Payload = append(r.Payload, r.Payload...) }, "not valid JSON"},
+		"two values":        {func(r *persistence.Recorded) { r.Payload = append(r.Payload, r.Payload...) }, "more than one"},
 		"hole":              {func(r *persistence.Recorded) { r.Version++ }, "follows version 2"},
 		"twice":             {func(r *persistence.Recorded) { r.Version-- }, "follows version 2"},
 		"On panics":         {func(r *persistence.Recorded) { r.Payload = []byte(`{"Tag":"panic"}`) }, "On for test.kept panicked with a string"},

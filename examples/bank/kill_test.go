@@ -7,11 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,25 +22,15 @@ import (
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/examples/bank/bank"
 	"github.com/stele-es/stele/examples/bank/bankpb"
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres"
 	"github.com/stele-es/stele/persistence/sqlite"
 )
 
-// asChild as first argument makes the test program a bank that moves money until it
-// is killed.
-const asChild = "-move-money"
-
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == asChild {
-		fmt.Fprintln(os.Stderr, moveMoney(context.Background(), os.Args[2]))
-		os.Exit(1)
-	}
-	if len(os.Args) > 3 && os.Args[1] == asCrowd {
-		fmt.Fprintln(os.Stderr, crowd(context.Background(), os.Args[2], os.Args[3]))
-		os.Exit(1)
-	}
+	killtest.Main(map[string]killtest.Role{"move money": moveMoney, "crowd": crowd})
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
@@ -62,8 +50,8 @@ func open(ctx context.Context, where string) (persistence.Journal, error) {
 
 // moveMoney starts a transfer for each line that it is given, and says so on standard
 // output. Every fifth goes to somebody without an account.
-func moveMoney(ctx context.Context, where string) error {
-	journal, err := open(ctx, where)
+func moveMoney(ctx context.Context, arguments []string) error {
+	journal, err := open(ctx, arguments[0])
 	if err != nil {
 		return err
 	}
@@ -102,7 +90,7 @@ func TestLongKill(t *testing.T) {
 	for range 8 {
 		child := begin(t, path)
 		started = append(started, child.start(5+rand.IntN(100))...) //nolint:gosec // a story
-		child.kill()
+		child.Kill()
 	}
 	require.Greater(t, len(started), 50)
 
@@ -115,18 +103,18 @@ func TestLongKillOneOfTwo(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
 	const kills = 20
-	banks := []*bankProcess{begin(t, url), begin(t, url)}
+	banks := []bankProcess{begin(t, url), begin(t, url)}
 	var started []string
 	for i := range kills {
 		killed := i % 2
 		for _, at := range []int{1 - killed, killed} {
 			started = append(started, banks[at].start(3+rand.IntN(12))...) //nolint:gosec // a story
 		}
-		banks[killed].kill()
+		banks[killed].Kill()
 		banks[killed] = begin(t, url)
 	}
 	for _, child := range banks {
-		child.kill()
+		child.Kill()
 	}
 	require.Greater(t, len(started), 4*kills)
 
@@ -134,39 +122,23 @@ func TestLongKillOneOfTwo(t *testing.T) {
 }
 
 // bankProcess is a bank in a process of its own.
-type bankProcess struct {
-	t       *testing.T
-	command *exec.Cmd
-	wishes  io.Writer
-	lines   *bufio.Scanner
-}
+type bankProcess struct{ *killtest.Child }
 
-func begin(t *testing.T, where string) *bankProcess {
+func begin(t *testing.T, where string) bankProcess {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], asChild, where)
-	child.Stderr = t.Output()
-	in, err := child.StdinPipe()
-	require.NoError(t, err)
-	out, err := child.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, child.Start())
-	return &bankProcess{t, child, in, bufio.NewScanner(out)}
+	return bankProcess{killtest.Start(t, "move money", where)}
 }
 
 // start has the bank start so many transfers, and returns those of which it has said
 // that they are started. What they send is on its way then.
-func (b *bankProcess) start(count int) (started []string) {
-	_, _ = io.WriteString(b.wishes, strings.Repeat("\n", count)) // to one that has ended, perhaps
-	for ; count > 0 && b.lines.Scan(); count-- {
-		started = append(started, b.lines.Text())
+func (b bankProcess) start(count int) (started []string) {
+	b.Say(strings.Repeat("\n", count-1)) // to one that has ended, perhaps
+	for range count {
+		if id, said := b.Line(); said {
+			started = append(started, id)
+		}
 	}
 	return started
-}
-
-func (b *bankProcess) kill() {
-	b.t.Helper()
-	require.NoError(b.t, b.command.Process.Kill())
-	_ = b.command.Wait() // it was killed
 }
 
 // settled starts a bank on what the killed ones have left, and waits until all of the

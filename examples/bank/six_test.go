@@ -3,20 +3,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,14 +22,11 @@ import (
 	"github.com/stele-es/stele/actors"
 	"github.com/stele-es/stele/examples/bank/bank"
 	"github.com/stele-es/stele/examples/bank/bankpb"
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
-
-// asCrowd as first argument makes the test program a bank with many customers at once
-// until it is killed.
-const asCrowd = "-crowd"
 
 var killFor = flag.Duration("kill-for", 15*time.Second, "how long six banks on one journal are killed and halted")
 
@@ -54,7 +46,8 @@ func accountOf(i int) string { return fmt.Sprint("a", i) }
 // crowd has customers start transfers without a pause, and says of each on standard
 // output that it was started. What fails is asked again under its key, so that each is
 // started once.
-func crowd(ctx context.Context, name, where string) error {
+func crowd(ctx context.Context, arguments []string) error {
+	name, where := arguments[0], arguments[1]
 	journal, err := open(ctx, where)
 	if err != nil {
 		return err
@@ -186,39 +179,20 @@ func torment(t *testing.T, url string) (started []string, kills, pauses int) {
 
 func oneLife(t *testing.T, url, name string, end time.Time) (started []string, halted bool) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], asCrowd, name, url)
-	child.Stderr = t.Output()
-	out, err := child.StdoutPipe()
-	if err != nil || child.Start() != nil {
-		t.Error("a bank does not start", err)
-		return nil, false
-	}
+	child := killtest.Start(t, "crowd", name, url)
 	halted = rand.IntN(3) == 0                                                                                    //nolint:gosec // a story
 	life := min(time.Duration(2000+rand.IntN(6000))*time.Millisecond, max(time.Until(end), 100*time.Millisecond)) //nolint:gosec // a story
 	go func() {                                                                                                   // ends before the output does
 		<-time.After(life / 2)
 		if halted {
-			_ = child.Process.Signal(syscall.SIGSTOP)
+			child.Halt()
 			<-time.After(min(time.Duration(1000+rand.IntN(3000))*time.Millisecond, max(time.Until(end), 0))) //nolint:gosec // a story
-			_ = child.Process.Signal(syscall.SIGCONT)
+			child.Continue()
 		}
 		<-time.After(life / 2)
-		_ = child.Process.Kill()
+		child.Stab()
 	}()
-	started = lines(out)
-	_ = child.Wait() // it was killed
-	return started, halted
-}
-
-// lines are those that were written whole.
-func lines(out io.Reader) (all []string) {
-	for reader := bufio.NewReader(out); ; {
-		line, err := reader.ReadString('\n')
-		if err != nil {
-			return all
-		}
-		all = append(all, strings.TrimSuffix(line, "\n"))
-	}
+	return child.Rest(), halted
 }
 
 // serveUntil asks for a balance every ten milliseconds, and returns how long the answers

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/stele-es/stele"
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres"
@@ -29,15 +29,8 @@ import (
 	sqlitetarget "github.com/stele-es/stele/projections/sqlite"
 )
 
-// asChild as first argument makes the test program a shop whose stock is filled until it
-// is killed.
-const asChild = "-fill-stock"
-
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == asChild {
-		fmt.Fprintln(os.Stderr, fillStock(context.Background(), os.Args[2]))
-		os.Exit(1)
-	}
+	killtest.Main(map[string]killtest.Role{"fill stock": fillStock})
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
@@ -75,8 +68,8 @@ func openShop(ctx context.Context, where string) (node *stele.Node, journal pers
 }
 
 // fillStock adds to an item for each line that it is given, and says so.
-func fillStock(ctx context.Context, where string) error {
-	node, _, _, err := openShop(ctx, where)
+func fillStock(ctx context.Context, arguments []string) error {
+	node, _, _, err := openShop(ctx, arguments[0])
 	if err != nil {
 		return err
 	}
@@ -107,22 +100,14 @@ func TestLongReactionsAreKilled(t *testing.T) {
 			t.Parallel()
 			where, filled := where(t), 0
 			for range kills {
-				child := exec.CommandContext(t.Context(), os.Args[0], asChild, where)
-				child.Stderr = t.Output()
-				in, err := child.StdinPipe()
-				require.NoError(t, err)
-				out, err := child.StdoutPipe()
-				require.NoError(t, err)
-				require.NoError(t, child.Start())
-				answers := bufio.NewScanner(out)
+				child := killtest.Start(t, "fill stock", where)
 				for range 5 + rand.N(60) { //nolint:gosec // a story
-					_, err := fmt.Fprintln(in, rand.N(items), 1+rand.N(1000)) //nolint:gosec // a story
-					require.NoError(t, err)
-					require.True(t, answers.Scan(), "it does not fill")
+					child.Say(fmt.Sprint(rand.N(items), " ", 1+rand.N(1000))) //nolint:gosec // a story
+					_, answered := child.Line()
+					require.True(t, answered, "it does not fill")
 					filled++
 				}
-				require.NoError(t, child.Process.Kill())
-				_ = child.Wait() // it was killed
+				child.Kill()
 			}
 
 			node, journal, closeBoth, err := openShop(t.Context(), where)

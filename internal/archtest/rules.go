@@ -44,7 +44,7 @@ func Stele() Rules {
 		Areas: areas(),
 		ForTests: []string{
 			"persistence/memory", "persistence/sqlite", "persistence/postgres", "persistence/prooph", "persistence/journaltest",
-			"actors/actorstest", "internal/pgtest", "internal/faultjournal", "internal/torture", "internal/systemtest",
+			"actors/actorstest", "internal/pgtest", "internal/killtest", "internal/faultjournal", "internal/torture", "internal/systemtest",
 			"projections/postgres", "projections/sqlite", "projections/projectionstest",
 		},
 		Fences: fences(),
@@ -72,6 +72,7 @@ func areas() []Area {
 	}
 	return []Area{
 		{Folder: "internal/compare"},
+		{Folder: "internal/killtest"},
 		{Folder: "internal/fifo"},
 		{Folder: "internal/usercode"},
 		{Folder: "internal/lifecycle", Imports: []string{"internal/usercode"}},
@@ -134,7 +135,7 @@ func areas() []Area {
 
 func fences() []Fence {
 	programs := []string{"bench", "cmd", "examples"}
-	testKits := []string{"actors/actorstest", "persistence/journaltest", "projections/projectionstest", "internal/pgtest"}
+	testKits := []string{"actors/actorstest", "persistence/journaltest", "projections/projectionstest", "internal/pgtest", "internal/killtest"}
 	fences := []Fence{
 		{
 			Module: "github.com/asynkron/protoactor-go", Within: []string{"actors"},

@@ -338,6 +338,9 @@ func withoutContent(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("field %s has the wrong type", wrong.Field)
 	}
+	if strings.HasSuffix(err.Error(), "after top-level value") {
+		return errors.New("more than one JSON value")
+	}
 	return errors.New("not valid JSON")
 }
 

@@ -58,9 +58,9 @@ func TestBackupBesideAProgramThatWrites(t *testing.T) {
 	progress, drained := make(chan struct{}, 1), make(chan struct{})
 	go func() { // ends with the process
 		defer close(drained)
-		for p.out.Scan() {
+		for line, more := p.Line(); more; line, more = p.Line() {
 			mu.Lock()
-			acked[p.out.Text()] = true
+			acked[line] = true
 			mu.Unlock()
 			select {
 			case progress <- struct{}{}:
@@ -86,9 +86,9 @@ func TestBackupBesideAProgramThatWrites(t *testing.T) {
 			require.NoError(t, backup(t.Context(), db, to), name)
 		}
 	}
-	require.NoError(t, p.cmd.Process.Kill())
+	p.Stab()
 	<-drained
-	require.Error(t, p.cmd.Wait(), "it was killed")
+	require.Error(t, p.Wait(), "it was killed")
 
 	verify(t, path, acknowledged())
 	stored := everything(t, path)

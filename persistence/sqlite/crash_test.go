@@ -19,10 +19,11 @@ func TestKill(t *testing.T) {
 	for round := range 6 {
 		p := startChild(t, path)
 		for range 20 + 60*round {
-			require.True(t, p.out.Scan(), "the child goes on")
-			acked[p.out.Text()] = true
+			line, more := p.Line()
+			require.True(t, more, "the child goes on")
+			acked[line] = true
 		}
-		for _, line := range p.kill() {
+		for _, line := range p.Kill() {
 			acked[line] = true
 		}
 		verify(t, path, acked)

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/sqlite"
 )
@@ -22,7 +22,7 @@ const (
 )
 
 var _ = func() bool {
-	children[onSmallDisk], children[asMount] = fillDisk, openMount
+	roles[onSmallDisk], roles[asMount] = fillDisk, openMount
 	return true
 }()
 
@@ -42,9 +42,7 @@ func TestFileThatIsMountedByItself(t *testing.T) {
 // amongOwnMounts has a child do something that needs mounts of its own.
 func amongOwnMounts(t *testing.T, what string) {
 	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self, what, t.TempDir())
+	cmd := killtest.Command(t, what, t.TempDir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
@@ -58,7 +56,8 @@ func amongOwnMounts(t *testing.T, what string) {
 }
 
 // fillDisk appends until the disk is full, and goes on when it is not any more.
-func fillDisk(ctx context.Context, directory string) error {
+func fillDisk(ctx context.Context, arguments []string) error {
+	directory := arguments[0]
 	if err := keepMounts(); err != nil {
 		return err
 	}
@@ -122,7 +121,8 @@ func keepMounts() error {
 	return nil
 }
 
-func openMount(ctx context.Context, directory string) error {
+func openMount(ctx context.Context, arguments []string) error {
+	directory := arguments[0]
 	if err := keepMounts(); err != nil {
 		return err
 	}

@@ -1,14 +1,11 @@
 package sqlite_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -16,34 +13,24 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/sqlite"
 )
 
-// asChild is the first argument of a test binary that is to work on the file
-// named by the second.
-const asChild = "child-of-test"
-
-// children are what a test binary does instead of testing.
-var children = map[string]func(ctx context.Context, path string) error{asChild: child}
+// roles are what this program does as a child of its tests.
+var roles = map[string]killtest.Role{"append": appendForEver}
 
 func TestMain(m *testing.M) {
-	if run := children[os.Args[min(1, len(os.Args)-1)]]; run != nil {
-		ctx := context.Background() //nolint:forbidigo // a process has no caller
-		if err := run(ctx, os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	killtest.Main(roles)
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
 	goleak.VerifyTestMain(m)
 }
 
-// child opens the journal and appends to it until it is killed. It prints a line
+// appendForEver opens the journal and appends to it until it is killed. It prints a line
 // for every append that was acknowledged, after one that says it has begun.
-func child(ctx context.Context, path string) error {
-	journal, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+func appendForEver(ctx context.Context, arguments []string) error {
+	journal, err := sqlite.Open(ctx, sqlite.Config{Path: arguments[0]})
 	if err != nil {
 		return err
 	}
@@ -133,39 +120,13 @@ func childTransact(ctx context.Context, journal *sqlite.Journal, writer int, say
 	return err
 }
 
-// process is a child that appends.
-type process struct {
-	t    testing.TB
-	cmd  *exec.Cmd
-	out  *bufio.Scanner
-	pipe io.Closer
-}
-
-func startChild(t testing.TB, path string) *process {
+// startChild starts a process that appends to the file, and returns when it has begun.
+func startChild(t testing.TB, path string) *killtest.Child {
 	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self, asChild, path)
-	cmd.Stderr = os.Stderr
-	pipe, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	p := &process{t: t, cmd: cmd, out: bufio.NewScanner(pipe), pipe: pipe}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	require.True(t, p.out.Scan(), "the child has begun")
-	return p
-}
-
-// kill ends the child as a failure of the machine would, and returns the lines
-// that it had printed and that were not read yet.
-func (p *process) kill() (lines []string) {
-	p.t.Helper()
-	require.NoError(p.t, p.cmd.Process.Kill())
-	for p.out.Scan() {
-		lines = append(lines, p.out.Text())
-	}
-	require.Error(p.t, p.cmd.Wait(), "it was killed")
-	return lines
+	child := killtest.Start(t, "append", path)
+	_, begun := child.Line()
+	require.True(t, begun, "the child has begun")
+	return child
 }
 
 func newPath(t testing.TB) string {

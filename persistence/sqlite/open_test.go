@@ -181,9 +181,10 @@ func TestOpen(t *testing.T) {
 		t.Parallel()
 		path := newPath(t)
 		p := startChild(t, path)
-		refused(t, path, persistence.ErrUnavailable, fmt.Sprintf("in use by process %d", p.cmd.Process.Pid))
-		require.True(t, p.out.Scan(), "the child goes on")
-		p.kill()
+		refused(t, path, persistence.ErrUnavailable, fmt.Sprintf("in use by process %d", p.PID()))
+		_, more := p.Line()
+		require.True(t, more, "the child goes on")
+		p.Kill()
 
 		require.NoError(t, open(t, path).Close(), "the lock ends with the process")
 	})

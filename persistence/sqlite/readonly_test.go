@@ -24,7 +24,8 @@ func TestReadingBesideAProgram(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	p := startChild(t, path) // which has the journal open, and appends
-	require.True(t, p.out.Scan())
+	_, more := p.Line()
+	require.True(t, more)
 	journal := openToRead(t, path)
 
 	for _, full := range []bool{false, true} {
@@ -41,7 +42,7 @@ func TestReadingBesideAProgram(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, journal.Wait(t.Context(), head), "what the other program stores is seen")
 	require.NotEmpty(t, stored(t, journal))
-	p.kill()
+	p.Kill()
 
 	writer := open(t, path)
 	require.Equal(t, writer.Identity(), journal.Identity())

@@ -1,17 +1,15 @@
 package transfer_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/postgres"
@@ -92,17 +90,12 @@ func TestLongCopyIsKilled(t *testing.T) {
 	rounds := 0
 	for done := false; !done; rounds++ {
 		require.Less(t, rounds, 100)
-		process := exec.CommandContext(t.Context(), os.Args[0], asChild, path, url)
-		process.Stderr = os.Stderr
-		out, err := process.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, process.Start())
-		lines := bufio.NewScanner(out)
+		child := killtest.Start(t, "copy", path, url)
 		for range 3 { // pages, and then in the midst of one
-			lines.Scan()
+			child.Line()
 		}
-		_ = process.Process.Kill() // it may be over
-		done = process.Wait() == nil
+		child.Kill()
+		done = child.Wait() == nil
 	}
 
 	require.Greater(t, rounds, 3, "it was killed at all")

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
@@ -21,29 +22,21 @@ import (
 	"github.com/stele-es/stele/persistence/transfer"
 )
 
-// asChild is the first argument of a test binary that is to copy the journal in
-// the file of the second to the server at the third.
-const asChild = "child-of-test"
-
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == asChild {
-		if err := child(context.Background(), os.Args[2], os.Args[3]); err != nil { //nolint:forbidigo // a process has no caller
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	killtest.Main(map[string]killtest.Role{"copy": copyJournal})
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
 
-func child(ctx context.Context, path, url string) error {
-	from, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+// copyJournal copies the journal in a file to a server, and says how many events it has
+// copied.
+func copyJournal(ctx context.Context, arguments []string) error {
+	from, err := sqlite.Open(ctx, sqlite.Config{Path: arguments[0]})
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := postgres.Open(ctx, postgres.Config{URL: url, Durability: postgres.Relaxed})
+	to, err := postgres.Open(ctx, postgres.Config{URL: arguments[1], Durability: postgres.Relaxed})
 	if err != nil {
 		return err
 	}

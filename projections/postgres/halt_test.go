@@ -4,13 +4,10 @@ package postgres_test
 
 import (
 	"math/rand/v2"
-	"os/exec"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/internal/pgtest"
 )
 
@@ -19,17 +16,16 @@ import (
 func TestLongHalted(t *testing.T) {
 	t.Parallel()
 	where := "postgres " + pgtest.URL(t)
-	children := []*exec.Cmd{start(t, where), start(t, "silent "+where)}
+	children := []*killtest.Child{start(t, where, shortTakeOver), start(t, "silent "+where, shortTakeOver)}
 	for range *kills {
-		halted := children[rand.IntN(2)].Process
-		require.NoError(t, halted.Signal(syscall.SIGSTOP))
+		halted := children[rand.IntN(2)]
+		halted.Halt()
 		within(t, 500*time.Millisecond+rand.N(time.Second))
-		require.NoError(t, halted.Signal(syscall.SIGCONT))
+		halted.Continue()
 		within(t, rand.N(300*time.Millisecond))
 	}
-	for _, command := range children {
-		require.NoError(t, command.Process.Kill())
-		_ = command.Wait() // it was killed
+	for _, child := range children {
+		child.Kill()
 	}
 	requireOnce(t, where)
 }

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"database/sql"
@@ -11,7 +10,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/internal/lifecycle"
 	"github.com/stele-es/stele/internal/pgtest"
 	"github.com/stele-es/stele/persistence"
@@ -33,20 +32,11 @@ import (
 
 var kills = flag.Int("kills", 5, "how often the processes of the tests are killed or halted")
 
-// takeOverAfter is short, so that children that live for a moment come to do something
-// between two kills.
-var takeOverAfter = flag.Duration("take-over-after", 50*time.Millisecond, "how long the processes of the tests wait for each other")
-
-// childPlace makes the test binary a program that projects, and writes, until it
-// is killed. It says where: "postgres URL" or "sqlite DIRECTORY", with "silent "
-// before it for one that only projects.
-var childPlace = flag.String("child", "", "be a child of the tests, at a `place`")
+// shortTakeOver lets children that live for a moment come to do something between two kills.
+const shortTakeOver = 50 * time.Millisecond
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if *childPlace != "" {
-		os.Exit(child(context.Background(), *childPlace)) //nolint:forbidigo // the root of the child
-	}
+	killtest.Main(map[string]killtest.Role{"project": project})
 	goleak.VerifyTestMain(pgtest.Main(m))
 }
 
@@ -178,25 +168,28 @@ func counting(_ context.Context, s *projections.State[counts], e projections.Eve
 	return projections.Emit(s, added{N: s.Value.Events})
 }
 
-// child returns the exit status, which nobody should see.
-func child(ctx context.Context, where string) int {
-	where, silent := strings.CutPrefix(where, "silent ")
+// project projects, and writes, until it is killed. The first argument says where: "postgres
+// URL" or "sqlite DIRECTORY", with "silent " before it for one that only projects. The second
+// is how long it waits for others before it takes over.
+func project(ctx context.Context, arguments []string) error {
+	where, silent := strings.CutPrefix(arguments[0], "silent ")
+	takeOverAfter, err := time.ParseDuration(arguments[1])
+	if err != nil {
+		return err
+	}
 	p, err := openPlace(ctx, where)
 	if err != nil {
-		fmt.Fprintln(os.Stdout, err)
-		return 1
+		return err
 	}
-	runner, err := projections.New(projections.Config{Journal: p.journal, Projections: p.all, TakeOverAfter: *takeOverAfter})
+	runner, err := projections.New(projections.Config{Journal: p.journal, Projections: p.all, TakeOverAfter: takeOverAfter})
 	if err != nil {
-		fmt.Fprintln(os.Stdout, err)
-		return 1
+		return err
 	}
 	fmt.Fprintln(os.Stdout, "up")
 	if !silent {
 		go p.write(ctx) // until the process is killed
 	}
-	fmt.Fprintln(os.Stdout, runner.Run(ctx))
-	return 1
+	return runner.Run(ctx)
 }
 
 // write appends to many streams at once.
@@ -215,24 +208,17 @@ func (p *place) write(ctx context.Context) {
 	}
 }
 
-// start runs a child until it is killed, and returns when it is up. One that a
-// busy machine keeps from reaching its server begins again.
-func start(t *testing.T, where string, flags ...string) *exec.Cmd {
+// start runs a child until it is killed, and returns when it is up. One that a busy machine
+// keeps from reaching its server begins again.
+func start(t *testing.T, where string, takeOverAfter time.Duration) *killtest.Child {
 	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	line := ""
 	for range 10 {
-		command := exec.CommandContext(t.Context(), self, append(flags, "-child", where)...)
-		out, err := command.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, command.Start())
-		if line, err = bufio.NewReader(out).ReadString('\n'); err == nil && line == "up\n" {
-			return command
+		child := killtest.Start(t, "project", where, takeOverAfter.String())
+		if _, up := child.Line(); up {
+			return child
 		}
-		_ = command.Wait() // line says more
 	}
-	require.FailNow(t, "the child does not come up", line)
+	require.FailNow(t, "the child does not come up")
 	return nil
 }
 
@@ -256,10 +242,9 @@ func TestLongKilled(t *testing.T) {
 			t.Parallel()
 			where := where(t)
 			for range *kills {
-				command := start(t, where)
+				child := start(t, where, shortTakeOver)
 				within(t, 50*time.Millisecond+rand.N(400*time.Millisecond))
-				require.NoError(t, command.Process.Kill())
-				_ = command.Wait() // it was killed
+				child.Kill()
 			}
 			requireOnce(t, where)
 		})

@@ -1,29 +1,24 @@
 package sqlite_test
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/internal/lifecycle"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/persistence/memory"
 	"github.com/stele-es/stele/projections"
 	"github.com/stele-es/stele/projections/sqlite"
 )
-
-// asChild is the first argument of a test binary that is to run the projection of the file
-// named by the second until it is killed.
-const asChild = "child-of-test"
 
 type noted struct{ N int }
 
@@ -53,8 +48,9 @@ func noting(ctx context.Context, target *sqlite.Target, events byte) (*projectio
 	return runner, last, err
 }
 
-func child(ctx context.Context, path string) error {
-	target, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+// runNoting runs the projection of a file until it is killed.
+func runNoting(ctx context.Context, arguments []string) error {
+	target, err := sqlite.Open(ctx, sqlite.Config{Path: arguments[0]})
 	if err != nil {
 		return err
 	}
@@ -79,15 +75,9 @@ func TestWhoWasKilledIsNotWaitedFor(t *testing.T) {
 	target, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, target.Close()) })
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self, asChild, path)
-	cmd.Stderr = os.Stderr
-	pipe, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	require.True(t, bufio.NewScanner(pipe).Scan(), "the child has the projection")
+	child := killtest.Start(t, "run", path)
+	_, begun := child.Line()
+	require.True(t, begun, "the child has the projection")
 	runner, last, err := noting(t.Context(), target, 2)
 	require.NoError(t, err)
 	group := lifecycle.Start(t.Context(), lifecycle.Component{Name: "runner", Run: runner.Run})
@@ -96,8 +86,8 @@ func TestWhoWasKilledIsNotWaitedFor(t *testing.T) {
 	require.ErrorIs(t, runner.WaitFor(short, "noting", last), projections.ErrBehind, "it lives")
 	require.NoError(t, group.Stop(t.Context()))
 
-	require.NoError(t, cmd.Process.Kill())
-	require.Error(t, cmd.Wait(), "it was killed")
+	child.Kill()
+	require.Error(t, child.Wait(), "it was killed")
 	runner, last, err = noting(t.Context(), target, 2)
 	require.NoError(t, err)
 	group = lifecycle.Start(t.Context(), lifecycle.Component{Name: "runner", Run: runner.Run})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/stele-es/stele/internal/killtest"
 	"github.com/stele-es/stele/persistence"
 	"github.com/stele-es/stele/projections"
 	"github.com/stele-es/stele/projections/projectionstest"
@@ -22,13 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == asChild {
-		if err := child(context.Background(), os.Args[2]); err != nil { //nolint:forbidigo // a process has no caller
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	killtest.Main(map[string]killtest.Role{"run": runNoting})
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what tests provoke is nobody's trouble
 	goleak.VerifyTestMain(m)
 }
