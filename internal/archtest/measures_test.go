@@ -16,8 +16,6 @@ import (
 var spread = map[string]int{
 	"actors.System":             18,
 	"actors.deliverer":          5,
-	"persistence/filter.field":  6,
-	"persistence/sqlite.reader": 5,
 	"persistence/sqlite.writer": 7,
 	"projections.Runner":        7,
 	"projections.hosted":        9,

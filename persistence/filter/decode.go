@@ -225,7 +225,7 @@ func (o *object) leaf() (Filter, error) {
 	}
 	operands := make([]value, len(o.value))
 	for i, token := range o.value {
-		operand, err := o.at.decode(token)
+		operand, err := decodeOperand(o.at, token)
 		if err != nil {
 			return Filter{}, err
 		}
@@ -235,8 +235,8 @@ func (o *object) leaf() (Filter, error) {
 	return f, f.Check()
 }
 
-// decode reads an operand. Only metadata leaves the kind to the JSON.
-func (f field) decode(token json.Token) (value, error) {
+// decodeOperand reads an operand of a field. Only metadata leaves the kind to the JSON.
+func decodeOperand(f field, token json.Token) (value, error) {
 	var err *persistence.InvalidError
 	var operand value
 	switch t := token.(type) {

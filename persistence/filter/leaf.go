@@ -34,7 +34,7 @@ func newLeaf(at field, op operator, operands []value) Filter {
 	}
 	n := &node{kind: leafNode, leaf: l, depth: 1, leaves: 1}
 	if op == matches {
-		regex, steps, err := at.compile(operands[0].text)
+		regex, steps, err := compile(at, operands[0].text)
 		if err != nil {
 			return invalid(err)
 		}

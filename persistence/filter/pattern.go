@@ -7,7 +7,8 @@ import (
 	"github.com/stele-es/stele/persistence/internal/pattern"
 )
 
-func (f field) compile(text string) (*regexp.Regexp, int, *persistence.InvalidError) {
+// compile reads a regular expression, and counts the steps that matching it can take.
+func compile(f field, text string) (*regexp.Regexp, int, *persistence.InvalidError) {
 	regex, steps, ok := pattern.Compile(text)
 	switch {
 	case !ok:

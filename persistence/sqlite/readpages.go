@@ -16,7 +16,7 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 			if ctx.Err() != nil {
 				return journalkit.CallerLeft(ctx)
 			}
-			pages[i] = r.page(&requests[i])
+			pages[i] = readPage(r, &requests[i])
 		}
 		return nil
 	})
@@ -26,7 +26,8 @@ func (j *Journal) ReadPages(ctx context.Context, requests []persistence.PageRequ
 	return pages, nil
 }
 
-func (r *reader) page(request *persistence.PageRequest) (page persistence.StreamPage) {
+// readPage answers one request. A failure is the error of its page alone.
+func readPage(r *reader, request *persistence.PageRequest) (page persistence.StreamPage) {
 	if request.Limit == 0 {
 		return persistence.StreamPage{Err: &persistence.InvalidError{Field: "limit", Reason: "must be positive"}}
 	}
