@@ -41,7 +41,7 @@ const (
 //     [System.Parked], could not be delivered for half a minute, nearly as much waits as
 //     may, or what is open cannot be looked for; red after ten minutes of that.
 func (s *System) Health() []Health {
-	return []Health{s.appendHealth(), s.recoveries.health(), s.troubles.health(), s.deliverer.health()}
+	return []Health{s.appendHealth(), s.recoveries.health(), s.troubles.health(), sendsHealth(s.deliverer)}
 }
 
 // Closing reports that the system takes no commands any more.
@@ -205,7 +205,8 @@ func some[V any](of map[key]V) string {
 	return text
 }
 
-func (d *deliverer) health() Health {
+// sendsHealth tells of sent commands that wait for long or were set aside.
+func sendsHealth(d *deliverer) Health {
 	h := Health{Part: "sends"}
 	d.mu.Lock()
 	defer d.mu.Unlock()

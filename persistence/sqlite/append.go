@@ -239,7 +239,7 @@ func (j *Journal) adopt(w *writer) error {
 		return before.Check()
 	}
 	j.files.Store(files)
-	return w.notice(files)
+	return notice(w, files)
 }
 
 // settle makes sure that what can be read is on the disk.

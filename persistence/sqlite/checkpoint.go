@@ -47,7 +47,7 @@ func (w *writer) tidy(idle bool, files *sqlitefile.Files) error {
 	if _, err := w.passive(); err != nil {
 		return err
 	}
-	return w.notice(files)
+	return notice(w, files)
 }
 
 // logLength is how many pages the log has, and how many of them a checkpoint

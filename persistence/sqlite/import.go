@@ -90,7 +90,7 @@ func (w *writer) endStream(name persistence.StreamID, at *stream) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	if err := w.forget(at.id, name, at.version); err != nil {
+	if err := forget(w, at.id, name, at.version); err != nil {
 		return err
 	}
 	at.first, at.created = at.version+1, false

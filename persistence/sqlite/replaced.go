@@ -59,7 +59,7 @@ func (j *Journal) untouched() error {
 		return definite(err)
 	}
 	if copied != w.copied || length < w.length {
-		return w.notice(j.files.Load())
+		return notice(w, j.files.Load())
 	}
 	busy, err := w.passive()
 	switch {
@@ -74,7 +74,7 @@ func (j *Journal) untouched() error {
 		}
 		return j.damaged
 	}
-	return w.notice(j.files.Load())
+	return notice(w, j.files.Load())
 }
 
 // examine looks at the whole file with a connection that remembers nothing.
@@ -96,7 +96,7 @@ func (j *Journal) examine() error {
 }
 
 // notice remembers the state of the file as it is right.
-func (w *writer) notice(files *sqlitefile.Files) (err error) {
+func notice(w *writer, files *sqlitefile.Files) (err error) {
 	// In this order: what a checkpoint does in between counts as one that is new.
 	if w.length, w.copied, err = w.logLength(); err != nil {
 		return definite(err)

@@ -29,7 +29,7 @@ func (j *Journal) Scavenge(ctx context.Context, name persistence.StreamID) (int,
 			if to < from {
 				return nil
 			}
-			events, err = w.empty(name, at.id, from, to)
+			events, err = empty(w, name, at.id, from, to)
 			return err
 		})
 		if err != nil {
@@ -41,9 +41,9 @@ func (j *Journal) Scavenge(ctx context.Context, name persistence.StreamID) (int,
 }
 
 // empty makes husks of the events between two versions.
-func (w *writer) empty(name persistence.StreamID, id int64, from, to persistence.Version) (int, error) {
+func empty(w *writer, name persistence.StreamID, id int64, from, to persistence.Version) (int, error) {
 	part := []driver.Value{id, int64(from), int64(to)}
-	if err := w.untag(name, part); err != nil {
+	if err := untag(w, name, part); err != nil {
 		return 0, err
 	}
 	if _, err := w.do("scavenge_keys", part...); err != nil {
@@ -53,7 +53,7 @@ func (w *writer) empty(name persistence.StreamID, id int64, from, to persistence
 	return int(events), err
 }
 
-func (w *writer) untag(name persistence.StreamID, part []driver.Value) error {
+func untag(w *writer, name persistence.StreamID, part []driver.Value) error {
 	tagged, err := w.statement("scavenge_tags")
 	if err != nil {
 		return err

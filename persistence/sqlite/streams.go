@@ -109,7 +109,7 @@ func (j *Journal) Delete(ctx context.Context, name persistence.StreamID, expecte
 			return err
 		}
 		tombstone = outcome.Last
-		return w.forget(at.id, name, tombstone)
+		return forget(w, at.id, name, tombstone)
 	})
 	if err != nil {
 		return 0, err
@@ -118,7 +118,7 @@ func (j *Journal) Delete(ctx context.Context, name persistence.StreamID, expecte
 }
 
 // forget clears what ends with a stream's life.
-func (w *writer) forget(id int64, name persistence.StreamID, tombstone persistence.Version) error {
+func forget(w *writer, id int64, name persistence.StreamID, tombstone persistence.Version) error {
 	if _, err := w.do("stream_delete", id, int64(tombstone)+1); err != nil {
 		return err
 	}
