@@ -107,8 +107,8 @@ func (c *Config) checkStart(ctx context.Context) (*schema.Catalogue, error) {
 	return known, nil
 }
 
-// warnIdle warns of what cannot work in a configuration that is right. What is known is
-// how the journal was before the node began.
+// warnIdle warns of what cannot work in a configuration that is right. It shows the
+// journal before the node began.
 func (c *Config) warnIdle(ctx context.Context, known *schema.Catalogue) {
 	for _, warning := range c.idle(ctx, known) {
 		c.Logger.WarnContext(ctx, "part of the configuration can do nothing", slog.Any("err", warning))

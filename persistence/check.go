@@ -58,7 +58,7 @@ func ParseSeverity(word string) (Severity, error) {
 	return Fine, &InvalidError{Field: "severity", Reason: "is none of fine, note, warning and fault"}
 }
 
-// Finding is what a check has found about one thing.
+// Finding is the result of a check about one thing.
 type Finding struct {
 	// Severity says how bad it is.
 	Severity Severity

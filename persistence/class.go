@@ -33,7 +33,7 @@ func (e Effect) String() string {
 	return "not done"
 }
 
-// Class is what an error means to its caller. See [Classify].
+// Class is the meaning of an error for its caller. See [Classify].
 type Class struct {
 	// Kind is the widest kind that the error belongs to.
 	Kind ErrorKind

@@ -8,7 +8,7 @@ import (
 // ConfigError reports everything that is wrong with a configuration, and what to do about
 // it. It is of kind [ErrInvalid]: nothing was started.
 type ConfigError struct {
-	// Problems are what is wrong, each once.
+	// Problems lists the faults, each once.
 	Problems []error
 }
 

@@ -279,7 +279,7 @@ type UnknownOutcomeError struct {
 	// IDs are the event ids that tell: an event of the stream with one of them
 	// means that all were stored.
 	IDs []EventID
-	// Err is what broke the append off.
+	// Err is the cause that interrupted the append.
 	Err error
 }
 

@@ -93,8 +93,8 @@ func (i *StreamInfo) Check() error {
 func (i *StreamInfo) Empty() bool { return !i.Deleted && i.First > i.Version }
 
 // Merge returns the state of a stream after an import of told, see
-// [Importer.ImportStreams]. The receiver is what the journal knows of the stream, which
-// need not exist. Journals that decide this in Go call it.
+// [Importer.ImportStreams]. The receiver is the state of the stream in the journal; the
+// stream need not exist. Journals that decide this in Go call it.
 func (i *StreamInfo) Merge(told *StreamInfo) (StreamInfo, error) {
 	merged := *i
 	switch {

@@ -235,10 +235,10 @@ func (o ReadAllOptions) Normal() (ReadAllOptions, error) {
 	return o, nil
 }
 
-// Scan is how many events a page may cover at most, yielded or not, when options
-// are normal: ten times PageRows and not less than [DefaultPageRows]. So a filter
-// that chooses nothing gives pages that are empty, not one that never comes. A
-// journal that finds the events by an index need not count what it never saw.
+// Scan returns how many events a page covers at most, chosen or not, for normal options:
+// ten times PageRows and not less than [DefaultPageRows]. So a filter that chooses
+// nothing gives empty pages, and not one page that never comes. A journal that finds
+// events by an index need not count those that it never looks at.
 func (o ReadAllOptions) Scan() int { return max(10*o.PageRows, DefaultPageRows) }
 
 // Page is a part of the global sequence, without gap.

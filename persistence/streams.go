@@ -14,10 +14,10 @@ import (
 // tombstone. Its versions never begin again: they count on after a deletion, so
 // that a version or a position that somebody remembers never means another event.
 //
-// All methods take the names of system streams too, and answer a name that no
-// stream can have with [*InvalidError]. What ctx means to a change is what it means
-// to an append: when it ends the waiting ends, with [*UnknownOutcomeError], or with
-// [*UnavailableError] when surely nothing was done.
+// All methods take the names of system streams too, and answer a name that no stream can
+// have with [*InvalidError]. A change treats ctx as an append does: when it ends the
+// waiting ends, with [*UnknownOutcomeError], or with [*UnavailableError] when surely
+// nothing was done.
 type Streams interface {
 	// Create makes an empty stream with metadata, which may be nil. A stream that
 	// exists is [*StreamExistsError].

@@ -19,8 +19,8 @@ type Transactor interface {
 	Transact(ctx context.Context, body func(ctx context.Context, tx Transaction) error) error
 }
 
-// Transaction is what a body of [Transactor.Transact] works with. It ends with
-// the body, after which it answers with [ErrInvalid], and serves one goroutine.
+// Transaction is the access to the journal that a body of [Transactor.Transact] has. It
+// ends with the body, after which it answers with [ErrInvalid], and serves one goroutine.
 type Transaction interface {
 	// Append stores each append and returns its outcome, or the error that has
 	// poisoned the transaction: that of the first append that was refused, invalid ones

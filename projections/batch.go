@@ -34,7 +34,7 @@ type batch struct {
 	// end is where the projection stands when all are applied: behind the events, and
 	// behind what was not chosen after them.
 	end tail.Checkpoint
-	// verdict is what becomes of the only event instead of being handled.
+	// verdict says what happens to the only event in place of being handled.
 	verdict *verdict
 	// again is the only event as it was set aside.
 	again *Parked
@@ -185,8 +185,8 @@ func (w *watch) stop() {
 	w.timer.Stop()
 }
 
-// deal applies the next event with handle, or sets it aside. What it has applied
-// of several that came of one is counted in sub when it returns an error.
+// deal applies the next event with handle, or sets it aside. When it returns an error,
+// sub counts the applied events among several that upcasters made of one.
 func (b *batch) deal(ctx context.Context, handle func(context.Context, *persistence.Recorded) error) error {
 	stored := &b.events[b.done]
 	lane := b.spec.laneOf(stored)
@@ -368,7 +368,7 @@ type lanes struct {
 	total int
 }
 
-// What a worker sets aside at most before it fails.
+// The number of events that a worker sets aside at most before it fails.
 const (
 	maxLanes  = 1000
 	maxParked = 100_000

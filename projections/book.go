@@ -154,8 +154,8 @@ type Worker struct {
 	Low, High int
 	// Checkpoint is the place of the last event that was applied.
 	Checkpoint tail.Checkpoint
-	// Sub is how many of the events that upcasters make of the stored event SubOf were
-	// applied. Targets without transactions need it.
+	// Sub is the number of applied events among those that upcasters make of the stored
+	// event SubOf. Targets without transactions need it.
 	Sub int
 	// SubOf is the stored event behind the checkpoint.
 	SubOf persistence.EventID
@@ -182,7 +182,7 @@ type Parked struct {
 	// EventID is the id of the event, zero when it is not known. By it an event of
 	// another history at the same position is not confused with this one.
 	EventID persistence.EventID
-	// Sub is how many of the events that upcasters make of it were applied before.
+	// Sub is the number of applied events among those that upcasters make of it.
 	Sub int
 	// Lane is the lane of the event, whose events stay in order.
 	Lane string

@@ -93,9 +93,9 @@ func (r *Runner) Reset(ctx context.Context, name string) error {
 	})
 }
 
-// moved is what changes when the workers of a version are put to another place: they
-// are divided as the definition says, and need not meet at a place to become so. From
-// there they choose what the definition says.
+// moved is the change when the workers of a version are put to another place: they are
+// divided as the definition says, and need not meet at a place to become so. From there
+// they choose what the definition says.
 func (h *hosted) moved(r *Registration) {
 	r.Fingerprint = h.spec.fingerprint()
 	if r.Changes++; !r.Switching {

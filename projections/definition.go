@@ -29,7 +29,7 @@ type Definition[T any] struct {
 	erased   func(context.Context, T, string) error
 }
 
-// spec is what the runner has to know of a definition, whatever its target.
+// spec is the part of a definition that the runner needs, whatever its target.
 type spec struct {
 	name     string
 	version  int
@@ -99,10 +99,10 @@ func Key(recorded *persistence.Recorded) persistence.EventID {
 	return derive(recorded.ID[:], fmt.Appendf(nil, "%d", recorded.Sub))
 }
 
-// On handles one type of event. An error or a panic is a failure of that event,
-// see [OnFailure]. What the handler did through tx becomes durable together with
-// the projection's checkpoint, or at least once when the target has no transaction.
-// It runs in one goroutine for the events of one stream, and in their order.
+// On handles one type of event. An error or a panic is a failure of that event, see
+// [OnFailure]. The changes that the handler made through tx become durable together with
+// the projection's checkpoint, or at least once when the target has no transaction. It
+// runs in one goroutine for the events of one stream, and in their order.
 func On[T, E any](handle func(ctx context.Context, tx T, event Event[E]) error) Part[T] {
 	return func(d *Definition[T]) {
 		event, err := codec.Of[E]()

@@ -108,7 +108,7 @@ func (w *worker) emit(ctx context.Context, emissions []emission) error {
 	return nil
 }
 
-// emitTogether is how many events are appended in one go.
+// emitTogether is the number of events that are appended at once.
 const emitTogether = 500
 
 func (w *worker) append(ctx context.Context, stream persistence.StreamID, events []persistence.Event) error {

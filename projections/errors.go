@@ -117,7 +117,7 @@ func (e *EventError) Error() string {
 // Unwrap returns the cause.
 func (e *EventError) Unwrap() error { return e.Err }
 
-// fenced is what a worker gets that is no longer the owner of its part.
+// fenced is the error of a worker that is no longer the owner of its part.
 func fenced() error {
 	return &persistence.Error{Kind: persistence.ErrFenced, Op: "save a checkpoint", Reason: "another worker has taken over"}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/stele-es/stele/internal/usercode"
 )
 
-// beatsPerTakeOver is how many signs of life a runner gives in the time after which others take
-// over from one that gives none.
+// beatsPerTakeOver is the number of signs of life that a runner gives in the time after
+// which others take over from a silent one.
 const beatsPerTakeOver = 5
 
 // heartbeat says in one store that a runner is alive, and sees whether those are alive that
@@ -38,7 +38,7 @@ type heartbeat struct {
 	silent map[string]silence
 }
 
-// silence is how long a runner has given no sign of life after one.
+// silence is the time since the last sign of life of a runner.
 type silence struct {
 	beat int64
 	time time.Duration

@@ -261,7 +261,7 @@ func (h *hosted) register(ctx context.Context) (registration Registration, worke
 	return registration, workers, beats, err
 }
 
-// otherEvents is what a version suffers from that was registered with another choice of
+// otherEvents is the trouble of a version that was registered with another choice of
 // events: what it has passed by is missing. The registration keeps that choice until the
 // workers are put to a place.
 const otherEvents = "chooses other events than under the same version before: raise the version or reset it"
@@ -305,8 +305,8 @@ func (h *hosted) enter(ctx context.Context, book Book, others []Registration) (R
 	return registration, book.Divide(ctx, h.spec.name, h.spec.version, divide(h.spec.workers, begin))
 }
 
-// firstRegistration is that of a version that nobody has run before. The first one
-// of a projection is what readers use; later ones are built beside it.
+// firstRegistration is that of a version that nobody has run before. Readers use the
+// first version of a projection; later ones are built beside it.
 func (h *hosted) firstRegistration(others []Registration) Registration {
 	active := true
 	for _, other := range others {

@@ -363,7 +363,7 @@ func (h *hosted) lag(ctx context.Context, info *Info) Lag {
 		}
 	}
 	moved := time.Time{}
-	for _, w := range info.Workers { // the slowest is what is stuck
+	for _, w := range info.Workers { // the slowest worker is the one that is stuck
 		if distance(w.Position, head) > 0 && (moved.IsZero() || w.Moved.Before(moved)) {
 			moved = w.Moved
 		}
@@ -373,7 +373,7 @@ func (h *hosted) lag(ctx context.Context, info *Info) Lag {
 	return lag
 }
 
-// remaining is how long the events will take at the pace of the workers so far.
+// remaining is the time that the events will take at the pace of the workers so far.
 func (h *hosted) remaining(events int, now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -75,14 +75,14 @@ func (r *reacting) once(ctx context.Context, _ occasion, change func(context.Con
 }
 
 const (
-	// maxReactions is how many keys react at the same time.
+	// maxReactions is the number of keys that react at the same time.
 	maxReactions = 256
 	// reactTime is when what was reacted to is saved though more lies before it.
 	reactTime = 5 * time.Second
 )
 
-// reactions is the unit of a reactor. What was done behind an event that failed is
-// not saved, and done again: the reactor knows it.
+// reactions is the unit of a reactor. Reactions behind an event that failed are not
+// saved, and run again: the reactor knows it.
 type reactions struct {
 	of  *reacting
 	key string // at which the last event failed
@@ -146,7 +146,7 @@ func (u *reactions) deliver(ctx context.Context, b *batch) error {
 	}
 }
 
-// plan is who reacts to what of a batch.
+// plan says which keys react to which events of a batch.
 type plan struct {
 	lanes map[string][]reaction
 	order []string       // of the keys

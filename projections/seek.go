@@ -31,9 +31,9 @@ type Sought struct {
 // Seek puts a projection to a place of the journal, from which it continues; nil is the
 // beginning. It is for a projection whose place the journal no longer has ([ErrDiverged])
 // and that [Runner.Reset] cannot build again: one that reacts, or whose target is another
-// system. What the projection has done stays. Events before the place that were not
-// applied are never applied. A place that the journal does not have is
-// [persistence.ErrInvalid]. "name@2" names a version; without, it is the active one.
+// system. Its earlier effects stay. Events before the place that were not applied are
+// never applied. A place that the journal does not have is [persistence.ErrInvalid].
+// "name@2" names a version; without, it is the active one.
 //
 // After the journal was restored from a backup, put reactions to a place that they had
 // passed when the backup was made; the beginning is such a place. Aggregates know from

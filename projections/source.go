@@ -118,7 +118,7 @@ func (s *source) choose(types []string, upcast, erasures bool) persistence.Filte
 	return chosen
 }
 
-// chooses is what the journal is read with for a part of the projection.
+// chooses is the filter with which the journal is read for a part of the projection.
 func (s *spec) chooses(config *Config, low, high int) (chosen persistence.Filter, system bool) {
 	chosen = s.source.choose(s.types, config.Upcasters != nil, s.erasures)
 	if low > 0 || high < Slices {

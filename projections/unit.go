@@ -23,7 +23,7 @@ type Projection interface {
 // Types returns the types of the events that a projection handles one by one.
 func Types(projection Projection) []*codec.Type { return projection.bound().events() }
 
-// bound is what the runner needs of a projection, without the type of its target.
+// bound is a projection as the runner needs it, without the type of its target.
 type bound interface {
 	spec() *spec
 	check() error

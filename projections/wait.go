@@ -394,8 +394,8 @@ func (h *hosted) further(workers []Worker, proven map[int]string) []Worker {
 	return workers
 }
 
-// stand is the place that workers have come to, which the journal must have. What was
-// proven is remembered.
+// stand is the place that workers have come to, which the journal must have. The proof is
+// remembered.
 func (h *hosted) stand(ctx context.Context, workers []Worker, proven map[int]string) (place persistence.Positions, err error) {
 	for i, w := range workers {
 		if text := w.Checkpoint.String(); proven[w.Low] != text {

@@ -40,7 +40,7 @@ type worker struct {
 	row      Worker
 	at       tail.Checkpoint
 	proven   bool       // the journal has this place, as it was asked in this session
-	held     *heldError // by whom the part is, that is waited for
+	held     *heldError // the runner that has the part, which this one waits for
 	passed   int        // events since row that were not chosen, by their positions
 	status   Status
 	cause    error
@@ -77,7 +77,7 @@ func (w *worker) leaving() bool {
 // applied is saved.
 func (w *worker) run(reading context.Context) error {
 	w.stopping = reading.Done()
-	// What is under way when the projection is to stop has the grace to finish.
+	// Handlers that are at work when the projection has to stop get the grace to finish.
 	working, cancel := context.WithCancelCause(context.WithoutCancel(reading))
 	defer cancel(nil)
 	grace := w.host.config.Grace
@@ -126,7 +126,7 @@ type waiting struct {
 	told  bool
 }
 
-// waitingTold is how long a projection waits before that is logged.
+// waitingTold is the time that a projection waits before this is logged.
 const waitingTold = 2 * time.Second
 
 // lasts reports, once, that it is time to tell somebody.
@@ -437,12 +437,12 @@ func (w *worker) applyDone(b *batch) int {
 	return b.done
 }
 
-// targetTime is how long a target may take for what it does beside calling handlers.
+// targetTime is the time that a target may take for its work beside the handlers.
 const targetTime = 30 * time.Second
 
 var errTarget = errors.New("the target took more than 30 s")
 
-// trouble is what the failures of a page have taught.
+// trouble is the knowledge from the failures of a page.
 type trouble struct {
 	alone    int // events to be tried one by one
 	prefix   int // events that did not fail, in front of one that did
@@ -701,7 +701,7 @@ func lower(p, q persistence.Positions) persistence.Positions {
 	return low
 }
 
-// distance is how many events lie between two places.
+// distance is the number of events between two places.
 func distance(from, to persistence.Positions) int {
 	n := int64(0)
 	for part := range to {

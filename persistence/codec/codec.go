@@ -14,8 +14,8 @@
 // A protobuf message is stored whole: with its extensions, and with the fields that a
 // newer program has set and this one does not know.
 //
-// A plain struct is stored as encoding/json writes it, so what comes back is what
-// encoding/json reads from that:
+// A plain struct is stored as encoding/json writes it, so the program gets back the value
+// that encoding/json reads from that:
 //
 //   - Exported fields, under their name or that of their json tag. Those of an embedded
 //     struct count as the struct's own.
@@ -42,14 +42,13 @@
 // not know how to write; a type in a map whose marshaller needs its address. Fields that
 // hold nothing, such as struct{}, may be anything.
 //
-// [Type.Prove] then has a value encoded and decoded in which every field holds
-// something. It finds marshallers that lose what they are given, those of an embedded
-// field that stand for the whole, and types that can be written and not be read. [Of]
-// does not do that, because it may run before the variables are set that marshallers use.
-// Marshallers may return errors for values that they do not know; this proves nothing
-// against them. What they do to other values is found in tests, where the given, when,
-// then of package actors and the systems of package actorstest decode every message
-// again: see [Type.Strict].
+// [Type.Prove] then has a value encoded and decoded in which every field holds something.
+// It finds marshallers that lose what they are given, those of an embedded field that
+// stand for the whole, and types that can be written and not be read. [Of] does not do
+// that, because it may run before the variables are set that marshallers use. Marshallers
+// may return errors for values that they do not know; this proves nothing against them.
+// Tests find losses in other values, because the given/when/then kit of package actors
+// and the systems of package actorstest decode every message again: see [Type.Strict].
 //
 // The package does not know who uses a message for what: commands, events and
 // replies are all the same to it.
@@ -71,9 +70,9 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Named is what a plain Go struct must be to serve as a message. The name is
-// what is stored, so it must not change with the type's; it must be the same for
-// all values, the zero value included: [Type.Prove] asks one that is not zero.
+// Named is the interface of plain Go structs that serve as messages. The name is stored,
+// so it must not change with the name of the type; it must be the same for all values,
+// the zero value included: [Type.Prove] asks one that is not zero.
 type Named interface {
 	// MessageName returns the name, which is the type of an event.
 	MessageName() string
@@ -89,7 +88,7 @@ type Type struct {
 	*proof
 }
 
-// proof is what [Type.Prove] has found, for all copies of a Type.
+// proof is the result of [Type.Prove], for all copies of a Type.
 type proof struct {
 	once sync.Once
 	loss error
@@ -240,8 +239,7 @@ func (c *Type) Descriptor() protoreflect.MessageDescriptor {
 // message's own marshaller said.
 func (c *Type) Encode(message any) ([]byte, error) { return c.Append(nil, message) }
 
-// Append is Encode behind what stands in out already. With an error out comes back
-// as it was.
+// Append is Encode that appends to out. With an error out comes back as it was.
 func (c *Type) Append(out []byte, message any) ([]byte, error) {
 	data, err := c.append(out, message)
 	if err == nil && c.strict {
@@ -303,7 +301,7 @@ func (c *Type) encodeJSON(message any) ([]byte, error) {
 	return data, nil
 }
 
-// replacement is what encoding/json writes for a byte that is not UTF-8. A
+// replacement is the character that encoding/json writes for a byte that is not UTF-8. A
 // backslash before it, or JSON that was there already, make it harmless.
 var replacement = []byte(`\ufffd`)
 

@@ -17,8 +17,8 @@ type usage struct {
 }
 
 // Add makes types known that somebody uses. Each that has the name of another Go type is
-// a [*persistence.InvalidError], which says by whom both are used. A struct and a
-// pointer to it are one type, since they are stored alike.
+// a [*persistence.InvalidError], which names the users of both. A struct and a pointer to
+// it are one type, since they are stored alike.
 func (n *Names) Add(by string, types ...*Type) error {
 	if n.known == nil {
 		n.known = map[string]usage{}

@@ -22,7 +22,7 @@ func Shape(t reflect.Type) uint64 {
 	return sum.Sum64()
 }
 
-// shape walks a type. What it has met before it names by its place, so that types
+// shape walks a type. It names a type that it has met before by its place, so that types
 // may contain themselves.
 type shape struct {
 	sum      hash.Hash64

@@ -6,10 +6,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Size is how many bytes a message takes, for bounds that need no more than that: of
-// a protobuf message as it is encoded, of a plain struct about as it lies in memory,
-// with what its strings, slices, maps and pointers hold. It is much cheaper than
-// [Type.Encode]. The message must be of this type, or nil.
+// Size returns the approximate number of bytes of a message, for limits that need no more
+// than that: of a protobuf message as it is encoded, of a plain struct about as it lies
+// in memory, with what its strings, slices, maps and pointers hold. It is much cheaper
+// than [Type.Encode]. The message must be of this type, or nil.
 func (c *Type) Size(message any) int {
 	if m, ok := message.(proto.Message); ok && c.form == protobuf {
 		return proto.Size(m)
@@ -24,7 +24,7 @@ func (c *Type) Size(message any) int {
 // sizeDepth ends the way through messages that hold themselves.
 const sizeDepth = 10
 
-// beyond is what a value holds outside of itself.
+// beyond is the number of bytes that a value refers to outside of itself.
 func beyond(v reflect.Value, depth int) (size int) {
 	if depth == 0 {
 		return 0

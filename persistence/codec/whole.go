@@ -21,9 +21,9 @@ var ErrNotWhole = persistence.NewErrorKind("holds what the type does not know", 
 
 // DecodeWhole is [Type.Decode] for what is read once and then done with, such as a
 // command: data that says more than the message can hold is an error that matches
-// [ErrNotWhole], because that part would be lost for good. A field that the type does not know
-// and that holds nothing but its zero value is no loss. What a type with a
-// marshaller of its own makes of the data is its own affair.
+// [ErrNotWhole], because that part would be lost for good. A field that the type does not
+// know and that holds nothing but its zero value is no loss. A type with a marshaller of
+// its own decides itself about the data.
 func (c *Type) DecodeWhole(data []byte) (any, error) {
 	message, err := c.Decode(data)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// and is what holds when both hold. Like or it uses up its operands, which are
-// made anew for every tree and belong to nobody else.
+// and is true when both are true. Like or it uses up its operands, which are made anew
+// for every tree and belong to nobody else.
 func (n Necessary) and(other Necessary) Necessary {
 	if n.Nothing || other.Nothing {
 		return Necessary{Nothing: true}
@@ -57,8 +57,8 @@ func (n *Necessary) admitNothing() bool {
 		n.Versions.empty(cmp.Compare) || n.Offsets.empty(cmp.Compare) || n.Times.empty(time.Time.Compare)
 }
 
-// or is what holds when either holds: only what both sides say, as widely as
-// they say it together.
+// or is true when either is true: only what both sides say, as widely as they say it
+// together.
 func (n Necessary) or(other Necessary) Necessary {
 	switch {
 	case n.Nothing:

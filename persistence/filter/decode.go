@@ -82,7 +82,7 @@ func (d *decoder) next() json.Token {
 	return token
 }
 
-// object is what the members of one JSON object say.
+// object is the filter that the members of one JSON object describe.
 type object struct {
 	names []string
 	built Filter // of and, or, not

@@ -8,12 +8,12 @@
 //
 //	deposits.Match(&recorded)
 //
-// A leaf compares one field of an event with operands. The constructors offer
-// only what makes sense for a field, so a regular expression on a version does
-// not compile. What a compiler cannot see (a pattern that is not RE2, too deep a
-// tree) makes the filter invalid; [Filter.Check] tells, and every filter made
-// from an invalid one stays invalid. [Text] and [Filter.UnmarshalJSON] build
-// filters from the input of others and refuse with the same errors.
+// A leaf compares one field of an event with operands. The constructors offer only what
+// makes sense for a field, so a regular expression on a version does not compile. A fault
+// that a compiler cannot see (a pattern that is not RE2, too deep a tree) makes the
+// filter invalid; [Filter.Check] tells, and every filter made from an invalid one stays
+// invalid. [Text] and [Filter.UnmarshalJSON] build filters from the input of others and
+// refuse with the same errors.
 //
 // # What a leaf means
 //
@@ -34,10 +34,10 @@
 //
 // # Journals
 //
-// [Filter.Match] decides on every journal. [Filter.Necessary] is what a journal
-// can look up in its indexes beforehand: conditions, as data, that every matching
-// event satisfies. It may let through too much and never holds back a match, so a
-// journal that ignores it gives the same answers, later.
+// [Filter.Match] decides on every journal. [Filter.Necessary] is the part that a journal
+// can look up in its indexes beforehand: conditions, as data, that every matching event
+// satisfies. It may let through too much and never holds back a match, so a journal that
+// ignores it gives the same answers, later.
 //
 // The package knows no journal and no SQL.
 package filter

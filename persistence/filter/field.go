@@ -55,8 +55,8 @@ func (f field) always() bool {
 	return true
 }
 
-// of is what the event holds in the field, without kind when it lacks it. Tags,
-// of which there may be several, are left to the leaf.
+// of returns the value of the event's field, without a kind when the event does not have
+// the field. Tags, of which there may be several, are left to the leaf.
 func (f field) of(recorded *persistence.Recorded) value {
 	switch f.property {
 	case idProperty:

@@ -145,8 +145,8 @@ func invalid(err *persistence.InvalidError) Filter {
 	return Filter{&node{kind: invalidNode, err: err}}
 }
 
-// Check returns a [*persistence.InvalidError] that names the field when the
-// filter cannot be used. Whoever takes a filter from a caller asks it first.
+// Check returns a [*persistence.InvalidError] that names the field when the filter cannot
+// be used. A function that takes a filter from a caller calls it first.
 func (f Filter) Check() error {
 	if f.root != nil && f.root.kind == invalidNode {
 		return f.root.err

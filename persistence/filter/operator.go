@@ -45,8 +45,8 @@ const (
 	order    operators = equality | 1<<gt | 1<<ge | 1<<lt | 1<<le
 	textual  operators = order | 1<<prefix | 1<<matches
 	presence operators = 1 << exists
-	// Any-of semantics turn a negative operator into a trap: "some tag is not x"
-	// hardly ever is what is meant. Order on one of several tags says nothing either.
+	// Any-of semantics turn a negative operator into a trap: "some tag is not x" is
+	// hardly ever meant. Order on one of several tags says nothing either.
 	onTags operators = 1<<eq | 1<<in | 1<<prefix | 1<<matches | 1<<exists
 )
 

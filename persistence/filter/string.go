@@ -39,7 +39,7 @@ func (n *node) describe(out *strings.Builder) {
 	}
 }
 
-// describeChildren puts parentheses around what could be read another way.
+// describeChildren puts parentheses around parts that could be read another way.
 func (n *node) describeChildren(out *strings.Builder, word string) {
 	for i, child := range n.children {
 		if i > 0 {

@@ -17,10 +17,10 @@ import (
 // <= in nin prefix matches exists, or eq ne gt ge lt le in words. All take one
 // text but in and nin, which take any number, and exists, which takes none.
 //
-// Metadata compares with the text and, where it is a number or "true" or
-// "false", with those too, so a query need not know how a value was stored. The
-// other fields are strict: a time is one of RFC 3339, a version is decimal. What
-// does not fit is a [*persistence.InvalidError].
+// Metadata compares with the text and, where it is a number or "true" or "false", with
+// those too, so a query need not know how a value was stored. The other fields are
+// strict: a time is one of RFC 3339, a version is decimal. A text that does not fit is a
+// [*persistence.InvalidError].
 func Text(field, operator string, texts ...string) (Filter, error) {
 	at, err := parseField(field)
 	if err != nil {

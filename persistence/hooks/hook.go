@@ -7,15 +7,15 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Hook is a set of functions, all of them optional, that a [Journal] calls. They
-// are called by many goroutines at once. What one does instead of returning, a
-// panic or runtime.Goexit, is contained: before an append it refuses, with an error of
-// kind [persistence.ErrRejected] for the reason "panic"; before a reading it is a
-// [*persistence.UnavailableError], on an event that was read a
-// [*persistence.CorruptError]; afterwards it is logged and changes nothing. For this a
-// function may run in another goroutine than that of its caller, who waits for it.
+// Hook is a set of functions, all of them optional, that a [Journal] calls. They are
+// called by many goroutines at once. A panic of a hook, or runtime.Goexit, is contained:
+// before an append it refuses, with an error of kind [persistence.ErrRejected] for the
+// reason "panic"; before a reading it is a [*persistence.UnavailableError], on an event
+// that was read a [*persistence.CorruptError]; afterwards it is logged and changes
+// nothing. For this a function may run in another goroutine than that of its caller, who
+// waits for it.
 type Hook struct {
-	// Name is what errors and logs call the hook.
+	// Name is the name of the hook in errors and logs.
 	Name string
 
 	// BeforeAppend may change the append, or refuse it with an error. Its caller finds that
@@ -77,8 +77,8 @@ func Enrich(enrich func(ctx context.Context, append *persistence.Append)) Hook {
 	}}
 }
 
-// Metadata is a hook that gives every event metadata from the context. What the
-// event says itself stays.
+// Metadata is a hook that gives every event metadata from the context. Metadata of the
+// event itself stays.
 func Metadata(metadata func(ctx context.Context) persistence.Metadata) Hook {
 	return Enrich(func(ctx context.Context, append *persistence.Append) {
 		added := metadata(ctx)

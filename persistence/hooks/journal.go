@@ -22,9 +22,8 @@ type Config struct {
 
 // Journal is a journal with hooks. Use [New]. It is safe for concurrent use.
 //
-// It is a [persistence.Front]: ask [persistence.As] what it can do. What it has
-// methods for and the journal behind cannot do fails with
-// [*persistence.InvalidError].
+// It is a [persistence.Front]: ask [persistence.As] what it can do. A call that the
+// journal behind does not support fails with [*persistence.InvalidError].
 type Journal struct {
 	persistence.Journal
 	logger     *slog.Logger
@@ -43,7 +42,7 @@ var (
 	_ persistence.Transactor = (*Journal)(nil)
 )
 
-// registry is what hooks there are, in order. It never changes.
+// registry holds the hooks, in order. It never changes.
 type registry struct{ all, appending, reading []*Hook }
 
 // New returns a journal without hooks.
@@ -96,7 +95,7 @@ type call struct {
 	make func()
 }
 
-// tell makes the calls that come behind what was done with a stream.
+// tell makes the calls that follow a change of a stream.
 func (j *Journal) tell(stream persistence.StreamID, calls []call) {
 	usercode.Each(len(calls), func(i int) { calls[i].make() }, func(i int, ended error) {
 		j.logger.Error("hook did not return", "stream", stream, "err", didNotReturn(calls[i].hook, ended))

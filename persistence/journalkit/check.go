@@ -8,8 +8,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// What a check that is not full looks at: the newest streams, the newest events
-// of each of them, and the newest events of all.
+// The part that a check looks at when it is not full: the newest streams, the newest
+// events of each of them, and the newest events of all.
 const (
 	CheckedStreams  = 1000
 	CheckedVersions = 1000

@@ -93,7 +93,7 @@ func listedMetadata(j journal) map[string]persistence.Metadata {
 func listChosen(t *testing.T, s suite) {
 	j := s.open(t)
 	all := listedMetadata(j)
-	// want is what the options choose, in the simplest way.
+	// want is the choice of the options, made in the simplest way.
 	want := func(choose func(name string) bool) []string {
 		var names []string
 		for name := range all {

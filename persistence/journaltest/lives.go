@@ -21,8 +21,8 @@ var lives = cases{
 // life is the past of a stream and what follows from it.
 type life struct {
 	past func(j journal, stream persistence.StreamID)
-	// info is what the journal then knows, without the stream's name. A life without a
-	// first version does not exist.
+	// info is the state of the stream then, without its name. A life without a first
+	// version does not exist.
 	info persistence.StreamInfo
 }
 

@@ -48,7 +48,7 @@ func (d Durable) Run(t *testing.T) {
 	s.run(t)
 }
 
-// suite is what cases know about the journal under test.
+// suite is the knowledge of the cases about the journal under test.
 type suite struct {
 	Durable
 	survives bool

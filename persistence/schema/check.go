@@ -17,13 +17,13 @@ import (
 // change that events stored before the change would suffer from, and commands that were
 // sent, the worst first. None means that all of them can be read as they were written.
 //
-// A type that upcasters read is taken to be read by them as it should: only where
-// that leads is looked at, what a [upcast.Rename] makes of a payload, and whether the
-// old form of a [upcast.Map] has the fields that are stored. What has
-// been registered and not been stored is a [Notice], whatever the change: another
-// node may store it still. A command counts when one like it was ever sent; whether any
-// is still to be delivered is not looked at. Readers of events of other kinds need not know
-// all that is in them; only what would break their reading is found.
+// A type that upcasters read is taken to be read by them as it should: only where that
+// leads is looked at, what a [upcast.Rename] makes of a payload, and whether the old form
+// of a [upcast.Map] has the fields that are stored. A type that was registered and never
+// stored gives a [Notice], whatever the change: another node may store it still. A
+// command counts when one like it was ever sent; whether any is still to be delivered is
+// not looked at. Readers of events of other kinds need not know all that is in them; only
+// what would break their reading is found.
 //
 // The journal must be [persistence.Schemas]. Its events are counted and not read.
 func Check(ctx context.Context, journal persistence.Journal, program Program) ([]Finding, error) {
@@ -60,8 +60,8 @@ func Check(ctx context.Context, journal persistence.Journal, program Program) ([
 // first one [Note] has told the journal of.
 //
 // A program that has run on the journal before is not to blame for what was stored first
-// after that: it is the older one, of a rolling deploy or a step back. What a newer
-// program has only added is a [Notice] then, marked as [Finding.Newer].
+// after that: it is the older one, of a rolling deploy or a step back. An addition of a
+// newer program is a [Notice] then, marked as [Finding.Newer].
 func (c *Catalogue) Check(program Program) []Finding {
 	check := newCheck(c, program)
 	for _, kind := range program.kinds() {

@@ -13,13 +13,13 @@
 //	findings, err := schema.Check(ctx, journal, schema.Program{Events: actors.Events(Accounts), Upcasters: chain})
 //
 // [Check] counts the events of the journal, so it is for a build and not for a start. A
-// start reads descriptions alone, see [Catalogue.Check]: programs note in the journal what
-// they know of each kind, and when the first event of a type is stored, or the first
+// start reads descriptions alone, see [Catalogue.Check]: programs note in the journal
+// what they know of each kind, and when the first event of a type is stored, or the first
 // command of a type is sent to be read later. These notes stand among the schemas of the
-// journal, as JSON with a title that begins with "$stele.". What was stored before programs
-// noted it is found once, by [LookThrough], and what is brought from another journal is noted
-// by [NoteEvents], as package transfer does. Commands that were sent elsewhere are not
-// noted by it.
+// journal, as JSON with a title that begins with "$stele.". [LookThrough] finds once the
+// types that were stored before programs noted them. [NoteEvents] notes types that are
+// imported from another journal, as package transfer does. Commands that were sent
+// elsewhere are not noted by it.
 //
 // The messages of a protobuf package are described by one FileDescriptorSet, with
 // all they import and without comments; a plain struct by the JSON Schema of what

@@ -11,8 +11,8 @@ import (
 
 // Entry is a note of a program in a journal: what it knows of a kind, or that something
 // of a type is stored, see [Note]. It names schemas by the ids of its journal, so whoever
-// moves a journal has to bring it over with those of the other one. The order counts:
-// it tells which programs have run before a type was first stored.
+// moves a journal has to bring it over with those of the other one. The order counts: it
+// tells which programs have run before a type was first stored.
 type Entry struct {
 	// Kind is the kind that it is about.
 	Kind string

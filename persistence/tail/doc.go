@@ -29,6 +29,6 @@
 // so that [Open] can tell a journal that has lost its newest events, or is another
 // one, from the journal that was left: see [Probe].
 //
-// Whoever gives package upcast's Reader gets events as they are today; filters see
-// them as they are stored all the same. The package knows no journal.
+// With the Reader of package upcast, subscribers get events in the form of today; filters
+// still see them as they are stored. The package knows no journal.
 package tail

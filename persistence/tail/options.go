@@ -10,8 +10,8 @@ import (
 // Options choose what a subscription sees. The zero value sees everything from the
 // beginning, but for streams of the system.
 type Options struct {
-	// After is the last place already seen; nil is the beginning. Who wants only what
-	// comes gives the journal's Head.
+	// After is the last place already seen; nil is the beginning. To get only new events,
+	// pass the journal's Head.
 	After persistence.Positions
 	// Checkpoint is a place that was taken before, instead of After. The zero one is
 	// none.
@@ -29,7 +29,7 @@ type Options struct {
 	PageRows, PageBytes int
 }
 
-// selection is what a subscription wants of each page.
+// selection is the choice of a subscription from each page.
 type selection struct {
 	filter      persistence.Filter // nil chooses all
 	system      bool

@@ -45,7 +45,7 @@ const (
 	atHead              // likewise, and the journal had nothing more
 )
 
-// view is what a subscriber sees of the ring at a moment.
+// view is the part of the ring that a subscriber sees at a moment.
 type view struct {
 	place
 	page   *sharedPage // inside: the first one that holds something for it; atEnd, atHead: the newest, if any
@@ -69,7 +69,7 @@ func (r *ring) look(after persistence.Positions) view {
 			v.place = atHead
 		}
 	case covers(after, r.pages[0].from):
-		// What covers a page's end covers the ends of those before it.
+		// A place that covers a page's end covers the ends of the pages before it.
 		i := sort.Search(n, func(i int) bool { return !covers(after, r.pages[i].next) })
 		v.place, v.page, v.newest = inside, r.pages[i], i == n-1
 	}
@@ -123,13 +123,13 @@ func (r *ring) eventAt(position persistence.Position) (persistence.EventID, bool
 	return persistence.EventID{}, false
 }
 
-// What a page and an event count beside their bytes.
+// The bytes that a page and an event count beside their content.
 const (
 	perPage  = 256
 	perEvent = 256
 )
 
-// size is what an event counts in a page and in the ring.
+// size is the number of bytes that an event counts in a page and in the ring.
 func size(e *persistence.Recorded) int {
 	size := perEvent + len(e.Stream) + len(e.Type) + len(e.Payload) + len(e.Headers)
 	for key, value := range e.Metadata {

@@ -8,13 +8,13 @@ import (
 	"github.com/stele-es/stele/persistence/upcast"
 )
 
-// DefaultBytes is what a [Tailer] keeps when its configuration does not say.
+// DefaultBytes is the number of bytes that a [Tailer] keeps by default.
 const DefaultBytes = 32 << 20
 
 // Config says what a [Tailer] reads and how much it keeps.
 type Config struct {
-	// Reader is what is read: a journal, or package upcast's Reader in front of one.
-	// It is required.
+	// Reader is the source of events: a journal, or package upcast's Reader in front of
+	// one. It is required.
 	Reader persistence.Reader
 	// Bytes bounds the pages that are kept for subscribers who come a little later:
 	// payloads, headers and metadata, and something for each event. The default is

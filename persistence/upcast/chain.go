@@ -64,8 +64,8 @@ func (c *Chain) Prove() error {
 	return errors.Join(problems...)
 }
 
-// check looks for upcasters that are never reached, and for events that would
-// never come to an end. What is cyclic is reported once.
+// check looks for upcasters that are never reached, and for events that would never come
+// to an end. A cycle is reported once.
 func (c *Chain) check() []error {
 	var problems []error
 	steps := map[string]int{}

@@ -9,22 +9,22 @@
 //	)
 //	for recorded, err := range upcast.Reader(journal, chain).Read(ctx, stream, options) { … }
 //
-// An upcaster turns one event of a type into none, one or several. What it yields
-// goes through the upcasters of its type in turn, until there are none: so each
-// step of a history is said once, from the form before to the one after it. All
-// types that an upcaster may yield are declared; therefore a chain ends, and one
-// that would not is refused when it is made.
+// An upcaster turns one event of a type into none, one or several. The events that it
+// yields go through the upcasters of their types in turn, until there are none: so each
+// step of a history is said once, from the form before to the one after it. All types
+// that an upcaster may yield are declared; therefore a chain ends, and one that would not
+// is refused when it is made.
 //
 // Several upcasters of one type are applied in the order in which they are given.
 // The ones before the last keep the type; an upcaster that keeps the type also
 // sees the events that were stored in the new form under the old name, and has to
 // tell them apart, by [Raw.Schema] for example.
 //
-// What upcasting yields has the id, stream, version, position, headers, tags and
-// time of the stored event. When it is several, [persistence.Recorded] numbers
-// them by Sub and SubCount. They stay together: no page ends between them, and a
-// place in the journal is before or behind all of them. Who reads at least once
-// and stops between them recognises them by id and Sub.
+// Upcast events have the id, stream, version, position, headers, tags and time of the
+// stored event. When it is several, [persistence.Recorded] numbers them by Sub and
+// SubCount. They stay together: no page ends between them, and a place in the journal is
+// before or behind all of them. A reader with at-least-once delivery that stops between
+// them recognises them by id and Sub.
 //
 // A runtime that checks versions reads the journal as it is and asks
 // [Chain.Upcast] for each event, because an event that is dropped has a version

@@ -10,8 +10,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Reader reads through a chain. The reader behind it must yield events as they
-// are stored. What differs from reading without a chain:
+// Reader reads through a chain. The reader behind it must yield events as they are
+// stored. The differences from reading without a chain:
 //
 //   - Filters choose among the events as they are stored, before upcasting.
 //   - Limit, and Count, count the stored events of which at least one is left.

@@ -7,12 +7,11 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// Raw is what upcasters see of an event, and may give another form.
+// Raw is the part of an event that upcasters see and may change.
 type Raw struct {
 	// Type is the name under which the event is stored.
 	Type string
-	// Schema is what the journal knows the payload by, 0 for one that it has no
-	// description of.
+	// Schema refers to the description of the payload in the journal; 0 is none.
 	Schema persistence.SchemaID
 	// Payload is as stored; an upcaster must not change it in place.
 	Payload []byte

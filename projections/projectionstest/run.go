@@ -22,7 +22,7 @@ type written struct{ N int }
 // MessageName fulfils codec.Named.
 func (written) MessageName() string { return "projectionstest.written" }
 
-// streams is how many there are in the histories of the suite.
+// streams is the number of streams in the histories of the suite.
 const streams = 7
 
 // history is a journal of n events, and what a read model must make of them.

@@ -24,7 +24,7 @@ import (
 
 // Subject is a target under test, with a read model that the suite brings.
 type Subject[T any] struct {
-	// Target is what is tested.
+	// Target is the target under test.
 	Target projections.Target[T]
 	// Add adds n to what the read model has under a key.
 	Add func(ctx context.Context, tx T, key string, n int) error
@@ -75,5 +75,5 @@ func want(holds bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-// errBack is what bodies return to roll back.
+// errBack is the error that bodies return to roll back.
 var errBack = errors.New("roll back")

@@ -22,8 +22,8 @@ import (
 
 // Store has transactions of T, in which events and rows are stored.
 type Store[T any] interface {
-	// Transact runs body in a transaction. What body or the commit was refused for is
-	// a [RefusedError]; a commit of which nobody knows is an [UnknownError]; after any
+	// Transact runs body in a transaction. The reason why body or the commit was refused
+	// is a [RefusedError]; a commit of which nobody knows is an [UnknownError]; after any
 	// other error nothing was done, and it says nothing about the body.
 	Transact(ctx context.Context, body func(ctx context.Context, tx T) error) error
 	// AppendTx appends in such a transaction.
@@ -61,7 +61,7 @@ type Queue[T any] struct {
 	stopped chan struct{} // closed when the queue's goroutine has ended
 }
 
-// limit is how long a transaction may take.
+// limit is the time that a transaction may take.
 const limit = 30 * time.Second
 
 // New returns a queue that takes appends until Close.
@@ -210,7 +210,7 @@ func (q *Queue[T]) apart(parts []appender.Item) []persistence.Outcome {
 	return outcomes
 }
 
-// answer is what the caller gets to know of an error.
+// answer returns the error that the caller gets.
 func answer(err error) error {
 	refused, ok := errors.AsType[*RefusedError](err)
 	if !ok {

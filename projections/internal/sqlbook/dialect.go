@@ -35,7 +35,7 @@ type Dialect struct {
 	// Lock takes a lock on its parameter until the end of the transaction. Empty when
 	// transactions that write take turns anyway.
 	Lock string
-	// Numbered is what a numbered parameter begins with, "$" or "?".
+	// Numbered is the beginning of a numbered parameter, "$" or "?".
 	Numbered string
 }
 
@@ -97,8 +97,8 @@ func (s *Statements) Newest() (int, error) {
 	return len(names), err
 }
 
-// Version is how many migrations a database has seen, 0 for one without tables. The
-// error for those is the database's, so the caller looks whether there are tables.
+// Version is the number of migrations that a database has seen, 0 for one without tables.
+// The error for those is the database's, so the caller looks whether there are tables.
 func (s *Statements) Version(ctx context.Context, conn Conn) (version int, err error) {
 	err = conn.Query(ctx, func(row func(...any) error) error { return row(&version) },
 		fmt.Sprintf("SELECT coalesce(max(version), 0) FROM %sprojection_migration", s.dialect.Prefix))
