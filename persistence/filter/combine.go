@@ -8,7 +8,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// and is true when both are true. Like or it uses up its operands, which are made anew
+// and returns the conditions that hold when both sides hold. Like or it uses up its operands, which are made anew
 // for every tree and belong to nobody else.
 func (n Necessary) and(other Necessary) Necessary {
 	if n.Nothing || other.Nothing {
@@ -57,7 +57,7 @@ func (n *Necessary) admitNothing() bool {
 		n.Versions.empty(cmp.Compare) || n.Offsets.empty(cmp.Compare) || n.Times.empty(time.Time.Compare)
 }
 
-// or is true when either is true: only what both sides say, as widely as they say it
+// or returns the conditions that hold when either side holds: only those that both sides say, as widely as they say it
 // together.
 func (n Necessary) or(other Necessary) Necessary {
 	switch {
