@@ -59,7 +59,7 @@ func (j *Journal) answer(submissions []submission, outcome func(*submission) per
 	usercode.Each(len(submissions), func(i int) {
 		submissions[i].done(outcome(&submissions[i]))
 	}, func(i int, err error) {
-		slog.Error("the callback of an append did not return", "stream", submissions[i].append.Stream, "err", err)
+		slog.Error("the callback of an append did not return", "stream", submissions[i].append.Stream, "err", err) //nolint:sloglint // the zero journal has no logger
 	})
 }
 
