@@ -7,8 +7,9 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// inFlight is what a system has taken and not answered: how many commands, and how
-// many bytes those have. Their events are bounded by the queue of the journal.
+// inFlight counts the commands that a system has taken and not answered: how many
+// commands, and how many bytes those have. Their events are bounded by the queue of the
+// journal.
 type inFlight struct{ commands, bytes atomic.Int64 }
 
 // add counts a call in and returns what there was before it.
@@ -62,9 +63,9 @@ func (s *System) tooMuch(commands, bytes int64) (reason string) {
 // follow each other without a pause, and what has been in the way of one crowd, such
 // as a journal that stood still, need not be in that of the next.
 type pace struct {
-	// each is how long one answer takes, in nanoseconds: in the faster one of the last
-	// two windows, so that nobody is refused for a single pause. 0 is not known. Callers
-	// read it.
+	// each is the time that one answer takes, in nanoseconds: in the faster one of the
+	// last two windows, so that nobody is refused for a single pause. 0 is not known.
+	// Callers read it.
 	each atomic.Int64
 	// The rest belongs to the activation: when the window began, how many answers there
 	// were in it, and how long each took in the one before.
@@ -106,8 +107,8 @@ func (p *pace) answers(waiting int64) {
 	p.count++
 }
 
-// wait is how long a command waits for its answer behind those ahead of it, as far as
-// that is known.
+// wait returns the time that a command waits for its answer behind those ahead of it, as
+// far as it is known.
 func (p *pace) wait(ahead int64) time.Duration {
 	return time.Duration(p.each.Load() * (ahead + 2)) // one for itself, and one for not being sure
 }

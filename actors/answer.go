@@ -46,8 +46,8 @@ func (a *activation) answer() {
 			}
 		}
 		if c.events > 0 && c.outcome.Last != c.last {
-			// The stream was deleted before, and its versions count on. Whatever was made of
-			// other versions, such as the ids of sent commands, is read again.
+			// The stream was deleted before, and its versions count on. Everything that
+			// depends on other versions, such as the ids of sent commands, is read again.
 			a.dirty, c.last = true, c.outcome.Last
 			a.forgetHistory()
 		} else {

@@ -25,16 +25,15 @@ type Asked struct {
 // Around stands around commands: it may refuse one, see what became of it, and give
 // next another context, with metadata or a deadline of its own. See [Config.Around].
 //
-// What it returns is what the caller gets. Refusing is returning an error without
-// calling next; then nothing was done. The refusal of a command that an aggregate sent
-// is remembered by the one it was for, like its own rejections, so that it is not let
-// in when it is delivered again; an error of type [*persistence.Error] is no refusal
-// there: the command is delivered again later. An error that tells of something else,
-// such as a context that ended or another command whose outcome is not known, comes to
-// the caller as [persistence.ErrUnavailable]. After next the command has happened, and
-// an error that would say otherwise is wrapped: in [persistence.ErrDone] when the
-// command was done. Next is called at most once, since a second call would be a second
-// command.
+// The caller gets its result. Refusing is returning an error without calling next; then
+// nothing was done. The refusal of a command that an aggregate sent is remembered by the
+// one it was for, like its own rejections, so that it is not let in when it is delivered
+// again; an error of type [*persistence.Error] is no refusal there: the command is
+// delivered again later. An error that tells of something else, such as a context that
+// ended or another command whose outcome is not known, comes to the caller as
+// [persistence.ErrUnavailable]. After next the command has happened, and an error that
+// would say otherwise is wrapped: in [persistence.ErrDone] when the command was done.
+// Next is called at most once, since a second call would be a second command.
 //
 // It runs on the caller's goroutine, before the command waits for its aggregate. It
 // may ask other aggregates.

@@ -84,7 +84,7 @@ func (s *System) resultOf(of *definition, command string) *handler {
 
 // apart is the lane of one command that an aggregate has sent to itself and that is set
 // aside. Such commands are timers and steps of the aggregate's own: the others need not
-// wait for it. What goes to another aggregate keeps its order.
+// wait for it. Commands to another aggregate keep their order.
 func (to laneKey) apart(s *sending) laneKey {
 	if to.from.id == to.to && to.from.kind.kind == to.kind {
 		to.alone = s.id

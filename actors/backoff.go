@@ -49,7 +49,7 @@ func unhandled(err error) error {
 	return &unhandledError{err}
 }
 
-// causeOf is what the same failures of many commands have in common.
+// causeOf returns the cause that equal failures of many commands have in common.
 func causeOf(err error) string {
 	if failed, ok := errors.AsType[*persistence.Error](err); ok {
 		return string(failed.Kind) + " " + failed.Reason
@@ -163,15 +163,15 @@ func (d *deliverer) clearBackoffs(of key) (found bool) {
 type Parked struct {
 	// Kind and ID are the sender's.
 	Kind, ID string
-	// ToKind and ToID say to whom the command was sent, Command the stored name of its
-	// type.
+	// ToKind and ToID name the aggregate that the command was sent to; Command is the
+	// stored name of its type.
 	ToKind, ToID, Command string
-	// CommandID is what the command is known by.
+	// CommandID is the id of the command.
 	CommandID persistence.CommandID
 	// Since is when the command was found unreadable, or handling the outcome failed
 	// first.
 	Since time.Time
-	// Attempts is how often that has, 0 of a command that cannot be read.
+	// Attempts counts these failures; it is 0 for a command that cannot be read.
 	Attempts int
 	// Cause is why the command cannot be read, or the last error of the Result method.
 	Cause error

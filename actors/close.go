@@ -142,8 +142,8 @@ func newLifetime() lifetime {
 	}}
 }
 
-// noProgress is how long one request to the journal may take in the background: a page of
-// events, a batch of appends.
+// noProgress is the time that one request to the journal may take in the background: a
+// page of events, a batch of appends.
 const noProgress = 30 * time.Second
 
 var errNoProgress = fmt.Errorf("no answer of the journal within %s", noProgress)

@@ -28,8 +28,8 @@ func Fresh() AskOption { return func(r *Request) { r.fresh = true } }
 type moment uint64
 
 // confirmations prove that the states of aggregates are current: that nobody else has
-// written their streams since they were read. Whoever waits for a proof at the same
-// moment shares it.
+// written their streams since they were read. All that wait for a proof at the same
+// moment share it.
 //
 // The head of the journal is enough when all up to there, from where a state was
 // current, was written by this system: then nobody else has written anything. Otherwise

@@ -181,8 +181,8 @@ func On[S, E any](apply func(*S, E)) Part[S] {
 // work when conflicts are common.
 func Strict[S any]() Part[S] { return func(a *Aggregate[S]) { a.d.strict = true } }
 
-// Idle is how long an aggregate of this kind stays in memory unused, in place of
-// [Config.Idle]. It must be positive.
+// Idle sets the time for which an unused aggregate of this kind stays in memory, in place
+// of [Config.Idle]. It must be positive.
 func Idle[S any](d time.Duration) Part[S] {
 	return func(a *Aggregate[S]) {
 		if d <= 0 {

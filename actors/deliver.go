@@ -20,9 +20,9 @@ import (
 const (
 	maxDeliveries    = 1024 // lanes that wait for an answer at the same time
 	maxDeliveryQueue = 50_000
-	// maxRousing is how many aggregates are woken at the same time, with what they have to
-	// send then: what is late comes in order, but for about so many, and a backlog of it
-	// leaves room for what is live.
+	// maxRousing is the number of aggregates that are woken at the same time, with the
+	// commands that they send then: what is late comes in order, but for about so many,
+	// and a backlog of it leaves room for what is live.
 	maxRousing         = 128
 	slowRousing        = time.Second // one that takes longer makes room for others
 	shortestRedelivery = 50 * time.Millisecond
@@ -32,10 +32,10 @@ const (
 	leastTried = time.Minute
 )
 
-// deliverer takes what aggregates have sent to whom it is for, and the outcome back.
-// It holds nothing that matters: what is sent stands in the streams of the senders,
-// and whoever wakes a sender has it offer again what is open. So one that could not
-// be delivered is forgotten here, but for the time at which its sender is woken.
+// deliverer is the outbox: it takes sent commands to their aggregates, and the outcomes
+// back. It holds nothing that matters: what is sent stands in the streams of the senders,
+// and whoever wakes a sender has it offer again what is open. So one that could not be
+// delivered is forgotten here, but for the time at which its sender is woken.
 type deliverer struct {
 	system *System
 	ctx    context.Context //nolint:containedctx // ends with the system: workers outlive every call
@@ -66,16 +66,17 @@ type deliverer struct {
 	done    sync.WaitGroup
 }
 
-// laneKey is who sends to whom. In a lane one thing happens after the other.
+// laneKey names a sender and a receiver. In a lane one thing happens after the other.
 type laneKey struct {
 	from     key
 	kind, to string
 	alone    persistence.CommandID // of a command that waits and holds up no other; see apart
 }
 
-// lane is what one aggregate sends to another: the command to deliver now, and those
-// that come after it. Nobody waits for the answers that it needs: whoever answers goes
-// on with the lane, which is to hand the next call over, so that it costs no goroutine.
+// lane holds the commands from one aggregate to another: the command to deliver now, and
+// those that come after it. Nobody waits for the answers that it needs: whoever answers
+// goes on with the lane, which is to hand the next call over, so that it costs no
+// goroutine.
 type lane struct {
 	laneKey
 	deliverer   *deliverer
@@ -85,7 +86,7 @@ type lane struct {
 	got         outcome  // of what was asked
 }
 
-// stage is what a lane waits for.
+// stage says for which step a lane waits.
 type stage uint8
 
 const (
@@ -314,8 +315,8 @@ func (d *deliverer) drop(l *lane) {
 	l.first = l.first.next
 }
 
-// deliver asks for whom a command is. It may do so more than once for one command:
-// who is asked knows it again.
+// deliver asks the aggregate that a command is for. It may do so more than once for one
+// command: who is asked knows it again.
 func (d *deliverer) deliver(l *lane, s *sending) {
 	of := d.system.definitions[s.GetKind()]
 	h, message, content, err := d.system.readSentApart(s, l.from.stream())
@@ -437,7 +438,7 @@ func (s *sending) origin() *origin {
 	return s.cause
 }
 
-// shut takes nothing more. What is under way ends with the system.
+// shut takes nothing more. Deliveries that are under way end with the system.
 func (d *deliverer) shut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -218,8 +218,8 @@ func (s *System) evict() bool {
 	}
 }
 
-// candidates is how many aggregates an eviction compares. The oldest of a sample
-// is nearly the oldest of all, and needs no list over all shards.
+// candidates is the number of aggregates that an eviction compares. The oldest of a
+// sample is nearly the oldest of all, and needs no list over all shards.
 const candidates = 5
 
 func (s *System) victim(now int64) *activation {

@@ -82,10 +82,10 @@
 // # Sending and waiting
 //
 // A process manager is an aggregate that also sends commands, with [Command.Send], or
-// later, with [Command.SendAfter]. What is sent is stored in the append of the events
-// that the handler raises: either all of it happens or nothing. It is delivered until
-// it has an outcome, over crashes and restarts, with one effect; [Result] hears of
-// each outcome once. What has to be undone is another command sent.
+// later, with [Command.SendAfter]. Sent commands are stored in the append of the events
+// that the handler raises (an outbox): either all of it happens or nothing. It is
+// delivered until it has an outcome, over crashes and restarts, with one effect; [Result]
+// hears of each outcome once. To undo something, send another command (a saga).
 //
 //	func (t *Transfer) withdrew(tx *actors.Tx, _ *bankpb.Balance, err error) error {
 //		if err != nil {

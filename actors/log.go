@@ -19,7 +19,7 @@ import (
 type Logging uint8
 
 const (
-	// Outcomes are which command was asked, by whom, and what became of it.
+	// Outcomes holds the name of each command, its caller and its outcome.
 	Outcomes Logging = 1 + iota
 	// Contents are the commands too. They are stored as they are, so a command with
 	// personal data should not be among them.
@@ -31,10 +31,10 @@ const (
 // also those that were rejected, refused by what stands around, or could not be
 // done. [System.Commands] reads it.
 //
-// The log is written behind the answers, in batches, so that it costs them nothing.
-// What the last tenth of a second brought may be missing after a crash, and what
-// the journal does not take in time is dropped and counted in [Stats]. That a
-// command was accepted is never lost: its events name it.
+// The log is written behind the answers, in batches, so that it costs them nothing. After
+// a crash the entries of the last tenth of a second may be missing. Entries that the
+// journal does not take in time are dropped and counted in [Stats]. That a command was
+// accepted is never lost: its events name it.
 func LogCommands[S any](what Logging) Part[S] {
 	return func(a *Aggregate[S]) {
 		if what != Outcomes && what != Contents {
@@ -48,9 +48,9 @@ func LogCommands[S any](what Logging) Part[S] {
 type LoggedCommand struct {
 	// ID is the aggregate's, Command the stored name of the command's type.
 	ID, Command string
-	// CommandID is what the command is known by.
+	// CommandID is the id of the command.
 	CommandID persistence.CommandID
-	// Actor, Causation, Correlation and Metadata are what the caller said.
+	// Actor, Causation, Correlation and Metadata are those of the caller.
 	Actor       string               // see [WithActor]
 	Causation   [16]byte             // see [WithCausation]
 	Correlation [16]byte             // see [WithCorrelation]
@@ -65,7 +65,7 @@ type LoggedCommand struct {
 	First, Last persistence.Version
 	// At is when it was asked, by the clock of the node.
 	At time.Time
-	// Duration is how long it took until the answer.
+	// Duration is the time until the answer.
 	Duration time.Duration
 	// Content is the command, when the kind logs contents: the whole of it, as
 	// [Config.Upcasters] make it today.
@@ -255,8 +255,8 @@ func (l *commandLog) write(batch []persistence.Append) error {
 	return err
 }
 
-// putBack keeps entries to be written again. What was stored already is known by
-// the ids of its events.
+// putBack keeps entries to be written again. Entries that were stored already are
+// recognised by the ids of their events.
 func (l *commandLog) putBack(batch []persistence.Append) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,7 +15,7 @@ var (
 	errClosed = errors.New("mailbox is closed")
 )
 
-// burst is how many commands one aggregate may handle before others get the
+// burst is the number of commands that one aggregate may handle before others get the
 // processor.
 const burst = 64
 
@@ -68,8 +68,8 @@ func (m *mailbox) refill(calls []*call) {
 	}
 }
 
-// post takes a completion. What is posted is bounded by what the activation has
-// under way, so there is no limit here.
+// post takes a completion. The work that the activation has under way bounds the posted
+// messages, so there is no limit here.
 func (m *mailbox) post(completion any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -194,8 +194,8 @@ func (m *mailbox) Start() {}
 // UserMessageCount fulfils actor.Mailbox.
 func (m *mailbox) UserMessageCount() int { return m.waiting() }
 
-// maxResting is how many goroutines wait for work: about as many as one commit wakes
-// aggregates. More are made when more are needed, and end with it.
+// maxResting is the number of goroutines that wait for work: about as many as one commit
+// wakes aggregates. More are made when more are needed, and end with it.
 const maxResting = 512
 
 // dispatcher runs activations on goroutines that are used again. A new one begins

@@ -14,7 +14,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// origin is what a caller's context says about where a command comes from.
+// origin is the part of a caller's context that says where a command comes from.
 type origin struct {
 	stored.Origin
 	metadata persistence.Metadata

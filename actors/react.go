@@ -112,7 +112,7 @@ func (r *Reactions) Types() []string { return slices.Sorted(maps.Keys(r.of.react
 // must be delivered in the order of their positions. A late one was set aside while
 // others passed it; then its aggregate looks in its stream whether it has reacted.
 //
-// What react returns says what to do: an error of kind [persistence.ErrUnavailable],
+// The error of react says what to do: an error of kind [persistence.ErrUnavailable],
 // [persistence.ErrOverloaded] or [persistence.ErrUnknownOutcome] is no failure of the
 // event, which is to be delivered again. An error of Take itself is of kind
 // [persistence.ErrCorrupt].
@@ -144,8 +144,8 @@ func (r *Reactions) Take(to Asker, event *persistence.Recorded) (id string, reac
 	}, nil
 }
 
-// undone sorts what went wrong with a reaction by whether waiting helps. What only one
-// aggregate suffers from must not hold up the others.
+// undone sorts what went wrong with a reaction by whether waiting helps. Trouble of one
+// aggregate must not hold up the others.
 func undone(err error) error {
 	failed, ok := err.(*persistence.Error) //nolint:errorlint // the outermost is the runtime's
 	if !ok {

@@ -26,7 +26,7 @@ func (h *history) find(id persistence.CommandID) (persistence.Version, bool) {
 }
 
 const (
-	// maxHistories is how many commands all histories of a system hold.
+	// maxHistories is the number of commands that all histories of a system hold.
 	maxHistories = 1 << 20
 	// keepHistory is for how long an unused history is kept.
 	keepHistory = time.Minute

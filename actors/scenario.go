@@ -87,8 +87,8 @@ type Outcome[R any] struct {
 	err     error
 }
 
-// decisions is how often When decides a command. A map of two entries has the same order in
-// all of them in one of a thousand tests.
+// decisions is the number of times that When decides a command. A map of two entries has
+// the same order in all of them in one of a thousand tests.
 const decisions = 11
 
 // When asks the command. It also proves that the decision is reliable, and stops the test

@@ -75,15 +75,16 @@ func (c Command[C, R]) SendAfter(tx *Tx, delay time.Duration, id string, command
 	}
 }
 
-// Cancel takes back what the aggregate has sent under a key and what is not done.
-// What another aggregate has accepted already stays accepted, and its outcome is not
-// reported any more.
+// Cancel takes back what the aggregate has sent under a key and what is not done. A
+// command that another aggregate has already accepted stays accepted, and its outcome is
+// no longer reported.
 func (tx *Tx) Cancel(key string) {
 	tx.sends = slices.DeleteFunc(tx.sends, func(s *sending) bool { return s.GetKey() == key })
 	tx.cancelled = append(tx.cancelled, key)
 }
 
-// Late is how long after its time a command that an aggregate sent is decided.
+// Late returns how late a sent command is decided, counted from the time at which it was
+// due.
 func (tx *Tx) Late() time.Duration { return tx.late }
 
 // sending is a command that an aggregate sends, until it is done.
@@ -156,8 +157,8 @@ func resultID(sent persistence.CommandID) persistence.CommandID {
 	return digestID(sha256.Sum256(append([]byte("result\x00"), sent[:]...)))
 }
 
-// encodeSends is what a command has opened and ended, as it is stored, and what is
-// open after it.
+// encodeSends encodes the sends that a command has opened and ended, and counts those
+// that are open after it.
 func encodeSends(opened, ended, open []*sending) []byte {
 	room := len(ended)*stored.DoneRoom + stored.OpenRoom
 	for _, s := range opened {
@@ -180,8 +181,8 @@ func encodeSends(opened, ended, open []*sending) []byte {
 	return stored.AppendOpen(out, len(open), next)
 }
 
-// opens is what is open after some were opened and some have ended. The order is
-// that of sending, and the list is not shared with the one before.
+// opens returns the sends that are open after some were opened and some have ended. The
+// order is that of sending, and the list is not shared with the one before.
 func opens(open, opened, ended []*sending) []*sending {
 	next := make([]*sending, 0, len(open)+len(opened))
 	for _, s := range open {
@@ -204,7 +205,7 @@ func sendOf(open []*sending, id persistence.CommandID) *sending {
 	return nil
 }
 
-// refoldSent is what is open after a stored event.
+// refoldSent returns the sends that are open after a stored event.
 func refoldSent(open []*sending, recorded *persistence.Recorded, about *stored.About) ([]*sending, error) {
 	sends, err := stored.ReadSends(about.Sends)
 	if err != nil {
@@ -223,7 +224,7 @@ func refoldSent(open []*sending, recorded *persistence.Recorded, about *stored.A
 	return opens(open, opened, ended), nil
 }
 
-// keptSends is what a snapshot holds of what is open.
+// keptSends returns the open sends as a snapshot holds them.
 func keptSends(open []*sending) []*stored.Sent {
 	kept := make([]*stored.Sent, len(open))
 	for i, s := range open {

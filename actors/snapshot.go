@@ -60,9 +60,9 @@ func SnapshotWhen[S any](due func(state *S, events int) bool) Part[S] {
 	}
 }
 
-// SnapshotAs says what is kept of a state, and how the state is made from it. P is
-// a protobuf message or a type that JSON keeps whole. What save returns must not
-// share memory with the state, because it is encoded while the aggregate goes on.
+// SnapshotAs says what is kept of a state, and how the state is made from it. P is a
+// protobuf message or a type that JSON keeps whole. The result of save must not share
+// memory with the state, because it is encoded while the aggregate goes on.
 func SnapshotAs[S, P any](save func(*S) P, load func(P) *S) Part[S] {
 	return func(a *Aggregate[S]) {
 		if save == nil || load == nil {

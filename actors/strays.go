@@ -16,7 +16,7 @@ import (
 const (
 	strayTime = 5 * time.Second // it takes no more, because others' events may be many
 
-	// strayLate is how long something is overdue until it is said to be left behind: a
+	// strayLate is the time after which an overdue command is reported as left behind: a
 	// program that hosts the kind would have delivered it.
 	strayLate = 2 * sweepEvery
 )

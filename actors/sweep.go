@@ -25,13 +25,13 @@ const (
 	// rounds, so that nothing falls between them.
 	sweepAhead = 2 * sweepEvery
 
-	// longestSweep is how long at most a sender is left in peace that was woken for what is
-	// overdue, and of which nothing has changed since: what it has open rests in the
+	// longestSweep limits the time for which a sender is not woken again when nothing has
+	// changed since it was woken for an overdue command: what it has open rests in the
 	// deliverer, which needs no waking for it, or is set aside here.
 	longestSweep = time.Hour
 )
 
-// maxWakes is how many aggregates the sweep has the deliverer hold for waking.
+// maxWakes is the number of aggregates that the deliverer holds for waking by the sweep.
 const maxWakes = 200_000
 
 // sweep finds what aggregates have open and nobody takes care of, and wakes them: when
@@ -59,7 +59,7 @@ type lateness struct {
 	until time.Time
 }
 
-// openCount is how many commands sent are open, about.
+// openCount is the approximate number of open sent commands.
 type openCount struct {
 	found atomic.Int64 // at the last look into the journal
 	since atomic.Int64 // added here

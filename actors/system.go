@@ -265,7 +265,7 @@ func (s *System) processes() (kinds []string) {
 	return kinds
 }
 
-// keep is what the aggregates remember of commands.
+// keep says which commands the aggregates remember.
 func (s *System) keep() dedupe.Retention {
 	return dedupe.Retention{Age: s.config.RememberFor, Count: s.config.RememberMax}
 }

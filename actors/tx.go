@@ -13,8 +13,8 @@ import (
 	"github.com/stele-es/stele/persistence/codec"
 )
 
-// Tx is what a handler may do: raise events. It is valid until the handler
-// returns, and only on the handler's goroutine; [Tx.Raise] panics afterwards.
+// Tx gives a handler its means: raise events. It is valid until the handler returns, and
+// only on the handler's goroutine; [Tx.Raise] panics afterwards.
 type Tx struct {
 	// ID is the aggregate's id, without its kind.
 	ID string
@@ -38,11 +38,10 @@ type Tx struct {
 	observe   func(event *codec.Type, value any) // what the test kit wants to see, or nil
 }
 
-// Raise records events and applies them at once, so that what follows in the
-// handler sees the new state. They are stored together, and with them the reply
-// becomes valid. What is stored is the event as it is now; changing it afterwards
-// changes nothing but the memory of those who keep it. An event without an On,
-// one that cannot be encoded, one that is too large or nil fails the command with
+// Raise records events and applies them at once, so that what follows in the handler sees
+// the new state. They are stored together, and with them the reply becomes valid. The
+// event is stored as it is now; changes of it afterwards are not stored. An event without
+// an On, one that cannot be encoded, one that is too large or nil fails the command with
 // [persistence.ErrInvalid].
 func (tx *Tx) Raise(events ...any) {
 	if tx.state == nil {

@@ -10,10 +10,11 @@ import (
 )
 
 // User code returns, panics, or ends its goroutine, as require and mocks do when a test
-// fails. Whatever it does, nobody waits for it in vain and no worker of ours is gone.
+// fails. It may panic or end its goroutine: every caller still gets an answer, and no
+// worker of ours ends.
 
-// ended says how user code has ended that did not return: reason is what recover has
-// returned, nil when the goroutine was ended. The value of a panic may hold anything, so
+// ended says how user code has ended that did not return: reason is the result of
+// recover, nil when the goroutine was ended. The value of a panic may hold anything, so
 // it is left out unless the configuration asks for it, or it is the Go runtime's own.
 func (s *System) ended(reason any) error { return ended(reason, s.config.ShowPanics) }
 

@@ -143,8 +143,8 @@ func (d *deliverer) calm(s *sending) {
 	}
 }
 
-// slow is how long it is until the oldest that counts is slow. Those that are slow do not
-// count any more: they must not keep everybody waiting. The lock is held.
+// slow returns the time until the oldest delivery that counts is slow. Those that are
+// slow do not count any more: they must not keep everybody waiting. The lock is held.
 func (d *deliverer) slow(now time.Time) time.Duration {
 	for d.roused.Len() > 0 {
 		oldest := *d.roused.At(0)

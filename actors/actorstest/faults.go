@@ -5,8 +5,8 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// Fault is what happens to one append: it fails before it is stored, its answer is
-// lost, it takes its time, it is executed late or twice, another writer comes first.
+// Fault is the harm that is done to one append: it fails before it is stored, its answer
+// is lost, it takes its time, it is executed late or twice, another writer comes first.
 // The zero Fault is none.
 type Fault = faultjournal.Fault
 

@@ -41,8 +41,9 @@ func (s *System) deliver(to *actors.System) {
 	s.tasks = lifecycle.Start(context.WithoutCancel(s.t.Context()), lifecycle.Component{Name: "reactions", Run: runner.Run})
 }
 
-// Reactions is what delivers events to the aggregates that react, since the last
-// start: to look at what was set aside, and to apply it. It is nil when none does.
+// Reactions returns the runner that delivers events to the aggregates that react, since
+// the last start: to look at what was set aside, and to apply it. It is nil when none
+// does.
 func (s *System) Reactions() *projections.Runner { return s.runner }
 
 // reactor takes events to a running system.

@@ -37,11 +37,10 @@ import (
 //
 //	go test -run 'TestTransfers/seed=17'
 //
-// and does the same again, to the last byte of the journal, as long as the story
-// takes its time and its chance from its [Run] and [Caller] alone and asks nothing in
-// the moment of another's answer without a pause. What aggregates send is delivered side
-// by side: with process managers a seed breaks the same, and the order of events may
-// still differ.
+// and does the same again, to the last byte of the journal, as long as the story takes
+// its time and its chance from its [Run] and [Caller] alone and asks nothing in the
+// moment of another's answer without a pause. Sent commands are delivered side by side:
+// with process managers a seed breaks the same, and the order of events may still differ.
 type Simulation struct {
 	// Aggregates are hosted.
 	Aggregates []actors.Definition
@@ -50,7 +49,7 @@ type Simulation struct {
 	// Rates say how often what goes wrong. Delay is one second by default: commits
 	// must take some time for their order to be a matter of the seed.
 	Rates Rates
-	// Seeds is how many runs there are; the default is 20.
+	// Seeds is the number of runs; the default is 20.
 	Seeds int
 	// First is the first seed; the others follow it.
 	First uint64
@@ -59,7 +58,7 @@ type Simulation struct {
 // Run is one run of a [Simulation]: a system that goes wrong.
 type Run struct {
 	*System
-	// Seed is what this run was made of.
+	// Seed is the seed of this run.
 	Seed uint64
 
 	config  actors.Config
@@ -198,7 +197,7 @@ func pause(chance *rand.Rand, most time.Duration) {
 // Chance is the story's own source of chance.
 func (r *Run) Chance() *rand.Rand { return r.chance }
 
-// Settle waits for all callers, and then until what comes late has come.
+// Settle waits for all callers, and then for appends and deliveries that come late.
 func (r *Run) Settle() {
 	r.callers.Wait()
 	<-time.After(time.Hour)

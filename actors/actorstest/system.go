@@ -33,13 +33,13 @@ import (
 	"github.com/stele-es/stele/projections"
 )
 
-// TB is what a system needs of its test: *testing.T, *testing.B or *rapid.T.
+// TB is the part of a test that a system needs: *testing.T, *testing.B or *rapid.T.
 // Fatalf must not return.
 type TB interface {
 	Helper()                           // marks the caller as a helper
 	Fatalf(format string, args ...any) // fails the test and ends its goroutine
 	Cleanup(func())                    // is called at the end of the test, the last first
-	Context() context.Context          // ends before what Cleanup has registered
+	Context() context.Context          // ends before the functions of Cleanup are called
 }
 
 // System is a running system of one test. It fulfils [actors.Asker] and is safe
@@ -101,7 +101,7 @@ func (s *System) Stats() actors.Stats { return s.running.Load().Stats() }
 // Health says how the parts of the running system are; see [actors.System.Health].
 func (s *System) Health() []actors.Health { return s.running.Load().Health() }
 
-// Parked is what the running system has parked; see [actors.System.Parked].
+// Parked returns the parked commands of the running system; see [actors.System.Parked].
 func (s *System) Parked() []actors.Parked { return s.running.Load().Parked() }
 
 // Retry ends what an aggregate waits for; see [actors.System.Retry].
@@ -112,7 +112,7 @@ func (s *System) Decode(recorded persistence.Recorded) (any, error) {
 	return s.running.Load().Decode(recorded)
 }
 
-// Journal is what the system stores its events in.
+// Journal returns the journal of the system.
 func (s *System) Journal() persistence.Journal { return s.look }
 
 // Stop ends the system as a program would: commands under way are answered. It

@@ -298,7 +298,8 @@ func (g *generator) candidates(t reflect.Type, at string) (all []reflect.Value) 
 	return all
 }
 
-// parsed is what a type makes of a text. Panics of the user's methods are errors.
+// parsed is the value that a type makes of a text. Panics of the user's methods are
+// errors.
 func parsed(t reflect.Type, text string) (value reflect.Value, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {

@@ -46,7 +46,7 @@ func (j *Journal) Submit(append persistence.Append, chain *persistence.Chain, do
 	return nil
 }
 
-// submission is what was submitted while a transaction was open.
+// submission is an append that was submitted while a transaction was open.
 type submission struct {
 	append persistence.Append
 	chain  *persistence.Chain

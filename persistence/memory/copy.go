@@ -84,7 +84,7 @@ func (r *row) recorded(event persistence.Event, position int64) persistence.Reco
 	}
 }
 
-// bytes is what a row counts in a page.
+// bytes returns the bytes that a row counts in a page.
 func (r *row) bytes() int {
 	size := len(r.stream) + len(r.event.Type) + len(r.event.Payload) + len(r.event.Headers)
 	for key, value := range r.event.Metadata {

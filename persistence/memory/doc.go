@@ -4,14 +4,14 @@
 //	journal := new(memory.Journal)
 //	defer journal.Close()
 //
-// It keeps every promise of [persistence.Journal] but one: it is not durable.
-// What it acknowledges is gone with the process or with Close, so there is no
-// reopening, and the conformance suite runs it without the cases of crash and
-// reopen. All else is the same as in the journals that write to disk: refusals,
-// limits, event ids, paging, and the order of the global sequence.
+// It keeps every promise of [persistence.Journal] but one: it is not durable. Its events
+// are gone with the process or with Close. It cannot be opened again, so the conformance
+// suite runs it without the cases of crash and reopen. All else is the same as in the
+// journals that write to disk: refusals, limits, event ids, paging, and the order of the
+// global sequence.
 //
-// A transaction keeps other writers waiting, not readers: it writes behind the end
-// of the log that they know. What is submitted meanwhile is taken and answered when
+// A transaction keeps other writers waiting, not readers: it writes behind the end of the
+// log that they know. Appends that are submitted meanwhile are taken, and answered when
 // the transaction ends.
 //
 // It starts no goroutine and knows the time through [Config.Now] alone, so whole

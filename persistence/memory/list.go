@@ -9,7 +9,7 @@ import (
 	"github.com/stele-es/stele/persistence"
 )
 
-// List fulfils [persistence.Streams]. What it yields was true at one moment.
+// List fulfils [persistence.Streams]. Its results are those of one moment.
 func (j *Journal) List(ctx context.Context, options persistence.ListOptions) iter.Seq2[persistence.StreamInfo, error] {
 	return func(yield func(persistence.StreamInfo, error) bool) {
 		match, err := options.Matcher()
@@ -31,7 +31,7 @@ func (j *Journal) List(ctx context.Context, options persistence.ListOptions) ite
 	}
 }
 
-// Categories fulfils [persistence.Streams]. What it yields was true at one moment.
+// Categories fulfils [persistence.Streams]. Its results are those of one moment.
 func (j *Journal) Categories(ctx context.Context, options persistence.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		match, err := options.CategoryMatcher()

@@ -9,7 +9,7 @@ import (
 	"github.com/stele-es/stele/persistence/journalkit"
 )
 
-// content is what a schema is found by.
+// content is the key by which a schema is found.
 type content struct {
 	encoding persistence.Encoding
 	body     string

@@ -59,8 +59,8 @@ func (st *state) settle() {
 	}
 }
 
-// stream is what is known of one stream. A nil stream is one that nobody has
-// written to. A stream is never forgotten, for its versions count on.
+// stream is the state of one stream. A nil stream is one that nobody has written to. A
+// stream is never forgotten, for its versions count on.
 type stream struct {
 	id persistence.StreamID
 	// positions has the place of each version, named the versions of the events whose
@@ -74,7 +74,7 @@ type stream struct {
 	created  bool
 	metadata persistence.Metadata // replaced, never changed
 	revision persistence.Revision
-	// under is what a transaction's stream was before: its names hold too.
+	// under is the state of a transaction's stream before it: its names hold too.
 	under *stream
 }
 

@@ -229,7 +229,7 @@ func decodeProtobuf(described *volume, event *persistence.Event) (Decoded, error
 		return Decoded{}, undecodable(event, "its schema does not describe this type", nil)
 	}
 	message := found.New().Interface()
-	// What a stored event lacks is for its program to judge.
+	// The program of a stored event judges what the event lacks.
 	if err := (proto.UnmarshalOptions{AllowPartial: true, Resolver: types}).Unmarshal(event.Payload, message); err != nil {
 		return Decoded{}, undecodable(event, "the payload is not what its schema describes", err)
 	}

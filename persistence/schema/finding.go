@@ -124,8 +124,9 @@ type Finding struct {
 	Fix string
 	// Schemas are those in which it was so.
 	Schemas []persistence.SchemaID
-	// Events is how many events have one of them; 0 when they were not counted, and of
-	// commands. Counted says that they were, as [Check] does and [Catalogue.Check] does not.
+	// Events is the number of events that have one of them; 0 when they were not counted,
+	// and for commands. Counted says that they were, as [Check] does and
+	// [Catalogue.Check] does not.
 	Events  int64
 	Counted bool
 	// Newer says that a newer program has stored it, to whose additions this one is blind.

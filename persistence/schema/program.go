@@ -52,8 +52,8 @@ type Stored struct {
 	Schema persistence.SchemaID `json:"schema"`
 }
 
-// What programs say about kinds, and what was stored, stands among the schemas of the
-// journal, as JSON whose title begins as no type does. So it is kept once, and read
+// The notes of programs about kinds, and about stored types, stand among the schemas of
+// the journal, as JSON whose title begins as no type does. So it is kept once, and read
 // with the descriptions that it names.
 const (
 	titleKind   = "$stele.kind"

@@ -29,9 +29,9 @@ type TxJournal interface {
 	Nudge()
 }
 
-// InlineJournal is a journal whose appends change read models in the same
-// transaction, see [projections.Definition.Inline]. Use [Inline] or [InlineBatched].
-// Who has it hosts aggregates on it.
+// InlineJournal is a journal whose appends change read models in the same transaction,
+// see [projections.Definition.Inline]. Use [Inline] or [InlineBatched]. Host aggregates
+// on this journal.
 //
 // Appends of many callers share one transaction and its flush. An append whose events
 // a handler refuses is [persistence.ErrRejected] and stores nothing; those that were

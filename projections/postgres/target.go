@@ -49,7 +49,7 @@ type Target struct {
 	idle       time.Duration
 }
 
-// collisions is how often a transaction is run again that collided with another one.
+// collisions limits how often a transaction that collided with another one is run again.
 const collisions = 5
 
 // Open checks the tables, or makes them.

@@ -28,9 +28,9 @@ type TxJournal interface {
 	Nudge()
 }
 
-// InlineJournal is a journal whose appends change read models in its own file in the
-// same transaction, see [projections.Definition.Inline]. Use [Inline]. Who has it
-// hosts aggregates on it.
+// InlineJournal is a journal whose appends change read models in its own file in the same
+// transaction, see [projections.Definition.Inline]. Use [Inline]. Host aggregates on this
+// journal.
 //
 // Appends of many callers share one transaction and its flush. An append whose events
 // a handler refuses is [persistence.ErrRejected] and stores nothing; those that were

@@ -42,7 +42,8 @@ type Target struct {
 	turn turn.Turn
 }
 
-// patience is how long a transaction waits for other programs that write to the file.
+// patience is the time that a transaction waits for other programs that write to the
+// file.
 const patience = 5 * time.Second
 
 // Open opens the file and brings the tables of the books up to date.
@@ -140,7 +141,7 @@ func (t *Target) standing() error {
 	return files.CheckLog()
 }
 
-// DB is for those who read. Who writes with it holds up the projections.
+// DB is for those who read. Writes with it hold up the projections.
 func (t *Target) DB() *sql.DB { return t.db }
 
 // Close closes the file. The projections must have ended.
@@ -219,7 +220,7 @@ func (t *Target) begin(ctx context.Context) (*sql.Tx, error) {
 	}
 }
 
-// failed is what to answer to an error of a body.
+// failed returns the answer to an error of a body.
 func failed(reason string, err error) error {
 	if passing(err) || errors.Is(err, sql.ErrTxDone) {
 		return away(reason, err)

@@ -20,7 +20,8 @@ type clock struct {
 	first uint64
 }
 
-// block is how many commands tell the time together. Up to two blocks are never old.
+// block is the number of commands that tell the time together. Up to two blocks are never
+// old.
 const block = 32
 
 // note notes the time of the next command.

@@ -21,7 +21,7 @@ type History struct {
 	only map[persistence.CommandID]bool
 }
 
-// maxSearch is how many events are searched for one command of a caller's.
+// maxSearch is the number of events that are searched for one command of a caller.
 const maxSearch = 10_000
 
 // Asked is a command that is looked for, and what tells how far back it may stand.

@@ -24,11 +24,11 @@ type Memory struct {
 	gone   uint64 // commands that were forgotten
 	stored uint64 // commands of which it is known where they are stored
 	clock  clock  // of the stream
-	// forgotten is the time of the newest one that is gone, in unix seconds. What was
-	// asked later than that and is not here was not stored.
+	// forgotten is the time of the newest one that is gone, in unix seconds. A command
+	// that was asked later than that and is not here was not stored.
 	forgotten int64
-	// behind is where the newest one that is gone and stored stands. What was sent by a
-	// later event and is not here was not stored.
+	// behind is where the newest one that is gone and stored stands. A command that a
+	// later event has sent and that is not here was not stored.
 	behind persistence.Position
 }
 
@@ -107,7 +107,7 @@ func (m *Memory) SettleAll(at persistence.Position) {
 	m.stored = m.gone + uint64(m.commands.Len()) //nolint:gosec // a length
 }
 
-// ClockSkew is how far the clocks of nodes may differ.
+// ClockSkew is the greatest difference of the clocks of nodes.
 const ClockSkew = time.Minute
 
 // Add remembers a command and forgets those that the retention does not cover.

@@ -3,7 +3,7 @@
 // streams with open sends. It is the only package that knows the fields of these
 // messages; their meaning is documented in the .proto files of proto/stele/v1.
 //
-// What every command passes is written and read by hand, field by field:
+// The messages of every command are written and read by hand, field by field:
 //
 //	headers := stored.NewHeaders(id, "bank.v1.Withdraw", nil, 0)
 //	about, err := stored.ReadAbout(&recorded)

@@ -140,7 +140,8 @@ type About struct {
 	Command persistence.CommandID
 	// Remember says that the outcome of the command stands here, to be found again.
 	Remember bool
-	// Sends is what the command sent and ended, for [ReadSends]; nil when it did neither.
+	// Sends are the commands that the command sent and ended, for [ReadSends]; nil when
+	// there are none.
 	Sends []byte
 	// Origin are the headers up to the outcome of the command.
 	Origin []byte

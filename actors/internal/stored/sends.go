@@ -13,7 +13,7 @@ import (
 // Sent is a command that an aggregate sends.
 type Sent = stelev1.Sent
 
-// Sends is what one command sent and ended, decoded by the generated code.
+// Sends are the commands that one command sent and ended, decoded by the generated code.
 type Sends = stelev1.Sends
 
 // Fields of stele.v1.Sends. They are written by hand because every step of a process

@@ -11,7 +11,7 @@ import (
 	stelev1 "github.com/stele-es/stele/proto/stele/v1"
 )
 
-// Snapshot is what the runtime keeps of an aggregate at a version.
+// Snapshot is the stored state of an aggregate at a version.
 type Snapshot struct {
 	State      []byte     // as the definition encodes it
 	Remembered Remembered // the commands that are known again
