@@ -114,18 +114,18 @@ type Config struct {
 	// StreamNames bounds the names of streams kept in memory, 262144 by default.
 	StreamNames int
 
-	// PollInterval is how often waiting readers look for events that other processes
+	// PollInterval is the time between two looks of waiting readers for events that other processes
 	// stored; those of this journal are signalled. The default is 250 ms.
 	PollInterval time.Duration
 	// ConnectTimeout bounds one attempt to connect to one host, 3 s by default.
 	ConnectTimeout time.Duration
-	// StatementTimeout is how long the answer to a batch may take before its
+	// StatementTimeout bounds the time for the answer to a batch, before its
 	// connection counts as lost, 10 s by default. The append is then looked for.
 	StatementTimeout time.Duration
-	// ResolveTimeout is how long the journal tries to find out whether an append was
+	// ResolveTimeout bounds the time in which the journal tries to find out whether an append was
 	// stored whose connection was lost, 30 s by default. Then the outcome is unknown.
 	ResolveTimeout time.Duration
-	// CloseTimeout is how long Close lets appends finish, 10 s by default.
+	// CloseTimeout bounds the time that Close gives appends to finish, 10 s by default.
 	CloseTimeout time.Duration
 
 	// Logger takes what operators should know and what no caller gets. The default is

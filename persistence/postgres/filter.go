@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"cmp"
+	"hash/maphash"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/stele-es/stele/persistence"
@@ -128,3 +130,66 @@ func bound[T any](end *T, value func(T) []byte) []byte {
 }
 
 func versionValue(v persistence.Version) []byte { return wire.Int8(int64(v)) }
+
+// density counts the events that were read last, and those that match the filter. It decides who
+// evaluates the filter. The server takes about ten times as long to look at the conditions
+// of an event as to send it, which pays where few match and their bytes need not be sent.
+type density struct {
+	read, matched int
+	// all says that the server sends all events, and the filter is evaluated here.
+	all bool
+}
+
+// decide sets all for the next chunk. It changes at another density than it changes back, so
+// that it does not do so with every chunk.
+func (d *density) decide() {
+	switch {
+	case d.read == 0:
+	case d.all:
+		d.all = 4*d.matched >= d.read
+	default:
+		d.all = 2*d.matched >= d.read
+	}
+}
+
+// rows returns how many events have to be read until so many match, and some more.
+func (d *density) rows(matching int) int { return 9*matching*d.read/max(1, 8*d.matched) + 16 }
+
+// densities remembers the densities of filters, because a reader that follows the sequence
+// asks for each page anew.
+type densities struct {
+	mu       sync.Mutex
+	byFilter map[uint64]density
+}
+
+// maxDensities bounds how many filters are remembered. Programs have a few.
+const maxDensities = 1000
+
+func (d *densities) of(filter uint64) density {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.byFilter[filter]
+}
+
+func (d *densities) note(filter uint64, latest density) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.byFilter == nil || len(d.byFilter) >= maxDensities {
+		d.byFilter = map[uint64]density{}
+	}
+	d.byFilter[filter] = latest
+}
+
+var hashSeed = maphash.MakeSeed()
+
+// hash tells filters apart by what they choose, and not by where. Two that share a hash
+// share a density, which costs time at most.
+func (c *conditions) hash() uint64 {
+	var h maphash.Hash
+	h.SetSeed(hashSeed)
+	for _, part := range [][]byte{c.types, c.ids, c.tags, c.key, c.values, c.streams, c.categories} {
+		_, _ = h.Write(part) // which never fails
+		_ = h.WriteByte(0)
+	}
+	return h.Sum64()
+}

@@ -44,6 +44,7 @@ type Journal struct {
 	pool       *pgxpool.Pool
 	streams    *streamids.Cache
 	head       journalkit.Head
+	densities  densities
 	tail       tail
 	flushedTo  atomic.Int64 // all events up to here are flushed
 	rowSizes   eventrows.AverageSize

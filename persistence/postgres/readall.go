@@ -56,6 +56,9 @@ func (j *Journal) pageAfter(ctx context.Context, options persistence.ReadAllOpti
 		if err := s.skip(ctx, c.least, c.most); err != nil {
 			return persistence.Page{}, err
 		}
+		key := c.hash()
+		s.matches = j.densities.of(key)
+		defer func() { j.densities.note(key, s.matches) }()
 	}
 	if err := s.fillPage(ctx); err != nil {
 		return persistence.Page{}, readError(ctx, err)
@@ -76,6 +79,7 @@ type scan struct {
 	options    persistence.ReadAllOptions
 	conditions [][]byte // those of the filter, if there is one
 	tagged     bool     // events are looked up by their tags
+	matches    density  // of the chunk before, also on another page
 	head       int64    // the last position at the time of that look-up
 
 	page  []persistence.Recorded
@@ -87,6 +91,9 @@ type scan struct {
 	// ended says that nothing lay beyond last. full says that the page takes no more.
 	ended, full bool
 }
+
+// all reports that the server sends all events, and the filter is evaluated here.
+func (s *scan) all() bool { return s.conditions == nil || !s.tagged && s.matches.all }
 
 // skip moves over the positions before least or after most, at which no event can match.
 // Forward it asks for the head and stops there, because later events have to be seen.
@@ -118,6 +125,9 @@ func (s *scan) fillPage(ctx context.Context) error {
 		wanted := min(limit, s.options.Scan()-s.seen, s.journal.rowSizes.Rows(s.options.PageBytes-s.bytes))
 		if s.options.Filter == nil && s.options.System {
 			wanted = min(wanted, s.options.PageRows-len(s.page))
+		}
+		if s.matches.decide(); s.conditions != nil && s.all() {
+			wanted = min(wanted, s.matches.rows(s.options.PageRows-len(s.page)))
 		}
 		r, more, err := s.chunk(ctx, wanted)
 		if err != nil {
@@ -177,7 +187,10 @@ func (s *scan) chunk(ctx context.Context, wanted int) (r *eventrows.Rows, more b
 func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *eventrows.Rows, more bool, err error) {
 	r = eventrows.New(s.capacity(wanted))
 	// One row more than is wanted shows whether the end is reached.
-	parameters := append([][]byte{wire.Int2(partition), wire.Int8(s.last), wire.Int8(int64(wanted) + 1)}, s.conditions...)
+	parameters := [][]byte{wire.Int2(partition), wire.Int8(s.last), wire.Int8(int64(wanted) + 1)}
+	if !s.all() {
+		parameters = append(parameters, s.conditions...)
+	}
 	parameters = append(parameters, s.journal.proof(s.journal.streams.Newest())...)
 	err = s.journal.queryOn(ctx, conn, s.statement(), parameters, func(row [][]byte) error {
 		if more = more || len(r.Events) == wanted || len(r.Events) > 0 && r.Bytes+eventrows.Size(row) > s.options.PageBytes; more {
@@ -206,7 +219,7 @@ func (s *scan) query(ctx context.Context, conn *pgx.Conn, wanted int) (r *eventr
 // capacity returns for how many events to allocate memory: no more than there are as far as
 // this process knows, because most pages at the head have few events.
 func (s *scan) capacity(wanted int) int {
-	if s.options.Backward || s.options.Filter != nil {
+	if s.options.Backward || !s.all() {
 		return 0
 	}
 	return int(max(0, min(int64(wanted), s.journal.head.Offset()-s.last)))
@@ -217,9 +230,9 @@ func (s *scan) statement() wire.Statement {
 	switch {
 	case s.options.Whole:
 		return sql.readWhole
-	case s.conditions == nil && !s.options.Backward:
+	case s.all() && !s.options.Backward:
 		return sql.readAll
-	case s.conditions == nil:
+	case s.all():
 		return sql.readAllBackward
 	case s.tagged && !s.options.Backward:
 		return sql.chooseTagged
@@ -255,9 +268,10 @@ func (s *scan) checkGapless(r *eventrows.Rows) error {
 // addToPage goes through events and puts those that the reader gets on the page, until the
 // page is full.
 func (s *scan) addToPage(r *eventrows.Rows) {
-	if s.page == nil && s.options.Filter == nil {
+	if s.page == nil && s.all() {
 		s.page = r.Events[:0] // most events stay where they are
 	}
+	s.matches.read, s.matches.matched = 0, 0
 	for i := range r.Events {
 		e := &r.Events[i]
 		if s.visible(e) {
@@ -268,7 +282,9 @@ func (s *scan) addToPage(r *eventrows.Rows) {
 			}
 			s.bytes += size
 			s.page = append(s.page, *e)
+			s.matches.matched++
 		}
+		s.matches.read++
 		s.seen++
 		s.last = e.Position.Offset
 	}
