@@ -58,7 +58,7 @@ func (f *fold) load(ctx context.Context, keeper persistence.Snapshots) error {
 	}
 	snapshot, found, err := keeper.LoadSnapshot(ctx, f.stream)
 	if err != nil || !found || f.until != nil && f.until.UntilVersion > 0 && snapshot.Version > f.until.UntilVersion {
-		return nil // a journal that is away says so again when the events are read
+		return nil //nolint:nilerr // a journal that is away says so again when the events are read
 	}
 	var kept folded
 	err = usercode.Call(func() (err error) {

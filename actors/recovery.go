@@ -309,7 +309,7 @@ func (r *recoveries) page(a *recovery) (n int, err error) {
 	ctx, cancel := r.life.attempt()
 	defer cancel()
 	a.read, a.known = a.of.system.confirmations.begin()
-	return a.fold.page(ctx, r.reader)
+	return a.page(ctx, r.reader)
 }
 
 // stop ends what is under way and takes nothing more. Wait for the workers with done.

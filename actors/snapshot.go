@@ -332,7 +332,7 @@ func (w *snapshots) stop(ctx context.Context) {
 
 // load begins a recovery at the snapshot of its stream, if there is one of use.
 func (r *recoveries) load(ctx context.Context, a *recovery) {
-	if err := a.fold.load(ctx, r.keeper); err != nil {
+	if err := a.load(ctx, r.keeper); err != nil {
 		r.ignore(a, err)
 	}
 }

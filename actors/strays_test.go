@@ -21,7 +21,7 @@ func TestAKindThatIsHostedNowhereAndHasCommandsOpenIsToldOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const says = `msg="kind has commands open and is not hosted here" kind=clock`
 		journal := new(memory.Journal)
-		run := func(minutes time.Duration, definitions ...actors.Definition) *lines {
+		run := func(minutes int, definitions ...actors.Definition) *lines {
 			logged := new(lines)
 			system := actorstest.StartWith(t, actors.Config{Journal: journal, Logger: slog.New(slog.NewTextHandler(logged, nil)), Aggregates: definitions})
 			if len(definitions) > 1 {
@@ -29,7 +29,7 @@ func TestAKindThatIsHostedNowhereAndHasCommandsOpenIsToldOf(t *testing.T) {
 					arm(t, system, fmt.Sprint(i), Arm{Name: "x", Delay: time.Hour})
 				}
 			}
-			<-time.After(minutes * time.Minute)
+			<-time.After(time.Duration(minutes) * time.Minute)
 			synctest.Wait()
 			system.Stop()
 			return logged

@@ -8,7 +8,7 @@ import (
 
 // ErrorKind sorts errors by what a caller can do about them. An ErrorKind is itself an
 // error, so errors.Is(err, persistence.ErrConflict) holds through every wrapping.
-type ErrorKind string
+type ErrorKind string //nolint:errname // it sorts errors
 
 // The kinds. Unless said otherwise nothing was done.
 const (

@@ -22,8 +22,7 @@ func TestACallbackThatDoesNotReturn(t *testing.T) {
 			var log bytes.Buffer
 			begin := make(chan struct{})
 			failing := &persistence.ConflictError{Stream: "a-1"}
-			var queue *Queue
-			queue = New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Commit: func(b *Batch) {
+			queue := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Commit: func(b *Batch) {
 				<-begin
 				Again(func() {
 					for i := range b.Items {

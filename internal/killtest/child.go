@@ -53,7 +53,7 @@ func Command(t testing.TB, role string, arguments ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	return exec.Command(self, append([]string{asChild, role}, arguments...)...) //nolint:gosec // it is this program
+	return exec.Command(self, append([]string{asChild, role}, arguments...)...) //nolint:gosec,noctx // it is this program, which the test ends
 }
 
 // Start starts the test program again in a role. The child is killed when the test ends, if

@@ -56,7 +56,7 @@ func TestALoggerThatDoesNotReturnEndsNobodyElse(t *testing.T) {
 
 				require.Same(t, logger, Logger(logger))
 				for range 3 {
-					logger.With("key", "value").WithGroup("group").Info("a line", "node", "a")
+					logger.With("kind", "value").WithGroup("group").Info("a line", "node", "a")
 					logger.Debug("not wanted")
 				}
 

@@ -42,7 +42,7 @@ func readAlike(t reflect.Type) bool {
 	if !ok {
 		known, _ = alike.LoadOrStore(t, findUnlike(t, map[reflect.Type]bool{}) == nil)
 	}
-	return known.(bool) //nolint:errcheck,forcetypeassert // nothing else is stored
+	return known.(bool) //nolint:forcetypeassert // nothing else is stored
 }
 
 var alike sync.Map // of reflect.Type to bool
@@ -67,8 +67,7 @@ func findUnlike(t reflect.Type, seen map[reflect.Type]bool) reflect.Type {
 		if t.Name() == "" && ownFormOf(t, true).reads {
 			return t
 		}
-		for i := range t.NumField() {
-			field := t.Field(i)
+		for field := range t.Fields() {
 			// A name with a quote or a backslash in it is no name for encoding/json, which
 			// does not combine the option string with marshallers either.
 			tag := field.Tag.Get("json")

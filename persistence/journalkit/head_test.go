@@ -15,7 +15,7 @@ import (
 
 // waiting starts a wait and returns what will tell its end. It returns when the wait has
 // begun.
-func waiting(t *testing.T, head *journalkit.Head, ctx context.Context, beyond int64) <-chan error {
+func waiting(ctx context.Context, t *testing.T, head *journalkit.Head, beyond int64) <-chan error {
 	t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- head.Wait(ctx, beyond) }()
@@ -29,7 +29,7 @@ func TestHeadWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		head := new(journalkit.Head)
 		require.Zero(t, head.Offset())
-		ended := waiting(t, head, t.Context(), 2)
+		ended := waiting(t.Context(), t, head, 2)
 		require.Equal(t, 1, head.Waiting())
 
 		for _, offset := range []int64{1, 2, 2, 1} {
@@ -59,7 +59,7 @@ func TestHeadEndsWaits(t *testing.T) {
 		require.ErrorContains(t, err, "the caller left")
 		require.ErrorContains(t, err, "in a hurry")
 
-		ended := waiting(t, head, t.Context(), 0)
+		ended := waiting(t.Context(), t, head, 0)
 		head.Fail(lost)
 		require.ErrorIs(t, <-ended, lost)
 		require.ErrorIs(t, head.Wait(t.Context(), 0), lost, "later waits too")
@@ -67,7 +67,7 @@ func TestHeadEndsWaits(t *testing.T) {
 		require.NoError(t, head.Wait(t.Context(), 0), "what is known needs no wait")
 		head.Fail(nil)
 
-		ended = waiting(t, head, t.Context(), 1)
+		ended = waiting(t.Context(), t, head, 1)
 		require.False(t, head.IsClosed())
 		head.Close()
 		head.Close()

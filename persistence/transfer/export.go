@@ -159,7 +159,7 @@ func (e *exporter) entries(ctx context.Context) error {
 			continue
 		}
 		body, err := all[i].Body(func(id persistence.SchemaID) (persistence.SchemaID, error) {
-			number, _, err := e.writer.schema(ctx, id)
+			number, _, err := e.schema(ctx, id)
 			return persistence.SchemaID(number), err //nolint:gosec // there are not so many
 		})
 		if err != nil {
