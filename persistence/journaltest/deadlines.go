@@ -117,6 +117,12 @@ func waitingCalls(j journal, stream persistence.StreamID) map[string]func(contex
 			})
 		},
 	}
+	addAbilities(j, stream, calls)
+	return calls
+}
+
+// addAbilities adds the calls of the optional abilities that the journal has.
+func addAbilities(j journal, stream persistence.StreamID, calls map[string]func(context.Context) error) {
 	if pages, ok := persistence.As[persistence.PageReader](j.Journal); ok {
 		calls["ReadPages"] = func(ctx context.Context) error {
 			_, err := pages.ReadPages(ctx, []persistence.PageRequest{{Stream: stream, Limit: 1}})
@@ -162,5 +168,4 @@ func waitingCalls(j journal, stream persistence.StreamID) map[string]func(contex
 			return err
 		}
 	}
-	return calls
 }
