@@ -21,6 +21,10 @@ type Scale struct {
 	idle int
 	// history is the number of events of the longest stream.
 	history int
+	// recovered is the number of events of the aggregate that is recovered, cold that of the
+	// aggregates that are asked for the first time, projected that of the events that a
+	// projection in memory applies.
+	recovered, cold, projected int
 	// long is the number of events of the stream that is recovered without a snapshot.
 	long int
 	// timers is the number of timers that are pending while commands are measured, and late
@@ -41,7 +45,7 @@ type Scale struct {
 func Thorough() Scale {
 	return Scale{
 		rounds: 5, window: 3 * time.Second, appends: []int{4096, 256, 16, 1}, read: 50_000, rebuilt: 100_000,
-		callers: 512, many: 1000, idle: 100_000, history: 100_000, long: 1_000_000, nodes: 16, writers: 256, timers: 1_000_000, late: 10_000, backlog: 50_000, paid: 15_000, loads: []float64{0.1, 0.5, 0.9},
+		callers: 512, many: 1000, idle: 100_000, history: 100_000, long: 1_000_000, recovered: 10_000, cold: 1000, projected: 200_000, nodes: 16, writers: 256, timers: 1_000_000, late: 10_000, backlog: 50_000, paid: 15_000, loads: []float64{0.1, 0.5, 0.9},
 	}
 }
 
@@ -51,6 +55,7 @@ func Quickly() Scale {
 	s := Thorough()
 	s.rounds, s.window, s.budget = 3, 400*time.Millisecond, 100*time.Second
 	s.read, s.rebuilt, s.idle, s.long = 5000, 5000, 20_000, 200_000
+	s.projected = 50_000
 	s.timers, s.backlog, s.paid = 100_000, 10_000, 5000
 	return s
 }
@@ -59,6 +64,6 @@ func Quickly() Scale {
 func Tiny() Scale {
 	return Scale{
 		rounds: 2, window: 5 * time.Millisecond, appends: []int{256, 16, 1}, read: 40, rebuilt: 40,
-		callers: 4, many: 8, idle: 50, history: 1000, timers: 100, late: 20, backlog: 20, paid: 30, long: 3000, nodes: 2, writers: 3, loads: []float64{0.5},
+		callers: 4, many: 8, idle: 50, history: 1000, timers: 100, late: 20, backlog: 20, paid: 30, long: 3000, recovered: 30, cold: 5, projected: 40, nodes: 2, writers: 3, loads: []float64{0.5},
 	}
 }

@@ -43,6 +43,8 @@ type part struct {
 func All() []Scenario {
 	return []Scenario{
 		{"journal", "appends, tailing and replay, divided by the store's own best", journal()},
+		{"latency", "few callers who wait for each reply, divided by plain INSERTs", latency()},
+		{"read", "events that come back into aggregates and projections, divided by loops by hand", read()},
 		{"command", "commands of aggregates from Ask to reply, recovery, memory", command()},
 		{"backlog", "transfers that a crash has left, and commands meanwhile", backlog()},
 		{"timers", "timers that are pending, that fire, that are found", timers()},

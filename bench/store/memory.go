@@ -77,3 +77,31 @@ func (s *slice) Submit(a persistence.Append, _ *persistence.Chain, done func(per
 	done(persistence.Outcome{Last: persistence.Version(a.Expected) + persistence.Version(len(a.Events))})
 	return nil
 }
+
+// SelectStream fulfils [Selector].
+func (m *memoryStore) SelectStream(ctx context.Context, space, stream string, each func(string, []byte) error) error {
+	for e, err := range m.spaces[space].Read(ctx, persistence.StreamID(stream), persistence.ReadOptions{}) {
+		if err == nil {
+			err = each(e.Type, e.Payload)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SelectAll fulfils [Selector].
+func (m *memoryStore) SelectAll(ctx context.Context, space string, each func(string, []byte) error) error {
+	for page, err := range m.spaces[space].ReadAll(ctx, persistence.ReadAllOptions{}) {
+		if err != nil {
+			return err
+		}
+		for i := range page.Events {
+			if err := each(page.Events[i].Type, page.Events[i].Payload); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

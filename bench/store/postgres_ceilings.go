@@ -205,3 +205,42 @@ func (p *Postgres) Scan(ctx context.Context, space string) (count int, err error
 	_, err = result.Close()
 	return count, err
 }
+
+// selectors is the number of connections that read streams side by side.
+const selectors = 16
+
+// SelectStream fulfils [Selector].
+func (p *Postgres) SelectStream(ctx context.Context, space, stream string, each func(string, []byte) error) error {
+	pool, err := p.connections(ctx, selectors)
+	if err != nil {
+		return err
+	}
+	rows, err := pool.Query(ctx, "SELECT e.version, e.type, e.payload FROM "+p.quoted(space)+".event e WHERE e.stream_id = (SELECT s.stream_id FROM "+
+		p.quoted(space)+".stream s WHERE s.name = $1) ORDER BY e.version", stream)
+	return eachSelected(rows, err, each)
+}
+
+// SelectAll fulfils [Selector].
+func (p *Postgres) SelectAll(ctx context.Context, space string, each func(string, []byte) error) error {
+	rows, err := p.conn.Query(ctx, "SELECT e.position, e.type, e.payload FROM "+p.quoted(space)+".event e WHERE e.part = 0 ORDER BY e.position")
+	return eachSelected(rows, err, each)
+}
+
+func eachSelected(rows pgx.Rows, err error, each func(string, []byte) error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var place int64
+		var eventType string
+		var payload []byte
+		if err := rows.Scan(&place, &eventType, &payload); err != nil {
+			return err
+		}
+		if err := each(eventType, payload); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

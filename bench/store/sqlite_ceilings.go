@@ -265,3 +265,37 @@ func eachRow(ctx context.Context, stmt driver.Stmt, fn func([]driver.Value) bool
 		}
 	}
 }
+
+// SelectStream fulfils [Selector].
+func (s *sqliteStore) SelectStream(ctx context.Context, space, stream string, each func(string, []byte) error) error {
+	return s.selected(ctx, space, each, "SELECT e.version, e.type, e.payload FROM event e WHERE e.stream_id = (SELECT s.stream_id FROM stream s WHERE s.name = ?) ORDER BY e.version", stream)
+}
+
+// SelectAll fulfils [Selector].
+func (s *sqliteStore) SelectAll(ctx context.Context, space string, each func(string, []byte) error) error {
+	return s.selected(ctx, space, each, "SELECT position, type, payload FROM event ORDER BY position")
+}
+
+func (s *sqliteStore) selected(ctx context.Context, space string, each func(string, []byte) error, text string, args ...any) (err error) {
+	db, err := s.db(space)
+	if err != nil {
+		return err
+	}
+	rows, err := db.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var place int64
+		var eventType string
+		var payload []byte
+		if err := rows.Scan(&place, &eventType, &payload); err != nil {
+			return err
+		}
+		if err := each(eventType, payload); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

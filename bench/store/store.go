@@ -45,6 +45,7 @@ type Store interface {
 	Drop(ctx context.Context, space string) error
 	// Rivals are the raw ways to write rows, the ceilings of appends.
 	Rivals() []Rival
+	Selector
 	// Close gives everything back.
 	Close(ctx context.Context) error
 }
@@ -71,4 +72,14 @@ type Rival struct {
 type Scanner interface {
 	// Scan reads all rows in the order of their positions and returns their number.
 	Scan(ctx context.Context, space string) (int, error)
+}
+
+// Selector reads events as a loop by hand would: by plain SELECTs, or in memory by the journal
+// itself. These are the ceilings of reading.
+type Selector interface {
+	// SelectStream calls each with the type and payload of every event of a stream, in their
+	// order. Goroutines may call it side by side.
+	SelectStream(ctx context.Context, space, stream string, each func(eventType string, payload []byte) error) error
+	// SelectAll does so with every event, in the order of their positions.
+	SelectAll(ctx context.Context, space string, each func(eventType string, payload []byte) error) error
 }
