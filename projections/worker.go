@@ -257,7 +257,7 @@ func (w *worker) open(reading context.Context) (*tail.Subscription, error) {
 	chosen, system := w.spec.chooses(w.host.config, w.key.Low, w.high)
 	subscription, err := w.host.tailer.Open(reading, tail.Options{
 		Checkpoint: w.row.Checkpoint, Filter: chosen, System: system,
-		PageRows: pageRows, PageBytes: pageBytes,
+		PageRows: pageRows, PageBytes: pageBytes, ReadAhead: true,
 	})
 	if errors.Is(err, persistence.ErrLostTail) {
 		return nil, w.fail(reading, &DivergedError{w.spec.name, err})

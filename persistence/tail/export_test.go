@@ -8,7 +8,7 @@ import (
 
 // Next is the next page behind a place, without waiting for it.
 func (s *Subscription) Next(ctx context.Context, at persistence.Positions) (persistence.Page, error) {
-	return s.next(ctx, at)
+	return s.next(ctx, at, nil)
 }
 
 // Wait waits until there may be something behind a place.

@@ -49,6 +49,13 @@ func (j *parted) store(part int, stream persistence.StreamID, eventType string) 
 	})
 }
 
+// counts returns how many pages were read, and how many readings go on.
+func (j *parted) counts() (reads, busy int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.reads, j.busy
+}
+
 func (j *parted) Identity() persistence.JournalID { return j.id }
 
 func (j *parted) Head(context.Context) (persistence.Positions, error) {

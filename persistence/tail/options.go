@@ -27,6 +27,11 @@ type Options struct {
 	System bool
 	// PageRows and PageBytes bound a page as in [persistence.ReadAllOptions].
 	PageRows, PageBytes int
+	// ReadAhead has the next page read while the subscriber works with one, so that a reader
+	// far behind the end waits for less. Then one more page is in memory, and the filter is
+	// evaluated on another goroutine. At the end of the journal nothing is read ahead. The
+	// default is to read a page when it is asked for.
+	ReadAhead bool
 }
 
 // selection is the choice of a subscription from each page.

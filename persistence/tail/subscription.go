@@ -18,6 +18,7 @@ type Subscription struct {
 	wants   *selection
 	after   persistence.Positions
 	journal persistence.JournalID
+	ahead   bool
 
 	mu sync.Mutex // protects known
 	// known has the last mark of each partition that came along, so that most
@@ -50,7 +51,7 @@ func open(ctx context.Context, reader persistence.Reader, source source, options
 		return nil, err
 	}
 	s := &Subscription{
-		source: source, reader: reader, wants: wants, after: slices.Clone(options.After), journal: reader.Identity(), known: map[uint16]Mark{},
+		source: source, reader: reader, wants: wants, after: slices.Clone(options.After), journal: reader.Identity(), ahead: options.ReadAhead, known: map[uint16]Mark{},
 	}
 	if options.Checkpoint.isZero() {
 		err = reaches(ctx, reader, s.after)
@@ -83,13 +84,18 @@ func (s *Subscription) Pages(ctx context.Context) iter.Seq2[persistence.Page, er
 	return func(yield func(persistence.Page, error) bool) {
 		defer s.source.follow()()
 		at, live := slices.Clone(s.after), false
+		var ahead *aheadPage
+		defer func() { ahead.drop() }()
 		for {
-			page, err := s.next(ctx, at)
-			if err != nil {
+			page, err := s.next(ctx, at, ahead)
+			if ahead = nil; err != nil {
 				yield(persistence.Page{}, err)
 				return
 			}
 			next, atHead := slices.Clone(page.Next), page.AtHead // the page is its reader's
+			if s.ahead && !atHead {
+				ahead = s.readAhead(ctx, slices.Clone(next))
+			}
 			if len(page.Events) > 0 || !covers(at, next) || atHead && !live {
 				if !yield(page, nil) {
 					return
@@ -124,12 +130,16 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[persistence.Recorde
 	}
 }
 
-// next reads a page and holds the journal to its promise.
-func (s *Subscription) next(ctx context.Context, at persistence.Positions) (persistence.Page, error) {
+// next reads a page, unless it was read ahead, and holds the journal to its promise.
+func (s *Subscription) next(ctx context.Context, at persistence.Positions, ahead *aheadPage) (persistence.Page, error) {
 	if ctx.Err() != nil {
+		ahead.drop()
 		return persistence.Page{}, left(ctx, nil)
 	}
-	page, err := s.source.page(ctx, at, s.wants)
+	page, err := ahead.take()
+	if ahead == nil || err != nil { // also to meet what a filter does on the reader's goroutine
+		page, err = s.source.page(ctx, at, s.wants)
+	}
 	if err != nil {
 		return persistence.Page{}, left(ctx, err)
 	}
