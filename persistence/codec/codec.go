@@ -84,7 +84,10 @@ type Type struct {
 	goType reflect.Type
 	form   form
 	flat   bool // a struct that holds nothing outside of itself
-	strict bool // each message is decoded again
+	alike  bool // both readers of JSON make the same of it
+	// message makes a protobuf message.
+	message protoreflect.MessageType
+	strict  bool // each message is decoded again
 	*proof
 }
 
@@ -180,7 +183,7 @@ func ofMessage(t reflect.Type) (c *Type, err error) {
 	if made := message.ProtoReflect().New().Interface(); reflect.TypeOf(made) != t {
 		panic("another type") //nolint:forbidigo // recovered above
 	}
-	return &Type{name: string(message.ProtoReflect().Descriptor().FullName()), goType: t, form: protobuf}, nil
+	return &Type{name: string(message.ProtoReflect().Descriptor().FullName()), goType: t, form: protobuf, message: message.ProtoReflect().Type()}, nil
 }
 
 // formOf is the codec of a plain type, without a name yet.
@@ -190,6 +193,7 @@ func formOf(t reflect.Type) *Type {
 		c.form = structPointer
 	}
 	c.flat = c.form == structValue && flat(t)
+	c.alike = readAlike(c.element())
 	return c
 }
 
@@ -309,8 +313,7 @@ var replacement = []byte(`\ufffd`)
 // not know survive in protobuf and are ignored in JSON. Garbage is an error.
 func (c *Type) Decode(data []byte) (any, error) {
 	if c.form == protobuf {
-		zero, _ := reflect.TypeAssert[proto.Message](reflect.Zero(c.goType))
-		message := zero.ProtoReflect().New().Interface()
+		message := c.message.New().Interface()
 		if err := proto.Unmarshal(data, message); err != nil {
 			return nil, fmt.Errorf("decode %s: %w", c.name, err)
 		}
@@ -321,7 +324,7 @@ func (c *Type) Decode(data []byte) (any, error) {
 	if (c.form == structPointer || element.Kind() == reflect.Struct) && string(bytes.TrimSpace(data)) == "null" {
 		return nil, fmt.Errorf("decode %s: not a JSON object", c.name)
 	}
-	target, err := fromJSON(data, element)
+	target, err := fromJSON(data, element, c.alike)
 	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", c.name, withoutContent(err))
 	}

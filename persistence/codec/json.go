@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"reflect"
 	"strings"
-	"sync"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,8 +12,9 @@ import (
 
 // fromJSON reads one JSON value into a new value of a type, and returns the pointer to
 // it. It reads what encoding/json reads, and its errors are those of encoding/json.
-func fromJSON(data []byte, t reflect.Type) (reflect.Value, error) {
-	if readAlike(t) {
+// Alike says what readAlike does of the type.
+func fromJSON(data []byte, t reflect.Type, alike bool) (reflect.Value, error) {
+	if alike {
 		if target := reflect.New(t); jsonv2.Unmarshal(data, target.Interface(), likeEncodingJSON) == nil {
 			return target, nil
 		}
@@ -37,15 +37,7 @@ var likeEncodingJSON = jsonv2.JoinOptions(
 
 // readAlike reports that both readers make the same of each JSON value for a type. The
 // shapes in which they differ are rare, and are left to encoding/json.
-func readAlike(t reflect.Type) bool {
-	known, ok := alike.Load(t)
-	if !ok {
-		known, _ = alike.LoadOrStore(t, findUnlike(t, map[reflect.Type]bool{}) == nil)
-	}
-	return known.(bool) //nolint:forcetypeassert // nothing else is stored
-}
-
-var alike sync.Map // of reflect.Type to bool
+func readAlike(t reflect.Type) bool { return findUnlike(t, map[reflect.Type]bool{}) == nil }
 
 // findUnlike returns a type within t that the two readers may read differently, or nil.
 func findUnlike(t reflect.Type, seen map[reflect.Type]bool) reflect.Type {

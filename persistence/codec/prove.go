@@ -84,7 +84,7 @@ func storeOnce(value reflect.Value) (lost *compare.Difference, err error) {
 	if err != nil {
 		return nil, &writeError{err}
 	}
-	target, err := fromJSON(data, value.Type())
+	target, err := fromJSON(data, value.Type(), readAlike(value.Type()))
 	if err != nil {
 		return nil, err
 	}
@@ -306,7 +306,7 @@ func parsed(t reflect.Type, text string) (value reflect.Value, err error) {
 			err = fmt.Errorf("an unmarshaller panicked with a %T", reason)
 		}
 	}()
-	target, err := fromJSON([]byte(text), t)
+	target, err := fromJSON([]byte(text), t, readAlike(t))
 	return target.Elem(), err
 }
 
