@@ -160,7 +160,7 @@ func (f *confirmations) confirm(c *confirmation) {
 func (f *confirmations) work() {
 	for {
 		runtime.Gosched() // so that what comes at the same time is asked together
-		batch := f.take()
+		batch := f.nextBatch()
 		if len(batch) == 0 {
 			return
 		}
@@ -171,7 +171,7 @@ func (f *confirmations) work() {
 	}
 }
 
-func (f *confirmations) take() (batch []*confirmation) {
+func (f *confirmations) nextBatch() (batch []*confirmation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	batch, f.queue = f.queue, nil

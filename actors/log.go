@@ -209,7 +209,7 @@ func (l *commandLog) work() {
 		case <-time.After(pause):
 		case <-l.stop:
 		}
-		batch := l.take()
+		batch := l.nextBatch()
 		if len(batch) == 0 {
 			return
 		}
@@ -225,8 +225,8 @@ func (l *commandLog) work() {
 	}
 }
 
-// take returns the next entries of one kind as one append each, or ends the work.
-func (l *commandLog) take() []persistence.Append {
+// nextBatch returns the next entries of one kind as one append each, or ends the work.
+func (l *commandLog) nextBatch() []persistence.Append {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var batch []persistence.Append

@@ -97,7 +97,7 @@ func (l *lookups) hire() {
 func (l *lookups) work() {
 	for {
 		runtime.Gosched() // so that what comes at the same time is read together
-		outcomes, part := l.take()
+		outcomes, part := l.nextRead()
 		switch {
 		case part != nil:
 			l.readPart(part)
@@ -113,8 +113,8 @@ func (l *lookups) work() {
 	}
 }
 
-// take returns what to read next: outcomes, or a part of a stream, in turn.
-func (l *lookups) take() (outcomes []*lookedUp, part *stretch) {
+// nextRead returns what to read next: outcomes, or a part of a stream, in turn.
+func (l *lookups) nextRead() (outcomes []*lookedUp, part *stretch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.turn = !l.turn || l.stretches.Len() == 0; l.turn || l.stretches.Len() == 0 {
@@ -171,7 +171,7 @@ func (o *lookedUp) read(recorded *persistence.Recorded, err error) {
 	case err != nil:
 		o.err = unread(err)
 	default:
-		o.take(recorded)
+		o.apply(recorded)
 	}
 }
 
@@ -198,8 +198,8 @@ func (l *lookups) missed(ctx context.Context, o *lookedUp) {
 	}
 }
 
-// take reads the outcome in the headers of an event, if it is that of the command.
-func (o *lookedUp) take(recorded *persistence.Recorded) {
+// apply reads the outcome in the headers of an event, if it is that of the command.
+func (o *lookedUp) apply(recorded *persistence.Recorded) {
 	headers, err := stored.ReadHeaders(recorded.Headers)
 	if err != nil {
 		o.err = corrupt(recorded, "the headers cannot be decoded", err)

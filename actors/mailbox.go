@@ -194,25 +194,25 @@ func (m *mailbox) Start() {}
 // UserMessageCount fulfils actor.Mailbox.
 func (m *mailbox) UserMessageCount() int { return m.waiting() }
 
-// maxResting is the number of goroutines that wait for work: about as many as one commit
+// maxIdleWorkers is the number of goroutines that wait for work: about as many as one commit
 // wakes aggregates. More are made when more are needed, and end with it.
-const maxResting = 512
+const maxIdleWorkers = 512
 
 // dispatcher runs activations on goroutines that are used again. A new one begins
 // with a small stack, and to make it larger for each command took a fifth of the time
 // of one on the memory journal. An idle activation holds no goroutine.
 type dispatcher struct {
-	mu      sync.Mutex
-	resting []chan func() // the last to rest is the first to work: its stack is in the cache
-	closed  bool
+	mu     sync.Mutex
+	idle   []chan func() // workers without work; the last one works first: its stack is in the cache
+	closed bool
 }
 
 // Schedule fulfils actor.Dispatcher.
 func (d *dispatcher) Schedule(run func()) {
 	d.mu.Lock()
-	if last := len(d.resting) - 1; last >= 0 {
-		next := d.resting[last]
-		d.resting = d.resting[:last]
+	if last := len(d.idle) - 1; last >= 0 {
+		next := d.idle[last]
+		d.idle = d.idle[:last]
 		d.mu.Unlock()
 		next <- run // it has room
 		return
@@ -224,7 +224,7 @@ func (d *dispatcher) Schedule(run func()) {
 // Throughput fulfils actor.Dispatcher. Our mailbox does not ask for it.
 func (d *dispatcher) Throughput() int { return burst }
 
-// work may end anywhere in run, as t.FailNow does it: it is not among the resting then.
+// work may end anywhere in run, as t.FailNow does it: it is not among the idle workers then.
 func (d *dispatcher) work(run func()) {
 	next := make(chan func(), 1)
 	for ok := true; ok; run, ok = <-next {
@@ -238,20 +238,20 @@ func (d *dispatcher) work(run func()) {
 func (d *dispatcher) rest(worker chan func()) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || len(d.resting) == maxResting {
+	if d.closed || len(d.idle) == maxIdleWorkers {
 		return false
 	}
-	d.resting = append(d.resting, worker)
+	d.idle = append(d.idle, worker)
 	return true
 }
 
-// close ends the goroutines that rest, and the others when their work is done.
+// close ends the idle workers, and the others when their work is done.
 func (d *dispatcher) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
-	for _, worker := range d.resting {
+	for _, worker := range d.idle {
 		close(worker)
 	}
-	d.resting = nil
+	d.idle = nil
 }

@@ -132,7 +132,7 @@ func (w *sweep) read(ctx context.Context) error {
 			return err
 		}
 		for i := range page.Events {
-			w.take(&page.Events[i])
+			w.apply(&page.Events[i])
 		}
 		w.after = page.Next
 		if page.AtHead {
@@ -142,9 +142,9 @@ func (w *sweep) read(ctx context.Context) error {
 	return nil
 }
 
-// take changes what is open by an event. One that cannot be read is its aggregate's
+// apply changes what is open by an event. One that cannot be read is its aggregate's
 // trouble, which cannot be read either.
-func (w *sweep) take(recorded *persistence.Recorded) {
+func (w *sweep) apply(recorded *persistence.Recorded) {
 	about, err := stored.ReadAbout(recorded)
 	if err == nil && about.Sends == nil && recorded.Type != persistence.TypeDeleted {
 		return
@@ -196,7 +196,7 @@ func (w *sweep) wake(began time.Time) {
 	slices.SortFunc(due, func(a, b openStream) int { return cmp.Or(cmp.Compare(a.next, b.next), cmp.Compare(a.stream, b.stream)) })
 	d := w.system.deliverer
 	d.look(sweepAhead) // also when there is more: a round to come brings what is due later
-	taken := d.take(due, by, w.sender)
+	taken := d.wakeDue(due, by, w.sender)
 	for _, found := range due[:taken] {
 		if found.overdue.Count > 0 {
 			w.woken(found.stream, began)

@@ -41,11 +41,11 @@ func (d *deliverer) look(ahead time.Duration) {
 	d.ahead = ahead
 }
 
-// take takes streams whose aggregates are to be woken by a time, the earliest first, and
+// wakeDue takes streams whose aggregates are to be woken by a time, the earliest first, and
 // returns how many it has room for. What is held for later, since it was opened here
 // before the sweep had come to it, takes no room: it would keep out what is late until
 // its time.
-func (d *deliverer) take(due []openStream, by time.Time, sender func(persistence.StreamID) key) int {
+func (d *deliverer) wakeDue(due []openStream, by time.Time, sender func(persistence.StreamID) key) int {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
