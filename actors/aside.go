@@ -119,10 +119,10 @@ const notDelivered = 30 * time.Second
 // is held.
 func (d *deliverer) tell(message string, l *lane, cause string, err error) {
 	about := aside{message, l.from.kind.kind, l.kind, l.first.GetCommand(), cause}
-	if d.told[about] || len(d.told) >= maxTold {
+	if d.reported[about] || len(d.reported) >= maxTold {
 		return
 	}
-	d.told[about] = true
+	d.reported[about] = true
 	d.system.config.Logger.Warn(message, slog.String("stream", string(l.from.stream())), //nolint:sloglint // a constant of the callers
 		slog.String("command", l.first.GetCommand()), slog.Any("err", err))
 }

@@ -35,7 +35,7 @@ func CheckOpen(ctx context.Context, journal persistence.Journal, upcasters *upca
 	if len(kinds) == 0 {
 		return nil, nil
 	}
-	w := newSweep(s, kinds)
+	w := newOpenSearch(s, kinds)
 	if err := errors.Join(w.load(ctx), ctx.Err()); err != nil {
 		return nil, err
 	}

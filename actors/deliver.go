@@ -51,7 +51,7 @@ type deliverer struct {
 	workers    int
 	backoffs   map[laneKey]*backoff
 	backoffsOf map[key]int    // how many of them a sender has
-	told       map[aside]bool // of commands that were set aside
+	reported   map[aside]bool // of commands that were set aside
 	wakes      wakes
 	waking     map[key]*wake
 	// rousing counts wake-ups, and the commands that they had delivered, until they have
@@ -98,7 +98,7 @@ const (
 func newDeliverer(s *System) *deliverer {
 	d := &deliverer{
 		system: s, alarm: make(chan struct{}, 1), taken: map[persistence.CommandID]bool{}, lanes: map[laneKey]*lane{},
-		backoffs: map[laneKey]*backoff{}, backoffsOf: map[key]int{}, waking: map[key]*wake{}, told: map[aside]bool{},
+		backoffs: map[laneKey]*backoff{}, backoffsOf: map[key]int{}, waking: map[key]*wake{}, reported: map[aside]bool{},
 	}
 	d.ctx, d.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // a root, ended by stop
 	return d

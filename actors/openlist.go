@@ -37,7 +37,7 @@ const (
 
 // keep writes a list when it pays. One that cannot be written is left out: the next
 // one comes.
-func (w *sweep) keep(ctx context.Context) {
+func (w *openSearch) keep(ctx context.Context) {
 	covered := sum(w.after)
 	if covered-w.kept < max(openListEvery, openListTimes*int64(len(w.open))) {
 		return
@@ -60,7 +60,7 @@ func sum(positions persistence.Positions) (events int64) {
 }
 
 // write writes the list and gives up the ones before.
-func (w *sweep) write(ctx context.Context) error {
+func (w *openSearch) write(ctx context.Context) error {
 	journal := w.system.config.Journal
 	info, err := journal.Stream(ctx, w.list)
 	if err != nil && !errors.Is(err, persistence.ErrStreamNotFound) {
@@ -95,7 +95,7 @@ func (w *sweep) write(ctx context.Context) error {
 
 // load begins with the newest list that is complete and right. An error is that of
 // the journal; whatever else is wrong, there is no list.
-func (w *sweep) load(ctx context.Context) error {
+func (w *openSearch) load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, noProgress, errNoProgress)
 	defer cancel()
 	head, err := w.system.config.Journal.Head(ctx)
@@ -131,7 +131,7 @@ func (w *sweep) load(ctx context.Context) error {
 }
 
 // checkList returns what makes a complete list one of another journal, or of other kinds.
-func (w *sweep) checkList(list *stored.OpenList, head persistence.Positions) error {
+func (w *openSearch) checkList(list *stored.OpenList, head persistence.Positions) error {
 	if list.Journal != w.system.config.Journal.Identity() {
 		return errors.New("it is of another journal")
 	}

@@ -96,7 +96,7 @@ type sending struct {
 	stored  bool   // surely; it is not to be delivered before
 	// position is that of the event that says so, once it is stored.
 	position persistence.Position
-	message  any // for the test kit; of a wake-up, what the sweep has found
+	message  any // for the test kit; of a wake-up, what the search has found
 
 	cause *origin  // what the headers say, for whoever delivers it
 	next  *sending // in the lane of the deliverer that has taken it

@@ -28,7 +28,7 @@ const (
 func (s *System) findStrays(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, strayTime)
 	defer cancel()
-	w := newSweep(s, s.strays)
+	w := newOpenSearch(s, s.strays)
 	err := w.load(bounded)
 	if err == nil {
 		err = w.read(bounded)

@@ -31,15 +31,15 @@ const (
 	longestSweep = time.Hour
 )
 
-// maxWakes is the number of aggregates that the deliverer holds for waking by the sweep.
+// maxWakes is the number of aggregates that the deliverer holds for waking by the search.
 const maxWakes = 200_000
 
-// sweep finds what aggregates have open and nobody takes care of, and wakes them: when
+// openSearch finds what aggregates have open and nobody takes care of, and wakes them: when
 // a system starts, what those before it have left; later, what other systems on the
 // journal have, what was lost here, and what has come near its time. It reads the
 // events of the kinds that send from the place of the last list of what is open, see
 // [openList], and from then on what has come.
-type sweep struct {
+type openSearch struct {
 	system *System
 	kinds  []string
 	list   persistence.StreamID // of lists for these kinds
@@ -67,19 +67,19 @@ type openCount struct {
 
 func (s *System) pending() int { return int(s.open.found.Load() + s.open.since.Load()) }
 
-func newSweep(s *System, kinds []string) *sweep {
-	w := &sweep{system: s, kinds: kinds, list: openListOf(kinds)}
+func newOpenSearch(s *System, kinds []string) *openSearch {
+	w := &openSearch{system: s, kinds: kinds, list: openListOf(kinds)}
 	w.reset()
 	return w
 }
 
 // reset forgets all that was read.
-func (w *sweep) reset() {
+func (w *openSearch) reset() {
 	w.begun, w.after, w.open, w.count, w.until, w.more, w.kept = false, nil, map[persistence.StreamID]stored.Open{}, 0, math.MinInt64, false, 0
 	w.late = map[persistence.StreamID]lateness{}
 }
 
-func (w *sweep) run(ctx context.Context) error {
+func (w *openSearch) run(ctx context.Context) error {
 	for pause := time.Duration(0); ; {
 		select {
 		case <-time.After(pause):
@@ -104,7 +104,7 @@ func (w *sweep) run(ctx context.Context) error {
 }
 
 // round reads what has come, and wakes who is to be woken.
-func (w *sweep) round(ctx context.Context) error {
+func (w *openSearch) round(ctx context.Context) error {
 	began, counted := time.Now(), w.system.open.since.Load()
 	if !w.begun {
 		if err := w.load(ctx); err != nil {
@@ -125,7 +125,7 @@ func (w *sweep) round(ctx context.Context) error {
 	return nil
 }
 
-func (w *sweep) read(ctx context.Context) error {
+func (w *openSearch) read(ctx context.Context) error {
 	options := persistence.ReadAllOptions{After: w.after, Filter: filter.Category().In(w.kinds...), PageRows: 2000}
 	for page, err := range w.system.config.Journal.ReadAll(ctx, options) {
 		if err != nil {
@@ -144,7 +144,7 @@ func (w *sweep) read(ctx context.Context) error {
 
 // apply changes what is open by an event. One that cannot be read is its aggregate's
 // trouble, which cannot be read either.
-func (w *sweep) apply(recorded *persistence.Recorded) {
+func (w *openSearch) apply(recorded *persistence.Recorded) {
 	about, err := stored.ReadAbout(recorded)
 	if err == nil && about.Sends == nil && recorded.Type != persistence.TypeDeleted {
 		return
@@ -156,7 +156,7 @@ func (w *sweep) apply(recorded *persistence.Recorded) {
 	w.set(recorded.Stream, stored.Open{Next: sends.GetNext(), Count: sends.GetOpen()})
 }
 
-func (w *sweep) set(stream persistence.StreamID, open stored.Open) {
+func (w *openSearch) set(stream persistence.StreamID, open stored.Open) {
 	before, known := w.open[stream]
 	w.count += int(open.Count) - int(before.Count)
 	delete(w.late, stream)
@@ -171,7 +171,7 @@ func (w *sweep) set(stream persistence.StreamID, open stored.Open) {
 }
 
 // sender is the aggregate of a stream.
-func (w *sweep) sender(stream persistence.StreamID) key {
+func (w *openSearch) sender(stream persistence.StreamID) key {
 	kind := stream.Category()
 	return key{w.system.definitions[kind], string(stream)[len(kind)+1:]}
 }
@@ -179,7 +179,7 @@ func (w *sweep) sender(stream persistence.StreamID) key {
 // wake has the deliverer wake aggregates when something of theirs is due. In this
 // round that is what comes near its time, and what is overdue for so long that who
 // stored it does not deliver it.
-func (w *sweep) wake(began time.Time) {
+func (w *openSearch) wake(began time.Time) {
 	by := began.Add(sweepAhead)
 	until, left := by.UnixMicro(), began.Add(-sweepEvery).UnixMicro()
 	var due []openStream
@@ -215,7 +215,7 @@ func (w *sweep) wake(began time.Time) {
 
 // woken notes that a stream was woken for what is overdue. The next time comes after a
 // pause that grows.
-func (w *sweep) woken(stream persistence.StreamID, now time.Time) {
+func (w *openSearch) woken(stream persistence.StreamID, now time.Time) {
 	pause := min(max(2*w.late[stream].pause, sweepEvery), longestSweep)
 	w.late[stream] = lateness{pause, now.Add(spread(pause, w.sender(stream)))}
 }

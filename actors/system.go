@@ -172,7 +172,7 @@ func Open(ctx context.Context, config Config) (*System, error) {
 	s.deliverer = newDeliverer(s)
 	tasks := append(s.submitter(), lifecycle.Component{Name: "clock of the aggregates", Run: s.tick})
 	if kinds := s.processes(); len(kinds) > 0 {
-		open := newSweep(s, kinds)
+		open := newOpenSearch(s, kinds)
 		tasks = append(tasks, lifecycle.Component{Name: "timers of the aggregates", Run: s.deliverer.keepTime},
 			lifecycle.Component{Name: "search for open sends", Run: open.run})
 	}

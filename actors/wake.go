@@ -13,7 +13,7 @@ import (
 type wake struct {
 	at      time.Time
 	of      key
-	overdue stored.Open // as the sweep has found it, if it is
+	overdue stored.Open // as the search has found it, if it is
 	i       int
 }
 
@@ -43,7 +43,7 @@ func (d *deliverer) look(ahead time.Duration) {
 
 // wakeDue takes streams whose aggregates are to be woken by a time, the earliest first, and
 // returns how many it has room for. What is held for later, since it was opened here
-// before the sweep had come to it, takes no room: it would keep out what is late until
+// before the search had come to it, takes no room: it would keep out what is late until
 // its time.
 func (d *deliverer) wakeDue(due []openStream, by time.Time, sender func(persistence.StreamID) key) int {
 	now := time.Now()
