@@ -123,7 +123,7 @@ func TestCommandLine(t *testing.T) {
 		says string
 	}{
 		"no scenario":      {nil, 2, "name a scenario"},
-		"unknown scenario": {[]string{"journal", "jurnal"}, 2, `unknown scenario "jurnal": there are journal, command`},
+		"unknown scenario": {[]string{"journal", "jurnal"}, 2, `unknown scenario "jurnal": there are journal, latency, read, command`},
 		"unknown journal":  {[]string{"-journal", "paper", "journal"}, 2, `unknown journal "paper": there are memory, sqlite, postgres`},
 		"unknown output":   {[]string{"-o", "xml", "journal"}, 2, `unknown output "xml"`},
 		"unknown flag":     {[]string{"-fast", "journal"}, 2, "-fast"},

@@ -23,9 +23,13 @@ const shownLines = 10
 // Check fulfils [persistence.Checker]. It looks at the file by SQLite's own
 // quick_check, or integrity_check when it is full, at the settings, the lock, the
 // file system and the log, and at events and streams. A full check keeps the log
-// from beginning anew while it looks at the file.
+// from beginning anew while it looks at the file. A file that was replaced or written over
+// is the only finding then.
 func (j *Journal) Check(ctx context.Context, options persistence.CheckOptions) ([]persistence.Finding, error) {
 	settings, err := j.checkSettings(ctx)
+	if replaced, ok := errors.AsType[*persistence.ReplacedError](err); ok {
+		return []persistence.Finding{{Severity: persistence.Fault, Check: "file", Text: replaced.Error(), Fix: "end the program, and start it on the right file"}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -93,26 +94,38 @@ func TestCheckFindsFaultsOfTheData(t *testing.T) {
 
 func TestCheckFindsADamagedFile(t *testing.T) {
 	t.Parallel()
-	o := openInside(t)
-	o.grow(4)
-	o.inside(func(w *writer) {
-		done, err := w.emptyLog(t.Context())
-		require.NoError(t, err)
-		require.True(t, done)
-	})
-	require.Equal(t, persistence.Fine, o.examined("file", false).Severity)
-	file, err := os.OpenFile(o.file, os.O_RDWR, 0)
-	require.NoError(t, err)
-	defer file.Close()
+	for name, noticed := range map[string]bool{"that nobody has looked at": false, "that was seen to be written to": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := openInside(t)
+			o.grow(4)
+			o.inside(func(w *writer) {
+				done, err := w.emptyLog(t.Context())
+				require.NoError(t, err)
+				require.True(t, done)
+			})
+			require.Equal(t, persistence.Fine, o.examined("file", false).Severity)
+			info, err := os.Stat(o.file)
+			require.NoError(t, err)
+			file, err := os.OpenFile(o.file, os.O_RDWR, 0)
+			require.NoError(t, err)
+			defer file.Close()
 
-	_, err = file.WriteAt([]byte(strings.Repeat("\xff", 64)), 4096) // the header of the second page
-	require.NoError(t, err)
-	o.readers.pause() // what they remember of the file
-	o.readers.resume()
+			_, err = file.WriteAt([]byte(strings.Repeat("\xff", 64)), 4096) // the header of the second page
+			require.NoError(t, err)
+			at := info.ModTime()
+			if noticed {
+				at = at.Add(time.Second)
+			}
+			require.NoError(t, os.Chtimes(o.file, at, at))
+			o.readers.pause() // what they remember of the file
+			o.readers.resume()
 
-	f := o.examined("file", false)
-	require.Equal(t, persistence.Fault, f.Severity)
-	require.Contains(t, f.Text, "quick_check says")
+			f := o.examined("file", false)
+			require.Equal(t, persistence.Fault, f.Severity)
+			require.Contains(t, f.Text, "quick_check says")
+		})
+	}
 }
 
 func TestCheckOfSettings(t *testing.T) {
