@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -75,10 +76,13 @@ func drain(ctx context.Context, s *session) (rate float64, plain load.Result, er
 		}
 		began := time.Now()
 		return moving(ctx, s, j, func(node *stele.Node) error {
-			stop := plainly(ctx, node)
-			err := until(ctx, func() bool { // all were read, so that they were found before
+			var asked atomic.Int64
+			stop := plainly(ctx, node, &asked)
+			err := until(ctx, func() bool {
+				// All transfers and their accounts were read, beside those that plain commands go to.
+				read := min(asked.Load(), bystander) + int64(owing+s.scale.backlog)
 				stats := node.Stats()
-				return stats.Recoveries >= uint64(s.scale.backlog) && stats.Pending == 0 //nolint:gosec // a number of transfers
+				return stats.Recoveries >= uint64(read) && stats.Pending == 0 //nolint:gosec // it counts aggregates
 			})
 			rate = float64(s.scale.backlog) / time.Since(began).Seconds()
 			var failed error
@@ -96,7 +100,7 @@ func besideNothing(ctx context.Context, s *session) (plain load.Result, err erro
 			return err
 		}
 		return moving(ctx, s, j, func(node *stele.Node) error {
-			stop := plainly(ctx, node)
+			stop := plainly(ctx, node, new(atomic.Int64))
 			select {
 			case <-time.After(5 * s.scale.window):
 			case <-ctx.Done():
@@ -128,8 +132,8 @@ func moving(ctx context.Context, s *session, j store.Journal, use func(*stele.No
 }
 
 // plainly pays into one account after the other at a fixed rate, whether or not it is
-// answered, until the returned function is called.
-func plainly(ctx context.Context, node *stele.Node) (stop func() (load.Result, error)) {
+// answered, until the returned function is called. It counts the commands that it has asked.
+func plainly(ctx context.Context, node *stele.Node, count *atomic.Int64) (stop func() (load.Result, error)) {
 	asking, cancel := context.WithCancel(ctx)
 	latencies, errs := load.NewRecorder(), make(chan error, 1)
 	var group sync.WaitGroup
@@ -137,6 +141,7 @@ func plainly(ctx context.Context, node *stele.Node) (stop func() (load.Result, e
 		ticker := time.NewTicker(time.Second / plainRate)
 		defer ticker.Stop()
 		for i := 0; ; i++ {
+			count.Add(1)
 			group.Go(func() { // awaited by stop
 				asked := time.Now()
 				if err := deposit(ctx, node, fmt.Sprint("plain-", i%bystander)); err != nil {
