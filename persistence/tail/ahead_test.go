@@ -89,7 +89,7 @@ type explosive struct{}
 
 func (explosive) Match(recorded *persistence.Recorded) bool {
 	if recorded.Position.Offset > 2 {
-		panic("the filter") //nolint:forbidigo // it is what is tested
+		panic("the filter")
 	}
 	return true
 }
